@@ -1,0 +1,35 @@
+#include "cli/commands.h"
+
+#include <string.h>
+
+const struct command *const commands[] = {
+	/* Run */
+	&command_run,
+	/* Look */
+	&command_status,
+	&command_runs,
+	&command_show,
+	&command_logs,
+	/* Write */
+	&command_validate,
+	&command_graph,
+	&command_next,
+	&command_operators,
+	&command_schema,
+	/* More */
+	&command_completion,
+	&command_help_command,
+	&command_version,
+	/* Hidden */
+	&command_complete_values,
+	&command_doc,
+	NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *const *c = commands; *c; c++)
+		if (strcmp((*c)->name, name) == 0)
+			return *c;
+	return NULL;
+}

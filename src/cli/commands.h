@@ -1,0 +1,23 @@
+/* The rows of the command table, each beside its code. */
+#ifndef WEIR_CLI_COMMANDS_H
+#define WEIR_CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+extern const struct command command_run;        /* run.c */
+extern const struct command command_validate;   /* validate.c */
+extern const struct command command_next;       /* next.c */
+extern const struct command command_status;     /* status.c */
+extern const struct command command_runs;       /* status.c */
+extern const struct command command_show;       /* show.c */
+extern const struct command command_logs;       /* logs.c */
+extern const struct command command_graph;      /* graph.c */
+extern const struct command command_operators;  /* operators.c */
+extern const struct command command_schema;     /* schema.c */
+extern const struct command command_completion; /* completion.c */
+extern const struct command command_complete_values;
+extern const struct command command_help_command; /* help.c */
+extern const struct command command_version;
+extern const struct command command_doc; /* doc.c */
+
+#endif

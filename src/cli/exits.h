@@ -1,0 +1,10 @@
+/* The exit statuses of weir, from the rows of base/err.h. */
+#ifndef WEIR_CLI_EXITS_H
+#define WEIR_CLI_EXITS_H
+
+struct buf;
+
+void exits_print_text(struct buf *out);
+void exits_print_mdoc(struct buf *out);
+
+#endif

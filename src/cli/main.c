@@ -1,0 +1,127 @@
+/* weir: finds the command, runs it, reports its error once. */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/near.h"
+#include "cli/commands.h"
+
+static int report(const struct err *e)
+{
+	char text[sizeof e->msg + sizeof e->file + 32];
+
+	fflush(stdout);
+	fprintf(stderr, "weir: %s\n", err_format(e, text, sizeof text));
+	return err_info(e->code)->exit_status;
+}
+
+/* What was printed must have arrived. A reader that left (`weir runs | head`) is no error. */
+static int finish(int status)
+{
+	struct err e;
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	if (errno == EPIPE)
+		return status;
+	err_clear(&e);
+	err_errno(&e, "cannot write to standard output");
+	return report(&e);
+}
+
+static int unknown_command(const char *word)
+{
+	const char *names[64];
+	struct err e;
+	size_t n = 0;
+
+	for (const struct command *const *c = commands; *c && n < 64; c++)
+		if (!(*c)->hidden)
+			names[n++] = (*c)->name;
+	const char *near = near_find(word, names, n);
+	err_clear(&e);
+	if (near)
+		err_set(&e, ERR_USAGE,
+			"unknown command \"%s\"; did you mean \"%s\"? See \"weir help\"", word,
+			near);
+	else
+		err_set(&e, ERR_USAGE, "unknown command \"%s\"; see \"weir help\"", word);
+	return report(&e);
+}
+
+static int run(const struct command *c, int argc, char *const *argv)
+{
+	struct args args;
+	struct err e;
+
+	err_clear(&e);
+	if (args_parse(&args, c, argc, argv, &e) < 0)
+		return report(&e);
+	if (args_has(&args, "help")) {
+		command_help(c, stdout);
+		args_release(&args);
+		return 0;
+	}
+	int status = c->run(&args, &e);
+	args_release(&args);
+	return status < 0 ? report(&e) : status;
+}
+
+static bool takes_value(const char *word)
+{
+	for (const struct option *o = common_options; o->name; o++)
+		if (strncmp(word, "--", 2) == 0 && strcmp(word + 2, o->name) == 0)
+			return o->kind != VALUE_FLAG;
+	return false;
+}
+
+/* Common options may stand before the command: move it to the front. Returns its index, or 0. */
+static int command_first(int argc, char **argv)
+{
+	int at = 1;
+
+	while (at < argc && argv[at][0] == '-' && argv[at][1] && strcmp(argv[at], "--") != 0)
+		at += takes_value(argv[at]) ? 2 : 1;
+	if (at >= argc)
+		return 0;
+	char *word = argv[at];
+	memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv);
+	argv[1] = word;
+	return 1;
+}
+
+static bool among(const char *word, const char *a, const char *b)
+{
+	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+static int dispatch(int argc, char **argv)
+{
+	if (argc < 2 || among(argv[1], "--help", "-h")) {
+		command_help(NULL, stdout);
+		return 0;
+	}
+	if (among(argv[1], "--version", "-V"))
+		return run(&command_version, 1, argv);
+	if (!command_first(argc, argv)) {
+		/* Options alone: say which of them is unknown, or that the command is missing. */
+		struct err e;
+		err_clear(&e);
+		err_set(&e, ERR_USAGE, "%s is no command; see \"weir help\"", argv[1]);
+		return report(&e);
+	}
+	const struct command *c = command_find(argv[1]);
+	return c ? run(c, argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	/* A reader that leaves must not end a run half-way: writes fail with EPIPE instead. */
+	signal(SIGPIPE, SIG_IGN);
+	setlocale(LC_CTYPE, "");
+	return finish(dispatch(argc, argv));
+}

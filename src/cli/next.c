@@ -1,0 +1,305 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/civil.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/zonefile.h"
+#include "cli/commands.h"
+#include "cli/grid.h"
+#include "cli/home.h"
+#include "cli/term.h"
+#include "core/cron.h"
+#include "core/model.h"
+#include "core/timetable.h"
+#include "core/zone.h"
+
+struct next {
+	const struct args *args;
+	struct cli_dag dag;        /* of a DAG file, else empty */
+	struct cron cron;          /* of --cron */
+	struct schedule_spec made; /* likewise */
+	const struct schedule_spec *spec;
+	struct zone *own_zone;
+	const struct zone *zone;
+	struct err *err;
+};
+
+/* ---- the schedule -------------------------------------------------------------------- */
+
+static int of_cron(struct next *n, const char *text)
+{
+	const char *tz = args_text(n->args, "tz");
+	int col;
+
+	if (args_operand(n->args, 0))
+		return err_set(n->err, ERR_USAGE, "give a DAG file or --cron, not both");
+	if (cron_parse(text, &n->cron, &col, n->err) < 0)
+		return err_context(n->err, "--cron, at character %d", col + 1);
+	if (tz && zone_open(tz, zonefile_read, &n->own_zone, n->err) < 0)
+		return err_context(n->err, "--tz");
+	n->made = (struct schedule_spec){
+		.kind = TIMETABLE_CRON,
+		.zone = n->own_zone,
+		.crons = &n->cron,
+		.n_crons = 1,
+		.catchup_window_us = TIMETABLE_CATCHUP_WINDOW_US,
+	};
+	n->spec = &n->made;
+	return timetable_check(n->spec, n->err);
+}
+
+static int of_dag(struct next *n)
+{
+	const char *path = args_operand(n->args, 0);
+
+	if (!path)
+		return err_set(n->err, ERR_USAGE,
+			"name a DAG file, or give --cron; see \"weir next --help\"");
+	if (args_has(n->args, "tz"))
+		return err_set(n->err, ERR_USAGE, "--tz goes with --cron; a DAG names its own zone");
+	if (cli_load_dag(n->args, path, false, &n->dag, n->err) < 0)
+		return -1;
+	n->spec = n->dag.dag->schedule;
+	if (!n->spec)
+		n->spec = &n->made; /* all zero: manual */
+	return 0;
+}
+
+static int next_open(struct next *n)
+{
+	const char *cron = args_text(n->args, "cron");
+
+	if ((cron ? of_cron(n, cron) : of_dag(n)) < 0)
+		return -1;
+	n->zone = n->spec->zone ? n->spec->zone : zone_utc();
+	return 0;
+}
+
+/* --after: an instant, or a local time of the schedule's zone. */
+static int after_us(struct next *n, int64_t *ret)
+{
+	const char *text = args_text(n->args, "after");
+	struct civil_text t;
+	struct zone_local local;
+
+	*ret = clock_now_us();
+	if (!text)
+		return 0;
+	if (civil_parse(text, &t, n->err) < 0)
+		return -1;
+	if (t.parts & CIVIL_HAS_OFFSET) {
+		*ret = civil_text_us(&t);
+		return 0;
+	}
+	zone_local_to_utc(n->zone, &t.civil, &local);
+	*ret = local.first_us;
+	return 0;
+}
+
+/* ---- printing ------------------------------------------------------------------------ */
+
+enum { TEXT_SIZE = 64 };
+
+static const char *in_zone(const struct next *n, int64_t at_us, char *text)
+{
+	struct civil c;
+	struct zone_info info;
+	struct buf b;
+
+	zone_to_civil(n->zone, at_us, &c, &info);
+	buf_init(&b, TEXT_SIZE - 1);
+	civil_add_rfc3339(&b, &c, info.offset_s);
+	memcpy(text, b.data, b.len + 1);
+	buf_release(&b);
+	return text;
+}
+
+static const char *in_utc(int64_t at_us, char *text)
+{
+	struct civil c;
+
+	civil_from_us(at_us, &c);
+	snprintf(text, TEXT_SIZE, "%04d-%02d-%02d %02d:%02d:%02dZ", c.year, c.month, c.day, c.hour,
+		c.min, c.sec);
+	return text;
+}
+
+static const char *note_name(const struct tick *t)
+{
+	if (t->note != CRON_NOTE_NONE)
+		return cron_note_name(t->note);
+	return t->moved ? "moved" : NULL;
+}
+
+static void print_line(const struct next *n, const struct tick *t)
+{
+	char after[TEXT_SIZE], from[TEXT_SIZE], until[TEXT_SIZE];
+	const char *note = note_name(t);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o}", "run_after", in_zone(n, t->run_after_us, after),
+		"interval_start", in_zone(n, t->start_us, from), "interval_end",
+		in_zone(n, t->end_us, until), "note", note ? json_string(note) : json_null());
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	if (text)
+		puts(text);
+	free(text);
+	json_decref(o);
+}
+
+/* Why this instant: what daylight saving time or the calendar did to it. */
+static void add_why(struct grid *g, const struct next *n, const struct tick *t)
+{
+	struct zone_info info;
+	struct civil c, now;
+
+	civil_from_us(t->local_us, &c);
+	zone_to_civil(n->zone, t->run_after_us, &now, &info);
+	switch (t->note) {
+	case CRON_NOTE_GAP:
+		grid_addf(g, STYLE_WARN,
+			"%02d:%02d does not exist on this day: the clock goes forward; runs at the "
+			"first instant after the gap, %02d:%02d",
+			c.hour, c.min, now.hour, now.min);
+		return;
+	case CRON_NOTE_OVERLAP:
+		grid_addf(g, STYLE_WARN,
+			"%02d:%02d comes twice on this day: the clock goes back; this is the one in %s",
+			c.hour, c.min, info.abbrev ? info.abbrev : "this offset");
+		return;
+	default:
+		grid_add(g, STYLE_NONE,
+			t->moved ? "moved here by the calendar" :
+			t->start_us == t->end_us ? "as scheduled" :
+						   "its interval is complete");
+	}
+}
+
+static const struct grid_column columns[] = {
+	{ "RUN AFTER", 0 },
+	{ "UTC", 0 },
+	{ "INTERVAL FROM", 0 },
+	{ "UNTIL", 0 },
+	{ "NOTE", 0 },
+	{ "WHY", GRID_FLEX },
+};
+
+static void add_tick(struct grid *g, const struct next *n, const struct tick *t)
+{
+	char text[TEXT_SIZE];
+
+	grid_add(g, STYLE_BOLD, in_zone(n, t->run_after_us, text));
+	grid_add(g, STYLE_NONE, in_utc(t->run_after_us, text));
+	grid_add(g, STYLE_NONE, in_zone(n, t->start_us, text));
+	grid_add(g, STYLE_NONE, in_zone(n, t->end_us, text));
+	bool explain = args_has(n->args, "explain");
+	grid_add(g, STYLE_WARN, explain ? NULL : note_name(t));
+	if (explain)
+		add_why(g, n, t);
+	else
+		grid_add(g, STYLE_NONE, NULL);
+}
+
+static void print_table(const struct next *n, struct grid *g)
+{
+	struct term t;
+	struct buf out;
+
+	term_init(&t, stdout, n->args);
+	buf_init(&out, BUF_MAX_TEXT);
+	if (g->n)
+		grid_print(g, &t, 0, &out);
+	else if (n->spec->kind == TIMETABLE_MANUAL)
+		buf_addstr(&out, "No schedule: runs are started by hand.\n");
+	else
+		buf_addstr(&out, "No run is due any more.\n");
+	if (args_has(n->args, "explain"))
+		buf_addf(&out,
+			"\nIn %s. A time in a gap: %s; in an overlap: %s. %s\n", zone_name(n->zone),
+			cron_gap_name(n->spec->dst.gap), cron_overlap_name(n->spec->dst.overlap),
+			n->spec->kind == TIMETABLE_CRON && n->spec->crons[0].elapsed ?
+				"With a wildcard minute or hour the schedule follows elapsed time." :
+				"");
+	term_write(&t, &out);
+	buf_release(&out);
+}
+
+static int print_ticks(struct next *n, int64_t after)
+{
+	long count = args_int(n->args, "count", 5);
+	bool json = args_has(n->args, "json");
+	struct grid g;
+	struct tick t;
+
+	grid_init(&g, columns, sizeof columns / sizeof *columns);
+	for (long i = 0; i < count && timetable_next(n->spec, after, &t) == 1; i++) {
+		if (json)
+			print_line(n, &t);
+		else
+			add_tick(&g, n, &t);
+		after = t.run_after_us;
+	}
+	if (!json)
+		print_table(n, &g);
+	grid_release(&g);
+	return 0;
+}
+
+static int next_run(const struct args *args, struct err *err)
+{
+	struct next n = { .args = args, .err = err };
+	int64_t after;
+	int rc = next_open(&n);
+
+	if (rc == 0)
+		rc = after_us(&n, &after);
+	if (rc == 0)
+		rc = print_ticks(&n, after);
+	zone_free(n.own_zone);
+	cli_dag_release(&n.dag);
+	return rc;
+}
+
+static const struct option next_options[] = {
+	{ .name = "count",
+		.letter = 'n',
+		.kind = VALUE_INT,
+		.value = "N",
+		.min = 1,
+		.max = 1000000,
+		.help = "how many; default 5" },
+	{ .name = "after",
+		.kind = VALUE_DATE,
+		.value = "TIME",
+		.help = "those strictly after this instant; without an offset, in the schedule's "
+			"zone; default: now" },
+	{ .name = "explain",
+		.kind = VALUE_FLAG,
+		.help = "say why, where daylight saving time or a calendar plays a part" },
+	{ .name = "cron",
+		.kind = VALUE_TEXT,
+		.value = "EXPR",
+		.help = "of this cron expression, instead of a DAG's schedule" },
+	{ .name = "tz",
+		.kind = VALUE_TEXT,
+		.value = "ZONE",
+		.help = "with --cron: its time zone; default UTC" },
+	{ 0 }
+};
+static const struct operand next_operands[] = {
+	{ "DAG_FILE", VALUE_DAG_FILE, true, false, "the DAG whose schedule is asked" }, { 0 }
+};
+
+const struct command command_next = {
+	.name = "next",
+	.group = "Write",
+	.summary = "when a DAG runs next, and on which data interval",
+	.doc = "With --json there is one object a line: run_after, interval_start and interval_end "
+	       "as RFC 3339 with the zone's offset, and note: gap, overlap, moved or null.\n\n"
+	       "  weir next --cron \"30 2 * * *\" --tz Europe/Berlin --after 2026-03-28T00:00:00Z "
+	       "-n 3 --explain",
+	.options = next_options,
+	.operands = next_operands,
+	.run = next_run,
+};

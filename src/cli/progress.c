@@ -1,0 +1,261 @@
+#include "cli/progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/units.h"
+#include "cli/command.h"
+#include "cli/progress_impl.h"
+#include "cli/when.h"
+
+enum progress_mode progress_mode_for(const struct args *args, FILE *out)
+{
+	const char *term = getenv("TERM");
+	int columns, lines;
+
+	if (args_has(args, "json"))
+		return PROGRESS_JSON;
+	if (args_has(args, "quiet"))
+		return PROGRESS_QUIET;
+	if (!term_size(out, &columns, &lines) || !term || strcmp(term, "dumb") == 0)
+		return PROGRESS_PLAIN;
+	return PROGRESS_TTY;
+}
+
+struct observer *progress_new(enum progress_mode mode, FILE *out, bool colour)
+{
+	switch (mode) {
+	case PROGRESS_TTY:
+		return progress_tty_new(out, colour);
+	case PROGRESS_JSON:
+		return progress_json_new(out);
+	default:
+		return progress_plain_new(out, colour, mode == PROGRESS_QUIET);
+	}
+}
+
+/* ---- a task -------------------------------------------------------------------------- */
+
+const char *progress_label(const struct task_progress *t)
+{
+	if (t->kept)
+		return "kept";
+	if (t->state == TASK_NONE)
+		return t->selected ? "waiting" : "left out";
+	return task_state_name(t->state);
+}
+
+enum style progress_style(const struct task_progress *t)
+{
+	switch (t->state) {
+	case TASK_SUCCESS:
+		return t->kept ? STYLE_DIM : STYLE_GOOD;
+	case TASK_FAILED:
+	case TASK_UPSTREAM_FAILED:
+		return STYLE_BAD;
+	case TASK_UP_FOR_RETRY:
+	case TASK_HELD:
+	case TASK_CANCELLED:
+	case TASK_SKIPPED:
+		return STYLE_WARN;
+	case TASK_RUNNING:
+		return STYLE_BUSY;
+	default:
+		return STYLE_DIM;
+	}
+}
+
+int64_t progress_elapsed_us(const struct run_progress *p, const struct task_progress *t)
+{
+	if (!t->started_us)
+		return -1;
+	int64_t end = t->ended_us ? t->ended_us : p->now_us;
+	return end > t->started_us ? end - t->started_us : 0;
+}
+
+void progress_add_try(struct buf *out, const struct task_progress *t)
+{
+	int most = t->retries + 1;
+
+	/* Lost attempts are not counted against the retries. */
+	buf_addf(out, "try %d/%d", t->try, t->try > most ? t->try : most);
+}
+
+static bool count_of(const struct task_progress *t, const char *key, json_int_t *ret)
+{
+	const json_t *v = json_object_get(t->outputs, key);
+
+	if (!json_is_integer(v))
+		return false;
+	*ret = json_integer_value(v);
+	return true;
+}
+
+static void add_rows(struct buf *out, const struct task_progress *t)
+{
+	static const struct {
+		const char *key, *name;
+	} rows[] = { { "rows_in", "in" }, { "rows_out", "out" }, { "rows_rejected", "rejected" } };
+	const char *sep = "";
+	json_int_t n;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char text[32];
+		if (!count_of(t, rows[i].key, &n) || (n == 0 && i == 2))
+			continue;
+		units_format_count(n, text, sizeof text);
+		buf_addf(out, "%s%s %s", sep, text, rows[i].name);
+		sep = ", ";
+	}
+	if (!*sep && count_of(t, "rows", &n)) {
+		char text[32];
+		buf_addf(out, "%s rows", units_format_count(n, text, sizeof text));
+	}
+}
+
+/* Checks that did not pass: "2 of 7 checks failed". */
+static void add_checks(struct buf *out, const struct task_progress *t)
+{
+	size_t n = json_array_size(t->checks), bad = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *s = json_string_value(
+			json_object_get(json_array_get(t->checks, i), "status"));
+		bad += s && strcmp(s, "pass") != 0;
+	}
+	if (n)
+		buf_addf(out, "%s%zu of %zu check%s passed", out->len ? ", " : "", n - bad, n,
+			n == 1 ? "" : "s");
+}
+
+/* The needs that hold a waiting task up: the first few by name. */
+static void add_waits(struct buf *out, const struct run_progress *p, int i)
+{
+	enum { NAMED = 3 };
+	const struct task *task = &p->dag->tasks[i];
+	int n = 0;
+
+	for (int k = 0; k < task->nneeds; k++) {
+		const struct task_progress *need = &p->tasks[task->needs[k]];
+		if (need->state == TASK_SUCCESS || n++ >= NAMED)
+			continue;
+		buf_addf(out, n == 1 ? "waits for %s" : ", %s", p->dag->tasks[task->needs[k]].name);
+	}
+	if (n > NAMED)
+		buf_addf(out, " and %d more", n - NAMED);
+}
+
+static void add_culprit(struct buf *out, const struct run_progress *p, int i)
+{
+	const struct task *task = &p->dag->tasks[i];
+
+	for (int k = 0; k < task->nneeds; k++) {
+		enum task_state s = p->tasks[task->needs[k]].state;
+		if (s != TASK_FAILED && s != TASK_UPSTREAM_FAILED && s != TASK_SKIPPED)
+			continue;
+		buf_addf(out, "%s: %s", p->dag->tasks[task->needs[k]].name, task_state_name(s));
+		return;
+	}
+	buf_addstr(out, reason_text(p->tasks[i].reason));
+}
+
+void progress_add_error(struct buf *out, const struct run_progress *p, int i)
+{
+	const struct task_progress *t = &p->tasks[i];
+	char line[512], text[32];
+
+	if (t->outcome == OUTCOME_TIMEOUT)
+		buf_addf(out, "timed out after %s",
+			units_format_duration(p->dag->tasks[i].timeout_us, text, sizeof text));
+	else if (t->outcome == OUTCOME_LOST)
+		buf_addstr(out, "the attempt was lost");
+	else if (t->signal)
+		buf_addf(out, "ended by signal %d (%s)", t->signal, strsignal(t->signal));
+	else if (t->error && p->dag->tasks[i].kind != TASK_RUN)
+		; /* its own words say it */
+	else if (t->exit_status > 0)
+		buf_addf(out, "exit status %d", t->exit_status);
+	if (t->error && *t->error)
+		buf_addf(out, "%s%s", out->len ? ": " : "",
+			text_first_line(t->error, line, sizeof line));
+	if (!out->len)
+		buf_addstr(out, reason_text(t->reason));
+}
+
+static void add_retry(struct buf *out, const struct run_progress *p, int i)
+{
+	const struct task_progress *t = &p->tasks[i];
+	int64_t left = t->due_us > p->now_us ? t->due_us - p->now_us : 0;
+	char text[32];
+
+	buf_addf(out, "next try in %s: ", units_format_elapsed(left, text, sizeof text));
+	struct buf why;
+	buf_init(&why, BUF_MAX_TEXT);
+	progress_add_error(&why, p, i);
+	buf_addstr(out, why.data);
+	buf_release(&why);
+}
+
+void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
+{
+	const struct task_progress *t = &p->tasks[i];
+
+	switch (t->state) {
+	case TASK_NONE:
+		if (t->selected)
+			add_waits(out, p, i);
+		break;
+	case TASK_FAILED:
+	case TASK_CANCELLED:
+		progress_add_error(out, p, i);
+		break;
+	case TASK_UPSTREAM_FAILED:
+	case TASK_SKIPPED:
+		if (t->reason == REASON_SKIP_STATUS)
+			buf_addstr(out, reason_text(t->reason));
+		else
+			add_culprit(out, p, i);
+		break;
+	case TASK_UP_FOR_RETRY:
+		add_retry(out, p, i);
+		break;
+	case TASK_SUCCESS:
+		add_rows(out, t);
+		add_checks(out, t);
+		if (t->kept && t->stale)
+			buf_addf(out, "%sits definition changed since", out->len ? "; " : "");
+		break;
+	default:
+		add_rows(out, t);
+		break;
+	}
+}
+
+/* ---- the run ------------------------------------------------------------------------- */
+
+static bool counts(const struct task_progress *t)
+{
+	return t->selected || t->kept || t->try > 0;
+}
+
+void progress_count(const struct run_progress *p, int *ret_total, int *ret_done)
+{
+	*ret_total = *ret_done = 0;
+	for (int i = 0; i < p->dag->ntasks; i++) {
+		*ret_total += counts(&p->tasks[i]);
+		*ret_done += counts(&p->tasks[i]) && task_state_is_final(p->tasks[i].state);
+	}
+}
+
+bool progress_nothing_done(const struct run_progress *p)
+{
+	bool any = false;
+
+	for (int i = 0; i < p->dag->ntasks; i++) {
+		if (p->tasks[i].selected && !p->tasks[i].kept)
+			return false;
+		any |= p->tasks[i].kept;
+	}
+	return any && (p->state == RUN_SUCCESS || p->partial);
+}

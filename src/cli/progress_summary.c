@@ -1,0 +1,279 @@
+/* The end of a run, in words: the same on a terminal and in a pipe. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/units.h"
+#include "cli/json.h"
+#include "cli/progress_impl.h"
+#include "cli/when.h"
+
+struct summary {
+	struct buf *out;
+	const struct run_progress *p;
+	bool colour;
+};
+
+static void styled(const struct summary *s, enum style style, const char *text)
+{
+	buf_addf(s->out, "%s%s%s", style_on(style, s->colour), text, style_off(style, s->colour));
+}
+
+/* Text from files and tasks, made harmless. */
+static void clean(const struct summary *s, const char *text)
+{
+	text_add(s->out, text, -1);
+}
+
+static void nothing_done(const struct summary *s)
+{
+	const struct run_progress *p = s->p;
+	int64_t last = 0;
+	int n = 0;
+	char when[WHEN_SIZE];
+
+	for (int i = 0; i < p->dag->ntasks; i++) {
+		n += p->tasks[i].kept;
+		if (p->tasks[i].kept && p->tasks[i].ended_us > last)
+			last = p->tasks[i].ended_us;
+	}
+	buf_addf(s->out, n == 1 ? "nothing to do: the task was done" :
+				  "nothing to do: all %d tasks were done", n);
+	if (last)
+		buf_addf(s->out, " on %s", when_local(last, when));
+	buf_addstr(s->out, n == 1 ? "; --force runs it again\n" : "; --force runs them again\n");
+}
+
+static void headline(const struct summary *s)
+{
+	const struct run_progress *p = s->p;
+	bool good = p->state == RUN_SUCCESS;
+	int64_t took = p->now_us > p->started_us ? p->now_us - p->started_us : 0;
+	int total, done, success = 0, kept = 0, left = 0;
+	char elapsed[32];
+
+	progress_count(p, &total, &done);
+	for (int i = 0; i < p->dag->ntasks; i++) {
+		success += p->tasks[i].state == TASK_SUCCESS;
+		kept += p->tasks[i].kept;
+	}
+	left = p->dag->ntasks - total;
+	clean(s, p->run);
+	buf_addstr(s->out, ": ");
+	styled(s, good ? STYLE_GOOD : p->state == RUN_FAILED ? STYLE_BAD : STYLE_WARN,
+		run_state_name(p->state));
+	buf_addf(s->out, " after %s: %d of %d task%s succeeded",
+		units_format_elapsed(took, elapsed, sizeof elapsed), success, total,
+		total == 1 ? "" : "s");
+	if (kept)
+		buf_addf(s->out, ", %d of them before", kept);
+	if (left > 0)
+		buf_addf(s->out, ", %d left out", left);
+	buf_addc(s->out, '\n');
+}
+
+/* ---- checks -------------------------------------------------------------------------- */
+
+/* A JSON value as text: a string as it is, all else as JSON. */
+static void add_value(const struct summary *s, const json_t *v)
+{
+	char text[512];
+
+	if (json_is_string(v)) {
+		clean(s, json_string_value(v));
+		return;
+	}
+	size_t n = json_dumpb(v, text, sizeof text - 1, JSON_COMPACT | JSON_ENCODE_ANY);
+	text[n < sizeof text ? n : sizeof text - 1] = '\0';
+	if (n >= sizeof text)
+		memcpy(text + sizeof text - 4, "...", 4);
+	clean(s, text);
+}
+
+static void add_check(const struct summary *s, const char *task, const json_t *check)
+{
+	const char *name = json_string_value(json_object_get(check, "name"));
+	const char *status = json_string_value(json_object_get(check, "status"));
+	const json_t *observed = json_object_get(check, "observed");
+	const json_t *expected = json_object_get(check, "expected");
+	const json_t *sample = json_object_get(check, "sample");
+
+	buf_addstr(s->out, "  ");
+	styled(s, strcmp(status, "warn") == 0 ? STYLE_WARN : STYLE_BAD, status);
+	buf_addstr(s->out, "  ");
+	clean(s, task);
+	buf_addstr(s->out, "  ");
+	clean(s, name ? name : "");
+	if (observed && !json_is_null(observed)) {
+		buf_addstr(s->out, ": observed ");
+		add_value(s, observed);
+	}
+	if (expected && !json_is_null(expected)) {
+		buf_addstr(s->out, ", expected ");
+		add_value(s, expected);
+	}
+	if (json_array_size(sample)) {
+		buf_addstr(s->out, "; such as ");
+		add_value(s, json_array_get(sample, 0));
+	}
+	buf_addc(s->out, '\n');
+}
+
+static void checks(const struct summary *s)
+{
+	bool any = false;
+
+	for (int i = 0; i < s->p->dag->ntasks; i++) {
+		const struct task_progress *t = &s->p->tasks[i];
+		for (size_t k = 0; k < json_array_size(t->checks); k++) {
+			const json_t *c = json_array_get(t->checks, k);
+			const char *status = json_string_value(json_object_get(c, "status"));
+			if (!status || strcmp(status, "pass") == 0)
+				continue;
+			if (!any)
+				styled(s, STYLE_BOLD, "checks\n");
+			any = true;
+			add_check(s, s->p->dag->tasks[i].name, c);
+		}
+	}
+}
+
+/* ---- what came of it ----------------------------------------------------------------- */
+
+static const char *output_text(const struct task_progress *t, const char *key)
+{
+	return json_string_value(json_object_get(t->outputs, key));
+}
+
+static void quarantine(const struct summary *s)
+{
+	bool any = false;
+
+	for (int i = 0; i < s->p->dag->ntasks; i++) {
+		const struct task_progress *t = &s->p->tasks[i];
+		json_int_t n = json_integer_value(json_object_get(t->outputs, "rows_rejected"));
+		const char *where = output_text(t, "quarantine");
+		char count[32];
+		if (n <= 0)
+			continue;
+		if (!any)
+			styled(s, STYLE_BOLD, "quarantine\n");
+		any = true;
+		buf_addstr(s->out, "  ");
+		clean(s, s->p->dag->tasks[i].name);
+		buf_addf(s->out, "  %s row%s rejected",
+			units_format_count(n, count, sizeof count), n == 1 ? "" : "s");
+		if (where) {
+			buf_addstr(s->out, ", kept in ");
+			clean(s, where);
+		}
+		buf_addc(s->out, '\n');
+	}
+}
+
+static void published(const struct summary *s)
+{
+	bool any = false;
+
+	for (int i = 0; i < s->p->dag->ntasks; i++) {
+		const struct task_progress *t = &s->p->tasks[i];
+		const char *where = output_text(t, "path");
+		if (!where)
+			where = output_text(t, "table");
+		if (s->p->dag->tasks[i].kind != TASK_PUBLISH || t->state != TASK_SUCCESS ||
+			t->kept || !where)
+			continue;
+		if (!any)
+			styled(s, STYLE_BOLD, "published\n");
+		any = true;
+		buf_addstr(s->out, "  ");
+		clean(s, s->p->dag->tasks[i].name);
+		buf_addstr(s->out, "  ");
+		clean(s, where);
+		buf_addc(s->out, '\n');
+	}
+}
+
+/* ---- failures, and what to do -------------------------------------------------------- */
+
+enum { FAILURES_SHOWN = 10 };
+
+static void failure(const struct summary *s, int i)
+{
+	const struct task_progress *t = &s->p->tasks[i];
+	struct buf why;
+
+	buf_init(&why, BUF_MAX_TEXT);
+	progress_add_error(&why, s->p, i);
+	buf_addstr(s->out, "  ");
+	clean(s, s->p->dag->tasks[i].name);
+	buf_addstr(s->out, "  ");
+	clean(s, why.data);
+	if (t->try > 0) {
+		buf_addstr(s->out, " (");
+		progress_add_try(s->out, t);
+		buf_addc(s->out, ')');
+	}
+	buf_addc(s->out, '\n');
+	if (t->log_path) {
+		buf_addstr(s->out, "    log: ");
+		clean(s, t->log_path);
+		buf_addc(s->out, '\n');
+	}
+	buf_release(&why);
+}
+
+static int failures(const struct summary *s)
+{
+	int n = 0;
+
+	for (int i = 0; i < s->p->dag->ntasks; i++) {
+		if (s->p->tasks[i].state != TASK_FAILED || n++ >= FAILURES_SHOWN)
+			continue;
+		if (n == 1)
+			styled(s, STYLE_BOLD, "failed\n");
+		failure(s, i);
+	}
+	if (n > FAILURES_SHOWN)
+		buf_addf(s->out, "  and %d more\n", n - FAILURES_SHOWN);
+	return n;
+}
+
+static void next_steps(const struct summary *s)
+{
+	char run[300], word[512];
+	int shown = 0;
+
+	cli_shell_word(s->p->run, run, sizeof run);
+	styled(s, STYLE_BOLD, "next\n");
+	for (int i = 0; i < s->p->dag->ntasks && shown < 3; i++) {
+		if (s->p->tasks[i].state != TASK_FAILED)
+			continue;
+		buf_addf(s->out, "  weir logs %s %s\n", run, s->p->dag->tasks[i].name);
+		shown++;
+	}
+	if (s->p->dag->runbook)
+		buf_addf(s->out, "  less %s    # the runbook\n",
+			cli_shell_word(s->p->dag->runbook, word, sizeof word));
+	buf_addf(s->out, "  weir show %s\n", run);
+	buf_addf(s->out, "  weir run %s", cli_shell_word(s->p->dag->path, word, sizeof word));
+	if (s->p->ds)
+		buf_addf(s->out, " --date %s", s->p->ds);
+	buf_addstr(s->out, "    # keeps what is done\n");
+}
+
+void progress_add_summary(struct buf *out, const struct run_progress *p, bool colour)
+{
+	struct summary s = { out, p, colour };
+
+	if (progress_nothing_done(p)) {
+		nothing_done(&s);
+		return;
+	}
+	headline(&s);
+	checks(&s);
+	quarantine(&s);
+	published(&s);
+	int failed = failures(&s);
+	if (failed || (p->state != RUN_SUCCESS && !p->partial))
+		next_steps(&s);
+}

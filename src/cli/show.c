@@ -1,0 +1,463 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/node.h"
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/grid.h"
+#include "cli/home.h"
+#include "cli/runview.h"
+#include "cli/term.h"
+#include "cli/when.h"
+#include "conf/diag.h"
+#include "conf/yaml.h"
+#include "core/state.h"
+
+/* All that the store knows of one run. */
+struct view {
+	const struct args *args;
+	struct store *store;
+	struct store_result run, tasks, attempts, checks, events;
+	const struct run_row *r;
+	struct term term;
+	struct buf out;
+	struct err *err;
+};
+
+static int view_open(struct view *v, const struct args *args, struct err *err)
+{
+	*v = (struct view){ .args = args, .err = err };
+	buf_init(&v->out, 256u << 20);
+	term_init(&v->term, stdout, args);
+	if (cli_store_open(args, &v->store, err) < 0 ||
+		store_run_find(v->store, args_operand(args, 0), &v->run, err) < 0)
+		return -1;
+	v->r = &v->run.runs[0];
+	if (store_tasks(v->store, v->r->id, &v->tasks, err) < 0 ||
+		store_attempts(v->store, v->r->id, NULL, &v->attempts, err) < 0 ||
+		store_checks(v->store, v->r->id, NULL, &v->checks, err) < 0)
+		return -1;
+	if (args_has(args, "events"))
+		return store_events(v->store, v->r->id, NULL, &v->events, err);
+	return 0;
+}
+
+static void release(struct store_result *r)
+{
+	if (r->runs)
+		store_result_release(r);
+}
+
+static void view_close(struct view *v)
+{
+	release(&v->events);
+	release(&v->checks);
+	release(&v->attempts);
+	release(&v->tasks);
+	release(&v->run);
+	store_close(v->store);
+	buf_release(&v->out);
+}
+
+/* The attempt the task's state comes from; NULL: it had none. */
+static const struct attempt_row *last_attempt(const struct view *v, const struct task_row *t)
+{
+	for (size_t i = v->attempts.n; i-- > 0;)
+		if (v->attempts.attempts[i].token == t->token)
+			return &v->attempts.attempts[i];
+	return NULL;
+}
+
+/* ---- head ---------------------------------------------------------------------------- */
+
+static void line(struct view *v, const char *name, const char *text)
+{
+	if (!text || !*text)
+		return;
+	buf_addf(&v->out, "  %s%-10s%s", style_on(STYLE_DIM, v->term.colour), name,
+		style_off(STYLE_DIM, v->term.colour));
+	text_add(&v->out, text, -1);
+	buf_addc(&v->out, '\n');
+}
+
+static void params_line(struct view *v)
+{
+	json_t *params = cli_json_of_text(v->r->params), *value;
+	const char *key;
+	struct buf b;
+
+	buf_init(&b, BUF_MAX_TEXT);
+	json_object_foreach(params, key, value)
+	{
+		char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+		buf_addf(&b, "%s%s=%s", b.len ? " " : "", key,
+			text ? text : json_string_value(value));
+		free(text);
+	}
+	line(v, "params", b.data);
+	buf_release(&b);
+	json_decref(params);
+}
+
+/* What the DAG's own text says of it: owner and runbook. */
+static void dag_lines(struct view *v)
+{
+	struct yaml_doc doc;
+	struct diags diags;
+	char *text = NULL;
+
+	if (!v->r->version || store_version_text(v->store, v->r->version, &text, NULL) < 0)
+		return;
+	diags_init(&diags);
+	if (yaml_parse(&doc, v->r->dag_path, text, strlen(text), &diags) == 0) {
+		line(v, "owner", node_text(node_get(doc.root, "owner")));
+		line(v, "runbook", node_text(node_get(doc.root, "runbook")));
+		yaml_release(&doc);
+	}
+	diags_release(&diags);
+	free(text);
+}
+
+static void process_line(struct view *v)
+{
+	char text[160];
+
+	if (v->r->owner.pid == 0)
+		return;
+	snprintf(text, sizeof text, "%lld on %s%s", (long long)v->r->owner.pid, v->r->owner.host,
+		owner_is_dead(&v->r->owner) ? " (gone)" : "");
+	line(v, "process", text);
+}
+
+static void interval_line(struct view *v)
+{
+	char from[WHEN_SIZE], until[WHEN_SIZE], text[160];
+
+	snprintf(text, sizeof text, "%s to %s%s%s", when_utc(v->r->interval_start_us, from),
+		when_utc(v->r->interval_end_us, until), v->r->zone ? ", in " : "",
+		v->r->zone ? v->r->zone : "");
+	line(v, "interval", text);
+}
+
+static void started_line(struct view *v)
+{
+	int64_t took = runview_took_us(v->r, clock_now_us());
+	char when[WHEN_SIZE], ago[WHEN_SIZE], t[32], text[160];
+
+	if (!v->r->started_us)
+		return;
+	snprintf(text, sizeof text, "%s (%s)%s%s", when_local(v->r->started_us, when),
+		when_ago(v->r->started_us, clock_now_us(), ago), took >= 0 ? ", took " : "",
+		runview_took(took, t, sizeof t));
+	line(v, "started", text);
+}
+
+static void head(struct view *v)
+{
+	const struct run_row *r = v->r;
+	enum style style = runview_style(r);
+	char text[600];
+
+	buf_addstr(&v->out, style_on(STYLE_BOLD, v->term.colour));
+	text_add(&v->out, r->name, -1);
+	buf_addf(&v->out, "%s  %s%s%s", style_off(STYLE_BOLD, v->term.colour),
+		style_on(style, v->term.colour), runview_state(r),
+		style_off(style, v->term.colour));
+	if (*reason_text(r->reason))
+		buf_addf(&v->out, ": %s", reason_text(r->reason));
+	buf_addc(&v->out, '\n');
+	snprintf(text, sizeof text, "%s%s%.12s", r->dag_path ? r->dag_path : r->dag,
+		r->version ? ", version " : "", r->version ? r->version : "");
+	line(v, "DAG", text);
+	dag_lines(v);
+	interval_line(v);
+	started_line(v);
+	line(v, "trigger", r->trigger);
+	params_line(v);
+	process_line(v);
+}
+
+/* ---- tasks --------------------------------------------------------------------------- */
+
+static void add_rows_cell(struct grid *g, const struct task_row *t)
+{
+	static const struct {
+		const char *key, *name;
+	} rows[] = { { "rows_in", "in" }, { "rows_out", "out" }, { "rows_rejected", "rejected" },
+		{ "rows", "rows" } };
+	json_t *outputs = cli_json_of_text(t->outputs);
+	char text[160] = "", n[32];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const json_t *v = json_object_get(outputs, rows[i].key);
+		size_t used = strlen(text);
+		if (!json_is_integer(v) || (i >= 2 && json_integer_value(v) == 0) ||
+			(i == 3 && used))
+			continue;
+		snprintf(text + used, sizeof text - used, "%s%s %s", used ? ", " : "",
+			units_format_count(json_integer_value(v), n, sizeof n), rows[i].name);
+	}
+	grid_add(g, STYLE_NONE, text);
+	json_decref(outputs);
+}
+
+static void add_why_cell(struct grid *g, const struct task_row *t, const struct attempt_row *a)
+{
+	char first[600], when[WHEN_SIZE];
+	bool plain = t->state == TASK_SUCCESS || t->state == TASK_NONE ||
+		     t->state == TASK_RUNNING;
+
+	if (t->state == TASK_UP_FOR_RETRY) {
+		grid_addf(g, STYLE_NONE, "next try %s: %s",
+			when_ago(t->due_us, clock_now_us(), when),
+			a && a->error ? text_first_line(a->error, first, sizeof first) :
+					reason_text(t->reason));
+		return;
+	}
+	if (plain) {
+		grid_add(g, STYLE_NONE, "");
+		return;
+	}
+	if (a && a->error && t->state == TASK_FAILED)
+		grid_addf(g, STYLE_NONE, "%s (%s)", text_first_line(a->error, first, sizeof first),
+			reason_text(t->reason));
+	else
+		grid_add(g, STYLE_NONE, reason_text(t->reason));
+}
+
+static const struct grid_column task_columns[] = {
+	{ "STATE", 0 },
+	{ "TASK", GRID_FLEX },
+	{ "TRIES", GRID_RIGHT },
+	{ "TOOK", GRID_RIGHT },
+	{ "ROWS", 0 },
+	{ "WHY", GRID_FLEX },
+};
+
+static void tasks(struct view *v)
+{
+	struct grid g;
+	char took[32];
+
+	grid_init(&g, task_columns, sizeof task_columns / sizeof *task_columns);
+	for (size_t i = 0; i < v->tasks.n; i++) {
+		const struct task_row *t = &v->tasks.tasks[i];
+		const struct attempt_row *a = last_attempt(v, t);
+		int64_t us = -1;
+		if (a && a->started_us)
+			us = (a->ended_us ? a->ended_us : clock_now_us()) - a->started_us;
+		grid_add(&g, runview_task_style(t->state), task_state_name(t->state));
+		if (t->map_index >= 0)
+			grid_addf(&g, STYLE_NONE, "%s[%d]", t->name, t->map_index);
+		else
+			grid_add(&g, STYLE_NONE, t->name);
+		grid_addf(&g, STYLE_NONE, "%d", t->tries);
+		grid_add(&g, STYLE_NONE, runview_took(us, took, sizeof took));
+		add_rows_cell(&g, t);
+		add_why_cell(&g, t, a);
+	}
+	buf_addc(&v->out, '\n');
+	grid_print(&g, &v->term, 2, &v->out);
+	grid_release(&g);
+}
+
+/* ---- checks, events, what to do next ------------------------------------------------- */
+
+static const struct grid_column check_columns[] = {
+	{ "CHECK", GRID_FLEX },
+	{ "TASK", 0 },
+	{ "STATUS", 0 },
+	{ "OBSERVED", GRID_FLEX },
+	{ "EXPECTED", GRID_FLEX },
+	{ "SUCH AS", GRID_FLEX },
+};
+
+static void checks(struct view *v)
+{
+	struct grid g;
+	bool all = args_has(v->args, "verbose");
+
+	grid_init(&g, check_columns, sizeof check_columns / sizeof *check_columns);
+	for (size_t i = 0; i < v->checks.n; i++) {
+		const struct check_row *c = &v->checks.checks[i];
+		bool pass = strcmp(c->status, "pass") == 0;
+		if (pass && !all)
+			continue;
+		grid_add(&g, STYLE_NONE, c->name);
+		grid_add(&g, STYLE_NONE, c->task);
+		grid_add(&g,
+			pass				    ? STYLE_GOOD :
+			strcmp(c->status, "warn") == 0 ? STYLE_WARN :
+							 STYLE_BAD,
+			c->status);
+		grid_add(&g, STYLE_NONE, c->observed);
+		grid_add(&g, STYLE_NONE, c->expected);
+		grid_add(&g, STYLE_NONE, c->sample && strcmp(c->sample, "[]") ? c->sample : "");
+	}
+	if (g.n) {
+		buf_addc(&v->out, '\n');
+		grid_print(&g, &v->term, 2, &v->out);
+	}
+	grid_release(&g);
+}
+
+static const struct grid_column event_columns[] = {
+	{ "AT", 0 },
+	{ "TASK", GRID_FLEX },
+	{ "CHANGE", 0 },
+	{ "REASON", 0 },
+	{ "DETAIL", GRID_FLEX },
+};
+
+static void events(struct view *v)
+{
+	struct grid g;
+	char when[WHEN_SIZE];
+
+	grid_init(&g, event_columns, sizeof event_columns / sizeof *event_columns);
+	for (size_t i = 0; i < v->events.n; i++) {
+		const struct event_row *e = &v->events.events[i];
+		grid_add(&g, STYLE_NONE, when_local(e->at_us, when));
+		grid_add(&g, STYLE_NONE, e->task ? e->task : "(run)");
+		if (e->from)
+			grid_addf(&g, STYLE_NONE, "%s -> %s", e->from, e->to ? e->to : "");
+		else
+			grid_add(&g, STYLE_NONE, e->to);
+		grid_add(&g, STYLE_NONE, e->reason);
+		grid_add(&g, STYLE_DIM, e->detail);
+	}
+	grid_print(&g, &v->term, 0, &v->out);
+	grid_release(&g);
+}
+
+static void next_steps(struct view *v)
+{
+	const struct run_row *r = v->r;
+	char run[300], path[600];
+	int shown = 0;
+
+	if (r->state == RUN_SUCCESS)
+		return;
+	cli_shell_word(r->name, run, sizeof run);
+	buf_addstr(&v->out, "\nnext\n");
+	for (size_t i = 0; i < v->tasks.n && shown < 3; i++) {
+		const struct task_row *t = &v->tasks.tasks[i];
+		bool running = t->state == TASK_RUNNING && !runview_abandoned(r);
+		if (t->state != TASK_FAILED && t->state != TASK_UP_FOR_RETRY && !running)
+			continue;
+		buf_addf(&v->out, "  weir logs %s %s%s\n", run, t->name, running ? " -f" : "");
+		shown++;
+	}
+	if ((run_state_is_final(r->state) || runview_abandoned(r)) && r->dag_path)
+		buf_addf(&v->out, "  weir run %s --date %s    # keeps what is done\n",
+			cli_shell_word(r->dag_path, path, sizeof path), r->ds);
+}
+
+/* ---- JSON ---------------------------------------------------------------------------- */
+
+static json_t *attempts_json(const struct view *v)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < v->attempts.n; i++)
+		json_array_append_new(list, runview_attempt_json(&v->attempts.attempts[i]));
+	return list;
+}
+
+static int show_json(const struct view *v)
+{
+	json_t *o = runview_json(v->r), *list = json_array();
+
+	for (size_t i = 0; i < v->tasks.n; i++)
+		json_array_append_new(list, runview_task_json(&v->tasks.tasks[i]));
+	json_object_set_new(o, "tasks", list);
+	json_object_set_new(o, "attempts", attempts_json(v));
+	list = json_array();
+	for (size_t i = 0; i < v->checks.n; i++)
+		json_array_append_new(list, runview_check_json(&v->checks.checks[i]));
+	json_object_set_new(o, "checks", list);
+	if (args_has(v->args, "events")) {
+		list = json_array();
+		for (size_t i = 0; i < v->events.n; i++)
+			json_array_append_new(list, runview_event_json(&v->events.events[i]));
+		json_object_set_new(o, "events", list);
+	}
+	return cli_print_json(o, v->err);
+}
+
+/* ---- the command --------------------------------------------------------------------- */
+
+static int show_dag(struct view *v)
+{
+	char *text = NULL;
+
+	if (!v->r->version)
+		return err_set(v->err, ERR_NOT_FOUND, "%s has no DAG version", v->r->name);
+	if (store_version_text(v->store, v->r->version, &text, v->err) < 0)
+		return -1;
+	if (args_has(v->args, "json")) {
+		json_t *o = json_pack("{s:o, s:o, s:o}", "version", cli_json_text(v->r->version),
+			"path", cli_json_text(v->r->dag_path), "text", cli_json_text(text));
+		free(text);
+		return cli_print_json(o, v->err);
+	}
+	fputs(text, stdout);
+	free(text);
+	return 0;
+}
+
+static int show(struct view *v)
+{
+	if (args_has(v->args, "dag"))
+		return show_dag(v);
+	if (args_has(v->args, "json"))
+		return show_json(v);
+	if (args_has(v->args, "events")) {
+		events(v);
+	} else {
+		head(v);
+		tasks(v);
+		checks(v);
+		next_steps(v);
+	}
+	term_write(&v->term, &v->out);
+	return 0;
+}
+
+static int show_run(const struct args *args, struct err *err)
+{
+	struct view v;
+	int rc = view_open(&v, args, err);
+
+	if (rc == 0)
+		rc = show(&v);
+	view_close(&v);
+	return rc;
+}
+
+static const struct option show_options[] = {
+	{ .name = "events", .kind = VALUE_FLAG, .help = "every change of state, with its reason" },
+	{ .name = "dag",
+		.kind = VALUE_FLAG,
+		.help = "the text of the DAG file as it was when the run used it" },
+	{ 0 }
+};
+static const struct operand show_operands[] = {
+	{ "RUN", VALUE_RUN, false, false,
+		"a run: its name (nightly_sales@2026-11-19) or number, or a DAG's name for its "
+		"latest run" },
+	{ 0 }
+};
+
+const struct command command_show = {
+	.name = "show",
+	.group = "Look",
+	.summary = "show a run: its tasks, why they failed, what to do next",
+	.doc = "Checks that passed are listed with --verbose.",
+	.options = show_options,
+	.operands = show_operands,
+	.run = show_run,
+};

@@ -1,0 +1,357 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "cli/commands.h"
+#include "cli/grid.h"
+#include "cli/home.h"
+#include "cli/runview.h"
+#include "cli/term.h"
+#include "cli/when.h"
+#include "core/state.h"
+
+/* ---- status -------------------------------------------------------------------------- */
+
+/* Problems first, then what runs, then the rest. */
+static int urgency(const struct run_row *r)
+{
+	if (r->state == RUN_FAILED || runview_abandoned(r))
+		return 0;
+	if (r->state == RUN_CANCELLED)
+		return 1;
+	if (r->state == RUN_RUNNING)
+		return 2;
+	return r->state == RUN_QUEUED ? 3 : 4;
+}
+
+static int64_t last_seen(const struct run_row *r)
+{
+	return r->ended_us ? r->ended_us : r->started_us ? r->started_us : r->created_us;
+}
+
+static int by_urgency(const void *a, const void *b)
+{
+	const struct run_row *x = *(const struct run_row *const *)a;
+	const struct run_row *y = *(const struct run_row *const *)b;
+	int d = urgency(x) - urgency(y);
+
+	if (d)
+		return d;
+	if (last_seen(x) != last_seen(y))
+		return last_seen(x) > last_seen(y) ? -1 : 1;
+	return strcmp(x->dag, y->dag);
+}
+
+/* The runs, most urgent first; the array is the caller's. */
+static const struct run_row **sorted(const struct store_result *runs, struct err *err)
+{
+	const struct run_row **list = calloc(runs->n + 1, sizeof *list);
+
+	if (!list) {
+		err_nomem(err);
+		return NULL;
+	}
+	for (size_t i = 0; i < runs->n; i++)
+		list[i] = &runs->runs[i];
+	qsort(list, runs->n, sizeof *list, by_urgency);
+	return list;
+}
+
+static bool in_state(const struct task_row *t, const enum task_state *states)
+{
+	for (; *states != TASK_NONE; states++)
+		if (t->state == *states)
+			return true;
+	return false;
+}
+
+/* Names of the run's tasks in these states (ended by TASK_NONE), as a JSON array. */
+static json_t *tasks_in(
+	struct store *s, const struct run_row *r, const enum task_state *states, struct err *err)
+{
+	struct store_result tasks;
+	json_t *names = json_array();
+
+	if (store_tasks(s, r->id, &tasks, err) < 0) {
+		json_decref(names);
+		return NULL;
+	}
+	for (size_t i = 0; i < tasks.n; i++)
+		if (in_state(&tasks.tasks[i], states))
+			json_array_append_new(names, cli_json_text(tasks.tasks[i].name));
+	store_result_release(&tasks);
+	return names;
+}
+
+static const enum task_state running_states[] = { TASK_RUNNING, TASK_UP_FOR_RETRY, TASK_DEFERRED,
+	TASK_NONE };
+static const enum task_state failed_states[] = { TASK_FAILED, TASK_NONE };
+
+static void add_names(struct buf *b, const char *before, const json_t *names)
+{
+	enum { NAMED = 4 };
+	size_t n = json_array_size(names);
+
+	for (size_t i = 0; i < n && i < NAMED; i++)
+		buf_addf(b, "%s%s", i ? ", " : before,
+			json_string_value(json_array_get(names, i)));
+	if (n > NAMED)
+		buf_addf(b, " and %zu more", n - NAMED);
+}
+
+/* What to know about the run now: what it does, or what failed. */
+static int add_now(struct store *s, const struct run_row *r, struct buf *b, struct err *err)
+{
+	bool running = r->state == RUN_RUNNING;
+
+	if (runview_abandoned(r)) {
+		buf_addstr(b, "its process is gone; run it again to go on");
+		return 0;
+	}
+	if (!running && r->state != RUN_FAILED)
+		return 0;
+	json_t *names = tasks_in(s, r, running ? running_states : failed_states, err);
+	if (!names)
+		return -1;
+	add_names(b, running ? "runs " : "failed: ", names);
+	json_decref(names);
+	return 0;
+}
+
+static void add_run_cells(struct grid *g, const struct run_row *r, int64_t now_us)
+{
+	char when[WHEN_SIZE], took[32];
+
+	grid_add(g, runview_style(r), runview_state(r));
+	grid_add(g, STYLE_BOLD, r->name);
+	grid_add(g, STYLE_NONE, when_ago(last_seen(r), now_us, when));
+	grid_add(g, STYLE_NONE,
+		runview_took(runview_took_us(r, now_us), took, sizeof took));
+	if (r->nfailed)
+		grid_addf(g, STYLE_NONE, "%d/%d, %d failed", r->nsuccess, r->ntasks, r->nfailed);
+	else
+		grid_addf(g, STYLE_NONE, "%d/%d", r->nsuccess, r->ntasks);
+}
+
+static const struct grid_column status_columns[] = {
+	{ "STATE", 0 },
+	{ "LATEST RUN", GRID_FLEX },
+	{ "WHEN", 0 },
+	{ "TOOK", GRID_RIGHT },
+	{ "DONE", 0 },
+	{ "NOW", GRID_FLEX },
+};
+
+static int status_text(
+	const struct args *args, struct store *s, const struct run_row **list, size_t n,
+	struct err *err)
+{
+	struct term t;
+	struct grid g;
+	struct buf out, now;
+	int rc = 0;
+
+	term_init(&t, stdout, args);
+	grid_init(&g, status_columns, sizeof status_columns / sizeof *status_columns);
+	buf_init(&out, BUF_MAX_TEXT);
+	buf_init(&now, BUF_MAX_TEXT);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		add_run_cells(&g, list[i], clock_now_us());
+		buf_clear(&now);
+		rc = add_now(s, list[i], &now, err);
+		grid_add(&g, STYLE_NONE, now.data);
+	}
+	grid_print(&g, &t, 0, &out);
+	if (n && urgency(list[0]) == 0) {
+		char word[300];
+		buf_addf(&out, "\nweir show %s\n",
+			cli_shell_word(list[0]->name, word, sizeof word));
+	}
+	if (rc == 0)
+		term_write(&t, &out);
+	buf_release(&now);
+	buf_release(&out);
+	grid_release(&g);
+	return rc;
+}
+
+static int status_json(struct store *s, const struct run_row **list, size_t n, struct err *err)
+{
+	json_t *runs = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *o = runview_json(list[i]);
+		json_t *running = tasks_in(s, list[i], running_states, err);
+		json_t *failed = running ? tasks_in(s, list[i], failed_states, err) : NULL;
+		json_object_set_new(o, "running", running);
+		json_object_set_new(o, "failed", failed);
+		json_array_append_new(runs, o);
+		if (!failed) {
+			json_decref(runs);
+			return -1;
+		}
+	}
+	return cli_print_json(json_pack("{s:o}", "dags", runs), err);
+}
+
+/* Nothing was ever run: that is no error here, but the moment to say how to begin. */
+static int status_empty(const struct args *args, struct err *err)
+{
+	if (args_has(args, "json"))
+		return cli_print_json(json_pack("{s:[]}", "dags"), err);
+	puts("Nothing was run yet. Begin with:\n"
+	     "  weir validate DAG_FILE\n"
+	     "  weir run DAG_FILE --date YYYY-MM-DD");
+	return 0;
+}
+
+static int status_run(const struct args *args, struct err *err)
+{
+	struct run_filter f = { .state = -1, .latest_per_dag = true };
+	struct store_result runs = { .n = 0 };
+	const struct run_row **list = NULL;
+	struct store *s = NULL;
+	int rc = -1;
+
+	if (cli_store_open(args, &s, err) < 0)
+		return err->code == ERR_NOT_FOUND ? status_empty(args, err) : -1;
+	if (store_runs(s, &f, &runs, err) < 0)
+		goto out;
+	if (runs.n == 0)
+		rc = status_empty(args, err);
+	else if ((list = sorted(&runs, err)))
+		rc = args_has(args, "json") ? status_json(s, list, runs.n, err) :
+					      status_text(args, s, list, runs.n, err);
+	free(list);
+	store_result_release(&runs);
+out:
+	store_close(s);
+	return rc;
+}
+
+const struct command command_status = {
+	.name = "status",
+	.group = "Look",
+	.summary = "how every DAG stands: its latest run, problems first",
+	.doc = "A run whose process was killed is shown as abandoned: running the DAG again for the "
+	       "same date goes on where it stopped.",
+	.run = status_run,
+};
+
+/* ---- runs ---------------------------------------------------------------------------- */
+
+static const struct grid_column runs_columns[] = {
+	{ "STATE", 0 },
+	{ "RUN", GRID_FLEX },
+	{ "WHEN", 0 },
+	{ "TOOK", GRID_RIGHT },
+	{ "DONE", 0 },
+	{ "STARTED", 0 },
+	{ "BY", 0 },
+};
+
+static void runs_text(const struct args *args, const struct store_result *runs)
+{
+	struct term t;
+	struct grid g;
+	struct buf out;
+	char when[WHEN_SIZE];
+
+	term_init(&t, stdout, args);
+	grid_init(&g, runs_columns, sizeof runs_columns / sizeof *runs_columns);
+	buf_init(&out, 256u << 20);
+	for (size_t i = 0; i < runs->n; i++) {
+		const struct run_row *r = &runs->runs[i];
+		add_run_cells(&g, r, clock_now_us());
+		grid_add(&g, STYLE_NONE, when_local(r->started_us, when));
+		grid_add(&g, STYLE_NONE, r->trigger);
+	}
+	if (runs->n)
+		grid_print(&g, &t, 0, &out);
+	else
+		buf_addstr(&out, "No such runs.\n");
+	term_write(&t, &out);
+	buf_release(&out);
+	grid_release(&g);
+}
+
+static int runs_json(const struct store_result *runs, struct err *err)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < runs->n; i++)
+		json_array_append_new(list, runview_json(&runs->runs[i]));
+	return cli_print_json(json_pack("{s:o}", "runs", list), err);
+}
+
+/* A DAG that no run was ever made of is a misspelt one. */
+static int check_dag(struct store *s, const char *dag, struct err *err)
+{
+	struct store_result found;
+
+	if (store_run_find(s, dag, &found, err) < 0)
+		return -1;
+	store_result_release(&found);
+	return 0;
+}
+
+static int runs_run(const struct args *args, struct err *err)
+{
+	const char *state = args_text(args, "state"), *dag = args_operand(args, 0);
+	struct run_filter f = {
+		.dag = dag,
+		.state = state ? run_state_by_name(state) : -1,
+		.limit = (int)args_int(args, "limit", 20),
+	};
+	struct store_result runs;
+	struct store *s = NULL;
+	int rc = -1;
+
+	if (cli_store_open(args, &s, err) < 0)
+		return -1;
+	if (store_runs(s, &f, &runs, err) < 0)
+		goto out;
+	if (runs.n || !dag || state || check_dag(s, dag, err) == 0) {
+		rc = 0;
+		if (args_has(args, "json"))
+			rc = runs_json(&runs, err);
+		else
+			runs_text(args, &runs);
+	}
+	store_result_release(&runs);
+out:
+	store_close(s);
+	return rc;
+}
+
+static const char *const run_states[] = { "queued", "running", "success", "failed", "cancelled",
+	NULL };
+static const struct option runs_options[] = {
+	{ .name = "limit",
+		.letter = 'n',
+		.kind = VALUE_INT,
+		.value = "N",
+		.min = 0,
+		.max = 1000000000,
+		.help = "at most so many, the newest; default 20, 0: all" },
+	{ .name = "state",
+		.kind = VALUE_ENUM,
+		.value = "STATE",
+		.values = run_states,
+		.help = "only runs in this state" },
+	{ 0 }
+};
+static const struct operand runs_operands[] = {
+	{ "DAG", VALUE_DAG, true, false, "the DAG's name; default: all" }, { 0 }
+};
+
+const struct command command_runs = {
+	.name = "runs",
+	.group = "Look",
+	.summary = "list runs, newest first",
+	.options = runs_options,
+	.operands = runs_operands,
+	.run = runs_run,
+};

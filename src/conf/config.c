@@ -1,0 +1,331 @@
+#include "conf/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/near.h"
+#include "base/node.h"
+#include "conf/diag.h"
+#include "conf/yaml.h"
+
+enum { SECRET_MAX = 64 << 10 };
+
+struct connection {
+	const struct node *node;
+	const struct field *fields; /* of its type */
+	const char *type;
+};
+
+struct config {
+	struct yaml_doc doc;
+	char *path, *dir; /* NULL for an empty one */
+	struct connection *connections;
+	const char **names; /* NULL-ended, in the same order */
+	size_t n;
+};
+
+static const struct field any_connection = { .type = FIELD_ANY };
+
+const struct field config_fields[] = {
+	{ .key = "connections",
+		.type = FIELD_MAP,
+		.item = &any_connection,
+		.help = "Databases and services that tasks use by name. Each has a `type`; its "
+			"other keys depend on that." },
+	{ 0 },
+};
+
+/* ---- loading -------------------------------------------------------------------------- */
+
+static const struct config_conn_type *find_type(
+	const struct config_conn_type *types, const struct node *type, struct diags *diags)
+{
+	const char *names[64];
+	size_t n = 0;
+
+	for (; types[n].name && n < 64; n++) {
+		if (strcmp(types[n].name, node_text(type)) == 0)
+			return &types[n];
+		names[n] = types[n].name;
+	}
+	const char *near = near_find(node_text(type), names, n);
+	diag_node(diags, DIAG_ERROR, type, "unknown type of connection \"%s\"%s%s%s",
+		node_text(type), near ? "; did you mean \"" : "", near ? near : "",
+		near ? "\"?" : "");
+	struct buf list;
+	buf_init(&list, 1024);
+	for (size_t i = 0; i < n; i++)
+		buf_addf(&list, "%s%s", i ? ", " : "", names[i]);
+	diag_hint(diags, "types: %s", list.data);
+	buf_release(&list);
+	return NULL;
+}
+
+/* The rows of a type with the row of `type` itself in front. */
+static const struct field *rows_of(struct arena *arena, const struct field *fields)
+{
+	size_t n = 0;
+
+	while (fields[n].key)
+		n++;
+	struct field *rows = arena_array(arena, n + 2, sizeof *rows);
+	if (!rows)
+		return NULL;
+	rows[0] = (struct field){ .key = "type",
+		.type = FIELD_STRING,
+		.flags = FIELD_REQUIRED,
+		.help = "What it is: sqlite, ..." };
+	memcpy(rows + 1, fields, n * sizeof *rows);
+	return rows;
+}
+
+static void load_connection(struct config *c, const struct config_conn_type *types,
+	const struct node *key, const struct node *node, struct diags *diags)
+{
+	const struct node *type = node_get(node, "type");
+
+	if (node->type != NODE_MAP || !node_text(type)) {
+		diag_node(diags, DIAG_ERROR, node->type == NODE_MAP ? key : node,
+			"connection \"%s\" needs a type", key->text);
+		diag_hint(diags, "for example: %s: { type: sqlite, path: %s.db }", key->text,
+			key->text);
+		return;
+	}
+	const struct config_conn_type *t = find_type(types, type, diags);
+	if (!t)
+		return;
+	char what[128];
+	snprintf(what, sizeof what, "connection of type %s", t->name);
+	const struct schema_env env = { .dir = c->dir };
+	const struct field *rows = rows_of(&c->doc.arena, t->fields);
+	if (!rows || schema_check(node, rows, what, &env, diags) > 0)
+		return;
+	c->names[c->n] = key->text;
+	c->connections[c->n++] =
+		(struct connection){ .node = node, .fields = t->fields, .type = t->name };
+}
+
+static void load_connections(
+	struct config *c, const struct config_conn_type *types, struct diags *diags)
+{
+	const struct node *map = node_get(c->doc.root, "connections");
+	size_t n = map && map->type == NODE_MAP ? map->n : 0;
+
+	c->connections = arena_array(&c->doc.arena, n + 1, sizeof *c->connections);
+	c->names = arena_array(&c->doc.arena, n + 1, sizeof *c->names);
+	if (!c->connections || !c->names)
+		return;
+	for (size_t i = 0; i < n; i++)
+		load_connection(c, types, map->keys[i], map->items[i], diags);
+}
+
+struct config *config_load(
+	const char *path, const struct config_conn_type *types, struct diags *diags)
+{
+	struct config *c = calloc(1, sizeof *c);
+	size_t errors_before = diags->nerrors;
+	struct err err = { 0 };
+
+	if (!c || yaml_read(&c->doc, path, diags) < 0)
+		goto fail;
+	c->path = io_realpath(path, &err);
+	c->dir = c->path ? io_path_dir(c->path) : NULL;
+	if (!c->dir) {
+		diag_err(diags, path, &err);
+		goto fail;
+	}
+	const struct schema_env env = { .dir = c->dir };
+	if (c->doc.root)
+		schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags);
+	load_connections(c, types, diags);
+	if (c->doc.arena.failed) {
+		err_nomem(&err);
+		diag_err(diags, path, &err);
+	}
+	if (diags->nerrors == errors_before)
+		return c;
+fail:
+	config_free(c);
+	return NULL;
+}
+
+struct config *config_empty(void)
+{
+	static const char *no_names[] = { NULL };
+	struct config *c = calloc(1, sizeof *c);
+
+	if (c)
+		c->names = no_names;
+	return c;
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	yaml_release(&c->doc);
+	free(c->path);
+	free(c->dir);
+	free(c);
+}
+
+const char *config_path(const struct config *c)
+{
+	return c->path;
+}
+
+const char *const *config_connections(const struct config *c)
+{
+	return c->names;
+}
+
+/* ---- finding -------------------------------------------------------------------------- */
+
+/* weir.yaml in dir, or the nearest folder above it. */
+static char *find_upwards(const char *dir, struct err *err)
+{
+	char *at = io_realpath(dir, err);
+
+	while (at) {
+		char *candidate = io_path_join(at, "weir.yaml");
+		if (!candidate || io_exists(candidate)) {
+			free(at);
+			return candidate;
+		}
+		free(candidate);
+		char *up = strcmp(at, "/") == 0 ? NULL : io_path_dir(at);
+		free(at);
+		at = up;
+	}
+	return NULL;
+}
+
+static char *find_in_home(void)
+{
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	char *path = NULL;
+
+	if (xdg && *xdg)
+		path = io_path_join(xdg, "weir/weir.yaml");
+	else if (home && *home)
+		path = io_path_join(home, ".config/weir/weir.yaml");
+	if (path && io_exists(path))
+		return path;
+	free(path);
+	return NULL;
+}
+
+char *config_find(const char *explicit_path, const char *dir, struct err *err)
+{
+	const char *env = getenv("WEIR_CONFIG");
+
+	if (!explicit_path && env && *env)
+		explicit_path = env;
+	if (explicit_path) {
+		if (io_exists(explicit_path))
+			return strdup(explicit_path);
+		err_set(err, ERR_NOT_FOUND, "%s: no such configuration file", explicit_path);
+		return NULL;
+	}
+	char *path = find_upwards(dir, err);
+	return path ? path : find_in_home();
+}
+
+/* ---- connections and secrets ---------------------------------------------------------- */
+
+static char *secret_from_file(const char *name, const char *dir, struct err *err)
+{
+	char *path = io_path_join(dir, name);
+	struct buf text;
+
+	buf_init(&text, SECRET_MAX);
+	if (!path || io_read_file(path, &text, err) < 0) {
+		if (!path)
+			err_nomem(err);
+		free(path);
+		buf_release(&text);
+		return NULL;
+	}
+	free(path);
+	if (text.len && text.data[text.len - 1] == '\n')
+		buf_truncate(&text, text.len - 1);
+	return buf_take(&text);
+}
+
+char *config_secret(const struct node *n, const char *dir, struct err *err)
+{
+	const char *env = node_text(node_get(n, "env")), *file = node_text(node_get(n, "file"));
+
+	if (node_text(n))
+		return strdup(node_text(n));
+	if (file)
+		return secret_from_file(file, dir, err);
+	if (!env) {
+		err_set(err, ERR_INVALID, "a secret is {env: NAME} or {file: PATH}");
+		return NULL;
+	}
+	const char *value = getenv(env);
+	if (!value) {
+		err_set(err, ERR_NOT_FOUND, "the environment variable %s (a secret) is not set",
+			env);
+		return NULL;
+	}
+	return strdup(value);
+}
+
+static json_t *connection_value(const struct config *c, const struct field *f,
+	const struct node *value, json_t *secrets, struct err *err)
+{
+	json_t *v = NULL;
+
+	if (f->flags & FIELD_SECRET) {
+		char *secret = config_secret(value, c->dir, err);
+		v = secret ? json_string(secret) : NULL;
+		if (v)
+			json_array_append(secrets, v);
+		free(secret);
+	} else if (f->type == FIELD_PATH || f->type == FIELD_FILE) {
+		char *path = io_path_join(c->dir, value ? value->text : f->def);
+		v = path ? json_string(path) : NULL;
+		free(path);
+	} else {
+		v = schema_value_of_text(f, value ? value->text : f->def, err);
+	}
+	if (!v && err && err->code == ERR_NONE)
+		err_nomem(err);
+	if (!v && value)
+		err_where(err, c->doc.source->path, value->line, value->col);
+	return v;
+}
+
+json_t *config_connection(
+	const struct config *c, const char *name, json_t *secrets, struct err *err)
+{
+	size_t at = 0;
+
+	while (at < c->n && strcmp(c->names[at], name) != 0)
+		at++;
+	if (at == c->n) {
+		err_set(err, ERR_NOT_FOUND, "no connection \"%s\" in %s", name,
+			c->path ? c->path : "weir.yaml (there is none)");
+		return NULL;
+	}
+	const struct connection *conn = &c->connections[at];
+	json_t *ret = json_pack("{s:s, s:s}", "name", name, "type", conn->type);
+	for (const struct field *f = conn->fields; ret && f->key; f++) {
+		const struct node *value = node_get(conn->node, f->key);
+		if (!value && !f->def)
+			continue;
+		err_clear(err);
+		json_t *v = connection_value(c, f, value, secrets, err);
+		if (!v || json_object_set_new(ret, f->key, v) < 0) {
+			json_decref(ret);
+			return NULL;
+		}
+	}
+	return ret;
+}

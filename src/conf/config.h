@@ -1,0 +1,42 @@
+/* weir.yaml: connections and settings that are shared by DAGs. */
+#ifndef WEIR_CONF_CONFIG_H
+#define WEIR_CONF_CONFIG_H
+
+#include <jansson.h>
+
+#include "conf/schema.h"
+
+struct config;
+struct diags;
+struct err;
+
+/* The types of connections, by data/conn.h's rows; given by the caller, for conf knows no types. */
+struct config_conn_type {
+	const char *name;
+	const struct field *fields;
+};
+
+/* Load `path`. NULL when there are errors (in diags). */
+struct config *config_load(
+	const char *path, const struct config_conn_type *types, struct diags *diags);
+struct config *config_empty(void);
+void config_free(struct config *c);
+/* Where it comes from; NULL for an empty one. */
+const char *config_path(const struct config *c);
+const char *const *config_connections(const struct config *c); /* names, NULL-ended */
+/* weir.yaml for a DAG in `dir`: `explicit_path` or WEIR_CONFIG if given, else the nearest one from
+ * `dir` upwards, else $XDG_CONFIG_HOME/weir/weir.yaml (~/.config). Owned; NULL without err: there
+ * is none. */
+char *config_find(const char *explicit_path, const char *dir, struct err *err);
+/* A connection as operators get it: defaults filled in, paths absolute (from weir.yaml's folder),
+ * secrets resolved. The resolved secret values are appended to `secrets` (a JSON array), to be
+ * masked. New reference or NULL with err. */
+json_t *config_connection(
+	const struct config *c, const char *name, json_t *secrets, struct err *err);
+/* {env: NAME} or {file: PATH} or a literal to its value, owned. Relative paths start at `dir`; one
+ * trailing line break of a file is dropped. */
+char *config_secret(const struct node *n, const char *dir, struct err *err);
+
+extern const struct field config_fields[];
+
+#endif

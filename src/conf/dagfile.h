@@ -1,0 +1,45 @@
+/* DAG files: YAML to the model (core/model.h), all errors at once. */
+#ifndef WEIR_CONF_DAGFILE_H
+#define WEIR_CONF_DAGFILE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "conf/schema.h"
+#include "core/model.h"
+
+struct config;
+struct diags;
+struct err;
+
+/* The operators as the loader sees them; implemented over operators/ by whoever calls. */
+struct dagfile_operators {
+	/* Parameter rows of an operator; NULL: unknown. */
+	const struct field *(*params)(enum task_kind kind, const char *name);
+	/* Names of a kind's operators, NULL-ended, for errors. */
+	const char *const *(*names)(enum task_kind kind);
+	/* The operator's own check of a task whose `with` passed its table; may be NULL. */
+	void (*check)(const struct task *task, const struct node *with, const char *dir,
+		struct diags *diags);
+};
+
+struct dagfile_env {
+	const struct dagfile_operators *operators;
+	const struct config *config; /* connections; NULL: not checked */
+	bool check_files;            /* look at the files that tasks name (contracts, SQL) */
+};
+
+/* Load and check. NULL when there are errors (in diags); warnings alone still give a DAG. */
+struct dag *dagfile_load(const char *path, const struct dagfile_env *env, struct diags *diags);
+
+extern const struct field dagfile_fields[];      /* the top level */
+extern const struct field dagfile_task_fields[]; /* a task */
+/* JSON Schema of the whole format, operators included. New reference. */
+json_t *dagfile_json_schema(const struct dagfile_operators *operators);
+
+/* Values of the params of a run: defaults, then what the user gave as "name=value". Typed JSON
+ * object (a new reference), or NULL with err naming the param, what is allowed, and the nearest
+ * known name. */
+json_t *dagfile_params(const struct dag *dag, const char *const *given, struct err *err);
+
+#endif

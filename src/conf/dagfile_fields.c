@@ -1,0 +1,261 @@
+/* The keys of a DAG file, as tables. */
+#include <string.h>
+
+#include "base/units.h"
+#include "conf/dagfile_impl.h"
+#include "conf/schedule.h"
+
+static const struct field text_item = { .type = FIELD_STRING };
+static const struct field name_item = { .type = FIELD_STRING };
+static const struct field any_item = { .type = FIELD_ANY };
+static const struct field value_item = { .type = FIELD_VALUE };
+static const struct field status_item = {
+	.type = FIELD_INT, .has_min = true, .min = 0, .has_max = true, .max = 255
+};
+static const struct field env_item = { .type = FIELD_ANY };
+
+const struct field dagfile_param_fields[] = {
+	{ .key = "type",
+		.type = FIELD_ENUM,
+		.values = param_type_names,
+		.def = "string",
+		.help = "What a value must be." },
+	{ .key = "enum",
+		.type = FIELD_LIST,
+		.item = &value_item,
+		.help = "The only values allowed." },
+	{ .key = "default",
+		.type = FIELD_VALUE,
+		.help = "The value when none is given. Without it, a value must be given." },
+	{ .key = "min", .type = FIELD_FLOAT, .help = "The smallest number allowed." },
+	{ .key = "max", .type = FIELD_FLOAT, .help = "The largest number allowed." },
+	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
+	{ 0 },
+};
+
+static const struct field backoff_fields[] = {
+	{ .key = "initial",
+		.type = FIELD_DURATION,
+		.def = "10s",
+		.has_min = true,
+		.min = 0,
+		.help = "The delay before the first retry." },
+	{ .key = "factor",
+		.type = FIELD_FLOAT,
+		.def = "2",
+		.has_min = true,
+		.min = 1,
+		.has_max = true,
+		.max = 100,
+		.help = "How much longer each further delay is." },
+	{ .key = "max",
+		.type = FIELD_DURATION,
+		.def = "10m",
+		.has_min = true,
+		.min = 0,
+		.help = "No delay is longer than this." },
+	{ .key = "jitter",
+		.type = FIELD_ENUM,
+		.values = jitter_names,
+		.def = "full",
+		.help = "Randomness, so that many tasks do not come back at once. full: anything "
+			"from 0 to the delay; equal: from half of it; none." },
+	{ 0 },
+};
+
+static const struct field exit_codes_fields[] = {
+	{ .key = "exit_codes",
+		.type = FIELD_LIST,
+		.item = &status_item,
+		.flags = FIELD_OR_ONE | FIELD_REQUIRED,
+		.help = "Exit statuses, 0 to 255." },
+	{ 0 },
+};
+
+/* What a task and `defaults:` have in common. */
+#define POLICY_FIELDS                                                                           \
+	{ .key = "retries",                                                                     \
+		.type = FIELD_INT,                                                              \
+		.def = "0",                                                                     \
+		.has_min = true,                                                                \
+		.min = 0,                                                                       \
+		.has_max = true,                                                                \
+		.max = 1000,                                                                    \
+		.help = "How often a failed attempt is tried again." },                         \
+		{ .key = "backoff",                                                             \
+			.type = FIELD_OBJECT,                                                   \
+			.fields = backoff_fields,                                               \
+			.help = "How long to wait before a retry: initial * factor^n, at most " \
+				"max, "                                                         \
+				"with jitter." },                                               \
+		{ .key = "retry_on",                                                            \
+			.type = FIELD_OBJECT,                                                   \
+			.fields = exit_codes_fields,                                            \
+			.help = "Only these exit statuses are tried again.",                    \
+			.example = "{ exit_codes: [75, 111] }" },                               \
+		{ .key = "fail_on",                                                             \
+			.type = FIELD_OBJECT,                                                   \
+			.fields = exit_codes_fields,                                            \
+			.help = "These exit statuses are never tried again.",                   \
+			.example = "{ exit_codes: [2] }" },                                     \
+		{ .key = "lost_retries",                                                        \
+			.type = FIELD_INT,                                                      \
+			.def = "3",                                                             \
+			.has_min = true,                                                        \
+			.min = 0,                                                               \
+			.has_max = true,                                                        \
+			.max = 1000,                                                            \
+			.help = "How often an attempt is started again that was lost with its " \
+				"machine "                                                      \
+				"or supervisor; not counted in retries." },                     \
+		{ .key = "timeout",                                                             \
+			.type = FIELD_DURATION,                                                 \
+			.has_min = true,                                                        \
+			.min = 1,                                                               \
+			.help = "An attempt that runs longer is stopped: TERM, grace, KILL. "   \
+				"Default: none." },                                             \
+		{ .key = "grace",                                                               \
+			.type = FIELD_DURATION,                                                 \
+			.def = "10s",                                                           \
+			.has_min = true,                                                        \
+			.min = 0,                                                               \
+			.help = "Time between TERM and KILL." },                                \
+		{ .key = "env",                                                                 \
+			.type = FIELD_MAP,                                                      \
+			.item = &env_item,                                                      \
+			.help = "Environment variables: text, which may hold templates, or a "  \
+				"secret as "                                                    \
+				"{env: NAME} or {file: PATH}." },                               \
+		{ .key = "cwd",                                                                 \
+			.type = FIELD_PATH,                                                     \
+			.flags = FIELD_TEMPLATE,                                                \
+			.help = "Working folder, relative to the DAG's. Default: the DAG's "    \
+				"folder." },                                                    \
+		{ .key = "shell",                                                               \
+			.type = FIELD_STRING,                                                   \
+			.help = "What runs a command: sh, bash, dash, zsh, ksh, python3 or a "  \
+				"program called "                                               \
+				"with -c; none: words are split at blanks, no shell. Default: " \
+				"sh, and none for "                                             \
+				"plain commands." },                                            \
+		{ .key = "owner", .type = FIELD_STRING, .help = "Who is asked about it." },     \
+	{                                                                                       \
+		.key = "runbook", .type = FIELD_STRING,                                         \
+		.help = "What to do when it fails: a file or an address."                       \
+	}
+
+static const struct field defaults_fields[] = { POLICY_FIELDS, { 0 } };
+
+/* clang-format off */
+const struct field dagfile_task_fields[] = {
+	{ .key = "ingest", .type = FIELD_STRING, .help = "Bring data in: the operator's name." },
+	{ .key = "transform", .type = FIELD_STRING, .help = "Change data: the operator's name." },
+	{ .key = "quality", .type = FIELD_STRING, .help = "Check data: the operator's name." },
+	{ .key = "publish", .type = FIELD_STRING, .help = "Hand data on: the operator's name." },
+	{ .key = "control", .type = FIELD_STRING, .help = "Steer the run: the operator's name." },
+	{ .key = "run", .type = FIELD_ANY, .flags = FIELD_TEMPLATE,
+		.help = "A command: text, or a list of words that are passed as they are.",
+		.example = "./refresh-bi.sh {{ ds }}" },
+	{ .key = "with", .type = FIELD_ANY,
+		.help = "The operator's parameters; see weir-operators(7)." },
+	{ .key = "needs", .type = FIELD_LIST, .item = &name_item, .flags = FIELD_OR_ONE,
+		.help = "Tasks that must succeed first." },
+	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
+	POLICY_FIELDS,
+	{ 0 },
+};
+/* clang-format on */
+
+const struct field dagfile_fields[] = {
+	{ .key = "dag",
+		.type = FIELD_NAME,
+		.flags = FIELD_REQUIRED,
+		.help = "Name of the DAG; unique among all." },
+	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
+	{ .key = "owner", .type = FIELD_STRING, .help = "Who is asked about it." },
+	{ .key = "tags",
+		.type = FIELD_LIST,
+		.item = &text_item,
+		.flags = FIELD_OR_ONE,
+		.help = "Words to find and route it by." },
+	{ .key = "runbook",
+		.type = FIELD_STRING,
+		.help = "What to do when it fails: a file or an address." },
+	{ .key = "schedule",
+		.type = FIELD_ANY,
+		.help = "When it runs; see below. Default: manual." },
+	{ .key = "params",
+		.type = FIELD_MAP,
+		.item = &any_item,
+		.help = "Values a run can be given; {{ params.NAME }} in templates." },
+	{ .key = "defaults",
+		.type = FIELD_OBJECT,
+		.fields = defaults_fields,
+		.help = "Settings of all tasks that do not set them themselves." },
+	{ .key = "tasks",
+		.type = FIELD_ANY,
+		.flags = FIELD_REQUIRED,
+		.help = "The tasks by name; see below." },
+	{ 0 },
+};
+
+/* ---- JSON Schema ---------------------------------------------------------------------- */
+
+/* One alternative of a task: its kind and operator with that operator's parameters. */
+static json_t *operator_rule(enum task_kind kind, const char *name, const struct field *params)
+{
+	return json_pack("{s:{s:{s:{s:s}}, s:[s]}, s:{s:{s:o}}}", "if", "properties",
+		task_kind_name(kind), "const", name, "required", task_kind_name(kind), "then",
+		"properties", "with", schema_json(params, name));
+}
+
+static json_t *task_schema(const struct dagfile_operators *ops)
+{
+	json_t *task = schema_json(dagfile_task_fields, "A task: one kind with its operator.");
+	json_t *rules = json_array(), *kinds = json_array();
+
+	for (int kind = 0; kind < TASK_KIND_MAX; kind++) {
+		const char *const *names = kind == TASK_RUN ? NULL : ops->names(kind);
+		json_t *values = json_array();
+		for (; names && *names; names++) {
+			json_array_append_new(values, json_string(*names));
+			json_array_append_new(
+				rules, operator_rule(kind, *names, ops->params(kind, *names)));
+		}
+		json_t *property =
+			json_object_get(json_object_get(task, "properties"), task_kind_name(kind));
+		if (json_array_size(values))
+			json_object_set(property, "enum", values);
+		json_decref(values);
+		json_array_append_new(
+			kinds, json_pack("{s:[s]}", "required", task_kind_name(kind)));
+	}
+	json_object_set_new(task, "oneOf", kinds);
+	json_object_set_new(task, "allOf", rules);
+	return task;
+}
+
+json_t *dagfile_json_schema(const struct dagfile_operators *ops)
+{
+	json_t *root = schema_json(dagfile_fields, "A DAG of Weir; see weir-dag(5).");
+	json_t *props = json_object_get(root, "properties");
+
+	if (!props) {
+		json_decref(root);
+		return NULL;
+	}
+	json_object_set_new(
+		root, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
+	json_object_set_new(props, "schedule",
+		json_pack("{s:[{s:s}, o]}", "oneOf", "type", "string",
+			schema_json(schedule_fields, "When it runs.")));
+	json_object_set_new(props, "params",
+		json_pack("{s:s, s:{s:[o, {s:[s,s,s,s]}]}}", "type", "object",
+			"additionalProperties", "oneOf",
+			schema_json(dagfile_param_fields, "A param."), "type", "string", "number",
+			"boolean", "null"));
+	json_object_set_new(props, "tasks",
+		json_pack("{s:s, s:i, s:o}", "type", "object", "minProperties", 1,
+			"additionalProperties", task_schema(ops)));
+	return root;
+}

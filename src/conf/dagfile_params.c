@@ -1,0 +1,191 @@
+/* Params: their definitions, and the values of a run. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/civil.h"
+#include "base/err.h"
+#include "base/near.h"
+#include "conf/dagfile_impl.h"
+
+static json_t *value_of(const struct param *p, const char *text, struct err *err)
+{
+	static const enum field_type types[PARAM_TYPE_MAX] = {
+		[PARAM_STRING] = FIELD_STRING,
+		[PARAM_INT] = FIELD_INT,
+		[PARAM_FLOAT] = FIELD_FLOAT,
+		[PARAM_BOOL] = FIELD_BOOL,
+		[PARAM_DATE] = FIELD_DATE,
+	};
+	const struct field row = { .key = p->name,
+		.type = types[p->type],
+		.has_min = p->has_min,
+		.min = p->min,
+		.has_max = p->has_max,
+		.max = p->max };
+
+	json_t *v = schema_value_of_text(&row, text, err);
+	if (!v || !p->values)
+		return v;
+	for (size_t i = 0; p->values[i]; i++)
+		if (strcmp(p->values[i], text) == 0)
+			return v;
+	json_decref(v);
+	char list[512] = "";
+	for (size_t i = 0; p->values[i]; i++) {
+		size_t used = strlen(list);
+		snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", p->values[i]);
+	}
+	err_set(err, ERR_INVALID, "param %s: \"%s\" is not allowed; it can be %s", p->name, text,
+		list);
+	return NULL;
+}
+
+static void check_default(struct dag_loader *l, const struct param *p, const struct node *at)
+{
+	struct err err = { 0 };
+	json_t *v = value_of(p, p->def, &err);
+
+	if (!v)
+		diag_node(l->diags, DIAG_ERROR, at, "%s", err.msg);
+	json_decref(v);
+}
+
+static void load_param(
+	struct dag_loader *l, struct param *p, const struct node *key, const struct node *n)
+{
+	const struct schema_env env = { 0 };
+	char what[160];
+
+	p->name = key->text;
+	if (node_is_scalar(n)) {
+		/* `region: eu` is short for a string with a default. */
+		p->def = node_text(n);
+		return;
+	}
+	snprintf(what, sizeof what, "param %.128s", key->text);
+	if (n->type != NODE_MAP) {
+		diag_node(l->diags, DIAG_ERROR, n, "%s: expected a default or a mapping", what);
+		return;
+	}
+	if (schema_check(n, dagfile_param_fields, what, &env, l->diags) > 0)
+		return;
+	const char *type = node_text(node_get(n, "type"));
+	for (int i = 0; type && i < PARAM_TYPE_MAX; i++)
+		if (strcmp(type, param_type_names[i]) == 0)
+			p->type = (enum param_type)i;
+	const struct node *min = node_get(n, "min"), *max = node_get(n, "max");
+	const struct node *values = node_get(n, "enum"), *def = node_get(n, "default");
+	p->description = node_text(node_get(n, "description"));
+	p->has_min = min != NULL;
+	p->min = min ? min->f : 0;
+	p->has_max = max != NULL;
+	p->max = max ? max->f : 0;
+	if (values) {
+		const char **list = arena_array(&l->dag->arena, values->n + 1, sizeof *list);
+		for (size_t i = 0; list && i < values->n; i++)
+			list[i] = node_text(values->items[i]) ? values->items[i]->text : "";
+		p->values = list;
+	}
+	p->def = node_text(def);
+	p->required = p->def == NULL;
+	if (p->def)
+		check_default(l, p, def);
+}
+
+void dagfile_load_params(struct dag_loader *l, const struct node *n)
+{
+	size_t count = n && n->type == NODE_MAP ? n->n : 0;
+	struct param *params = arena_array(&l->dag->arena, count + 1, sizeof *params);
+	const char **names = arena_array(&l->dag->arena, count + 1, sizeof *names);
+
+	if (!params || !names)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		load_param(l, &params[i], n->keys[i], n->items[i]);
+		names[i] = n->keys[i]->text;
+	}
+	l->dag->params = params;
+	l->dag->nparams = (int)count;
+	l->param_names = names;
+}
+
+/* ---- values of a run ------------------------------------------------------------------ */
+
+static const struct param *find_param(
+	const struct dag *dag, const char *name, size_t len, struct err *err)
+{
+	const char *names[256];
+	int n = 0;
+
+	for (int i = 0; i < dag->nparams; i++) {
+		const struct param *p = &dag->params[i];
+		if (strlen(p->name) == len && memcmp(p->name, name, len) == 0)
+			return p;
+		if (n < 256)
+			names[n++] = p->name;
+	}
+	char word[128];
+	snprintf(word, sizeof word, "%.*s", (int)len, name);
+	const char *near = near_find(word, names, (size_t)n);
+	if (near)
+		err_set(err, ERR_USAGE, "DAG %s has no param \"%s\"; did you mean \"%s\"?",
+			dag->name, word, near);
+	else if (n == 0)
+		err_set(err, ERR_USAGE, "DAG %s has no params, so \"%s\" cannot be set", dag->name,
+			word);
+	else
+		err_set(err, ERR_USAGE, "DAG %s has no param \"%s\"", dag->name, word);
+	return NULL;
+}
+
+static int set_given(const struct dag *dag, json_t *values, const char *assignment, struct err *err)
+{
+	const char *eq = strchr(assignment, '=');
+
+	if (!eq)
+		return err_set(err, ERR_USAGE,
+			"--param %s: expected NAME=VALUE, such as --param region=eu", assignment);
+	const struct param *p = find_param(dag, assignment, (size_t)(eq - assignment), err);
+	json_t *v = p ? value_of(p, eq + 1, err) : NULL;
+	if (!v) {
+		if (err)
+			err->code = ERR_USAGE;
+		return -1;
+	}
+	return json_object_set_new(values, p->name, v) < 0 ? err_nomem(err) : 0;
+}
+
+json_t *dagfile_params(const struct dag *dag, const char *const *given, struct err *err)
+{
+	json_t *values = json_object();
+
+	if (!values) {
+		err_nomem(err);
+		return NULL;
+	}
+	for (int i = 0; i < dag->nparams; i++) {
+		const struct param *p = &dag->params[i];
+		json_t *v = p->def ? value_of(p, p->def, err) : NULL;
+		if (p->def && (!v || json_object_set_new(values, p->name, v) < 0))
+			goto fail;
+	}
+	for (; given && *given; given++)
+		if (set_given(dag, values, *given, err) < 0)
+			goto fail;
+	for (int i = 0; i < dag->nparams; i++) {
+		const struct param *p = &dag->params[i];
+		if (json_object_get(values, p->name))
+			continue;
+		if (p->required) {
+			err_set(err, ERR_USAGE,
+				"param %s has no default: give it with --param %s=%s", p->name,
+				p->name, param_type_name(p->type));
+			goto fail;
+		}
+		json_object_set_new(values, p->name, json_null());
+	}
+	return values;
+fail:
+	json_decref(values);
+	return NULL;
+}

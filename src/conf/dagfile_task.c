@@ -1,0 +1,404 @@
+/* One task of a DAG file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/near.h"
+#include "base/units.h"
+#include "conf/config.h"
+#include "conf/dagfile_impl.h"
+#include "conf/template.h"
+
+enum { HASHED_FILE_MAX = 16 << 20 };
+
+const struct node *dagfile_setting(
+	const struct dag_loader *l, const struct node *task, const char *key)
+{
+	const struct node *own = node_get(task, key);
+
+	return own ? own : node_get(l->defaults, key);
+}
+
+/* ---- kind and operator ---------------------------------------------------------------- */
+
+static void say_unknown_operator(struct dag_loader *l, enum task_kind kind,
+	const struct node *value, const char *const *names)
+{
+	size_t n = 0;
+
+	while (names && names[n])
+		n++;
+	const char *near = near_find(value->text, names, n);
+	diag_node(l->diags, DIAG_ERROR, value, "unknown operator \"%s: %s\"%s%s%s",
+		task_kind_name(kind), value->text, near ? "; did you mean \"" : "",
+		near ? near : "", near ? "\"?" : "");
+	struct buf list;
+	buf_init(&list, 4096);
+	for (size_t i = 0; i < n; i++)
+		buf_addf(&list, "%s%s: %s", i ? ", " : "", task_kind_name(kind), names[i]);
+	if (n)
+		diag_hint(l->diags, "operators of this kind: %s", list.data);
+	else
+		diag_hint(l->diags, "there are no operators of this kind yet");
+	buf_release(&list);
+}
+
+static void load_operator(
+	struct dag_loader *l, struct task *t, enum task_kind kind, const struct node *value)
+{
+	t->kind = kind;
+	t->op = "command";
+	if (kind == TASK_RUN) {
+		t->run = value;
+		return;
+	}
+	t->op = NULL;
+	if (!node_text(value))
+		return; /* the table's check has said so */
+	if (l->env->operators->params(kind, value->text))
+		t->op = value->text;
+	else
+		say_unknown_operator(l, kind, value, l->env->operators->names(kind));
+}
+
+static void load_kind(
+	struct dag_loader *l, struct task *t, const struct node *key, const struct node *n)
+{
+	int first = -1;
+
+	t->kind = TASK_KIND_MAX;
+	for (int kind = 0; kind < TASK_KIND_MAX; kind++) {
+		const struct node *value = node_get(n, task_kind_name(kind));
+		if (!value)
+			continue;
+		if (first >= 0) {
+			diag_node(l->diags, DIAG_ERROR, node_key(n, task_kind_name(kind)),
+				"task \"%s\" is of two kinds: %s and %s", t->name,
+				task_kind_name(first), task_kind_name(kind));
+			continue;
+		}
+		first = kind;
+		load_operator(l, t, (enum task_kind)kind, value);
+	}
+	if (first < 0) {
+		diag_node(l->diags, DIAG_ERROR, key, "task \"%s\" has no kind", t->name);
+		diag_hint(l->diags, "one of: ingest, transform, quality, publish, control, run");
+	}
+}
+
+/* ---- policies ------------------------------------------------------------------------- */
+
+static int64_t duration_of(const struct node *n, int64_t def)
+{
+	int64_t us;
+
+	return node_text(n) && units_parse_duration(n->text, &us, NULL) == 0 ? us : def;
+}
+
+static void load_exit_set(const struct node *n, struct exit_set *ret)
+{
+	const struct node *list = node_get(n, "exit_codes");
+
+	ret->given = list != NULL;
+	if (list && list->type == NODE_INT)
+		exit_set_add(ret, (int)list->i);
+	for (size_t i = 0; list && list->type == NODE_SEQ && i < list->n; i++)
+		exit_set_add(ret, (int)list->items[i]->i);
+}
+
+/* `backoff:` of the task key by key over that of the defaults. */
+static const struct node *backoff_of(
+	const struct dag_loader *l, const struct node *task, const char *key)
+{
+	const struct node *own = node_get(node_get(task, "backoff"), key);
+
+	return own ? own : node_get(node_get(l->defaults, "backoff"), key);
+}
+
+static void load_policy(struct dag_loader *l, struct task *t, const struct node *n)
+{
+	const struct node *retries = dagfile_setting(l, n, "retries");
+	const struct node *lost = dagfile_setting(l, n, "lost_retries");
+	const struct node *factor = backoff_of(l, n, "factor");
+	const char *jitter = node_text(backoff_of(l, n, "jitter"));
+	struct retry_policy *p = &t->retry;
+
+	p->retries = retries ? (int)retries->i : 0;
+	p->lost_retries = lost ? (int)lost->i : 3;
+	p->initial_us = duration_of(backoff_of(l, n, "initial"), 10 * US_PER_SECOND);
+	p->max_us = duration_of(backoff_of(l, n, "max"), 10 * US_PER_MINUTE);
+	p->factor = factor && factor->f >= 1 ? factor->f : 2;
+	p->jitter = JITTER_FULL;
+	for (int i = 0; jitter && i < JITTER_MAX; i++)
+		if (strcmp(jitter, jitter_names[i]) == 0)
+			p->jitter = (enum jitter)i;
+	load_exit_set(dagfile_setting(l, n, "retry_on"), &p->retry_on);
+	load_exit_set(dagfile_setting(l, n, "fail_on"), &p->fail_on);
+	t->timeout_us = duration_of(dagfile_setting(l, n, "timeout"), 0);
+	t->grace_us = duration_of(dagfile_setting(l, n, "grace"), 10 * US_PER_SECOND);
+}
+
+/* The variables of the defaults, and over them the task's own. */
+static const struct node *merge_env(struct dag_loader *l, const struct node *task)
+{
+	const struct node *own = node_get(task, "env"), *base = node_get(l->defaults, "env");
+	struct arena *arena = &l->dag->arena;
+
+	if (!own || !base || own->type != NODE_MAP || base->type != NODE_MAP)
+		return own ? own : base;
+	struct node *all = arena_alloc(arena, sizeof *all);
+	const struct node **keys = arena_array(arena, own->n + base->n + 1, sizeof *keys);
+	const struct node **items = arena_array(arena, own->n + base->n + 1, sizeof *items);
+	if (!all || !keys || !items)
+		return NULL;
+	*all = *own;
+	memcpy(keys, own->keys, own->n * sizeof *keys);
+	memcpy(items, own->items, own->n * sizeof *items);
+	for (size_t i = 0; i < base->n; i++) {
+		if (node_get(own, base->keys[i]->text))
+			continue;
+		keys[all->n] = base->keys[i];
+		items[all->n++] = base->items[i];
+	}
+	all->keys = keys;
+	all->items = items;
+	return all;
+}
+
+void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *n)
+{
+	const struct node *key = l->tasks->keys[t->index];
+	const struct schema_env env = { .dir = l->env->check_files ? l->dag->dir : NULL };
+	char what[160];
+
+	t->line = key->line;
+	t->col = key->col;
+	snprintf(what, sizeof what, "task %.128s", t->name);
+	if (n->type != NODE_MAP) {
+		diag_node(l->diags, DIAG_ERROR, n->type == NODE_NULL ? key : n,
+			"task \"%s\": expected a mapping, found %s", t->name,
+			node_type_name(n->type));
+		return;
+	}
+	size_t errors = schema_check(n, dagfile_task_fields, what, &env, l->diags);
+	load_kind(l, t, key, n);
+	if (errors)
+		return;
+	load_policy(l, t, n);
+	t->description = node_text(node_get(n, "description"));
+	t->owner = node_text(dagfile_setting(l, n, "owner"));
+	t->runbook = node_text(dagfile_setting(l, n, "runbook"));
+	t->shell = node_text(dagfile_setting(l, n, "shell"));
+	t->cwd = node_text(dagfile_setting(l, n, "cwd"));
+	t->with = node_get(n, "with");
+	t->env = merge_env(l, n);
+}
+
+/* ---- templates and parameters --------------------------------------------------------- */
+
+/* While a task is checked. */
+struct task_check {
+	struct dag_loader *loader;
+	const struct task *task;
+	const char *
+		*upstream; /* names of all it needs, directly or not; made when first asked for */
+	struct buf hashed; /* what its definition says */
+};
+
+static const char *const *upstream_of(struct task_check *c)
+{
+	const struct dag *dag = c->loader->dag;
+	size_t n = (size_t)dag->ntasks;
+
+	if (c->upstream)
+		return c->upstream;
+	const char **names = calloc(n + 1, sizeof *names);
+	int *queue = calloc(n + 1, sizeof *queue);
+	bool *seen = calloc(n + 1, sizeof *seen);
+	size_t tail = 0;
+	if (names && queue && seen) {
+		const struct task *t = c->task;
+		for (size_t head = 0;; t = &dag->tasks[queue[head++]]) {
+			for (int j = 0; j < t->nneeds; j++)
+				if (!seen[t->needs[j]]) {
+					seen[t->needs[j]] = true;
+					names[tail] = dag->tasks[t->needs[j]].name;
+					queue[tail++] = t->needs[j];
+				}
+			if (head == tail)
+				break;
+		}
+	}
+	free(queue);
+	free(seen);
+	c->upstream = names;
+	return names;
+}
+
+static void check_template(
+	void *arg, const struct node *n, const char *text, const char *file, struct diags *diags)
+{
+	struct task_check *c = arg;
+
+	if (file)
+		buf_addf(&c->hashed, "\nfile %s\n%s", file, text);
+	if (template_is_literal(text))
+		return;
+	struct template_scope scope = { .params = c->loader->param_names,
+		.all_tasks = c->loader->task_names,
+		.upstream = strstr(text, "tasks.") ? upstream_of(c) : NULL,
+		.has_task = true,
+		.has_interval = true };
+	template_check(text, &scope, n, file, diags);
+}
+
+static void check_text(struct task_check *c, const struct node *n)
+{
+	if (node_text(n))
+		check_template(c, n, n->text, NULL, c->loader->diags);
+}
+
+static void check_run(struct task_check *c, const struct node *n)
+{
+	if (node_text(n) && n->text[strspn(n->text, " \t\r\n")]) {
+		check_text(c, n);
+	} else if (n->type == NODE_SEQ && n->n > 0) {
+		for (size_t i = 0; i < n->n; i++) {
+			check_text(c, n->items[i]);
+			if (!node_text(n->items[i]))
+				diag_node(c->loader->diags, DIAG_ERROR, n->items[i],
+					"run: each word of a command is text, found %s",
+					node_type_name(n->items[i]->type));
+		}
+	} else {
+		diag_node(c->loader->diags, DIAG_ERROR, n,
+			"run: expected a command, or a list of its words, found %s",
+			node_text(n) ? "empty text" : node_type_name(n->type));
+	}
+}
+
+static void check_variable(struct task_check *c, const struct node *key, const struct node *value)
+{
+	static const struct field secret = { .type = FIELD_STRING, .flags = FIELD_SECRET };
+	struct diags *diags = c->loader->diags;
+	const struct schema_env env = { 0 };
+
+	if (strchr(key->text, '=') || !key->text[0])
+		diag_node(diags, DIAG_ERROR, key, "env: \"%s\" cannot be the name of a variable",
+			key->text);
+	if (strncmp(key->text, "WEIR_", 5) == 0)
+		diag_node(
+			diags, DIAG_ERROR, key, "env: names that begin with WEIR_ are Weir's own");
+	if (value->type == NODE_MAP)
+		schema_check_value(value, &secret, &env, diags);
+	else if (node_text(value))
+		check_text(c, value);
+	else
+		diag_node(diags, DIAG_ERROR, value,
+			"env: %s: expected text, {env: NAME} or {file: PATH}, found %s", key->text,
+			node_type_name(value->type));
+}
+
+static void check_with(struct task_check *c, const struct node *task_node)
+{
+	struct dag_loader *l = c->loader;
+	const struct task *t = c->task;
+	const struct field *params = t->op ? l->env->operators->params(t->kind, t->op) : NULL;
+	struct node none = {
+		.type = NODE_MAP, .line = t->line, .col = t->col, .source = task_node->source
+	};
+	const struct node *with = t->with ? t->with : &none;
+	char what[160];
+
+	if (!params)
+		return;
+	snprintf(what, sizeof what, "%s: %s", task_kind_name(t->kind), t->op);
+	if (with->type != NODE_MAP) {
+		diag_node(l->diags, DIAG_ERROR, with, "with: expected a mapping, found %s",
+			node_type_name(with->type));
+		return;
+	}
+	struct schema_env env = { .dir = l->env->check_files ? l->dag->dir : NULL,
+		.connections = NULL,
+		.check_template = check_template,
+		.arg = c };
+	if (l->env->config)
+		env.connections = config_connections(l->env->config);
+	if (schema_check(with, params, what, &env, l->diags) == 0 && l->env->operators->check)
+		l->env->operators->check(t, with, env.dir, l->diags);
+}
+
+/* The text of a definition, so that equal ones have equal text. */
+static void describe(struct buf *out, const struct node *n)
+{
+	if (!n) {
+		buf_addstr(out, "-");
+	} else if (n->type == NODE_SEQ || n->type == NODE_MAP) {
+		buf_addf(out, n->type == NODE_SEQ ? "[%zu:" : "{%zu:", n->n);
+		for (size_t i = 0; i < n->n; i++) {
+			if (n->type == NODE_MAP)
+				describe(out, n->keys[i]);
+			describe(out, n->items[i]);
+		}
+	} else {
+		buf_addf(out, "%d%zu:%s", n->type, n->len, n->text);
+	}
+}
+
+/* Files that parameters name are part of the definition: a contract that changed means other work.
+ * SQL files were added when their templates were checked. */
+static void hash_files(struct task_check *c, const struct field *fields, const struct node *map)
+{
+	for (const struct field *f = fields; f && f->key; f++) {
+		const struct node *value = node_get(map, f->key);
+		if (value && f->type == FIELD_OBJECT)
+			hash_files(c, f->fields, value);
+		if (f->type != FIELD_FILE || !node_text(value) || !template_is_literal(value->text))
+			continue;
+		char *path = io_path_join(c->loader->dag->dir, value->text);
+		buf_addf(&c->hashed, "\nfile %s\n", value->text);
+		if (path)
+			io_read_file(path, &c->hashed, NULL);
+		free(path);
+	}
+}
+
+static void hash_task(struct task_check *c)
+{
+	struct task *t = (struct task *)c->task;
+
+	buf_addf(&c->hashed, "\n%s %s %s %s ",
+		t->kind < TASK_KIND_MAX ? task_kind_name(t->kind) : "", t->op ? t->op : "",
+		t->shell ? t->shell : "", t->cwd ? t->cwd : "");
+	describe(&c->hashed, t->run);
+	describe(&c->hashed, t->with);
+	describe(&c->hashed, t->env);
+	if (digest_of(c->hashed.data, c->hashed.len, t->hash) < 0)
+		t->hash[0] = '\0';
+}
+
+void dagfile_check_task(struct dag_loader *l, struct task *t, const struct node *n)
+{
+	struct task_check c = { .loader = l, .task = t };
+
+	buf_init(&c.hashed, HASHED_FILE_MAX);
+	if (n->type == NODE_MAP && t->kind != TASK_KIND_MAX) {
+		if (t->run)
+			check_run(&c, t->run);
+		else
+			check_with(&c, n);
+		if (t->run && t->with)
+			diag_node(l->diags, DIAG_ERROR, node_key(n, "with"),
+				"with: a command has no parameters; write them in `run:`");
+		check_text(&c, dagfile_setting(l, n, "cwd"));
+		for (size_t i = 0; t->env && t->env->type == NODE_MAP && i < t->env->n; i++)
+			check_variable(&c, t->env->keys[i], t->env->items[i]);
+		if (t->op && !t->run && t->with && l->env->check_files)
+			hash_files(&c, l->env->operators->params(t->kind, t->op), t->with);
+		hash_task(&c);
+	}
+	buf_release(&c.hashed);
+	free(c.upstream);
+}

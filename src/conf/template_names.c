@@ -1,0 +1,190 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "conf/template_impl.h"
+#include "core/zone.h"
+
+static int from_text(const char *s, struct value *ret)
+{
+	*ret = s ? template_value_string(s, strlen(s)) : template_value_null(true);
+	return 0;
+}
+
+static int get_ds(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	*ret = template_value_date(zone_day_at(e->ctx->zone, e->ctx->interval_start_us));
+	return 0;
+}
+
+static int get_ds_nodash(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	struct civil c;
+	const char *text;
+
+	(void)rest;
+	zone_to_civil(e->ctx->zone, e->ctx->interval_start_us, &c, NULL);
+	text = arena_printf(&e->arena, "%04d%02d%02d", c.year, c.month, c.day);
+	if (!text)
+		return err_nomem(err);
+	return from_text(text, ret);
+}
+
+static int get_start(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	*ret = template_value_instant(e->ctx->interval_start_us, e->ctx->zone);
+	return 0;
+}
+
+static int get_end(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	*ret = template_value_instant(e->ctx->interval_end_us, e->ctx->zone);
+	return 0;
+}
+
+static int get_now(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	*ret = template_value_instant(e->ctx->now_us, e->ctx->zone);
+	return 0;
+}
+
+/* Walk "a.b.c" through nested objects; NULL when a step is missing. */
+static json_t *walk(json_t *json, const char *path)
+{
+	while (json && *path) {
+		size_t len = strcspn(path, ".");
+		json = json_object_getn(json, path, len);
+		path += len + (path[len] == '.');
+	}
+	return json;
+}
+
+static int from_walk(struct eval *e, json_t *json, struct value *ret, struct err *err)
+{
+	if (json)
+		return template_value_from_json(e, json, ret, err);
+	*ret = template_value_null(true);
+	return 0;
+}
+
+static int get_param(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	return from_walk(e, walk(e->ctx->params, rest), ret, err);
+}
+
+/* rest is "T.outputs.K": the run keeps outputs without that middle word. */
+static int get_output(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	size_t task = strcspn(rest, ".");
+	static const char middle[] = ".outputs.";
+
+	if (strncmp(rest + task, middle, sizeof middle - 1) != 0)
+		return err_set(err, ERR_INVALID, "write tasks.TASK.outputs.NAME");
+	json_t *outputs = json_object_getn(e->ctx->outputs, rest, task);
+	return from_walk(e, walk(outputs, rest + task + sizeof middle - 1), ret, err);
+}
+
+static int get_env(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)err;
+	return from_text(e->ctx->getenv ? e->ctx->getenv(rest) : getenv(rest), ret);
+}
+
+static int get_run_id(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	return from_text(e->ctx->run_id, ret);
+}
+
+static int get_dag_name(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	return from_text(e->ctx->dag, ret);
+}
+
+static int get_task_name(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	return from_text(e->ctx->task, ret);
+}
+
+static int get_try(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	*ret = template_value_int(e->ctx->task_try);
+	return 0;
+}
+
+static int get_token(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	*ret = template_value_int(e->ctx->token);
+	return 0;
+}
+
+static int get_map_index(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	(void)rest, (void)err;
+	bool mapped = e->ctx->map_index >= 0;
+	*ret = mapped ? template_value_int(e->ctx->map_index) : template_value_null(true);
+	return 0;
+}
+
+#define STRING TYPE_SET(VALUE_STRING)
+#define INT TYPE_SET(VALUE_INT)
+#define INSTANT TYPE_SET(VALUE_INSTANT)
+
+static const struct template_name names[] = {
+	{ "ds", NULL, TYPE_SET(VALUE_DATE), false, true, get_ds,
+		"The date on which the data interval starts, in the schedule's time zone: "
+		"2026-11-19." },
+	{ "ds_nodash", NULL, STRING, false, true, get_ds_nodash, "The same as 20261119." },
+	{ "data_interval_start", NULL, INSTANT, false, true, get_start,
+		"The instant the data interval starts, with the zone's offset: "
+		"2026-11-19T00:00:00+01:00." },
+	{ "data_interval_end", NULL, INSTANT, false, true, get_end,
+		"The instant the data interval ends; it does not belong to it." },
+	{ "logical_date", NULL, INSTANT, false, true, get_start,
+		"The same as data_interval_start." },
+	{ "params.", "params.NAME", TYPES_ANY, false, false, get_param,
+		"A param of the run. Of a param that is a mapping, params.NAME.KEY." },
+	{ "env.", "env.NAME", STRING, false, false, get_env,
+		"A variable of the environment weir runs in; null when it is not set." },
+	{ "run.id", NULL, STRING, false, true, get_run_id, "The id of the run." },
+	{ "dag.name", NULL, STRING, false, false, get_dag_name, "The name of the DAG." },
+	{ "task.name", NULL, STRING, true, false, get_task_name, "The name of the task." },
+	{ "task.try", NULL, INT, true, false, get_try, "The number of this try, from 1." },
+	{ "task.token", NULL, INT, true, false, get_token,
+		"The fencing token of this try: larger than that of any try before it." },
+	{ "task.map_index", NULL, INT, true, false, get_map_index,
+		"The index of a mapped task, from 0; null for others." },
+	{ "tasks.", "tasks.TASK.outputs.NAME", TYPES_ANY, true, false, get_output,
+		"What a task upstream reported, for example rows; null when it did not." },
+	{ "now", NULL, INSTANT, false, false, get_now,
+		"The time of rendering. Results that depend on it differ when run again; prefer "
+		"ds." },
+};
+
+const struct template_name *template_names(size_t *ret_n)
+{
+	*ret_n = sizeof names / sizeof *names;
+	return names;
+}
+
+const struct template_name *template_name_find(const char *name, size_t len, const char **ret_rest)
+{
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		size_t have = strlen(names[i].name);
+		bool prefix = names[i].name[have - 1] == '.';
+		if ((prefix ? len <= have : len != have) || memcmp(name, names[i].name, have) != 0)
+			continue;
+		*ret_rest = prefix ? name + have : NULL;
+		return &names[i];
+	}
+	return NULL;
+}

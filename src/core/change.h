@@ -1,0 +1,56 @@
+/* Changes: what the scheduler decided, in order, as data.
+ *
+ * One step of the scheduler yields a list of changes. The store commits all of them in one
+ * transaction; only then the driver acts on those that ask for an act (CHANGE_START, CHANGE_STOP).
+ */
+#ifndef WEIR_CORE_CHANGE_H
+#define WEIR_CORE_CHANGE_H
+
+#include <stdint.h>
+
+#include "core/state.h"
+
+enum change_kind {
+	CHANGE_RUN,   /* run_from -> run_to */
+	CHANGE_TASK,  /* from -> to; to == TASK_RUNNING comes with CHANGE_START */
+	CHANGE_START, /* a new attempt: try and token. Act: start it */
+	CHANGE_END,   /* the attempt's outcome */
+	CHANGE_STOP,  /* Act: stop the attempt. Not stored */
+	CHANGE_KIND_MAX
+};
+
+struct change {
+	enum change_kind kind;
+	enum reason reason;
+	int64_t at_us;
+	int64_t run_id;
+	const char *task; /* name, borrowed from the DAG; NULL for CHANGE_RUN */
+	int task_index;   /* in the DAG; -1 for CHANGE_RUN */
+	int map_index;    /* -1: not mapped */
+	union {
+		struct {
+			enum run_state from, to;
+		} run; /* CHANGE_RUN */
+		struct {
+			enum task_state from, to;
+			int64_t due_us; /* up_for_retry: when the next try is due; else 0 */
+			int tries, failures, lost; /* counts so far, kept with the task */
+			const char *hash;          /* of the definition, borrowed from the DAG */
+			const char *outputs; /* success: JSON object text, borrowed until changes
+						are cleared; else NULL */
+		} state;                     /* CHANGE_TASK */
+		struct {
+			int try; /* 1, 2, ... over all attempts of this task in this run */
+			int64_t token;
+			bool hard;                    /* CHANGE_STOP: KILL at once */
+			enum outcome outcome;         /* CHANGE_END and below */
+			int exit_status;              /* -1: none */
+			int signal;                   /* 0: none */
+			int64_t started_us, ended_us; /* as the supervisor measured; 0: unknown */
+			const char *error;  /* one line or more, borrowed as above; NULL: none */
+			const char *result; /* JSON object text (outputs, checks); NULL: none */
+		} attempt;                  /* CHANGE_START, CHANGE_END, CHANGE_STOP */
+	};
+};
+
+#endif

@@ -1,0 +1,225 @@
+#include "core/model.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+enum { DAG_ARENA_MAX = 512 << 20 };
+
+static const char *const kind_names[] = {
+	[TASK_INGEST] = "ingest",
+	[TASK_TRANSFORM] = "transform",
+	[TASK_QUALITY] = "quality",
+	[TASK_PUBLISH] = "publish",
+	[TASK_CONTROL] = "control",
+	[TASK_RUN] = "run",
+};
+static_assert(sizeof kind_names / sizeof *kind_names == TASK_KIND_MAX, "a name for each kind");
+
+const char *const jitter_names[] = {
+	[JITTER_NONE] = "none",
+	[JITTER_FULL] = "full",
+	[JITTER_EQUAL] = "equal",
+	[JITTER_MAX] = NULL,
+};
+
+const char *const param_type_names[] = {
+	[PARAM_STRING] = "string",
+	[PARAM_INT] = "integer",
+	[PARAM_FLOAT] = "number",
+	[PARAM_BOOL] = "boolean",
+	[PARAM_DATE] = "date",
+	[PARAM_TYPE_MAX] = NULL,
+};
+
+const char *task_kind_name(enum task_kind kind)
+{
+	return kind_names[kind];
+}
+
+int task_kind_by_name(const char *name)
+{
+	for (int i = 0; i < TASK_KIND_MAX; i++)
+		if (strcmp(kind_names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+const char *jitter_name(enum jitter j)
+{
+	return jitter_names[j];
+}
+
+const char *param_type_name(enum param_type type)
+{
+	return param_type_names[type];
+}
+
+bool exit_set_has(const struct exit_set *s, int status)
+{
+	return status >= 0 && status < 256 && (s->bits[status / 64] >> (status % 64) & 1);
+}
+
+void exit_set_add(struct exit_set *s, int status)
+{
+	if (status >= 0 && status < 256)
+		s->bits[status / 64] |= UINT64_C(1) << (status % 64);
+}
+
+struct dag *dag_new(void)
+{
+	struct dag *dag = calloc(1, sizeof *dag);
+
+	if (!dag)
+		return NULL;
+	dag->refs = 1;
+	arena_init(&dag->arena, DAG_ARENA_MAX);
+	return dag;
+}
+
+struct dag *dag_ref(struct dag *dag)
+{
+	dag->refs++;
+	return dag;
+}
+
+void dag_unref(struct dag *dag)
+{
+	if (!dag || --dag->refs > 0)
+		return;
+	if (dag->on_free)
+		dag->on_free(dag->on_free_arg);
+	arena_release(&dag->arena);
+	free(dag);
+}
+
+/* All dependents in one array, cut into a slice per task. */
+static int link_dependents(struct dag *dag)
+{
+	size_t nedges = 0;
+
+	for (int i = 0; i < dag->ntasks; i++) {
+		nedges += (size_t)dag->tasks[i].nneeds;
+		for (int j = 0; j < dag->tasks[i].nneeds; j++)
+			dag->tasks[dag->tasks[i].needs[j]].ndependents++;
+	}
+	int *edges = arena_array(&dag->arena, nedges + 1, sizeof *edges);
+	if (!edges)
+		return -1;
+	for (int i = 0; i < dag->ntasks; i++) {
+		dag->tasks[i].dependents = edges;
+		edges += dag->tasks[i].ndependents;
+		dag->tasks[i].ndependents = 0;
+	}
+	for (int i = 0; i < dag->ntasks; i++)
+		for (int j = 0; j < dag->tasks[i].nneeds; j++) {
+			struct task *need = &dag->tasks[dag->tasks[i].needs[j]];
+			((int *)need->dependents)[need->ndependents++] = i;
+		}
+	return 0;
+}
+
+/* Kahn's algorithm (1962). Returns how many tasks found a place; fewer than all: a cycle. */
+static int sort_tasks(struct dag *dag, int *order, int *missing)
+{
+	int placed = 0;
+
+	for (int i = 0; i < dag->ntasks; i++) {
+		missing[i] = dag->tasks[i].nneeds;
+		if (missing[i] == 0)
+			order[placed++] = i;
+	}
+	for (int next = 0; next < placed; next++) {
+		const struct task *t = &dag->tasks[order[next]];
+		for (int j = 0; j < t->ndependents; j++) {
+			struct task *d = &dag->tasks[t->dependents[j]];
+			if (d->level < t->level + 1)
+				d->level = t->level + 1;
+			if (--missing[d->index] == 0)
+				order[placed++] = d->index;
+		}
+	}
+	return placed;
+}
+
+/* Every task left over by sort_tasks has a need that is left over, so following them must
+ * come back to a task already seen: from there on it is a cycle. */
+static void find_cycle(const struct dag *dag, int *missing, int *ret_cycle, int *ret_len)
+{
+	int at = 0, n = 0;
+
+	while (missing[at] == 0)
+		at++;
+	while (missing[at] > 0) {
+		missing[at] = -1; /* seen */
+		ret_cycle[n++] = at;
+		const struct task *t = &dag->tasks[at];
+		int next = -1;
+		for (int j = 0; j < t->nneeds && next < 0; j++)
+			if (missing[t->needs[j]] != 0)
+				next = t->needs[j];
+		at = next;
+	}
+	int first = 0;
+	while (ret_cycle[first] != at)
+		first++;
+	memmove(ret_cycle, ret_cycle + first, (size_t)(n - first) * sizeof *ret_cycle);
+	n -= first;
+	ret_cycle[n++] = at;
+	*ret_len = n;
+}
+
+static int by_name(const void *a, const void *b, void *arg)
+{
+	const struct task *tasks = arg;
+
+	return strcmp(tasks[*(const int *)a].name, tasks[*(const int *)b].name);
+}
+
+int dag_seal(struct dag *dag, int *ret_cycle, int *ret_len, struct err *err)
+{
+	size_t n = (size_t)dag->ntasks;
+	int *order = arena_array(&dag->arena, n + 1, sizeof *order);
+	int *names = arena_array(&dag->arena, n + 1, sizeof *names);
+	int *missing = calloc(n + 1, sizeof *missing);
+	int rc = -1;
+
+	*ret_len = 0;
+	if (!order || !names || !missing || link_dependents(dag) < 0) {
+		err_nomem(err);
+		goto out;
+	}
+	for (int i = 0; i < dag->ntasks; i++)
+		names[i] = i;
+	qsort_r(names, n, sizeof *names, by_name, dag->tasks);
+	dag->by_name = names;
+	if (sort_tasks(dag, order, missing) < dag->ntasks) {
+		find_cycle(dag, missing, ret_cycle, ret_len);
+		err_set(err, ERR_INVALID, "the tasks need each other in a circle");
+		goto out;
+	}
+	dag->order = order;
+	rc = 0;
+out:
+	free(missing);
+	return rc;
+}
+
+struct task *dag_find(const struct dag *dag, const char *name)
+{
+	int lo = 0, hi = dag->ntasks;
+
+	while (lo < hi) {
+		int mid = lo + (hi - lo) / 2;
+		int c = strcmp(dag->tasks[dag->by_name[mid]].name, name);
+		if (c == 0)
+			return &dag->tasks[dag->by_name[mid]];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}

@@ -1,0 +1,127 @@
+/* The immutable model of a DAG, as the scheduler sees it.
+ *
+ * Built by conf/dagfile from a YAML file; lives in one arena, reference-counted by
+ * its runs; nothing in it changes after dag_seal. Strings and arrays belong to the arena.
+ */
+#ifndef WEIR_CORE_MODEL_H
+#define WEIR_CORE_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/digest.h"
+
+struct err;
+struct node;
+struct schedule_spec; /* core/timetable.h */
+
+enum task_kind {
+	TASK_INGEST,
+	TASK_TRANSFORM,
+	TASK_QUALITY,
+	TASK_PUBLISH,
+	TASK_CONTROL,
+	TASK_RUN, /* a command */
+	TASK_KIND_MAX
+};
+const char *task_kind_name(enum task_kind kind); /* "ingest"; the key in the DAG file */
+int task_kind_by_name(const char *name);         /* -1: none */
+
+enum jitter { JITTER_NONE, JITTER_FULL, JITTER_EQUAL, JITTER_MAX };
+const char *jitter_name(enum jitter j);
+extern const char *const jitter_names[]; /* NULL-ended, in the order of the enum */
+
+/* Exit statuses as a bit set. */
+struct exit_set {
+	uint64_t bits[4];
+	bool given; /* the user wrote it */
+};
+bool exit_set_has(const struct exit_set *s, int status);
+void exit_set_add(struct exit_set *s, int status); /* 0 to 255; others are ignored */
+
+/* When and how often a failed attempt is tried again. */
+struct retry_policy {
+	int retries;        /* further attempts after the first */
+	int64_t initial_us; /* delay before the first retry */
+	int64_t max_us;     /* the delay's cap */
+	double factor;      /* growth per retry, at least 1 */
+	enum jitter jitter;
+	struct exit_set retry_on; /* given: only these exit statuses are retried */
+	struct exit_set fail_on;  /* these are never retried */
+	int lost_retries; /* how often a lost attempt is started again; not the user's retries */
+};
+
+struct task {
+	const char *name;
+	int index; /* in dag->tasks */
+	enum task_kind kind;
+	const char *op; /* operator's name within the kind; "command" for TASK_RUN */
+	const char *description, *owner, *runbook; /* or NULL */
+	struct retry_policy retry;
+	int64_t timeout_us; /* 0: none */
+	int64_t grace_us;   /* between TERM and KILL */
+
+	const int *needs; /* indices, in file order, no duplicates */
+	int nneeds;
+	const int *dependents;
+	int ndependents;
+	int level; /* length of the longest path from a root */
+
+	const struct node *with; /* operator's parameters; NULL: none */
+	const struct node *run;  /* TASK_RUN: a string or a list of strings */
+	const char *shell; /* TASK_RUN: "sh", "bash", ..., "none"; NULL: sh when it is needed */
+	const char *cwd;   /* may hold templates; NULL: the DAG's folder */
+	const struct node *env; /* map of names to text or secrets; NULL: none */
+
+	char hash[DIGEST_HEX]; /* of the definition: two tasks with one hash do the same thing */
+	int line, col;
+};
+
+enum param_type { PARAM_STRING, PARAM_INT, PARAM_FLOAT, PARAM_BOOL, PARAM_DATE, PARAM_TYPE_MAX };
+const char *param_type_name(enum param_type type);
+extern const char *const param_type_names[]; /* NULL-ended, in the order of the enum */
+
+struct param {
+	const char *name, *description;
+	enum param_type type;
+	const char *const *values; /* enum; NULL-ended, or NULL */
+	bool has_min, has_max, required;
+	double min, max;
+	const char *def; /* as text; NULL: none */
+};
+
+struct dag {
+	int refs;
+	struct arena arena;
+	const char *name, *description, *owner, *runbook; /* NULL where absent */
+	const char *const *tags;                          /* NULL-ended */
+	const char *path;                                 /* of the file, as given */
+	const char *dir;       /* absolute folder of the file: relative paths start here */
+	const char *text;      /* the file's text */
+	char hash[DIGEST_HEX]; /* the version: of the text and of the files it names */
+	const struct schedule_spec *schedule; /* NULL: manual, in UTC */
+	const struct param *params;
+	int nparams;
+	struct task *tasks; /* in file order */
+	int ntasks;
+	const int *order;           /* task indices, topological; set by dag_seal */
+	const int *by_name;         /* task indices, sorted by name; set by dag_seal */
+	void (*on_free)(void *arg); /* releases what the loader keeps beside the arena */
+	void *on_free_arg;
+};
+
+/* A new, empty DAG with one reference; NULL: out of memory. */
+struct dag *dag_new(void);
+struct dag *dag_ref(struct dag *dag);
+void dag_unref(struct dag *dag);
+
+/* Compute dependents, levels and the order from `needs`. When there is a cycle: -1, and
+ * ret_cycle (room for ntasks + 1) gets the indices along one cycle, in the order of
+ * "needs", the first again at its end; *ret_len its length. No recursion: a chain of any
+ * length is fine. */
+int dag_seal(struct dag *dag, int *ret_cycle, int *ret_len, struct err *err);
+struct task *dag_find(const struct dag *dag, const char *name); /* linear in log n after dag_seal */
+
+#endif

@@ -1,0 +1,114 @@
+/* The scheduler: pure. (state, event, now) -> changes, and when to be called next.
+ *
+ * It reads no clock, opens no file and talks to no one: the foreground run, the daemon, the
+ * simulator and the tests drive this same code.
+ *
+ *     struct sched *s = sched_new(&config);
+ *     sched_add_run(s, &init, now, err);
+ *     loop:
+ *             sched_tick(s, now)            due timers, and starts what may start
+ *             changes = sched_changes(s, &n)
+ *             commit them; carry out CHANGE_START, CHANGE_STOP
+ *             sched_clear_changes(s)
+ *             wait for an attempt's end -> sched_attempt_ended(s, ...), or sched_wake_us(s)
+ *
+ * Readiness is kept in counters on the needs of each task, waiting attempts in a queue, retries in
+ * a heap of timers: the cost of a step follows what it changes.
+ */
+#ifndef WEIR_CORE_SCHED_H
+#define WEIR_CORE_SCHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/change.h"
+
+struct dag;
+struct err;
+struct sched;
+
+struct sched_config {
+	int max_running; /* attempts in flight over all runs; at least 1 */
+	uint64_t seed;   /* of the jitter */
+};
+
+struct sched *sched_new(const struct sched_config *config);
+void sched_free(struct sched *s);
+
+/* A task as the store knows it, when a run is taken up again. */
+struct task_init {
+	enum task_state state;
+	int tries, failures, lost;
+	int64_t due_us; /* up_for_retry */
+	int64_t token;  /* running: of the attempt in flight */
+	bool selected;  /* false: leave it as it is, whatever its state */
+	bool clear;     /* do it again, though it is final */
+};
+
+struct run_init {
+	int64_t run_id;
+	struct dag *dag; /* a reference is taken */
+	enum run_state state;
+	const struct task_init *tasks; /* ntasks rows by task index; NULL: all new and selected */
+	bool ignore_needs;             /* --only: needs outside the selection count as met */
+};
+
+/* Take a run in. Final states are kept, but for tasks marked `clear`, and for failed,
+ * upstream_failed and cancelled ones, which are cleared (REASON_RERUN_FAILED). Running ones wait
+ * for sched_attempt_ended: the caller settles them first. */
+int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, struct err *err);
+/* Forget a run that is final or that no longer belongs to us; attempts in flight are forgotten,
+ * too. */
+void sched_drop_run(struct sched *s, int64_t run_id);
+
+/* How an attempt ended, as the executor saw it. */
+struct attempt_end {
+	int64_t token;
+	enum outcome outcome; /* success, failed, timeout, skipped, cancelled or lost */
+	int exit_status, signal;
+	bool permanent; /* an operator's error that no retry mends */
+	int64_t started_us, ended_us;
+	const char *error;   /* copied */
+	const char *outputs; /* JSON object text; copied */
+	const char *result;  /* JSON object text; copied */
+};
+
+/* An end with a token that is not in flight (late, repeated, unknown) changes nothing and returns
+ * false. */
+bool sched_attempt_ended(struct sched *s, const struct attempt_end *end, int64_t now_us);
+
+/* Stop a run: nothing new starts, attempts in flight are stopped, waiting tasks are cancelled.
+ * Called again with hard: kills what is left. */
+void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us);
+
+/* Fire what is due, start what may start. Returns -1 only without memory. */
+int sched_tick(struct sched *s, int64_t now_us, struct err *err);
+
+/* When sched_tick must be called at the latest; INT64_MAX: only after an event. */
+int64_t sched_wake_us(const struct sched *s);
+
+const struct change *sched_changes(const struct sched *s, size_t *ret_n);
+void sched_clear_changes(struct sched *s);
+
+/* What the run looks like now. */
+enum run_state sched_run_state(const struct sched *s, int64_t run_id);
+/* Nothing of the run is open or in flight: there is nothing more to wait for. */
+bool sched_run_idle(const struct sched *s, int64_t run_id);
+struct task_view {
+	enum task_state state;
+	enum reason reason;
+	int tries, failures, lost;
+	int waiting; /* needs that are not done yet */
+	int64_t due_us, token;
+};
+bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, struct task_view *ret);
+/* Whose attempt it is; false when the token is not in flight. */
+bool sched_flight(const struct sched *s, int64_t token, int64_t *ret_run_id, int *ret_task);
+int sched_running(const struct sched *s);
+/* Tokens come from the store in blocks [first, end). With none left nothing starts, so the driver
+ * hands out more while sched_tokens_left() is small. */
+int64_t sched_tokens_left(const struct sched *s);
+void sched_set_tokens(struct sched *s, int64_t first, int64_t end);
+
+#endif

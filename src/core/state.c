@@ -1,0 +1,191 @@
+#include "core/state.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+static const char *const task_names[] = {
+	[TASK_NONE] = "none",
+	[TASK_SCHEDULED] = "scheduled",
+	[TASK_QUEUED] = "queued",
+	[TASK_RUNNING] = "running",
+	[TASK_DEFERRED] = "deferred",
+	[TASK_AWAITING_INPUT] = "awaiting_input",
+	[TASK_UP_FOR_RETRY] = "up_for_retry",
+	[TASK_HELD] = "held",
+	[TASK_SUCCESS] = "success",
+	[TASK_FAILED] = "failed",
+	[TASK_SKIPPED] = "skipped",
+	[TASK_UPSTREAM_FAILED] = "upstream_failed",
+	[TASK_CANCELLED] = "cancelled",
+};
+static_assert(sizeof task_names / sizeof *task_names == TASK_STATE_MAX, "a name for each state");
+
+static const char *const run_names[] = {
+	[RUN_QUEUED] = "queued",
+	[RUN_RUNNING] = "running",
+	[RUN_SUCCESS] = "success",
+	[RUN_FAILED] = "failed",
+	[RUN_CANCELLED] = "cancelled",
+};
+static_assert(sizeof run_names / sizeof *run_names == RUN_STATE_MAX, "a name for each state");
+
+static const char *const outcome_names[] = {
+	[OUTCOME_NONE] = "none",
+	[OUTCOME_SUCCESS] = "success",
+	[OUTCOME_FAILED] = "failed",
+	[OUTCOME_TIMEOUT] = "timeout",
+	[OUTCOME_SKIPPED] = "skipped",
+	[OUTCOME_CANCELLED] = "cancelled",
+	[OUTCOME_LOST] = "lost",
+};
+static_assert(sizeof outcome_names / sizeof *outcome_names == OUTCOME_MAX, "a name for each");
+
+static const struct reason_row {
+	const char *name, *text;
+} reasons[] = {
+	[REASON_NONE] = { "none", "" },
+	[REASON_CREATED] = { "created", "the run was created" },
+	[REASON_NEEDS_MET] = { "needs_met", "all it needs is done" },
+	[REASON_SLOT_WAIT] = { "slot_wait", "waits for a free job slot" },
+	[REASON_STARTED] = { "started", "an attempt was started" },
+	[REASON_SUCCEEDED] = { "succeeded", "the attempt succeeded" },
+	[REASON_EXIT_STATUS] = { "exit_status", "ended with a failing exit status" },
+	[REASON_SIGNALLED] = { "signalled", "was ended by a signal" },
+	[REASON_OPERATOR_ERROR] = { "operator_error", "the operator reported an error" },
+	[REASON_TIMED_OUT] = { "timed_out", "ran longer than its timeout" },
+	[REASON_RETRY_WAIT] = { "retry_wait", "waits for its next try" },
+	[REASON_RETRY_DUE] = { "retry_due", "the next try is due" },
+	[REASON_RETRIES_SPENT] = { "retries_spent", "all retries are spent" },
+	[REASON_NOT_RETRYABLE] = { "not_retryable", "the error is one that no retry mends" },
+	[REASON_LOST] = { "lost", "the attempt was lost with its supervisor" },
+	[REASON_LOST_TOO_OFTEN] = { "lost_too_often", "attempts were lost too often" },
+	[REASON_SKIP_STATUS] = { "skip_status", "asked to be skipped (exit status 99)" },
+	[REASON_UPSTREAM_FAILED] = { "upstream_failed", "a task it needs failed" },
+	[REASON_UPSTREAM_SKIPPED] = { "upstream_skipped", "a task it needs was skipped" },
+	[REASON_CANCELLED] = { "cancelled", "was cancelled" },
+	[REASON_CLEARED] = { "cleared", "is to be done again, by request" },
+	[REASON_RERUN_FAILED] = { "rerun_failed", "had failed and is tried again" },
+	[REASON_NOT_SELECTED] = { "not_selected", "was not selected" },
+	[REASON_ALL_DONE] = { "all_done", "all tasks are done" },
+	[REASON_SOME_FAILED] = { "some_failed", "at least one task failed" },
+	[REASON_PARTIAL] = { "partial", "only selected tasks were run" },
+};
+static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
+
+static int find(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+const char *task_state_name(enum task_state s)
+{
+	return task_names[s];
+}
+
+const char *run_state_name(enum run_state s)
+{
+	return run_names[s];
+}
+
+const char *outcome_name(enum outcome o)
+{
+	return outcome_names[o];
+}
+
+const char *reason_name(enum reason r)
+{
+	return reasons[r].name;
+}
+
+const char *reason_text(enum reason r)
+{
+	return reasons[r].text;
+}
+
+int task_state_by_name(const char *name)
+{
+	return find(task_names, TASK_STATE_MAX, name);
+}
+
+int run_state_by_name(const char *name)
+{
+	return find(run_names, RUN_STATE_MAX, name);
+}
+
+int outcome_by_name(const char *name)
+{
+	return find(outcome_names, OUTCOME_MAX, name);
+}
+
+int reason_by_name(const char *name)
+{
+	for (int i = 0; i < REASON_MAX; i++)
+		if (strcmp(reasons[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+#define BIT(state) (1u << (state))
+
+/* For each state, the set of states that may follow it. Final states have no successor here:
+ * state_task_may lets them go only by request. */
+static const unsigned task_next[TASK_STATE_MAX] = {
+	[TASK_NONE] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) |
+		      BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
+	[TASK_SCHEDULED] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_HELD) |
+			   BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
+	[TASK_QUEUED] = BIT(TASK_RUNNING) | BIT(TASK_HELD) | BIT(TASK_SKIPPED) |
+			BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
+	[TASK_RUNNING] = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED) |
+			 BIT(TASK_CANCELLED) | BIT(TASK_UP_FOR_RETRY) | BIT(TASK_DEFERRED) |
+			 BIT(TASK_AWAITING_INPUT),
+	[TASK_DEFERRED] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_SUCCESS) |
+			  BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
+	[TASK_AWAITING_INPUT] = BIT(TASK_QUEUED) | BIT(TASK_SUCCESS) | BIT(TASK_FAILED) |
+				BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
+	[TASK_UP_FOR_RETRY] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_FAILED) |
+			      BIT(TASK_HELD) | BIT(TASK_CANCELLED),
+	[TASK_HELD] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) |
+		      BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
+};
+
+static const unsigned task_finals = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED) |
+				    BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED);
+
+/* A finished run may be taken up again: a rerun clears tasks of it. */
+static const unsigned run_next[RUN_STATE_MAX] = {
+	[RUN_QUEUED] = BIT(RUN_RUNNING) | BIT(RUN_CANCELLED) | BIT(RUN_FAILED) | BIT(RUN_SUCCESS),
+	[RUN_RUNNING] = BIT(RUN_SUCCESS) | BIT(RUN_FAILED) | BIT(RUN_CANCELLED) | BIT(RUN_QUEUED),
+	[RUN_SUCCESS] = BIT(RUN_RUNNING),
+	[RUN_FAILED] = BIT(RUN_RUNNING),
+	[RUN_CANCELLED] = BIT(RUN_RUNNING),
+};
+
+bool task_state_is_final(enum task_state s)
+{
+	return task_finals & BIT(s);
+}
+
+bool run_state_is_final(enum run_state s)
+{
+	return s == RUN_SUCCESS || s == RUN_FAILED || s == RUN_CANCELLED;
+}
+
+bool state_task_may(enum task_state from, enum task_state to, enum reason why)
+{
+	if (task_state_is_final(from))
+		return to == TASK_NONE && (why == REASON_CLEARED || why == REASON_RERUN_FAILED);
+	/* A waiting task may be cleared, too: its counts start anew. */
+	if (to == TASK_NONE && why == REASON_CLEARED)
+		return from != TASK_RUNNING;
+	return task_next[from] & BIT(to);
+}
+
+bool state_run_may(enum run_state from, enum run_state to)
+{
+	return run_next[from] & BIT(to);
+}

@@ -1,0 +1,89 @@
+/* States of tasks and runs, and which change is legal.
+ *
+ * The scheduler's one mutator (core/sched.c) asks state_task_may and state_run_may
+ * before each change; a change that is not in the table is a bug and aborts.
+ */
+#ifndef WEIR_CORE_STATE_H
+#define WEIR_CORE_STATE_H
+
+#include <stdbool.h>
+
+enum task_state {
+	TASK_NONE,      /* waits for its needs */
+	TASK_SCHEDULED, /* its needs are met; not yet admitted to a queue */
+	TASK_QUEUED,    /* waits for a slot */
+	TASK_RUNNING,
+	TASK_DEFERRED,
+	TASK_AWAITING_INPUT,
+	TASK_UP_FOR_RETRY,
+	TASK_HELD,
+	TASK_SUCCESS,
+	TASK_FAILED,
+	TASK_SKIPPED,
+	TASK_UPSTREAM_FAILED,
+	TASK_CANCELLED,
+	TASK_STATE_MAX
+};
+
+enum run_state { RUN_QUEUED, RUN_RUNNING, RUN_SUCCESS, RUN_FAILED, RUN_CANCELLED, RUN_STATE_MAX };
+
+/* What became of one attempt. */
+enum outcome {
+	OUTCOME_NONE, /* still in flight */
+	OUTCOME_SUCCESS,
+	OUTCOME_FAILED, /* exit status or signal, or an operator's error */
+	OUTCOME_TIMEOUT,
+	OUTCOME_SKIPPED, /* exit status 99 */
+	OUTCOME_CANCELLED,
+	OUTCOME_LOST, /* its supervisor died, or it never started */
+	OUTCOME_MAX
+};
+
+/* Why something changed, or does not run. */
+enum reason {
+	REASON_NONE,
+	REASON_CREATED,
+	REASON_NEEDS_MET,
+	REASON_SLOT_WAIT, /* all job slots are taken */
+	REASON_STARTED,
+	REASON_SUCCEEDED,
+	REASON_EXIT_STATUS,    /* ended with a failing status */
+	REASON_SIGNALLED,      /* was ended by a signal */
+	REASON_OPERATOR_ERROR, /* an operator reported an error */
+	REASON_TIMED_OUT,
+	REASON_RETRY_WAIT, /* waits for its next try */
+	REASON_RETRY_DUE,
+	REASON_RETRIES_SPENT,
+	REASON_NOT_RETRYABLE, /* permanent error, or fail_on / retry_on */
+	REASON_LOST,
+	REASON_LOST_TOO_OFTEN,
+	REASON_SKIP_STATUS, /* exit status 99 */
+	REASON_UPSTREAM_FAILED,
+	REASON_UPSTREAM_SKIPPED,
+	REASON_CANCELLED,    /* by a person or a signal */
+	REASON_CLEARED,      /* to be done again, by request */
+	REASON_RERUN_FAILED, /* failed before; this run tries again */
+	REASON_NOT_SELECTED, /* outside --only */
+	REASON_ALL_DONE,
+	REASON_SOME_FAILED,
+	REASON_PARTIAL, /* selected tasks are done; others were not run */
+	REASON_MAX
+};
+
+const char *task_state_name(enum task_state s); /* "up_for_retry" */
+const char *run_state_name(enum run_state s);
+const char *outcome_name(enum outcome o);
+const char *reason_name(enum reason r);   /* "retries_spent" */
+const char *reason_text(enum reason r);   /* "all retries are spent" */
+int task_state_by_name(const char *name); /* -1: none */
+int run_state_by_name(const char *name);
+int outcome_by_name(const char *name);
+int reason_by_name(const char *name);
+
+bool task_state_is_final(enum task_state s);
+bool run_state_is_final(enum run_state s);
+/* A final state is left only by REASON_CLEARED or REASON_RERUN_FAILED, to TASK_NONE. */
+bool state_task_may(enum task_state from, enum task_state to, enum reason why);
+bool state_run_may(enum run_state from, enum run_state to);
+
+#endif

@@ -1,0 +1,63 @@
+/* The attempts a supervisor has in hand, from start to end.
+ *
+ * An attempt ends when its process was reaped, its group is empty and its output drained. When the
+ * process leaves others of its group behind, or (with secrets) someone who holds its output, they
+ * are waited for up to the job's grace; then the group gets TERM, and after the grace again KILL.
+ * The outcome is that of the process all the same.
+ *
+ * A timeout or a stop sends TERM to the group and KILL after the grace; whichever came first
+ * decides the outcome, also when the process then leaves with status 0. What comes after the
+ * process has left changes nothing.
+ *
+ * Each end is put into the journal and behind it into `out`, as a frame; the caller writes the
+ * first before it sends the second.
+ */
+#ifndef WEIR_EXEC_ATTEMPT_H
+#define WEIR_EXEC_ATTEMPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "exec/exec.h"
+
+struct attempt;
+struct journal;
+
+struct attempts {
+	struct attempt *by_token, *by_pid;
+	struct attempt *lingering; /* their process is reaped, their group or output not done */
+	struct attempt *ended;     /* freed by attempts_sweep: events may still name them */
+	size_t n;                  /* in hand */
+	struct heap timers;        /* by CLOCK_MONOTONIC, of tokens */
+	int epoll_fd;              /* for the pipes: data.ptr is the attempt */
+	pid_t sid;
+	exec_operator_fn *run_operator;
+	struct journal *journal;
+	struct buf *out;
+	void (*step)(void); /* a test's point of interruption: before each start */
+};
+
+/* The caller sets epoll_fd, run_operator, journal, out and step behind it. */
+void attempts_init(struct attempts *a);
+void attempts_release(struct attempts *a);
+
+/* Whatever stands in the way of a start becomes the attempt's end. A token in hand already is
+ * passed over. */
+void attempts_start(struct attempts *a, const struct exec_job *job);
+/* An end without a start. */
+void attempts_refuse(struct attempts *a, int64_t token, enum outcome outcome, const char *error);
+/* A token not in hand (any more) is passed over. */
+void attempts_stop(struct attempts *a, int64_t token, bool hard);
+void attempts_stop_all(struct attempts *a, bool hard);
+
+void attempts_reap(struct attempts *a);                       /* after a SIGCHLD */
+void attempts_drain(struct attempts *a, struct attempt *one); /* its pipe has an event */
+void attempts_expire(struct attempts *a);                     /* timers that are due */
+int attempts_wait_ms(const struct attempts *a);               /* to the next timer; -1: none */
+void attempts_sweep(struct attempts *a);
+
+#endif

@@ -1,0 +1,114 @@
+/* Executors: where attempts run. This header is the interface; exec/local is the supervisor
+ * on this machine (later: Slurm).
+ *
+ * The local executor forks a small supervisor early in the life of the program, before it
+ * holds a database, threads or much memory. The supervisor starts, reaps and times out tasks, each
+ * in a process group of its own, and knows nothing of DAGs. Driver and supervisor talk over a unix
+ * stream socket in length-prefixed, versioned frames.
+ *
+ * The supervisor keeps a journal, a small append-only file: a line when an attempt was started
+ * (token, pid, pgid, start time) and one when it ended (token, outcome, status, times). When the
+ * driver dies, tasks go on and their ends are kept in the journal; the supervisor leaves when the
+ * last has ended. It holds a lock on the journal while it lives. When the supervisor dies its tasks
+ * die with it (PR_SET_PDEATHSIG).
+ */
+#ifndef WEIR_EXEC_EXEC_H
+#define WEIR_EXEC_EXEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/state.h"
+
+struct err;
+struct exec;
+
+/* Runs a built-in operator in the supervisor's forked child: `payload` is the job's. Its stdout and
+ * stderr are the attempt's log; its result is its exit status. Implemented by operators/. */
+typedef int exec_operator_fn(const char *payload, size_t len);
+
+struct exec_local_config {
+	const char *journal_path; /* created, 0600; its folder exists */
+	exec_operator_fn *run_operator;
+};
+
+/* Fork the supervisor. Call it before opening a store. */
+int exec_local_new(struct exec **ret, const struct exec_local_config *config, struct err *err);
+/* Tell the supervisor that no more work comes (it leaves when idle; with nothing in flight: at
+ * once, and its journal file is removed), reap it, and free. */
+void exec_free(struct exec *x);
+int exec_fd(const struct exec *x); /* readable when exec_read has something */
+
+struct exec_job {
+	int64_t token;
+	/* A command: argv (NULL-ended) is started. A built-in operator: argv NULL, payload set. */
+	const char *const *argv;
+	const char *payload;
+	size_t payload_len;
+	const char *const *env; /* "NAME=value", NULL-ended: the whole environment */
+	const char *cwd;        /* absolute */
+	const char *log_path;   /* absolute; appended to; its folder is made when missing */
+	const char *const
+		*secrets;   /* NULL-ended values that are masked as *** in the log; NULL: none. With
+			       secrets the output goes through a pipe, without straight to the file */
+	int64_t timeout_us; /* 0: none; from the start of the process */
+	int64_t grace_us;   /* from TERM to KILL; and for output that outlives the process */
+};
+
+/* Queue a start. Sent by exec_flush. Never blocks. A job too large for a frame (16 MiB) is an
+ * error. */
+int exec_start(struct exec *x, const struct exec_job *job, struct err *err);
+/* Queue a stop: TERM to the group, grace, KILL; hard: KILL now. */
+int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err);
+int exec_flush(
+	struct exec *x, struct err *err); /* 0: all sent; 1: some is left (wait for writability) */
+
+struct exec_end {
+	int64_t token;
+	enum outcome outcome; /* success, failed, timeout, skipped (status 99), cancelled (stopped),
+				 lost (could not be started for a reason of the system: fork or pipe
+				 refused) */
+	int exit_status;      /* -1: none */
+	int signal;
+	int64_t started_us, ended_us;
+	int64_t max_rss_bytes, cpu_us; /* of the process, as getrusage saw it; 0: unknown */
+	char error[256]; /* why it could not be started ("./x.sh: no such file"), else empty; a
+			    command not found or not executable ends as failed with status 127 or
+			    126 */
+};
+
+/* Read what there is, without blocking. Returns the number of ends written to ret (at most max), 0
+ * for none now, -1 when the supervisor is gone (ERR_IO): all in flight are then lost. */
+int exec_read(struct exec *x, struct exec_end *ret, size_t max, struct err *err);
+
+/* ---- after a crash -------------------------------------------------------------------- */
+
+/* What a journal says of the attempts of a former supervisor. */
+struct exec_journal_entry {
+	int64_t token;
+	bool started, ended;
+	int64_t pid, start_boot_us; /* start: CLOCK_BOOTTIME just before it was started */
+	struct exec_end end;        /* when ended */
+};
+struct exec_journal {
+	struct exec_journal_entry *entries; /* in the order of tokens' first mention */
+	size_t n;
+	bool live; /* its supervisor is alive: entries are not final */
+};
+/* Read a journal; a torn last line (crash while writing) is passed over. ERR_NOT_FOUND when there
+ * is none. */
+int exec_journal_read(const char *path, struct exec_journal *ret, struct err *err);
+void exec_journal_release(struct exec_journal *j);
+/* Ask the live supervisor behind a journal to stop all its tasks (TERM; hard: KILL). Its pid is in
+ * the journal. */
+int exec_journal_stop(const char *path, bool hard, struct err *err);
+/* A pollable descriptor that becomes readable when that supervisor has left (pidfd), or -1 when it
+ * is gone already. */
+int exec_journal_wait_fd(const char *path, struct err *err);
+/* After a supervisor's death: make sure that nothing of the attempt's process group is left (the
+ * group's members are recognised by WEIR_TOKEN in their environment, or by pid and start time; a
+ * recycled pid is never touched). */
+int exec_reap_stray(const struct exec_journal_entry *e, struct err *err);
+
+#endif

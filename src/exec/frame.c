@@ -1,0 +1,388 @@
+#include "exec/frame.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define NO_ARGV UINT32_MAX
+
+static const char *const type_names[] = {
+	[FRAME_HELLO] = "hello",
+	[FRAME_START] = "start",
+	[FRAME_STOP] = "stop",
+	[FRAME_BYE] = "bye",
+	[FRAME_END] = "end",
+};
+static_assert(sizeof type_names / sizeof type_names[0] == FRAME_TYPE_MAX, "a name per type");
+
+const char *frame_type_name(enum frame_type type)
+{
+	return (unsigned)type < FRAME_TYPE_MAX ? type_names[type] : "unknown";
+}
+
+/* ---- writing: the buffer has been given its room, nothing fails any more ---- */
+
+static void put_u16(struct buf *b, uint16_t v)
+{
+	v = htole16(v);
+	buf_add(b, &v, sizeof v);
+}
+
+static void put_u32(struct buf *b, uint32_t v)
+{
+	v = htole32(v);
+	buf_add(b, &v, sizeof v);
+}
+
+static void put_i64(struct buf *b, int64_t v)
+{
+	uint64_t u = htole64((uint64_t)v);
+
+	buf_add(b, &u, sizeof u);
+}
+
+static void put_str(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s) + 1);
+}
+
+static void put_strs(struct buf *b, const char *const *list)
+{
+	for (size_t i = 0; list && list[i]; i++)
+		put_str(b, list[i]);
+}
+
+/* The head, and room for the body. */
+static int put_head(struct buf *b, enum frame_type type, size_t body, struct err *err)
+{
+	if (body > FRAME_MAX - FRAME_HEAD)
+		return err_set(err, ERR_INVALID,
+			"a %s message of %zu bytes is too large: at most %u", frame_type_name(type),
+			body, FRAME_MAX - FRAME_HEAD);
+	bool had_failed = b->failed;
+	if (buf_reserve(b, FRAME_HEAD + body) < 0) {
+		b->failed = had_failed;
+		return err_set(err, ERR_NOMEM, "no memory for a %s message of %zu bytes",
+			frame_type_name(type), body);
+	}
+	put_u32(b, (uint32_t)body);
+	put_u16(b, FRAME_VERSION);
+	put_u16(b, (uint16_t)type);
+	return 0;
+}
+
+int frame_put_hello(struct buf *out, const struct frame_hello *hello, struct err *err)
+{
+	if (put_head(out, FRAME_HELLO, 12 + strlen(hello->msg) + 1, err) < 0)
+		return -1;
+	put_i64(out, hello->pid);
+	put_u32(out, (uint32_t)hello->error);
+	put_str(out, hello->msg);
+	return 0;
+}
+
+static size_t strs_size(const char *const *list, uint32_t *ret_n)
+{
+	size_t size = 0, n = 0;
+
+	for (; list && list[n]; n++)
+		size += strlen(list[n]) + 1;
+	*ret_n = n < NO_ARGV ? (uint32_t)n : NO_ARGV - 1;
+	return size;
+}
+
+static int check_job(const struct exec_job *job, struct err *err)
+{
+	if (job->argv ? !job->argv[0] : !job->payload)
+		return err_set(
+			err, ERR_INVALID, "attempt %lld: nothing to run", (long long)job->token);
+	if (!job->cwd || job->cwd[0] != '/' || !job->log_path || job->log_path[0] != '/')
+		return err_set(err, ERR_INVALID,
+			"attempt %lld: its folder and its log must be absolute paths",
+			(long long)job->token);
+	return 0;
+}
+
+int frame_put_start(struct buf *out, const struct exec_job *job, int64_t now_us, struct err *err)
+{
+	uint32_t n_argv, n_env, n_secrets;
+	size_t payload = job->argv ? 0 : job->payload_len;
+
+	if (check_job(job, err) < 0)
+		return -1;
+	size_t size = 4 * 8 + 4 * 4 + strlen(job->cwd) + 1 + strlen(job->log_path) + 1;
+	size += strs_size(job->argv, &n_argv) + strs_size(job->env, &n_env);
+	size += strs_size(job->secrets, &n_secrets);
+	if (payload > FRAME_MAX)
+		size = FRAME_MAX;
+	else
+		size += payload + 1;
+	if (put_head(out, FRAME_START, size, err) < 0)
+		return err_context(err, "attempt %lld", (long long)job->token);
+	put_i64(out, job->token);
+	put_i64(out, job->timeout_us);
+	put_i64(out, job->grace_us);
+	put_i64(out, now_us);
+	put_u32(out, job->argv ? n_argv : NO_ARGV);
+	put_u32(out, n_env);
+	put_u32(out, n_secrets);
+	put_u32(out, (uint32_t)payload);
+	buf_add(out, job->payload, payload);
+	buf_addc(out, '\0');
+	put_str(out, job->cwd);
+	put_str(out, job->log_path);
+	put_strs(out, job->argv);
+	put_strs(out, job->env);
+	put_strs(out, job->secrets);
+	return 0;
+}
+
+int frame_put_stop(struct buf *out, const struct frame_stop *stop, struct err *err)
+{
+	if (put_head(out, FRAME_STOP, 12, err) < 0)
+		return -1;
+	put_i64(out, stop->token);
+	put_u32(out, stop->hard);
+	return 0;
+}
+
+int frame_put_bye(struct buf *out, struct err *err)
+{
+	return put_head(out, FRAME_BYE, 0, err);
+}
+
+int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err)
+{
+	size_t len = strnlen(end->error, sizeof end->error - 1);
+
+	if (put_head(out, FRAME_END, FRAME_END_MIN - FRAME_HEAD + len, err) < 0)
+		return -1;
+	put_i64(out, end->token);
+	put_u32(out, (uint32_t)end->outcome);
+	put_u32(out, (uint32_t)end->exit_status);
+	put_u32(out, (uint32_t)end->signal);
+	put_i64(out, end->started_us);
+	put_i64(out, end->ended_us);
+	put_i64(out, end->max_rss_bytes);
+	put_i64(out, end->cpu_us);
+	buf_add(out, end->error, len);
+	buf_addc(out, '\0');
+	return 0;
+}
+
+/* ---- reading ---- */
+
+struct cursor {
+	const char *p;
+	size_t left;
+	bool bad; /* something was missing; all that was read since is zero or empty */
+};
+
+static const char *take(struct cursor *c, size_t n)
+{
+	if (c->bad || n > c->left) {
+		c->bad = true;
+		return NULL;
+	}
+	const char *p = c->p;
+	c->p += n;
+	c->left -= n;
+	return p;
+}
+
+static uint32_t take_u32(struct cursor *c)
+{
+	uint32_t v = 0;
+	const char *p = take(c, sizeof v);
+
+	if (p)
+		memcpy(&v, p, sizeof v);
+	return le32toh(v);
+}
+
+static int64_t take_i64(struct cursor *c)
+{
+	uint64_t v = 0;
+	const char *p = take(c, sizeof v);
+
+	if (p)
+		memcpy(&v, p, sizeof v);
+	return (int64_t)le64toh(v);
+}
+
+static const char *take_str(struct cursor *c)
+{
+	const char *end = c->bad || !c->left ? NULL : memchr(c->p, '\0', c->left);
+
+	if (!end) {
+		c->bad = true;
+		return "";
+	}
+	return take(c, (size_t)(end - c->p) + 1);
+}
+
+static struct cursor cursor_of(const struct frame *f)
+{
+	return (struct cursor){ .p = f->body, .left = f->len };
+}
+
+static int done(const struct cursor *c, const struct frame *f, struct err *err)
+{
+	if (!c->bad && c->left == 0)
+		return 0;
+	return err_set(err, ERR_DATA, "a damaged %s message of %zu bytes", frame_type_name(f->type),
+		f->len);
+}
+
+int frame_next(const char *data, size_t len, struct frame *ret, struct err *err)
+{
+	uint32_t body;
+	uint16_t version, type;
+
+	if (len < FRAME_HEAD)
+		return 0;
+	memcpy(&body, data, sizeof body);
+	memcpy(&version, data + 4, sizeof version);
+	memcpy(&type, data + 6, sizeof type);
+	body = le32toh(body);
+	version = le16toh(version);
+	type = le16toh(type);
+	if (version != FRAME_VERSION)
+		return err_set(err, ERR_REFUSED,
+			"the other side speaks version %u of the protocol, this weir version %u",
+			(unsigned)version, (unsigned)FRAME_VERSION);
+	if (type >= FRAME_TYPE_MAX || body > FRAME_MAX - FRAME_HEAD)
+		return err_set(err, ERR_DATA, "no message: type %u, %lu bytes", (unsigned)type,
+			(unsigned long)body);
+	if (len - FRAME_HEAD < body)
+		return 0;
+	*ret = (struct frame){
+		.type = (enum frame_type)type,
+		.body = data + FRAME_HEAD,
+		.len = body,
+		.size = FRAME_HEAD + (size_t)body,
+	};
+	return 1;
+}
+
+int frame_get_hello(const struct frame *f, struct frame_hello *ret, struct err *err)
+{
+	struct cursor c = cursor_of(f);
+	struct frame_hello h = { .pid = take_i64(&c) };
+	uint32_t error = take_u32(&c);
+
+	h.msg = take_str(&c);
+	if (error >= ERR_CODE_MAX)
+		c.bad = true;
+	h.error = (int)error;
+	if (done(&c, f, err) < 0)
+		return -1;
+	*ret = h;
+	return 0;
+}
+
+/* Room for three lists with their NULLs. Each string takes a byte at least, which bounds them. */
+static int reserve_strings(struct frame_start *s, size_t n)
+{
+	if (n <= s->cap)
+		return 0;
+	const char **grown = reallocarray(s->strings, n, sizeof *grown);
+	if (!grown)
+		return -1;
+	s->strings = grown;
+	s->cap = n;
+	return 0;
+}
+
+static const char **take_strs(struct cursor *c, const char **to, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		*to++ = take_str(c);
+	*to++ = NULL;
+	return to;
+}
+
+int frame_get_start(const struct frame *f, struct frame_start *ret, struct err *err)
+{
+	struct cursor c = cursor_of(f);
+	struct exec_job job = { .token = take_i64(&c) };
+
+	job.timeout_us = take_i64(&c);
+	job.grace_us = take_i64(&c);
+	int64_t now_us = take_i64(&c);
+	uint32_t n_argv = take_u32(&c), n_env = take_u32(&c), n_secrets = take_u32(&c);
+	bool command = n_argv != NO_ARGV;
+	n_argv = command ? n_argv : 0;
+	job.payload_len = take_u32(&c);
+	const char *payload = take(&c, job.payload_len);
+	const char *nul = take(&c, 1);
+	job.cwd = take_str(&c);
+	job.log_path = take_str(&c);
+	uint64_t n = (uint64_t)n_argv + n_env + n_secrets;
+	if (c.bad || *nul != '\0' || n > c.left || (command && n_argv == 0))
+		c.bad = true;
+	if (c.bad)
+		return done(&c, f, err);
+	if (reserve_strings(ret, (size_t)n + 3) < 0)
+		return err_nomem(err);
+	const char **env = take_strs(&c, ret->strings, n_argv);
+	const char **secrets = take_strs(&c, env, n_env);
+	take_strs(&c, secrets, n_secrets);
+	if (done(&c, f, err) < 0)
+		return -1;
+	job.argv = command ? ret->strings : NULL;
+	job.payload = command ? NULL : payload;
+	job.env = env;
+	job.secrets = n_secrets ? secrets : NULL;
+	ret->job = job;
+	ret->now_us = now_us;
+	return 0;
+}
+
+int frame_get_stop(const struct frame *f, struct frame_stop *ret, struct err *err)
+{
+	struct cursor c = cursor_of(f);
+	struct frame_stop s = { .token = take_i64(&c) };
+
+	s.hard = take_u32(&c) != 0;
+	if (done(&c, f, err) < 0)
+		return -1;
+	*ret = s;
+	return 0;
+}
+
+int frame_get_end(const struct frame *f, struct exec_end *ret, struct err *err)
+{
+	struct cursor c = cursor_of(f);
+	struct exec_end e = { .token = take_i64(&c) };
+	uint32_t outcome = take_u32(&c);
+
+	e.exit_status = (int32_t)take_u32(&c);
+	e.signal = (int32_t)take_u32(&c);
+	e.started_us = take_i64(&c);
+	e.ended_us = take_i64(&c);
+	e.max_rss_bytes = take_i64(&c);
+	e.cpu_us = take_i64(&c);
+	const char *error = take_str(&c);
+	size_t len = strlen(error);
+	if (outcome == OUTCOME_NONE || outcome >= OUTCOME_MAX || len >= sizeof e.error)
+		c.bad = true;
+	if (done(&c, f, err) < 0)
+		return -1;
+	e.outcome = (enum outcome)outcome;
+	memcpy(e.error, error, len + 1);
+	*ret = e;
+	return 0;
+}
+
+void frame_start_release(struct frame_start *s)
+{
+	if (!s)
+		return;
+	free(s->strings);
+	*s = (struct frame_start){ 0 };
+}

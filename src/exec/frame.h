@@ -1,0 +1,88 @@
+/* Frames: what the driver and the supervisor say to each other over their unix stream socket.
+ *
+ *     u32 length of the body, u16 version, u16 type, body
+ *
+ * Numbers are little-endian, strings end in a NUL and hold none. A frame is at most FRAME_MAX bytes
+ * with its head. Every frame carries the version, so that a newer driver which meets an older
+ * supervisor is refused by name and not misread. Decoding trusts nothing: each length and count is
+ * checked against the bytes that are there.
+ *
+ * The supervisor speaks first (HELLO). The driver sends START, STOP and, as its last word, BYE; the
+ * supervisor sends END.
+ */
+#ifndef WEIR_EXEC_FRAME_H
+#define WEIR_EXEC_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "exec/exec.h"
+
+struct buf;
+struct err;
+
+#define FRAME_VERSION 1
+#define FRAME_HEAD 8
+#define FRAME_MAX (16u << 20)
+
+enum frame_type {
+	FRAME_HELLO, /* the supervisor is ready, or why it is not */
+	FRAME_START,
+	FRAME_STOP,
+	FRAME_BYE, /* all ends were received; no more work comes */
+	FRAME_END,
+	FRAME_TYPE_MAX
+};
+
+const char *frame_type_name(enum frame_type type);
+
+struct frame {
+	enum frame_type type;
+	const char *body; /* borrowed from the bytes it was found in */
+	size_t len;       /* of the body */
+	size_t size;      /* of the whole frame: where the next one begins */
+};
+
+/* The frame at the front of data[0..len): 1; 0 when more bytes are needed; -1 (ERR_DATA, or
+ * ERR_REFUSED for another version) when this is no frame: the stream is then of no more use. */
+int frame_next(const char *data, size_t len, struct frame *ret, struct err *err);
+
+struct frame_hello {
+	int64_t pid;
+	int error; /* enum err_code; ERR_NONE: ready */
+	const char *msg;
+};
+
+struct frame_stop {
+	int64_t token;
+	bool hard;
+};
+
+/* A decoded START. The job's arrays are `strings`, which is kept for the next one; its texts are
+ * borrowed from the frame. Zero it before the first use. */
+struct frame_start {
+	struct exec_job job;
+	int64_t now_us; /* the driver's clock when that is a test's fake; else 0 */
+	const char **strings;
+	size_t cap;
+};
+
+/* The bytes of the shortest END: an END is never shorter. */
+#define FRAME_END_MIN (FRAME_HEAD + 53)
+
+/* Append a frame. On error (ERR_INVALID: the job cannot be said in a frame; ERR_NOMEM) the
+ * buffer is as before. */
+int frame_put_hello(struct buf *out, const struct frame_hello *hello, struct err *err);
+int frame_put_start(struct buf *out, const struct exec_job *job, int64_t now_us, struct err *err);
+int frame_put_stop(struct buf *out, const struct frame_stop *stop, struct err *err);
+int frame_put_bye(struct buf *out, struct err *err);
+int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err);
+
+/* Decode a frame of that type. ERR_DATA when its body is not what the type says. */
+int frame_get_hello(const struct frame *f, struct frame_hello *ret, struct err *err);
+int frame_get_start(const struct frame *f, struct frame_start *ret, struct err *err);
+int frame_get_stop(const struct frame *f, struct frame_stop *ret, struct err *err);
+int frame_get_end(const struct frame *f, struct exec_end *ret, struct err *err);
+void frame_start_release(struct frame_start *s);
+
+#endif

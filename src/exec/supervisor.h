@@ -1,0 +1,26 @@
+/* The supervisor: the small process that starts, reaps and times out tasks. See exec/exec.h.
+ *
+ * It is a session of its own named "weir-supervisor", one thread, one epoll loop. It adopts the
+ * orphans of its tasks (PR_SET_CHILD_SUBREAPER) and reaps them.
+ *
+ * Signals: TERM stops all tasks gracefully, takes no more, and leaves when the last has ended;
+ * QUIT does the same with KILL. All others that can be are blocked, so that terminals and their
+ * users do not end it.
+ *
+ * When the driver closes the socket without BYE, the tasks in hand go on, their timeouts included;
+ * the supervisor journals their ends and leaves after the last. After BYE the journal is removed.
+ *
+ * WEIR_TEST_KILL_SUPERVISOR_AT=N, for tests: it kills itself (SIGKILL) at its Nth step. Steps are:
+ * before each start of a process, before and after each write of the journal, before each sending
+ * of ends.
+ */
+#ifndef WEIR_EXEC_SUPERVISOR_H
+#define WEIR_EXEC_SUPERVISOR_H
+
+#include "exec/exec.h"
+
+/* Run it in a freshly forked child, in which all signals are blocked; `socket` is its end of the
+ * pair. It says HELLO, with the error when it cannot begin. Never returns. */
+_Noreturn void supervisor_main(int socket, const struct exec_local_config *config);
+
+#endif

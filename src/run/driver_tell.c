@@ -1,0 +1,153 @@
+/* What the driver tells its observer, and the picture of the run it keeps for that. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "core/model.h"
+#include "run/driver_impl.h"
+#include "run/paths.h"
+
+void driver_tell(struct driver *d, enum run_event_kind kind, int task, const char *text)
+{
+	struct observer *o = d->req->observer;
+	const struct run_event e = {
+		.kind = kind, .at_us = driver_now_us(), .task = task, .text = text
+	};
+
+	d->progress.now_us = e.at_us;
+	if (o)
+		o->event(o, &d->progress, &e);
+}
+
+static void set_text(const char **slot, char *text)
+{
+	free((char *)*slot);
+	*slot = text;
+}
+
+static void count_states(struct driver *d, enum task_state from, enum task_state to)
+{
+	struct run_progress *p = &d->progress;
+
+	p->nrunning += (to == TASK_RUNNING) - (from == TASK_RUNNING);
+	p->ndone += task_state_is_final(to) - task_state_is_final(from);
+	p->nfailed += (to == TASK_FAILED || to == TASK_UPSTREAM_FAILED) -
+		      (from == TASK_FAILED || from == TASK_UPSTREAM_FAILED);
+}
+
+static void tell_state(struct driver *d, const struct change *c)
+{
+	struct task_progress *p = &d->progress.tasks[c->task_index];
+
+	count_states(d, c->state.from, c->state.to);
+	p->state = c->state.to;
+	p->reason = c->reason;
+	p->due_us = c->state.due_us;
+	p->kept = false;
+	if (c->state.to == TASK_NONE) {
+		p->stale = false;
+		set_text(&p->error, NULL);
+	} else if (c->state.to == TASK_UP_FOR_RETRY) {
+		driver_tell(d, EVENT_TASK_RETRY, c->task_index, NULL);
+	} else if (task_state_is_final(c->state.to)) {
+		if (!p->ended_us)
+			p->ended_us = c->at_us;
+		driver_tell(d, EVENT_TASK_FINISHED, c->task_index, NULL);
+	}
+}
+
+static void tell_start(struct driver *d, const struct change *c)
+{
+	struct task_progress *p = &d->progress.tasks[c->task_index];
+
+	p->try = c->attempt.try;
+	p->started_us = c->at_us;
+	p->ended_us = 0;
+	p->outcome = OUTCOME_NONE;
+	p->exit_status = -1;
+	p->signal = 0;
+	set_text(&p->error, NULL);
+	set_text(&p->log_path, paths_log(d->req->home, d->run, c->task, c->attempt.try));
+	json_decref(p->outputs);
+	json_decref(p->checks);
+	p->outputs = p->checks = NULL;
+	driver_tell(d, EVENT_TASK_STARTED, c->task_index, NULL);
+}
+
+static void tell_end(struct driver *d, const struct change *c)
+{
+	struct task_progress *p = &d->progress.tasks[c->task_index];
+	json_t *result = c->attempt.result ? json_loads(c->attempt.result, 0, NULL) : NULL;
+
+	p->outcome = c->attempt.outcome;
+	p->exit_status = c->attempt.exit_status;
+	p->signal = c->attempt.signal;
+	if (c->attempt.started_us)
+		p->started_us = c->attempt.started_us;
+	p->ended_us = c->attempt.ended_us ? c->attempt.ended_us : c->at_us;
+	set_text(&p->error, c->attempt.error ? strdup(c->attempt.error) : NULL);
+	json_decref(p->outputs);
+	json_decref(p->checks);
+	p->outputs = json_incref(json_object_get(result, "outputs"));
+	p->checks = json_incref(json_object_get(result, "checks"));
+	json_decref(result);
+}
+
+void driver_tell_change(struct driver *d, const struct change *c)
+{
+	switch (c->kind) {
+	case CHANGE_RUN:
+		d->progress.state = c->run.to;
+		break;
+	case CHANGE_TASK:
+		tell_state(d, c);
+		break;
+	case CHANGE_START:
+		tell_start(d, c);
+		break;
+	case CHANGE_END:
+		tell_end(d, c);
+		break;
+	default:
+		break;
+	}
+}
+
+int driver_progress_init(struct driver *d, const struct store_result *rows, struct err *err)
+{
+	const struct run_request *req = d->req;
+	struct run_progress *p = &d->progress;
+
+	driver_progress_release(d);
+	p->tasks = calloc((size_t)req->dag->ntasks + 1, sizeof *p->tasks);
+	free(d->init);
+	d->init = calloc((size_t)req->dag->ntasks + 1, sizeof *d->init);
+	if (!p->tasks || !d->init)
+		return err_nomem(err);
+	if (plan_select(req, rows, d->init, p->tasks, err) < 0)
+		return -1;
+	p->ndone = p->nrunning = p->nfailed = p->nkept = 0;
+	for (int i = 0; i < req->dag->ntasks; i++) {
+		struct task_progress *t = &p->tasks[i];
+		count_states(d, TASK_NONE, t->state);
+		p->nkept += t->kept;
+		if (t->try > 0)
+			t->log_path = paths_log(req->home, d->run, req->dag->tasks[i].name, t->try);
+		if (t->kept && t->outputs)
+			json_object_set(d->job.outputs, req->dag->tasks[i].name, t->outputs);
+	}
+	return 0;
+}
+
+void driver_progress_release(struct driver *d)
+{
+	for (int i = 0; d->progress.tasks && i < d->req->dag->ntasks; i++) {
+		struct task_progress *t = &d->progress.tasks[i];
+		free((char *)t->error);
+		free((char *)t->log_path);
+		json_decref(t->outputs);
+		json_decref(t->checks);
+	}
+	free(d->progress.tasks);
+	d->progress.tasks = NULL;
+}

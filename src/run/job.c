@@ -1,0 +1,558 @@
+#include "run/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/civil.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/node.h"
+#include "conf/config.h"
+#include "conf/template.h"
+#include "core/model.h"
+#include "core/zone.h"
+#include "operators/operators.h"
+#include "run/paths.h"
+
+enum { JOB_MAX = 16 << 20, COMMAND_MAX = 1 << 20, WORDS_MAX = 4096 };
+
+static struct template_context context_of(const struct job_context *c, const struct job_attempt *a)
+{
+	return (struct template_context){ .dag = c->dag->name,
+		.task = a->task->name,
+		.run_id = c->run,
+		.interval_start_us = c->interval_start_us,
+		.interval_end_us = c->interval_end_us,
+		.zone = c->zone,
+		.params = c->params,
+		.outputs = c->outputs,
+		.task_try = a->try,
+		.map_index = -1,
+		.token = a->token,
+		.now_us = a->now_us };
+}
+
+/* ---- commands ------------------------------------------------------------------------- */
+
+/* How a shell is called with a script. -e: a script stops at its first failing command, so that
+ * a failure in its middle is one of the task. */
+static const struct shell {
+	const char *name;
+	const char *argv[4];
+} shells[] = {
+	{ "sh", { "/bin/sh", "-ec" } },
+	{ "bash", { "bash", "-eo", "pipefail", "-c" } },
+	{ "dash", { "dash", "-ec" } },
+	{ "zsh", { "zsh", "-ec" } },
+	{ "ksh", { "ksh", "-ec" } },
+	{ "python3", { "python3", "-c" } },
+};
+
+/* Words that only a shell knows (POSIX XCU 2.9.1.4 and 2.14, and keywords). */
+static const char *const shell_words[] = { ".", ":", "[[", "alias", "bg", "break", "case", "cd",
+	"command", "continue", "eval", "exec", "exit", "export", "fc", "fg", "for", "getopts",
+	"hash", "if", "jobs", "local", "read", "readonly", "return", "set", "shift", "source",
+	"times", "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while" };
+
+static bool is_shell_word(const char *text, size_t len)
+{
+	for (size_t i = 0; i < sizeof shell_words / sizeof *shell_words; i++)
+		if (strlen(shell_words[i]) == len && memcmp(shell_words[i], text, len) == 0)
+			return true;
+	return false;
+}
+
+/* A plain command, words and blanks only, needs no shell between Weir and itself. */
+static bool needs_shell(const char *text)
+{
+	if (strpbrk(text, "|&;<>()$`\\\"'*?[]#~=%!{}\n\r"))
+		return true;
+	text += strspn(text, " \t");
+	return is_shell_word(text, strcspn(text, " \t"));
+}
+
+static const char **split_words(struct arena *arena, const char *text)
+{
+	size_t n = 0;
+	char *words = arena_strdup(arena, text), *rest = NULL;
+	const char **argv = arena_array(arena, strlen(text) / 2 + 2, sizeof *argv);
+
+	if (!words || !argv)
+		return NULL;
+	for (char *word = strtok_r(words, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest))
+		argv[n++] = word;
+	return argv;
+}
+
+static const char **shell_argv(struct arena *arena, const char *name, const char *script)
+{
+	const char **argv = arena_array(arena, 6, sizeof *argv);
+	const struct shell *known = NULL;
+	size_t n = 0;
+
+	if (!argv)
+		return NULL;
+	for (size_t i = 0; i < sizeof shells / sizeof *shells; i++)
+		if (strcmp(shells[i].name, name) == 0)
+			known = &shells[i];
+	if (known) {
+		for (; n < 4 && known->argv[n]; n++)
+			argv[n] = known->argv[n];
+	} else {
+		argv[n++] = name;
+		argv[n++] = "-c";
+	}
+	argv[n] = script;
+	return argv;
+}
+
+static char *render_in(
+	struct arena *arena, const char *text, const struct template_context *tc, struct err *err)
+{
+	struct buf out;
+	char *copy = NULL;
+
+	buf_init(&out, COMMAND_MAX);
+	if (template_text(text, tc, &out, err) == 0 && buf_ok(&out, "a rendered text", err) == 0) {
+		copy = arena_strndup(arena, out.data, out.len);
+		if (!copy)
+			err_nomem(err);
+	}
+	buf_release(&out);
+	return copy;
+}
+
+static char *render_node(struct arena *arena, const struct node *n,
+	const struct template_context *tc, struct err *err)
+{
+	char *text = render_in(arena, node_text(n) ? node_text(n) : "", tc, err);
+
+	if (!text)
+		err_where(err, n->source->path, n->line, n->col);
+	return text;
+}
+
+static const char **list_argv(struct arena *arena, const struct node *list,
+	const struct template_context *tc, struct err *err)
+{
+	const char **argv = arena_array(arena, list->n + 1, sizeof *argv);
+
+	for (size_t i = 0; argv && i < list->n; i++) {
+		argv[i] = render_node(arena, list->items[i], tc, err);
+		if (!argv[i])
+			return NULL;
+	}
+	return argv;
+}
+
+static const char **build_argv(struct arena *arena, const struct task *t,
+	const struct template_context *tc, struct err *err)
+{
+	const char **argv;
+
+	if (t->run->type == NODE_SEQ) {
+		argv = list_argv(arena, t->run, tc, err);
+	} else {
+		char *text = render_node(arena, t->run, tc, err);
+		if (!text)
+			return NULL;
+		bool none = t->shell && strcmp(t->shell, "none") == 0;
+		if (none || (!t->shell && !needs_shell(text)))
+			argv = split_words(arena, text);
+		else
+			argv = shell_argv(arena, t->shell ? t->shell : "sh", text);
+	}
+	if (argv && argv[0])
+		return argv;
+	if (argv)
+		err_set(err, ERR_INVALID, "the command is empty");
+	else if (err->code == ERR_NONE)
+		err_nomem(err);
+	return NULL;
+}
+
+/* ---- environment ---------------------------------------------------------------------- */
+
+struct env {
+	struct arena *arena;
+	const char **list;
+	size_t n, cap;
+	json_t *secrets;
+};
+
+static int env_set(struct env *e, const char *name, const char *value)
+{
+	size_t len = strlen(name);
+	char *entry = arena_printf(e->arena, "%s=%s", name, value);
+
+	if (!entry)
+		return -1;
+	for (size_t i = 0; i < e->n; i++)
+		if (strncmp(e->list[i], name, len) == 0 && e->list[i][len] == '=') {
+			e->list[i] = entry;
+			return 0;
+		}
+	if (e->n + 1 >= e->cap)
+		return -1;
+	e->list[e->n++] = entry;
+	return 0;
+}
+
+static int env_init(struct env *e, struct arena *arena, size_t more)
+{
+	size_t n = 0;
+
+	while (environ[n])
+		n++;
+	*e = (struct env){ .arena = arena, .cap = n + more + 1, .secrets = json_array() };
+	e->list = arena_array(arena, e->cap, sizeof *e->list);
+	if (!e->list || !e->secrets)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		/* What a Weir around this one said of its own task is not said of ours. */
+		if (strncmp(environ[i], "WEIR_TEST_", 10) != 0)
+			e->list[e->n++] = environ[i];
+	return 0;
+}
+
+static const char *instant_text(
+	struct arena *arena, const struct zone *zone, int64_t at_us, bool compact)
+{
+	struct civil civil;
+	struct zone_info info;
+	struct buf out;
+
+	buf_init(&out, 64);
+	zone_to_civil(zone, at_us, &civil, &info);
+	if (compact)
+		civil_strftime(&out, &civil, 0, "Z", "%Y%m%dT%H%M%SZ", NULL);
+	else
+		civil_add_rfc3339(&out, &civil, info.offset_s);
+	char *text = arena_strdup(arena, out.data);
+	buf_release(&out);
+	return text;
+}
+
+static const char *key_text(struct arena *arena, const struct job_context *c, const struct task *t)
+{
+	const char *start = instant_text(arena, zone_utc(), c->interval_start_us, true);
+	const char *end = instant_text(arena, zone_utc(), c->interval_end_us, true);
+
+	return arena_printf(arena, "%s.%s.%s.%s", c->dag->name, t->name, start, end);
+}
+
+char *job_idempotency_key(const struct job_context *c, const struct task *task)
+{
+	struct arena arena;
+
+	arena_init(&arena, 4096);
+	const char *key = key_text(&arena, c, task);
+	char *copy = key ? strdup(key) : NULL;
+	arena_release(&arena);
+	return copy;
+}
+
+static int set_weir_variables(struct env *e, const struct job_context *c,
+	const struct job_attempt *a, const char *output_path)
+{
+	struct arena *arena = e->arena;
+	const struct {
+		const char *name, *value;
+	} rows[] = {
+		{ "WEIR_DAG", c->dag->name },
+		{ "WEIR_TASK", a->task->name },
+		{ "WEIR_RUN_ID", c->run },
+		{ "WEIR_TRY", arena_printf(arena, "%d", a->try) },
+		{ "WEIR_TOKEN", arena_printf(arena, "%lld", (long long)a->token) },
+		{ "WEIR_DS", c->ds },
+		{ "WEIR_INTERVAL_START",
+			instant_text(arena, c->zone, c->interval_start_us, false) },
+		{ "WEIR_INTERVAL_END", instant_text(arena, c->zone, c->interval_end_us, false) },
+		{ "WEIR_IDEMPOTENCY_KEY", key_text(arena, c, a->task) },
+		{ "WEIR_OUTPUT", output_path },
+		{ "WEIR_HOME", c->home },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (!rows[i].value || env_set(e, rows[i].name, rows[i].value) < 0)
+			return -1;
+	return 0;
+}
+
+/* The task's own `env:`: text with templates, or a secret. */
+static int set_task_variable(struct env *e, const struct job_context *c, const struct node *key,
+	const struct node *value, const struct template_context *tc, struct err *err)
+{
+	if (value->type != NODE_MAP) {
+		char *text = render_node(e->arena, value, tc, err);
+		if (!text)
+			return -1;
+		return env_set(e, key->text, text) < 0 ? err_nomem(err) : 0;
+	}
+	char *secret = config_secret(value, c->dag->dir, err);
+	if (!secret)
+		return err_where(err, value->source->path, value->line, value->col);
+	int rc = env_set(e, key->text, secret) < 0 ||
+				 json_array_append_new(e->secrets, json_string(secret)) < 0
+			 ? err_nomem(err)
+			 : 0;
+	free(secret);
+	return rc;
+}
+
+static int build_env(struct env *e, const struct job_context *c, const struct job_attempt *a,
+	const char *output_path, struct err *err)
+{
+	const struct node *own = a->task->env;
+	struct template_context tc = context_of(c, a);
+
+	if (set_weir_variables(e, c, a, output_path) < 0)
+		return err_nomem(err);
+	for (size_t i = 0; own && own->type == NODE_MAP && i < own->n; i++)
+		if (set_task_variable(e, c, own->keys[i], own->items[i], &tc, err) < 0)
+			return err_context(err, "env.%s", own->keys[i]->text);
+	return 0;
+}
+
+/* The secrets as the executor wants them; NULL when there are none. */
+static const char *const *secret_list(struct arena *arena, const json_t *secrets)
+{
+	size_t n = json_array_size(secrets);
+	const char **list = n ? arena_array(arena, n + 1, sizeof *list) : NULL;
+
+	for (size_t i = 0; list && i < n; i++)
+		list[i] = arena_strdup(arena, json_string_value(json_array_get(secrets, i)));
+	return list;
+}
+
+/* ---- operators ------------------------------------------------------------------------ */
+
+static void collect(const struct field *f, const json_t *value, json_t *names);
+
+static void collect_object(const struct field *fields, const json_t *object, json_t *names)
+{
+	for (const struct field *f = fields; f && f->key; f++)
+		collect(f, json_object_get(object, f->key), names);
+}
+
+/* Add the connections that a rendered parameter names. */
+static void collect(const struct field *f, const json_t *value, json_t *names)
+{
+	const char *text = json_string_value(value), *key;
+	size_t i;
+	json_t *item;
+
+	if (!value)
+		return;
+	switch (f->type) {
+	case FIELD_CONNECTION:
+		if (text)
+			json_object_set_new(names, text, json_null());
+		break;
+	case FIELD_TABLE:
+		if (text && strchr(text, '.')) {
+			char *name = strndup(text, strcspn(text, "."));
+			if (name)
+				json_object_set_new(names, name, json_null());
+			free(name);
+		}
+		break;
+	case FIELD_OBJECT:
+		collect_object(f->fields, value, names);
+		break;
+	case FIELD_LIST:
+		json_array_foreach(value, i, item) collect(f->item, item, names);
+		break;
+	case FIELD_MAP:
+		json_object_foreach((json_t *)value, key, item) collect(f->item, item, names);
+		break;
+	default:
+		break;
+	}
+}
+
+static json_t *resolve_connections(const struct config *config, const struct field *fields,
+	const json_t *with, json_t *secrets, struct err *err)
+{
+	json_t *names = json_object(), *ret = json_object(), *unused;
+	const char *name;
+
+	if (!names || !ret) {
+		err_nomem(err);
+		goto fail;
+	}
+	collect_object(fields, with, names);
+	json_object_foreach(names, name, unused)
+	{
+		json_t *conn = config_connection(config, name, secrets, err);
+		if (!conn || json_object_set_new(ret, name, conn) < 0)
+			goto fail;
+	}
+	json_decref(names);
+	return ret;
+fail:
+	json_decref(names);
+	json_decref(ret);
+	return NULL;
+}
+
+json_t *job_with(const struct job_context *c, const struct job_attempt *a, struct err *err)
+{
+	const struct operator* op = operator_find(a->task->kind, a->task->op);
+	struct template_context tc = context_of(c, a);
+
+	if (!op) {
+		err_set(err, ERR_INTERNAL, "operator %s: %s is unknown",
+			task_kind_name(a->task->kind), a->task->op);
+		return NULL;
+	}
+	return render_with(a->task->with, op->params, &tc, c->dag->dir, err);
+}
+
+static int build_payload(struct job *j, const struct job_context *c, const struct job_attempt *a,
+	const char *report_path, json_t *secrets, struct err *err)
+{
+	const struct operator* op = operator_find(a->task->kind, a->task->op);
+	json_t *with = job_with(c, a, err), *connections = NULL;
+	int rc = -1;
+
+	if (!with)
+		return -1;
+	connections = resolve_connections(c->config, op->params, with, secrets, err);
+	if (!connections)
+		goto out;
+	struct operator_payload p = { .task = a->task,
+		.with = with,
+		.connections = connections,
+		.dir = c->dag->dir,
+		.run_id = c->run,
+		.ds = c->ds,
+		.report_path = report_path,
+		.key = { .dag = c->dag->name,
+			.task = a->task->name,
+			.map_index = -1,
+			.interval_start =
+				instant_text(&j->arena, zone_utc(), c->interval_start_us, false),
+			.interval_end =
+				instant_text(&j->arena, zone_utc(), c->interval_end_us, false),
+			.token = a->token },
+		.try = a->try };
+	j->payload = operator_payload_text(&p);
+	if (!j->payload) {
+		err_nomem(err);
+		goto out;
+	}
+	j->exec.payload = j->payload;
+	j->exec.payload_len = strlen(j->payload);
+	rc = 0;
+out:
+	json_decref(with);
+	json_decref(connections);
+	return rc;
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
+static const char *own_path(struct arena *arena, char *path)
+{
+	const char *copy = path ? arena_strdup(arena, path) : NULL;
+
+	free(path);
+	return copy;
+}
+
+static const char *build_cwd(
+	struct job *j, const struct job_context *c, const struct job_attempt *a, struct err *err)
+{
+	struct template_context tc = context_of(c, a);
+
+	if (!a->task->cwd)
+		return c->dag->dir;
+	char *rel = render_in(&j->arena, a->task->cwd, &tc, err);
+	if (!rel)
+		return NULL;
+	const char *cwd = own_path(&j->arena, io_path_join(c->dag->dir, rel));
+	if (!cwd)
+		err_nomem(err);
+	return cwd;
+}
+
+static int build(struct job *j, struct env *e, const struct job_context *c,
+	const struct job_attempt *a, struct err *err)
+{
+	const struct task *t = a->task;
+	struct template_context tc = context_of(c, a);
+	const char *output = own_path(&j->arena, paths_output(c->home, c->run, t->name, a->try));
+	size_t more = 16 + (t->env ? t->env->n : 0);
+
+	j->exec.token = a->token;
+	j->exec.timeout_us = t->timeout_us;
+	j->exec.grace_us = t->grace_us;
+	j->exec.log_path = own_path(&j->arena, paths_log(c->home, c->run, t->name, a->try));
+	if (!output || !j->exec.log_path || env_init(e, &j->arena, more) < 0)
+		return err_nomem(err);
+	if (build_env(e, c, a, output, err) < 0)
+		return -1;
+	j->exec.env = e->list;
+	j->exec.cwd = build_cwd(j, c, a, err);
+	if (!j->exec.cwd)
+		return -1;
+	if (t->kind == TASK_RUN) {
+		j->exec.argv = build_argv(&j->arena, t, &tc, err);
+		if (!j->exec.argv)
+			return -1;
+	} else if (build_payload(j, c, a, output, e->secrets, err) < 0) {
+		return -1;
+	}
+	j->exec.secrets = secret_list(&j->arena, e->secrets);
+	return j->arena.failed ? err_nomem(err) : 0;
+}
+
+int job_build(
+	const struct job_context *c, const struct job_attempt *a, struct job *ret, struct err *err)
+{
+	struct env e = { 0 };
+
+	*ret = (struct job){ 0 };
+	arena_init(&ret->arena, JOB_MAX);
+	err_clear(err);
+	int rc = build(ret, &e, c, a, err);
+	json_decref(e.secrets);
+	if (rc < 0)
+		job_release(ret);
+	return rc;
+}
+
+void job_release(struct job *j)
+{
+	if (!j)
+		return;
+	arena_release(&j->arena);
+	free(j->payload);
+	j->payload = NULL;
+}
+
+char *job_command_text(const struct job_context *c, const struct job_attempt *a, struct err *err)
+{
+	struct template_context tc = context_of(c, a);
+	struct arena arena;
+	struct buf out;
+	char *text = NULL;
+
+	arena_init(&arena, JOB_MAX);
+	buf_init(&out, COMMAND_MAX);
+	if (a->task->run->type == NODE_SEQ) {
+		const char **argv = list_argv(&arena, a->task->run, &tc, err);
+		for (size_t i = 0; argv && argv[i]; i++)
+			buf_addf(&out, "%s%s", i ? " " : "", argv[i]);
+		text = argv ? buf_take(&out) : NULL;
+	} else {
+		char *rendered = render_node(&arena, a->task->run, &tc, err);
+		text = rendered ? strdup(rendered) : NULL;
+	}
+	buf_release(&out);
+	arena_release(&arena);
+	return text;
+}

@@ -1,0 +1,57 @@
+/* From a task of a run to what the executor starts: command line, environment, payload. */
+#ifndef WEIR_RUN_JOB_H
+#define WEIR_RUN_JOB_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "exec/exec.h"
+
+struct config;
+struct dag;
+struct err;
+struct field;
+struct task;
+struct template_context;
+struct zone;
+
+/* A run, as its tasks see it. Borrowed. */
+struct job_context {
+	const struct dag *dag;
+	const struct config *config;
+	const char *home, *run, *ds;
+	int64_t interval_start_us, interval_end_us;
+	const struct zone *zone;
+	json_t *params;
+	json_t *outputs; /* object: task -> its outputs */
+};
+
+struct job {
+	struct exec_job exec;
+	struct arena arena; /* all that exec refers to */
+	char *payload;
+};
+
+struct job_attempt {
+	const struct task *task;
+	int try;
+	int64_t token, now_us;
+};
+
+/* Render and assemble. On error nothing is kept; a template that cannot be rendered is ERR_INVALID
+ * with its place in the DAG file. */
+int job_build(
+	const struct job_context *c, const struct job_attempt *a, struct job *ret, struct err *err);
+void job_release(struct job *j);
+
+/* For --dry-run: the command line as one text (owned), or the rendered parameters (new reference).
+ */
+char *job_command_text(const struct job_context *c, const struct job_attempt *a, struct err *err);
+json_t *job_with(const struct job_context *c, const struct job_attempt *a, struct err *err);
+
+/* The same work, whichever attempt does it:
+ * "nightly_sales.orders.20261119T010000Z.20261120T010000Z". */
+char *job_idempotency_key(const struct job_context *c, const struct task *task);
+
+#endif

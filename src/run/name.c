@@ -1,0 +1,43 @@
+/* Names of runs: what people type and read. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/civil.h"
+#include "base/units.h"
+#include "core/model.h"
+#include "core/zone.h"
+#include "run/driver_impl.h"
+
+enum { NAME_MAX_LEN = 512 };
+
+static void add_instant(struct buf *out, int64_t at_us)
+{
+	struct civil c;
+
+	zone_to_civil(zone_utc(), at_us, &c, NULL);
+	civil_strftime(out, &c, 0, "Z", c.sec ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%dT%H:%MZ", NULL);
+}
+
+/* "nightly_sales@2026-11-19" for an interval of about a day or more, with the time where several
+ * may start on one day, with both ends (the long form) where that name is taken. */
+char *run_name(const struct run_request *req, bool long_form)
+{
+	int64_t length_us = req->interval_end_us - req->interval_start_us;
+	struct buf out;
+
+	buf_init(&out, NAME_MAX_LEN);
+	buf_addf(&out, "%s@", req->dag->name);
+	if (long_form) {
+		add_instant(&out, req->interval_start_us);
+		buf_addstr(&out, "_");
+		add_instant(&out, req->interval_end_us);
+	} else if (length_us >= 20 * US_PER_HOUR) {
+		buf_addstr(&out, req->ds);
+	} else {
+		add_instant(&out, req->interval_start_us);
+	}
+	char *name = buf_take(&out);
+	buf_release(&out);
+	return name;
+}

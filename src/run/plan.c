@@ -1,0 +1,248 @@
+/* Which tasks of a run are to be done, and --dry-run. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/near.h"
+#include "conf/config.h"
+#include "core/model.h"
+#include "operators/operators.h"
+#include "run/driver_impl.h"
+#include "run/paths.h"
+
+static const char *const action_names[] = {
+	[PLAN_RUN] = "run",
+	[PLAN_KEEP] = "keep",
+	[PLAN_LEAVE_OUT] = "leave_out",
+};
+_Static_assert(sizeof action_names / sizeof *action_names == PLAN_ACTION_MAX, "a name for each");
+
+const char *plan_action_name(enum plan_action a)
+{
+	return action_names[a];
+}
+
+/* ---- selection ------------------------------------------------------------------------ */
+
+static const struct task *find_task(
+	const struct dag *dag, const char *option, const char *name, struct err *err)
+{
+	const struct task *t = dag_find(dag, name);
+
+	if (t)
+		return t;
+	const char **names = calloc((size_t)dag->ntasks + 1, sizeof *names);
+	for (int i = 0; names && i < dag->ntasks; i++)
+		names[i] = dag->tasks[i].name;
+	const char *near = names ? near_find(name, names, (size_t)dag->ntasks) : NULL;
+	err_set(err, ERR_USAGE, "%s: DAG %s has no task \"%s\"%s%s%s", option, dag->name, name,
+		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	free(names);
+	return NULL;
+}
+
+/* The named tasks are done again, and all that depends on them. */
+static int clear_from(const struct run_request *req, struct task_init *tasks, struct err *err)
+{
+	const struct dag *dag = req->dag;
+
+	for (size_t i = 0; req->from[i]; i++) {
+		const struct task *t = find_task(dag, "--from", req->from[i], err);
+		if (!t)
+			return -1;
+		tasks[t->index].clear = true;
+	}
+	for (int i = 0; i < dag->ntasks; i++) {
+		const struct task *t = &dag->tasks[dag->order[i]];
+		for (int j = 0; j < t->nneeds; j++)
+			if (tasks[t->needs[j]].clear)
+				tasks[t->index].clear = true;
+	}
+	return 0;
+}
+
+static int select_only(const struct run_request *req, struct task_init *tasks, struct err *err)
+{
+	for (int i = 0; i < req->dag->ntasks; i++)
+		tasks[i].selected = false;
+	for (size_t i = 0; req->only[i]; i++) {
+		const struct task *t = find_task(req->dag, "--only", req->only[i], err);
+		if (!t)
+			return -1;
+		tasks[t->index].selected = tasks[t->index].clear = true;
+	}
+	return 0;
+}
+
+static void restore(const struct task *t, const struct task_row *row, struct task_init *init,
+	struct task_progress *p)
+{
+	init->state = row->state;
+	init->tries = row->tries;
+	init->failures = row->failures;
+	init->lost = row->lost;
+	init->due_us = row->due_us;
+	init->token = row->token;
+	p->state = row->state;
+	p->reason = row->reason;
+	p->try = row->tries;
+	p->ended_us = task_state_is_final(row->state) ? row->changed_us : 0;
+	p->due_us = row->due_us;
+	p->stale = row->hash && strcmp(row->hash, t->hash) != 0;
+	if (row->outputs)
+		p->outputs = json_loads(row->outputs, 0, NULL);
+}
+
+int plan_select(const struct run_request *req, const struct store_result *rows,
+	struct task_init *ret, struct task_progress *ret_progress, struct err *err)
+{
+	const struct dag *dag = req->dag;
+
+	for (int i = 0; i < dag->ntasks; i++) {
+		ret[i] = (struct task_init){ .selected = true, .clear = req->force };
+		ret_progress[i].retries = dag->tasks[i].retry.retries;
+	}
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct task *t = dag_find(dag, rows->tasks[i].name);
+		/* A task that this version of the DAG no longer has is history. */
+		if (t)
+			restore(t, &rows->tasks[i], &ret[t->index], &ret_progress[t->index]);
+	}
+	if (req->from && clear_from(req, ret, err) < 0)
+		return -1;
+	if (req->only && select_only(req, ret, err) < 0)
+		return -1;
+	for (int i = 0; i < dag->ntasks; i++) {
+		bool done = ret[i].state == TASK_SUCCESS || ret[i].state == TASK_SKIPPED;
+		ret_progress[i].selected = ret[i].selected;
+		ret_progress[i].kept = done && !(ret[i].selected && ret[i].clear);
+	}
+	return 0;
+}
+
+/* ---- dry run -------------------------------------------------------------------------- */
+
+struct dry {
+	const struct run_request *req;
+	struct task_init *init;
+	struct task_progress *progress;
+	struct job_context job;
+};
+
+static int load_rows(
+	const struct run_request *req, struct store_result *rows, struct plan *ret, struct err *err)
+{
+	char *path = paths_store(req->home);
+	const struct run_key key = { req->dag->name, req->interval_start_us, req->interval_end_us };
+	struct store_result found = { 0 };
+	struct store *store = NULL;
+	int rc = -1;
+
+	if (!path) {
+		err_nomem(err);
+	} else if (store_open_sqlite(&store, path, STORE_READ_ONLY, err) < 0) {
+		/* No store yet: nothing was ever run. */
+		rc = err->code == ERR_NOT_FOUND ? 0 : -1;
+	} else if (store_run_by_key(store, &key, &found, err) == 0) {
+		rc = 0;
+		ret->exists = found.n > 0;
+		if (ret->exists) {
+			ret->run = strdup(found.runs[0].name);
+			rc = store_tasks(store, found.runs[0].id, rows, err);
+		}
+	}
+	store_result_release(&found);
+	store_close(store);
+	free(path);
+	return rc;
+}
+
+static enum plan_action action_of(const struct task_init *init, const struct task_progress *p)
+{
+	if (p->kept)
+		return PLAN_KEEP;
+	return init->selected ? PLAN_RUN : PLAN_LEAVE_OUT;
+}
+
+static void plan_one(struct dry *dry, const struct task *t, struct plan_task *ret)
+{
+	const struct task_progress *p = &dry->progress[t->index];
+	const struct job_attempt a = { .task = t, .try = p->try + 1 };
+	struct err err = { 0 };
+
+	*ret = (struct plan_task){ .task = t->index,
+		.action = action_of(&dry->init[t->index], p),
+		.state = p->state,
+		.tries = p->try,
+		.stale = p->stale };
+	if (ret->action != PLAN_RUN)
+		return;
+	if (t->kind == TASK_RUN)
+		ret->command = job_command_text(&dry->job, &a, &err);
+	else
+		ret->with = job_with(&dry->job, &a, &err);
+	if (!ret->command && !ret->with)
+		ret->unknown = strdup(err.msg);
+}
+
+int driver_plan(const struct run_request *req, struct plan *ret, struct err *err)
+{
+	size_t n = (size_t)req->dag->ntasks;
+	struct store_result rows = { 0 };
+	struct dry dry = { .req = req };
+	int rc = -1;
+
+	*ret = (struct plan){ 0 };
+	dry.init = calloc(n + 1, sizeof *dry.init);
+	dry.progress = calloc(n + 1, sizeof *dry.progress);
+	ret->tasks = calloc(n + 1, sizeof *ret->tasks);
+	json_t *outputs = json_object();
+	if (!dry.init || !dry.progress || !ret->tasks || !outputs) {
+		err_nomem(err);
+		goto out;
+	}
+	if (load_rows(req, &rows, ret, err) < 0 ||
+		plan_select(req, &rows, dry.init, dry.progress, err) < 0)
+		goto out;
+	if (!ret->run)
+		ret->run = run_name(req, false);
+	for (size_t i = 0; i < n; i++)
+		if (dry.progress[i].kept && dry.progress[i].outputs)
+			json_object_set(outputs, req->dag->tasks[i].name, dry.progress[i].outputs);
+	dry.job = (struct job_context){ .dag = req->dag,
+		.config = req->config,
+		.home = req->home,
+		.run = ret->run,
+		.ds = req->ds,
+		.interval_start_us = req->interval_start_us,
+		.interval_end_us = req->interval_end_us,
+		.zone = req->zone,
+		.params = req->params,
+		.outputs = outputs };
+	for (ret->n = 0; ret->n < req->dag->ntasks; ret->n++)
+		plan_one(&dry, &req->dag->tasks[req->dag->order[ret->n]], &ret->tasks[ret->n]);
+	rc = 0;
+out:
+	for (size_t i = 0; dry.progress && i < n; i++)
+		json_decref(dry.progress[i].outputs);
+	store_result_release(&rows);
+	json_decref(outputs);
+	free(dry.init);
+	free(dry.progress);
+	if (rc < 0)
+		plan_release(ret);
+	return rc;
+}
+
+void plan_release(struct plan *p)
+{
+	if (!p)
+		return;
+	for (int i = 0; i < p->n; i++) {
+		free(p->tasks[i].command);
+		free(p->tasks[i].unknown);
+		json_decref(p->tasks[i].with);
+	}
+	free(p->tasks);
+	free(p->run);
+	*p = (struct plan){ 0 };
+}

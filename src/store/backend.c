@@ -1,0 +1,129 @@
+#include "store/backend.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+
+void *rows_add(struct rows *r)
+{
+	if (r->n == r->cap) {
+		size_t cap = r->cap ? 2 * r->cap : 8;
+		char *data = arena_array(r->arena, cap, r->size);
+		if (!data)
+			return NULL;
+		if (r->n)
+			memcpy(data, r->data, r->n * r->size);
+		r->data = data;
+		r->cap = cap;
+	}
+	return r->data + r->size * r->n++;
+}
+
+int rows_end(struct rows *r, struct store_result *ret, struct err *err)
+{
+	if (r->arena->failed)
+		return err_set(
+			err, ERR_NOMEM, "the answer does not fit into memory: ask for fewer rows");
+	ret->n = r->n;
+	ret->runs = (const void *)r->data;
+	return 0;
+}
+
+static bool same_owner(const struct owner *a, const struct owner *b)
+{
+	return a->pid == b->pid && a->start_ticks == b->start_ticks &&
+	       strcmp(a->host, b->host) == 0 && strcmp(a->boot_id, b->boot_id) == 0;
+}
+
+int backend_may_take(const char *run_name, const struct owner *present, int64_t lease_until_us,
+	const struct run_open *open, struct err *err)
+{
+	if (present->pid <= 0 || same_owner(present, &open->owner) ||
+		lease_until_us <= open->now_us || owner_is_dead(present))
+		return 0;
+	char until[32];
+	time_t t = (time_t)(lease_until_us / 1000000);
+	struct tm tm;
+	if (!gmtime_r(&t, &tm) || strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		until[0] = '\0';
+	return err_set(err, ERR_REFUSED,
+		"run %s belongs to process %" PRId64 " on host %s (lease until %s): "
+		"let it finish, or stop that process",
+		run_name, present->pid, present->host, until);
+}
+
+const char *backend_run_name(const struct run_open *open, int n, struct arena *a)
+{
+	const char *longer = open->long_name ? open->long_name : open->name;
+
+	if (n == 0)
+		return open->name;
+	if (n == 1)
+		return longer;
+	return arena_printf(a, "%s.%d", longer, n);
+}
+
+bool backend_records_hash(const struct change *c, const char *present)
+{
+	return c->state.hash && (c->state.to == TASK_RUNNING || !present);
+}
+
+int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err)
+{
+	return err_set(err, ERR_FENCED,
+		"run %" PRId64 " has passed on to another process (epoch %" PRId64
+		", this process had %" PRId64 "): nothing of it was recorded",
+		run_id, present, epoch);
+}
+
+int backend_no_run(int64_t run_id, struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND, "there is no run %" PRId64, run_id);
+}
+
+int backend_no_task(const struct change *c, struct err *err)
+{
+	return err_set(err, ERR_INTERNAL, "run %" PRId64 " has no task %s (map index %d)",
+		c->run_id, c->task, c->map_index);
+}
+
+int backend_wrong_state(const struct change *c, const char *present, struct err *err)
+{
+	if (c->kind == CHANGE_RUN)
+		return err_set(err, ERR_INTERNAL,
+			"run %" PRId64 " is %s, and cannot go from %s to %s", c->run_id, present,
+			run_state_name(c->run.from), run_state_name(c->run.to));
+	return err_set(err, ERR_INTERNAL,
+		"task %s of run %" PRId64 " is %s, and cannot go from %s to %s", c->task, c->run_id,
+		present, task_state_name(c->state.from), task_state_name(c->state.to));
+}
+
+int backend_bad_token(const struct change *c, int64_t limit, int64_t last, struct err *err)
+{
+	if (c->attempt.token >= limit)
+		return err_set(err, ERR_INTERNAL, "task %s: token %" PRId64 " was never reserved",
+			c->task, c->attempt.token);
+	return err_set(err, ERR_INTERNAL,
+		"task %s: token %" PRId64 " is not larger than %" PRId64
+		", that of its last attempt",
+		c->task, c->attempt.token, last);
+}
+
+int backend_token_used(const struct change *c, struct err *err)
+{
+	return err_set(err, ERR_INTERNAL, "task %s: token %" PRId64 " or try %d is used already",
+		c->task, c->attempt.token, c->attempt.try);
+}
+
+int backend_bad_end(const struct change *c, const char *outcome, struct err *err)
+{
+	if (!outcome)
+		return err_set(err, ERR_INTERNAL,
+			"task %s of run %" PRId64 " has no attempt %" PRId64, c->task, c->run_id,
+			c->attempt.token);
+	return err_set(err, ERR_INTERNAL,
+		"task %s: attempt %" PRId64 " has ended (%s) and cannot end again as %s", c->task,
+		c->attempt.token, outcome, outcome_name(c->attempt.outcome));
+}

@@ -1,0 +1,102 @@
+/* What a backend of the store provides, and what the backends share.
+ *
+ * store.c checks arguments and batches, then calls the backend through its table; a backend
+ * thus sees no change that is illegal in itself (an unknown state, a transition that the table of
+ * core/state.h does not know). It guards what depends on what is stored: the epoch, the
+ * state a change starts from, tokens, and that an outcome is recorded once.
+ *
+ * A backend embeds `struct store` as its first member. Each function of the table is required.
+ */
+#ifndef WEIR_STORE_BACKEND_H
+#define WEIR_STORE_BACKEND_H
+
+#include "store/store.h"
+
+struct run_opened {
+	int64_t run_id, epoch;
+	bool created;
+};
+
+/* Which runs: all that match `filter`, or by one of the other keys. */
+enum run_query_kind {
+	RUN_QUERY_FILTER,
+	RUN_QUERY_ID,
+	RUN_QUERY_NAME,
+	RUN_QUERY_PREFIX, /* names that begin with `text`, in their order, at most `limit` */
+	RUN_QUERY_KEY,
+	RUN_QUERY_KIND_MAX
+};
+struct run_query {
+	enum run_query_kind kind;
+	const struct run_filter *filter;
+	const struct run_key *key;
+	const char *text;
+	int64_t id;
+	int limit;
+};
+
+/* Rows that belong to one run. */
+enum row_kind { ROWS_TASKS, ROWS_ATTEMPTS, ROWS_IN_FLIGHT, ROWS_EVENTS, ROWS_CHECKS, ROWS_MAX };
+struct row_query {
+	enum row_kind kind;
+	int64_t run_id;
+	const char *task; /* NULL: of all; never given for ROWS_TASKS and ROWS_IN_FLIGHT */
+};
+
+/* `ret` results come initialised and empty; after a failure the caller releases them. */
+struct store_ops {
+	const char *name;
+	void (*free)(struct store *s);
+	int (*run_open)(struct store *s, const struct run_open *open, struct run_opened *ret,
+		struct err *err);
+	int (*run_renew)(struct store *s, int64_t run_id, int64_t epoch, int64_t lease_until_us,
+		struct err *err);
+	int (*run_close)(struct store *s, int64_t run_id, int64_t epoch, struct err *err);
+	int (*reserve_tokens)(struct store *s, int64_t n, int64_t *ret_first, struct err *err);
+	int (*commit)(struct store *s, const struct store_batch *batch, struct err *err);
+	int (*runs)(struct store *s, const struct run_query *q, struct store_result *ret,
+		struct err *err);
+	int (*rows)(struct store *s, const struct row_query *q, struct store_result *ret,
+		struct err *err);
+	int (*version_text)(struct store *s, const char *version, char **ret_text, struct err *err);
+};
+
+struct store {
+	const struct store_ops *ops;
+};
+
+/* ---- shared by the backends ---------------------------------------------------------- */
+
+/* An array that grows in the arena of a result; `size` is that of one row. */
+struct rows {
+	struct arena *arena;
+	size_t size, n, cap;
+	char *data;
+};
+void *rows_add(struct rows *r); /* a zeroed row, or NULL: out of memory */
+/* Hand the array to the result. 0, or -1 when the arena had failed. */
+int rows_end(struct rows *r, struct store_result *ret, struct err *err);
+
+/* Whether the run's present owner stands aside: there is none, it is `open->owner` itself, it
+ * is dead, or its lease ended. Otherwise -1 with ERR_REFUSED, naming it. */
+int backend_may_take(const char *run_name, const struct owner *present, int64_t lease_until_us,
+	const struct run_open *open, struct err *err);
+/* "name", then "long_name", then "long_name.2", ...: the n-th name to try, from 0. NULL:
+ * out of memory. Lives in `a`. */
+const char *backend_run_name(const struct run_open *open, int n, struct arena *a);
+
+/* Whether a CHANGE_TASK sets the task's hash: an attempt's definition is the one it was started
+ * with, whatever the DAG became while it ran. */
+bool backend_records_hash(const struct change *c, const char *present);
+
+/* One text each for what the guards of all backends find wrong; all return -1. */
+int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err);
+int backend_no_run(int64_t run_id, struct err *err);
+int backend_no_task(const struct change *c, struct err *err);
+int backend_wrong_state(const struct change *c, const char *present, struct err *err);
+int backend_bad_token(const struct change *c, int64_t limit, int64_t last, struct err *err);
+int backend_token_used(const struct change *c, struct err *err);
+/* outcome NULL: there is no such attempt */
+int backend_bad_end(const struct change *c, const char *outcome, struct err *err);
+
+#endif

@@ -1,0 +1,205 @@
+#include "store/migrations.h"
+
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "store/sqlite.h"
+#include "store/testpoint.h"
+
+/* Times are *_us, UTC; NULL: not yet. States are written out, so that the file can be
+ * read with sqlite3 alone. Their checks are written with OR, the common ones first: IN builds a
+ * table of its list at each statement, which costs as much as the rest of an update. */
+static const char schema_1[] =
+	"CREATE TABLE migration ("
+	"	version INTEGER PRIMARY KEY,"
+	"	applied_us INTEGER NOT NULL"
+	") STRICT;"
+
+	"CREATE TABLE dag_version ("
+	"	hash TEXT NOT NULL PRIMARY KEY,"
+	"	dag TEXT NOT NULL,"
+	"	path TEXT NOT NULL,"
+	"	dir TEXT NOT NULL,"
+	"	text TEXT NOT NULL,"
+	"	created_us INTEGER NOT NULL"
+	") STRICT;"
+
+	"CREATE TABLE run ("
+	"	id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"	name TEXT NOT NULL UNIQUE,"
+	"	dag TEXT NOT NULL,"
+	"	interval_start_us INTEGER NOT NULL,"
+	"	interval_end_us INTEGER NOT NULL,"
+	"	ds TEXT NOT NULL,"
+	"	zone TEXT NOT NULL,"
+	"	params TEXT NOT NULL,"
+	"	\"trigger\" TEXT NOT NULL,"
+	"	version TEXT NOT NULL REFERENCES dag_version(hash),"
+	"	state TEXT NOT NULL DEFAULT 'queued'"
+	"		CHECK (state IN ('queued', 'running', 'success', 'failed', 'cancelled')),"
+	"	reason TEXT NOT NULL DEFAULT 'created',"
+	"	created_us INTEGER NOT NULL,"
+	"	started_us INTEGER,"
+	"	ended_us INTEGER,"
+	"	owner_host TEXT,"
+	"	owner_boot_id TEXT,"
+	"	owner_pid INTEGER," /* NULL: no owner */
+	"	owner_start_ticks INTEGER,"
+	"	lease_until_us INTEGER,"
+	"	epoch INTEGER NOT NULL DEFAULT 0,"
+	"	UNIQUE (dag, interval_start_us, interval_end_us),"
+	"	CHECK (interval_start_us <= interval_end_us)"
+	") STRICT;"
+	"CREATE INDEX run_by_state ON run(state);"
+	"CREATE INDEX run_by_dag_state ON run(dag, state, interval_start_us, interval_end_us);"
+	"CREATE INDEX run_by_version ON run(version);"
+
+	"CREATE TABLE task ("
+	"	run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+	"	name TEXT NOT NULL,"
+	"	map_index INTEGER NOT NULL DEFAULT -1 CHECK (map_index >= -1)," /* -1: not mapped */
+	"	seq INTEGER NOT NULL DEFAULT 0," /* place in the DAG file */
+	"	state TEXT NOT NULL DEFAULT 'none'"
+	"		CHECK (state = 'none' OR state = 'queued' OR state = 'running'"
+	"			OR state = 'success' OR state = 'failed' OR state = 'skipped'"
+	"			OR state = 'upstream_failed' OR state = 'up_for_retry'"
+	"			OR state = 'cancelled' OR state = 'scheduled' OR state = 'held'"
+	"			OR state = 'deferred' OR state = 'awaiting_input'),"
+	"	reason TEXT NOT NULL DEFAULT 'none',"
+	"	tries INTEGER NOT NULL DEFAULT 0,"
+	"	failures INTEGER NOT NULL DEFAULT 0,"
+	"	lost INTEGER NOT NULL DEFAULT 0,"
+	"	changed_us INTEGER,"
+	"	due_us INTEGER,"
+	"	token INTEGER NOT NULL DEFAULT 0," /* of the last attempt; 0: none */
+	"	hash TEXT,"                        /* definition of the last attempt */
+	"	outputs TEXT,"
+	"	PRIMARY KEY (run_id, name, map_index)"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE attempt ("
+	"	token INTEGER PRIMARY KEY,"
+	"	run_id INTEGER NOT NULL,"
+	"	task TEXT NOT NULL,"
+	"	map_index INTEGER NOT NULL,"
+	"	try INTEGER NOT NULL CHECK (try >= 1),"
+	"	outcome TEXT NOT NULL DEFAULT 'none'"
+	"		CHECK (outcome = 'none' OR outcome = 'success' OR outcome = 'failed'"
+	"			OR outcome = 'timeout' OR outcome = 'skipped' OR outcome = "
+	"'cancelled'"
+	"			OR outcome = 'lost'),"
+	"	exit_status INTEGER,"
+	"	signal INTEGER,"
+	"	queued_us INTEGER,"
+	"	started_us INTEGER,"
+	"	ended_us INTEGER,"
+	"	version TEXT,"
+	"	error TEXT,"
+	"	result TEXT,"
+	"	UNIQUE (run_id, task, map_index, try),"
+	"	FOREIGN KEY (run_id, task, map_index) REFERENCES task(run_id, name, map_index)"
+	"		ON DELETE CASCADE"
+	") STRICT;"
+
+	"CREATE TABLE event ("
+	"	id INTEGER PRIMARY KEY,"
+	"	at_us INTEGER NOT NULL,"
+	"	run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+	"	task TEXT," /* NULL: of the run */
+	"	map_index INTEGER NOT NULL DEFAULT -1,"
+	"	from_state TEXT," /* NULL: the run was created */
+	"	to_state TEXT NOT NULL,"
+	"	reason TEXT NOT NULL,"
+	"	detail TEXT"
+	") STRICT;"
+	"CREATE INDEX event_by_run ON event(run_id);"
+
+	"CREATE TABLE check_result ("
+	"	id INTEGER PRIMARY KEY,"
+	"	run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+	"	token INTEGER NOT NULL,"
+	"	task TEXT NOT NULL,"
+	"	name TEXT NOT NULL,"
+	"	severity TEXT NOT NULL,"
+	"	status TEXT NOT NULL,"
+	"	observed TEXT,"
+	"	expected TEXT,"
+	"	sample TEXT"
+	") STRICT;"
+	"CREATE INDEX check_result_by_run ON check_result(run_id);"
+
+	"CREATE TABLE counter ("
+	"	name TEXT NOT NULL PRIMARY KEY,"
+	"	next INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO counter(name, next) VALUES ('token', 1);"
+
+	"PRAGMA application_id = 0x57656972;";
+
+static const struct migration all[] = {
+	{ 1, schema_1 },
+};
+
+const struct migration *migrations_all(size_t *ret_n)
+{
+	*ret_n = sizeof all / sizeof *all;
+	return all;
+}
+
+static int record(sqlite3 *db, int version)
+{
+	char sql[160];
+
+	snprintf(sql, sizeof sql,
+		"INSERT INTO migration(version, applied_us) VALUES (%d, %" PRId64 ");"
+		"PRAGMA user_version = %d;",
+		version, clock_now_us(), version);
+	return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+/* Within a transaction. Another process may have been faster: then there is nothing to do. */
+static int apply_in(sqlite3 *db, const char *path, const struct migration *m, struct err *err)
+{
+	int version;
+
+	if (sqlite_read_pragma(db, path, "PRAGMA user_version", &version, err) < 0)
+		return -1;
+	if (version >= m->version)
+		return 0;
+	if (sqlite3_exec(db, m->sql, NULL, NULL, NULL) != SQLITE_OK ||
+		record(db, m->version) != SQLITE_OK)
+		return sqlite_error(db, path, "bring the schema up to date", err);
+	return 0;
+}
+
+static int apply(sqlite3 *db, const char *path, const struct migration *m, struct err *err)
+{
+	store_test_point();
+	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+		return sqlite_error(db, path, "begin to bring the schema up to date", err);
+	int r = apply_in(db, path, m, err);
+	store_test_point();
+	if (r == 0 && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+		r = sqlite_error(db, path, "bring the schema up to date", err);
+	if (!sqlite3_get_autocommit(db))
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	if (r == 0)
+		store_test_point();
+	return r;
+}
+
+int migrations_apply(struct sqlite3 *db, const char *path, const struct migration *rows, size_t n,
+	struct err *err)
+{
+	int version;
+
+	if (sqlite_read_pragma(db, path, "PRAGMA user_version", &version, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].version > version && apply(db, path, &rows[i], err) < 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,226 @@
+#include "store/store.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "store/backend.h"
+
+static const size_t result_max = (size_t)4 << 30;
+
+void store_close(struct store *s)
+{
+	if (s)
+		s->ops->free(s);
+}
+
+/* ---- writing ------------------------------------------------------------------------- */
+
+int store_run_open(struct store *s, const struct run_open *open, int64_t *ret_run_id,
+	int64_t *ret_epoch, bool *ret_created, struct err *err)
+{
+	struct run_opened opened;
+
+	if (!open->key.dag || !open->name || !open->version || open->owner.pid <= 0)
+		return err_set(
+			err, ERR_INTERNAL, "a run is opened without DAG, name, version or owner");
+	if (open->key.interval_end_us < open->key.interval_start_us)
+		return err_set(err, ERR_INTERNAL, "run %s: its interval ends before it starts",
+			open->name);
+	if (s->ops->run_open(s, open, &opened, err) < 0)
+		return -1;
+	*ret_run_id = opened.run_id;
+	*ret_epoch = opened.epoch;
+	if (ret_created)
+		*ret_created = opened.created;
+	return 0;
+}
+
+int store_run_renew(
+	struct store *s, int64_t run_id, int64_t epoch, int64_t lease_until_us, struct err *err)
+{
+	return s->ops->run_renew(s, run_id, epoch, lease_until_us, err);
+}
+
+int store_run_close(struct store *s, int64_t run_id, int64_t epoch, struct err *err)
+{
+	return s->ops->run_close(s, run_id, epoch, err);
+}
+
+int store_reserve_tokens(struct store *s, int64_t n, int64_t *ret_first, struct err *err)
+{
+	if (n <= 0 || n > INT32_MAX)
+		return err_set(err, ERR_INTERNAL, "cannot reserve %" PRId64 " tokens", n);
+	return s->ops->reserve_tokens(s, n, ret_first, err);
+}
+
+static int check_run_change(const struct change *c, struct err *err)
+{
+	if ((unsigned)c->run.from >= RUN_STATE_MAX || (unsigned)c->run.to >= RUN_STATE_MAX)
+		return err_set(err, ERR_INTERNAL, "run %" PRId64 ": no such state", c->run_id);
+	if (!state_run_may(c->run.from, c->run.to))
+		return err_set(err, ERR_INTERNAL, "run %" PRId64 " may not go from %s to %s",
+			c->run_id, run_state_name(c->run.from), run_state_name(c->run.to));
+	return 0;
+}
+
+static int check_task_change(const struct change *c, struct err *err)
+{
+	if ((unsigned)c->state.from >= TASK_STATE_MAX || (unsigned)c->state.to >= TASK_STATE_MAX)
+		return err_set(err, ERR_INTERNAL, "task %s: no such state", c->task);
+	if (!state_task_may(c->state.from, c->state.to, c->reason))
+		return err_set(err, ERR_INTERNAL, "task %s may not go from %s to %s because of %s",
+			c->task, task_state_name(c->state.from), task_state_name(c->state.to),
+			reason_name(c->reason));
+	return 0;
+}
+
+static int check_attempt_change(const struct change *c, struct err *err)
+{
+	if (c->attempt.token <= 0)
+		return err_set(err, ERR_INTERNAL, "task %s: an attempt without a token", c->task);
+	if (c->kind == CHANGE_START && c->attempt.try < 1)
+		return err_set(err, ERR_INTERNAL, "task %s: try %d", c->task, c->attempt.try);
+	if (c->kind == CHANGE_END &&
+		((unsigned)c->attempt.outcome >= OUTCOME_MAX || c->attempt.outcome == OUTCOME_NONE))
+		return err_set(err, ERR_INTERNAL,
+			"task %s: attempt %" PRId64 " ends without outcome", c->task,
+			c->attempt.token);
+	return 0;
+}
+
+static const struct change_check {
+	int (*check)(const struct change *c, struct err *err); /* NULL: not stored */
+	bool of_task;
+} change_checks[] = {
+	[CHANGE_RUN] = { check_run_change, false },
+	[CHANGE_TASK] = { check_task_change, true },
+	[CHANGE_START] = { check_attempt_change, true },
+	[CHANGE_END] = { check_attempt_change, true },
+	[CHANGE_STOP] = { NULL, true },
+};
+static_assert(sizeof change_checks / sizeof *change_checks == CHANGE_KIND_MAX, "one for each kind");
+
+static int check_change(const struct store_batch *b, const struct change *c, struct err *err)
+{
+	if ((unsigned)c->kind >= CHANGE_KIND_MAX || (unsigned)c->reason >= REASON_MAX)
+		return err_set(err, ERR_INTERNAL, "a change of an unknown kind or reason");
+	const struct change_check *row = &change_checks[c->kind];
+	if (!row->check)
+		return 0;
+	if (b->run_id && c->run_id != b->run_id)
+		return err_set(err, ERR_INTERNAL,
+			"changes of run %" PRId64 " hold one of run %" PRId64, b->run_id,
+			c->run_id);
+	if (row->of_task && (!c->task || c->map_index < -1))
+		return err_set(
+			err, ERR_INTERNAL, "run %" PRId64 ": a change without its task", c->run_id);
+	return row->check(c, err);
+}
+
+static int check_check(const struct store_batch *b, const struct check_row *c, struct err *err)
+{
+	if (b->run_id && c->run_id != b->run_id)
+		return err_set(err, ERR_INTERNAL,
+			"a check of run %" PRId64 " among those of %" PRId64, c->run_id, b->run_id);
+	if (!c->task || !c->name || !c->severity || !c->status)
+		return err_set(err, ERR_INTERNAL, "a check without task, name, severity or status");
+	return 0;
+}
+
+int store_commit(struct store *s, const struct store_batch *batch, struct err *err)
+{
+	for (size_t i = 0; i < batch->nchanges; i++)
+		if (check_change(batch, &batch->changes[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < batch->nchecks; i++)
+		if (check_check(batch, &batch->checks[i], err) < 0)
+			return -1;
+	return s->ops->commit(s, batch, err);
+}
+
+/* ---- reading ------------------------------------------------------------------------- */
+
+static void result_init(struct store_result *r)
+{
+	memset(r, 0, sizeof *r);
+	arena_init(&r->arena, result_max);
+}
+
+void store_result_release(struct store_result *r)
+{
+	if (!r)
+		return;
+	arena_release(&r->arena);
+	result_init(r);
+}
+
+static int query_runs(
+	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err)
+{
+	result_init(ret);
+	if (s->ops->runs(s, q, ret, err) == 0)
+		return 0;
+	store_result_release(ret);
+	return -1;
+}
+
+static int query_rows(
+	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err)
+{
+	result_init(ret);
+	if (s->ops->rows(s, q, ret, err) == 0)
+		return 0;
+	store_result_release(ret);
+	return -1;
+}
+
+int store_runs(
+	struct store *s, const struct run_filter *f, struct store_result *ret, struct err *err)
+{
+	if (f->state < -1 || f->state >= RUN_STATE_MAX)
+		return err_set(err, ERR_INTERNAL, "no such state of a run: %d", f->state);
+	return query_runs(
+		s, &(struct run_query){ .kind = RUN_QUERY_FILTER, .filter = f }, ret, err);
+}
+
+int store_run_by_key(
+	struct store *s, const struct run_key *key, struct store_result *ret, struct err *err)
+{
+	return query_runs(s, &(struct run_query){ .kind = RUN_QUERY_KEY, .key = key }, ret, err);
+}
+
+int store_tasks(struct store *s, int64_t run_id, struct store_result *ret, struct err *err)
+{
+	return query_rows(s, &(struct row_query){ ROWS_TASKS, run_id, NULL }, ret, err);
+}
+
+int store_attempts(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
+	struct err *err)
+{
+	return query_rows(s, &(struct row_query){ ROWS_ATTEMPTS, run_id, task }, ret, err);
+}
+
+int store_attempts_in_flight(
+	struct store *s, int64_t run_id, struct store_result *ret, struct err *err)
+{
+	return query_rows(s, &(struct row_query){ ROWS_IN_FLIGHT, run_id, NULL }, ret, err);
+}
+
+int store_events(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
+	struct err *err)
+{
+	return query_rows(s, &(struct row_query){ ROWS_EVENTS, run_id, task }, ret, err);
+}
+
+int store_checks(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
+	struct err *err)
+{
+	return query_rows(s, &(struct row_query){ ROWS_CHECKS, run_id, task }, ret, err);
+}
+
+int store_version_text(struct store *s, const char *version, char **ret_text, struct err *err)
+{
+	return s->ops->version_text(s, version, ret_text, err);
+}

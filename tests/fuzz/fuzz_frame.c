@@ -1,0 +1,78 @@
+/* Any bytes as a stream of frames. What decodes is encoded and decoded again, to the same. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "exec/frame.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static size_t count(const char *const *list)
+{
+	size_t n = 0;
+
+	for (; list && list[n]; n++)
+		assert(strlen(list[n]) < FRAME_MAX);
+	return n;
+}
+
+static void check_start(const struct frame *f)
+{
+	struct frame_start s = { 0 }, again = { 0 };
+	struct frame g;
+	struct buf b;
+
+	if (frame_get_start(f, &s, NULL) == 0) {
+		buf_init(&b, 2 * FRAME_MAX);
+		if (frame_put_start(&b, &s.job, s.now_us, NULL) == 0) {
+			assert(frame_next(b.data, b.len, &g, NULL) == 1 && g.size == b.len);
+			assert(frame_get_start(&g, &again, NULL) == 0);
+			assert(again.job.token == s.job.token);
+			assert(count(again.job.argv) == count(s.job.argv));
+			assert(count(again.job.env) == count(s.job.env));
+			assert(count(again.job.secrets) == count(s.job.secrets));
+			assert(strcmp(again.job.cwd, s.job.cwd) == 0);
+		}
+		buf_release(&b);
+	}
+	frame_start_release(&s);
+	frame_start_release(&again);
+}
+
+static void check_end(const struct frame *f)
+{
+	struct exec_end end;
+	struct buf b;
+
+	if (frame_get_end(f, &end, NULL) < 0)
+		return;
+	buf_init(&b, FRAME_MAX);
+	assert(frame_put_end(&b, &end, NULL) == 0);
+	assert(b.len == f->size && memcmp(b.data, f->body - FRAME_HEAD, b.len) == 0);
+	buf_release(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *p = (const char *)data;
+	struct frame f;
+
+	while (frame_next(p, size, &f, NULL) == 1) {
+		struct frame_hello hello;
+		struct frame_stop stop;
+		assert(f.size >= FRAME_HEAD && f.size <= size);
+		if (f.type == FRAME_START)
+			check_start(&f);
+		if (f.type == FRAME_END)
+			check_end(&f);
+		if (f.type == FRAME_HELLO && frame_get_hello(&f, &hello, NULL) == 0)
+			assert(strlen(hello.msg) < f.size);
+		if (f.type == FRAME_STOP)
+			frame_get_stop(&f, &stop, NULL);
+		p += f.size;
+		size -= f.size;
+	}
+	return 0;
+}

@@ -1,0 +1,445 @@
+/* Random histories, legal and illegal, on both backends at once: the same answers, the same
+ * kinds of error, and after each refused batch nothing changed. PROP_SEED and PROP_STEPS in the
+ * environment repeat or prolong one; the seed is printed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/rng.h"
+#include "store/store.h"
+
+enum { NDAGS = 3, NTASKS = 5, NRUNS = 12, BATCH = 8 };
+
+static const char *const dags[] = { "a", "b", "sales" };
+static const char *const tasks[] = { "t0", "t1", "t2", "t3", "t4" };
+static const char *const texts[] = { NULL, "", "x", "{\"rows\":1}",
+	"Gr\xc3\xb6\xc3\x9f"
+	"e\n2nd" };
+
+struct world {
+	struct store *s[2];
+	struct err err[2];
+	struct rng rng;
+	int64_t now_us, epoch[NRUNS + 2], token;
+	struct owner owners[2];
+	int refused, accepted, commits; /* commits: the accepted ones */
+};
+
+static int below(struct world *w, int n)
+{
+	return (int)rng_below(&w->rng, (uint64_t)n);
+}
+
+static bool one_in(struct world *w, int n)
+{
+	return below(w, n) == 0;
+}
+
+/* ---- what a store holds, as text ----------------------------------------------------- */
+
+static void add_text(struct buf *b, const char *text)
+{
+	buf_addf(b, " %s", text ? text : "(null)");
+}
+
+static void add_run(struct buf *b, const struct run_row *r)
+{
+	buf_addf(b, "run %" PRId64 " %s %s %s %s %s %s %s %s %s", r->id, r->name, r->dag, r->ds,
+		r->zone, r->params, r->trigger, r->version, r->dag_path, r->dag_dir);
+	buf_addf(b, " %" PRId64 " %" PRId64 " %d %d %" PRId64 " %" PRId64 " %" PRId64,
+		r->interval_start_us, r->interval_end_us, r->state, r->reason, r->created_us,
+		r->started_us, r->ended_us);
+	buf_addf(b, " %s %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %d %d %d %d\n",
+		r->owner.host, r->owner.boot_id, r->owner.pid, r->owner.start_ticks,
+		r->lease_until_us, r->epoch, r->ntasks, r->nsuccess, r->nfailed, r->nrunning);
+}
+
+static void add_runs(struct buf *b, struct store *s, struct run_filter f)
+{
+	struct store_result r;
+	struct err err;
+
+	assert_int_equal(store_runs(s, &f, &r, &err), 0);
+	for (size_t i = 0; i < r.n; i++)
+		add_run(b, &r.runs[i]);
+	store_result_release(&r);
+}
+
+static void add_tasks(struct buf *b, struct store *s, int64_t id)
+{
+	struct store_result r;
+
+	assert_int_equal(store_tasks(s, id, &r, NULL), 0);
+	for (size_t i = 0; i < r.n; i++) {
+		const struct task_row *t = &r.tasks[i];
+		buf_addf(b,
+			"task %" PRId64 " %s %d %d %d %d %d %d %" PRId64 " %" PRId64 " %" PRId64,
+			t->run_id, t->name, t->map_index, t->state, t->reason, t->tries,
+			t->failures, t->lost, t->changed_us, t->due_us, t->token);
+		add_text(b, t->hash);
+		add_text(b, t->outputs);
+		buf_addc(b, '\n');
+	}
+	store_result_release(&r);
+}
+
+static void add_attempts(struct buf *b, const struct store_result *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct attempt_row *a = &r->attempts[i];
+		buf_addf(b, "attempt %" PRId64 " %" PRId64 " %s %d %d %d %d %d", a->token,
+			a->run_id, a->task, a->map_index, a->try, a->outcome, a->exit_status,
+			a->signal);
+		buf_addf(b, " %" PRId64 " %" PRId64 " %" PRId64, a->queued_us, a->started_us,
+			a->ended_us);
+		add_text(b, a->error);
+		add_text(b, a->result);
+		buf_addc(b, '\n');
+	}
+}
+
+static void add_events(struct buf *b, struct store *s, int64_t id, const char *task)
+{
+	struct store_result r;
+
+	assert_int_equal(store_events(s, id, task, &r, NULL), 0);
+	for (size_t i = 0; i < r.n; i++) {
+		const struct event_row *e = &r.events[i];
+		buf_addf(b, "event %" PRId64 " %" PRId64 " %" PRId64 " %d %s %s %s", e->id,
+			e->at_us, e->run_id, e->map_index, e->from, e->to, e->reason);
+		add_text(b, e->task);
+		add_text(b, e->detail);
+		buf_addc(b, '\n');
+	}
+	store_result_release(&r);
+}
+
+static void add_checks(struct buf *b, struct store *s, int64_t id)
+{
+	struct store_result r;
+
+	assert_int_equal(store_checks(s, id, NULL, &r, NULL), 0);
+	for (size_t i = 0; i < r.n; i++) {
+		const struct check_row *c = &r.checks[i];
+		buf_addf(b, "check %" PRId64 " %" PRId64 " %s %s %s %s", c->run_id, c->token,
+			c->task, c->name, c->severity, c->status);
+		add_text(b, c->observed);
+		add_text(b, c->expected);
+		add_text(b, c->sample);
+		buf_addc(b, '\n');
+	}
+	store_result_release(&r);
+}
+
+/* All of it, by every query. */
+static char *dump(struct store *s)
+{
+	struct buf b;
+	struct store_result r;
+
+	buf_init(&b, BUF_MAX_TEXT);
+	add_runs(&b, s, (struct run_filter){ .state = -1 });
+	add_runs(&b, s, (struct run_filter){ .state = -1, .latest_per_dag = true });
+	for (int state = 0; state < RUN_STATE_MAX; state++)
+		add_runs(&b, s, (struct run_filter){ .state = state, .limit = 3 });
+	for (int i = 0; i < NDAGS; i++) {
+		add_runs(&b, s, (struct run_filter){ .dag = dags[i], .state = -1 });
+		add_runs(&b, s, (struct run_filter){ .dag = dags[i], .state = i % RUN_STATE_MAX });
+	}
+	for (int64_t id = 1; id <= NRUNS; id++) {
+		add_tasks(&b, s, id);
+		add_events(&b, s, id, NULL);
+		add_events(&b, s, id, tasks[id % NTASKS]);
+		add_checks(&b, s, id);
+		assert_int_equal(store_attempts(s, id, NULL, &r, NULL), 0);
+		add_attempts(&b, &r);
+		store_result_release(&r);
+		assert_int_equal(store_attempts_in_flight(s, id, &r, NULL), 0);
+		add_attempts(&b, &r);
+		store_result_release(&r);
+	}
+	assert_false(b.failed);
+	return buf_take(&b);
+}
+
+static void check_equal(struct world *w)
+{
+	char *a = dump(w->s[0]), *b = dump(w->s[1]);
+
+	assert_string_equal(a, b);
+	free(a);
+	free(b);
+}
+
+/* ---- steps --------------------------------------------------------------------------- */
+
+static void check_results(struct world *w, const int r[2])
+{
+	if (r[0] != r[1] || (r[0] < 0 && strcmp(w->err[0].msg, w->err[1].msg) != 0))
+		fail_msg("sqlite: %d %s; memory: %d %s", r[0], r[0] ? w->err[0].msg : "", r[1],
+			r[1] ? w->err[1].msg : "");
+	*(r[0] < 0 ? &w->refused : &w->accepted) += 1;
+}
+
+static void step_open(struct world *w)
+{
+	int day = below(w, 4), r[2];
+	const char *dag = dags[below(w, NDAGS)];
+	char name[64], longer[64];
+	int64_t id[2] = { 0, 0 }, epoch[2] = { 0, 0 };
+	bool created[2] = { false, false };
+
+	/* names collide on purpose */
+	snprintf(name, sizeof name, "%s@%d", dag, day / 3);
+	snprintf(longer, sizeof longer, "%s@%d.0", dag, day / 2);
+	struct run_open o = {
+		.key = { dag, day, day + 1 },
+		.name = name,
+		.long_name = one_in(w, 3) ? NULL : longer,
+		.params = texts[below(w, 5)],
+		.version = one_in(w, 2) ? "v1" : "v2",
+		.dag_path = texts[below(w, 5)],
+		.text = "dag",
+		.tasks = tasks + below(w, 2),
+		.ntasks = (size_t)(1 + below(w, NTASKS - 1)),
+		.owner = w->owners[below(w, 2)],
+		.lease_until_us = w->now_us + below(w, 50),
+		.now_us = w->now_us,
+	};
+	for (int i = 0; i < 2; i++)
+		r[i] = store_run_open(w->s[i], &o, &id[i], &epoch[i], &created[i], &w->err[i]);
+	check_results(w, r);
+	assert_int_equal(id[0], id[1]);
+	assert_int_equal(epoch[0], epoch[1]);
+	assert_int_equal(created[0], created[1]);
+	if (r[0] == 0) {
+		assert_in_range(id[0], 1, NRUNS);
+		assert_int_equal(epoch[0], w->epoch[id[0]] + 1);
+		w->epoch[id[0]] = epoch[0];
+	}
+}
+
+static int64_t some_epoch(struct world *w, int64_t id)
+{
+	return w->epoch[id] - one_in(w, 8);
+}
+
+static void step_lease(struct world *w)
+{
+	int64_t id = below(w, NRUNS + 2), epoch = some_epoch(w, id);
+	bool close = one_in(w, 2);
+	int r[2];
+
+	for (int i = 0; i < 2; i++)
+		r[i] = close ? store_run_close(w->s[i], id, epoch, &w->err[i])
+			     : store_run_renew(w->s[i], id, epoch, w->now_us + 20, &w->err[i]);
+	check_results(w, r);
+}
+
+static void step_tokens(struct world *w)
+{
+	int64_t first[2], n = below(w, 6);
+	int r[2];
+
+	for (int i = 0; i < 2; i++)
+		r[i] = store_reserve_tokens(w->s[i], n, &first[i], &w->err[i]);
+	check_results(w, r);
+	if (r[0] < 0)
+		return;
+	assert_int_equal(first[0], first[1]);
+	assert_true(first[0] >= w->token);
+	w->token = first[0] + n;
+}
+
+static struct change some_change(struct world *w, int64_t id)
+{
+	struct change c = { .kind = (enum change_kind)below(w, CHANGE_KIND_MAX),
+		.reason = (enum reason)below(w, REASON_MAX),
+		.at_us = w->now_us,
+		.run_id = id,
+		.task = tasks[below(w, NTASKS)],
+		.map_index = one_in(w, 30) ? 0 : -1 };
+
+	if (c.kind == CHANGE_RUN) {
+		c.run.from = (enum run_state)below(w, RUN_STATE_MAX);
+		c.run.to = (enum run_state)below(w, RUN_STATE_MAX);
+	} else if (c.kind == CHANGE_TASK) {
+		c.state.from = (enum task_state)below(w, TASK_STATE_MAX);
+		c.state.to = (enum task_state)below(w, TASK_STATE_MAX);
+		c.state.tries = below(w, 9);
+		c.state.due_us = below(w, 2) * w->now_us;
+		c.state.hash = texts[below(w, 5)];
+		c.state.outputs = texts[below(w, 5)];
+	} else {
+		c.attempt.token = w->token + 1 - below(w, 12);
+		c.attempt.try = below(w, 4);
+		c.attempt.outcome = (enum outcome)below(w, OUTCOME_MAX);
+		c.attempt.exit_status = below(w, 4) - 1;
+		c.attempt.signal = below(w, 3);
+		c.attempt.ended_us = below(w, 3);
+		c.attempt.error = texts[below(w, 5)];
+		c.attempt.result = texts[below(w, 5)];
+	}
+	return c;
+}
+
+/* Make most changes fit what is stored and what the batch did before, so that whole
+ * batches often pass. */
+static void make_fit(struct world *w, struct change *c, size_t i)
+{
+	struct store_result r;
+
+	if (one_in(w, 10))
+		return;
+	if (c[i].kind == CHANGE_RUN &&
+		store_runs(w->s[1], &(struct run_filter){ .state = -1 }, &r, NULL) == 0) {
+		for (size_t k = 0; k < r.n; k++)
+			if (r.runs[k].id == c[i].run_id)
+				c[i].run.from = r.runs[k].state;
+		store_result_release(&r);
+		for (size_t k = 0; k < i; k++)
+			if (c[k].kind == CHANGE_RUN)
+				c[i].run.from = c[k].run.to;
+		while (!state_run_may(c[i].run.from, c[i].run.to))
+			c[i].run.to = (enum run_state)below(w, RUN_STATE_MAX);
+	}
+	if (c[i].kind == CHANGE_TASK && store_tasks(w->s[1], c[i].run_id, &r, NULL) == 0) {
+		for (size_t k = 0; k < r.n; k++)
+			if (strcmp(r.tasks[k].name, c[i].task) == 0)
+				c[i].state.from = r.tasks[k].state;
+		store_result_release(&r);
+		for (size_t k = 0; k < i; k++)
+			if (c[k].kind == CHANGE_TASK && strcmp(c[k].task, c[i].task) == 0)
+				c[i].state.from = c[k].state.to;
+		while (!state_task_may(c[i].state.from, c[i].state.to, c[i].reason)) {
+			c[i].state.to = (enum task_state)below(w, TASK_STATE_MAX);
+			c[i].reason = (enum reason)below(w, REASON_MAX);
+		}
+	}
+	if (c[i].kind == CHANGE_START) {
+		c[i].attempt.token = w->token ? w->token - 1 : 0;
+		c[i].attempt.try = 1 + below(w, 1000);
+	}
+	if (c[i].kind == CHANGE_END &&
+		store_attempts_in_flight(w->s[1], c[i].run_id, &r, NULL) == 0) {
+		for (size_t k = 0; k < r.n; k++)
+			if (strcmp(r.attempts[k].task, c[i].task) == 0)
+				c[i].attempt.token = r.attempts[k].token;
+		store_result_release(&r);
+		c[i].attempt.outcome = (enum outcome)(1 + below(w, OUTCOME_MAX - 1));
+	}
+}
+
+static void step_commit(struct world *w)
+{
+	struct change c[BATCH];
+	struct check_row checks[2];
+	int64_t id = 1 + below(w, NRUNS);
+	size_t n = (size_t)(1 + below(w, BATCH));
+	int r[2];
+
+	for (size_t i = 0; i < n; i++) {
+		c[i] = some_change(w, one_in(w, 60) ? id % NRUNS + 1 : id);
+		make_fit(w, c, i);
+	}
+	for (int i = 0; i < 2; i++)
+		checks[i] = (struct check_row){ .run_id = id,
+			.token = below(w, 9),
+			.task = tasks[below(w, NTASKS)],
+			.name = "unique",
+			.severity = "warn",
+			.status = one_in(w, 50) ? NULL : "pass",
+			.observed = texts[below(w, 5)],
+			.sample = texts[below(w, 5)] };
+	struct store_batch b = { .run_id = one_in(w, 6) ? 0 : id,
+		.epoch = some_epoch(w, id),
+		.changes = c,
+		.nchanges = n,
+		.checks = checks,
+		.nchecks = (size_t)below(w, 3) };
+	char *before = dump(w->s[0]);
+	for (int i = 0; i < 2; i++)
+		r[i] = store_commit(w->s[i], &b, &w->err[i]);
+	check_results(w, r);
+	char *after = dump(w->s[0]);
+	if (r[0] < 0)
+		assert_string_equal(before, after);
+	else
+		w->commits++;
+	free(before);
+	free(after);
+}
+
+static void step_find(struct world *w)
+{
+	static const char *const refs[] = { "1", "12", "99", "a", "b@", "a@0", "b@1", "sales@1.0",
+		"sales@1.0.2", "sals", "x", "", "@1", "a@" };
+	const char *ref = refs[below(w, (int)(sizeof refs / sizeof *refs))];
+	struct store_result found[2];
+	int r[2];
+
+	for (int i = 0; i < 2; i++)
+		r[i] = store_run_find(w->s[i], ref, &found[i], &w->err[i]);
+	check_results(w, r);
+	if (r[0] < 0)
+		return;
+	assert_int_equal(found[0].n, 1);
+	assert_int_equal(found[0].runs[0].id, found[1].runs[0].id);
+	store_result_release(&found[0]);
+	store_result_release(&found[1]);
+}
+
+static void (*const steps[])(struct world *) = { step_open, step_open, step_lease, step_tokens,
+	step_find, step_commit, step_commit, step_commit, step_commit, step_commit };
+
+static void test_same_answers(void **state)
+{
+	const char *seed_text = getenv("PROP_SEED"), *steps_text = getenv("PROP_STEPS");
+	uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : (uint64_t)time(NULL);
+	long nsteps = steps_text ? atol(steps_text) : 1500;
+	char dir[] = "/tmp/weir-prop-store-XXXXXX", path[64];
+	struct world w = { .now_us = 1000, .token = 1 };
+
+	(void)state;
+	print_message("# PROP_SEED=%" PRIu64 "\n", seed);
+	rng_init(&w.rng, seed);
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/weir.db", dir);
+	assert_int_equal(store_open_sqlite(&w.s[0], path, STORE_CREATE, &w.err[0]), 0);
+	assert_int_equal(store_open_memory(&w.s[1], &w.err[1]), 0);
+	assert_int_equal(owner_self(&w.owners[0], &w.err[0]), 0);
+	w.owners[1] = (struct owner){ .host = "elsewhere.example", .pid = 7 };
+	for (long i = 0; i < nsteps; i++) {
+		w.now_us += below(&w, 10);
+		steps[below(&w, (int)(sizeof steps / sizeof *steps))](&w);
+		if (i % 10 == 0 || i == nsteps - 1)
+			check_equal(&w);
+	}
+	print_message(
+		"# %d steps accepted (%d commits), %d refused\n", w.accepted, w.commits, w.refused);
+	assert_true(nsteps < 500 || (w.commits > nsteps / 20 && w.refused > nsteps / 5));
+	store_close(w.s[0]);
+	store_close(w.s[1]);
+	unlink(path);
+	rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same_answers) };
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,249 @@
+/* Frames: round trips, every truncation, every flipped byte. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "exec/frame.h"
+
+static const char *const argv[] = { "prog", "", "an arg", NULL };
+static const char *const env[] = { "A=1", "B=", NULL };
+static const char *const secrets[] = { "hunter2", NULL };
+
+static struct exec_job command(void)
+{
+	return (struct exec_job){
+		.token = 7,
+		.argv = argv,
+		.env = env,
+		.cwd = "/folder",
+		.log_path = "/logs/7",
+		.secrets = secrets,
+		.timeout_us = 10,
+		.grace_us = 20,
+	};
+}
+
+static void assert_strs_equal(const char *const *a, const char *const *b)
+{
+	for (; *a && *b; a++, b++)
+		assert_string_equal(*a, *b);
+	assert_true(!*a && !*b);
+}
+
+static struct frame only_frame(const struct buf *b)
+{
+	struct frame f;
+
+	assert_int_equal(frame_next(b->data, b->len, &f, NULL), 1);
+	assert_int_equal(f.size, b->len);
+	return f;
+}
+
+static void test_start(void **state)
+{
+	(void)state;
+	struct frame_start s = { 0 };
+	struct exec_job job = command();
+	struct buf b;
+
+	buf_init(&b, BUF_MAX_TEXT);
+	assert_int_equal(frame_put_start(&b, &job, 99, NULL), 0);
+	struct frame f = only_frame(&b);
+	assert_int_equal(f.type, FRAME_START);
+	assert_int_equal(frame_get_start(&f, &s, NULL), 0);
+	assert_int_equal(s.job.token, 7);
+	assert_int_equal(s.job.timeout_us, 10);
+	assert_int_equal(s.job.grace_us, 20);
+	assert_int_equal(s.now_us, 99);
+	assert_string_equal(s.job.cwd, "/folder");
+	assert_string_equal(s.job.log_path, "/logs/7");
+	assert_null(s.job.payload);
+	assert_strs_equal(s.job.argv, argv);
+	assert_strs_equal(s.job.env, env);
+	assert_strs_equal(s.job.secrets, secrets);
+
+	buf_clear(&b);
+	job = (struct exec_job){ .token = INT64_MIN,
+		.payload = "a\0b",
+		.payload_len = 3,
+		.cwd = "/",
+		.log_path = "/l" };
+	assert_int_equal(frame_put_start(&b, &job, 0, NULL), 0);
+	f = only_frame(&b);
+	assert_int_equal(frame_get_start(&f, &s, NULL), 0);
+	assert_true(s.job.token == INT64_MIN);
+	assert_null(s.job.argv);
+	assert_null(s.job.secrets);
+	assert_null(s.job.env[0]);
+	assert_int_equal(s.job.payload_len, 3);
+	assert_memory_equal(s.job.payload, "a\0b", 4);
+	frame_start_release(&s);
+	buf_release(&b);
+}
+
+static void test_end_stop_hello(void **state)
+{
+	(void)state;
+	struct exec_end end = { .token = -3, .outcome = OUTCOME_LOST, .exit_status = -1 }, got_end;
+	struct frame_stop stop = { 5, true }, got_stop;
+	struct frame_hello hello = { 12, ERR_IO, "why" }, got_hello;
+	struct buf b;
+
+	memset(end.error, 'e', sizeof end.error - 1);
+	end.signal = 9;
+	end.started_us = 1;
+	end.ended_us = INT64_MAX;
+	end.max_rss_bytes = 2;
+	end.cpu_us = 3;
+	buf_init(&b, BUF_MAX_TEXT);
+	assert_int_equal(frame_put_end(&b, &end, NULL), 0);
+	struct frame f = only_frame(&b);
+	assert_int_equal(frame_get_end(&f, &got_end, NULL), 0);
+	assert_true(got_end.token == -3 && got_end.outcome == OUTCOME_LOST);
+	assert_true(got_end.exit_status == -1 && got_end.signal == 9);
+	assert_true(got_end.started_us == 1 && got_end.ended_us == INT64_MAX);
+	assert_true(got_end.max_rss_bytes == 2 && got_end.cpu_us == 3);
+	assert_string_equal(got_end.error, end.error);
+	end.error[0] = '\0';
+	buf_clear(&b);
+	assert_int_equal(frame_put_end(&b, &end, NULL), 0);
+	assert_int_equal(b.len, FRAME_END_MIN);
+	buf_clear(&b);
+	assert_int_equal(frame_put_stop(&b, &stop, NULL), 0);
+	f = only_frame(&b);
+	assert_int_equal(frame_get_stop(&f, &got_stop, NULL), 0);
+	assert_true(got_stop.token == 5 && got_stop.hard);
+	buf_clear(&b);
+	assert_int_equal(frame_put_hello(&b, &hello, NULL), 0);
+	f = only_frame(&b);
+	assert_int_equal(frame_get_hello(&f, &got_hello, NULL), 0);
+	assert_true(got_hello.pid == 12 && got_hello.error == ERR_IO);
+	assert_string_equal(got_hello.msg, "why");
+	buf_clear(&b);
+	assert_int_equal(frame_put_bye(&b, NULL), 0);
+	f = only_frame(&b);
+	assert_int_equal(f.type, FRAME_BYE);
+	buf_release(&b);
+}
+
+static void decode(const struct frame *f)
+{
+	struct frame_start s = { 0 };
+	struct exec_end end;
+	struct frame_stop stop;
+	struct frame_hello hello;
+
+	if (f->type == FRAME_START)
+		frame_get_start(f, &s, NULL);
+	frame_get_end(f, &end, NULL);
+	frame_get_stop(f, &stop, NULL);
+	frame_get_hello(f, &hello, NULL);
+	frame_start_release(&s);
+}
+
+static void test_truncated(void **state)
+{
+	(void)state;
+	struct exec_job job = command();
+	struct frame_start s = { 0 };
+	struct frame f;
+	struct buf b;
+
+	buf_init(&b, BUF_MAX_TEXT);
+	assert_int_equal(frame_put_start(&b, &job, 0, NULL), 0);
+	for (size_t len = 0; len < b.len; len++)
+		assert_int_equal(frame_next(b.data, len, &f, NULL), 0);
+	/* The head says less than there is: never more is read than it says. */
+	for (uint32_t body = 0; body < b.len - FRAME_HEAD; body++) {
+		char *copy = malloc(FRAME_HEAD + body);
+		memcpy(copy, b.data, FRAME_HEAD + body);
+		memcpy(copy, &body, sizeof body);
+		assert_int_equal(frame_next(copy, FRAME_HEAD + body, &f, NULL), 1);
+		assert_int_equal(frame_get_start(&f, &s, NULL), -1);
+		decode(&f);
+		free(copy);
+	}
+	frame_start_release(&s);
+	buf_release(&b);
+}
+
+static void test_flipped(void **state)
+{
+	(void)state;
+	struct exec_job job = command();
+	struct frame f;
+	struct buf b;
+
+	buf_init(&b, BUF_MAX_TEXT);
+	assert_int_equal(frame_put_start(&b, &job, 0, NULL), 0);
+	for (size_t at = 0; at < b.len; at++)
+		for (int bit = 0; bit < 8; bit++) {
+			b.data[at] ^= (char)(1 << bit);
+			if (frame_next(b.data, b.len, &f, NULL) == 1)
+				decode(&f);
+			b.data[at] ^= (char)(1 << bit);
+		}
+	buf_release(&b);
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		unsigned char head[FRAME_HEAD];
+		enum err_code code;
+	} cases[] = {
+		{ { 0, 0, 0, 0, 2, 0, 1, 0 }, ERR_REFUSED }, /* version 2 */
+		{ { 0, 0, 0, 0, 0, 0, 1, 0 }, ERR_REFUSED }, /* version 0 */
+		{ { 0, 0, 0, 0, 1, 0, 5, 0 }, ERR_DATA },    /* no such type */
+		{ { 0, 0, 0, 1, 1, 0, 1, 0 }, ERR_DATA },    /* too large */
+		{ { 255, 255, 255, 255, 1, 0, 1, 0 }, ERR_DATA },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct frame f;
+		struct err err;
+		assert_int_equal(frame_next((const char *)cases[i].head, FRAME_HEAD, &f, &err), -1);
+		assert_int_equal(err.code, cases[i].code);
+	}
+}
+
+/* A refusal leaves the buffer as it was, and usable. */
+static void test_no_room(void **state)
+{
+	(void)state;
+	struct exec_job job = command();
+	struct frame_stop stop = { 1, false };
+	struct err err;
+	struct buf b;
+
+	buf_init(&b, 64);
+	assert_int_equal(frame_put_stop(&b, &stop, NULL), 0);
+	size_t len = b.len;
+	assert_int_equal(frame_put_start(&b, &job, 0, &err), -1);
+	assert_int_equal(err.code, ERR_NOMEM);
+	assert_int_equal(b.len, len);
+	assert_int_equal(frame_put_bye(&b, NULL), 0);
+	buf_release(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_start),
+		cmocka_unit_test(test_end_stop_hello),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_flipped),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_no_room),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
