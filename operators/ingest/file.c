@@ -31,66 +31,121 @@ static const struct field text_item = { .type = FIELD_STRING };
 static const struct field key_item = { .type = FIELD_STRING };
 
 static const struct field quarantine_fields[] = {
-	{ .key = "file", .type = FIELD_PATH, .flags = FIELD_TEMPLATE,
+	{ .key = "file",
+		.type = FIELD_PATH,
+		.flags = FIELD_TEMPLATE,
 		.help = "A CSV file, replaced by each attempt.",
 		.example = "quarantine/orders-{{ ds }}.csv" },
-	{ .key = "table", .type = FIELD_TABLE, .flags = FIELD_TEMPLATE,
+	{ .key = "table",
+		.type = FIELD_TABLE,
+		.flags = FIELD_TEMPLATE,
 		.help = "A table; the rows of this data interval are replaced.",
 		.example = "warehouse.rejected_orders" },
 	{ 0 },
 };
 
 static const struct field params[] = {
-	{ .key = "path", .type = FIELD_PATH, .flags = FIELD_REQUIRED | FIELD_TEMPLATE,
+	{ .key = "path",
+		.type = FIELD_PATH,
+		.flags = FIELD_REQUIRED | FIELD_TEMPLATE,
 		.help = "The file, or several by a pattern of glob(7), taken in sorted order.",
 		.example = "sample/{{ ds }}/orders*.csv" },
-	{ .key = "format", .type = FIELD_ENUM, .values = source_format_names,
-		.help = "Default: by the name's end; .ndjson, .jsonl and .json (also before .gz and "
+	{ .key = "format",
+		.type = FIELD_ENUM,
+		.values = source_format_names,
+		.help = "Default: by the name's end; .ndjson, .jsonl and .json (also before .gz "
+			"and "
 			".zst) are ndjson, all others csv." },
-	{ .key = "compression", .type = FIELD_ENUM, .values = input_compression_names, .def = "auto",
+	{ .key = "compression",
+		.type = FIELD_ENUM,
+		.values = input_compression_names,
+		.def = "auto",
 		.help = "auto: by the file's first bytes." },
-	{ .key = "contract", .type = FIELD_FILE, .flags = FIELD_TEMPLATE,
-		.help = "What rows must be like; see weir-contract(5). Without one, columns are those of "
+	{ .key = "contract",
+		.type = FIELD_FILE,
+		.flags = FIELD_TEMPLATE,
+		.help = "What rows must be like; see weir-contract(5). Without one, columns are "
+			"those of "
 			"the first file, and values are kept as they stand.",
 		.example = "contracts/orders.yaml" },
-	{ .key = "into", .type = FIELD_TABLE, .flags = FIELD_TEMPLATE,
-		.help = "The table the good rows go to.", .example = "warehouse.raw_orders" },
-	{ .key = "to_file", .type = FIELD_PATH, .flags = FIELD_TEMPLATE,
-		.help = "A file the good rows go to, in place of into: NDJSON by its name's end, else "
-			"CSV. Written aside, renamed.",
+	{ .key = "into",
+		.type = FIELD_TABLE,
+		.flags = FIELD_TEMPLATE,
+		.help = "The table the good rows go to.",
+		.example = "warehouse.raw_orders" },
+	{ .key = "to_file",
+		.type = FIELD_PATH,
+		.flags = FIELD_TEMPLATE,
+		.help = "A file the good rows go to, in place of into: by its name, NDJSON or CSV, "
+			"and "
+			"compressed (.gz, .zst). Written aside, renamed.",
 		.example = "clean/{{ ds }}/orders.csv" },
-	{ .key = "mode", .type = FIELD_ENUM, .values = table_mode_names, .def = "replace_partition",
+	{ .key = "mode",
+		.type = FIELD_ENUM,
+		.values = table_mode_names,
+		.def = "replace_partition",
 		.help = "append: add, once per data interval. replace: the whole table. "
 			"replace_partition: the rows of this data interval. merge: by key." },
-	{ .key = "key", .type = FIELD_LIST, .item = &key_item, .flags = FIELD_OR_ONE,
-		.has_min = true, .min = 1, .help = "For merge: the columns that tell rows apart.",
+	{ .key = "key",
+		.type = FIELD_LIST,
+		.item = &key_item,
+		.flags = FIELD_OR_ONE,
+		.has_min = true,
+		.min = 1,
+		.help = "For merge: the columns that tell rows apart.",
 		.example = "[order_id]" },
-	{ .key = "partition_column", .type = FIELD_STRING, .def = "weir_partition",
+	{ .key = "partition_column",
+		.type = FIELD_STRING,
+		.def = "weir_partition",
 		.help = "For replace_partition: the column that holds the partition." },
-	{ .key = "partition_value", .type = FIELD_STRING, .flags = FIELD_TEMPLATE,
-		.help = "For replace_partition: its value. Default: the start of the data interval.",
+	{ .key = "partition_value",
+		.type = FIELD_STRING,
+		.flags = FIELD_TEMPLATE,
+		.help = "For replace_partition: its value. Default: the start of the data "
+			"interval.",
 		.example = "{{ ds }}" },
-	{ .key = "delimiter", .type = FIELD_STRING, .def = ",",
+	{ .key = "delimiter",
+		.type = FIELD_STRING,
+		.def = ",",
 		.help = "CSV: one character, or tab, comma, semicolon, pipe." },
-	{ .key = "header", .type = FIELD_BOOL, .def = "true",
-		.help = "CSV: whether the first record names the columns. Without one they are those of "
+	{ .key = "header",
+		.type = FIELD_BOOL,
+		.def = "true",
+		.help = "CSV: whether the first record names the columns. Without one they are "
+			"those of "
 			"the contract, in its order." },
-	{ .key = "null", .type = FIELD_LIST, .item = &text_item, .flags = FIELD_OR_ONE,
+	{ .key = "null",
+		.type = FIELD_LIST,
+		.item = &text_item,
+		.flags = FIELD_OR_ONE,
 		.help = "CSV: unquoted texts that mean NULL. Default: the empty one.",
 		.example = "[\"\", NA]" },
-	{ .key = "ragged", .type = FIELD_ENUM, .values = source_ragged_names, .def = "reject",
+	{ .key = "ragged",
+		.type = FIELD_ENUM,
+		.values = source_ragged_names,
+		.def = "reject",
 		.help = "CSV: a record with fewer or more fields than the header. reject: into "
 			"quarantine. fail: the task. null: missing fields are NULL, surplus ones "
 			"are dropped when they are empty." },
-	{ .key = "encoding", .type = FIELD_ENUM, .values = encoding_names, .def = "utf-8",
+	{ .key = "encoding",
+		.type = FIELD_ENUM,
+		.values = encoding_names,
+		.def = "utf-8",
 		.help = "Rows that are not valid in it are rejected." },
-	{ .key = "quarantine", .type = FIELD_OBJECT, .fields = quarantine_fields,
+	{ .key = "quarantine",
+		.type = FIELD_OBJECT,
+		.fields = quarantine_fields,
 		.flags = FIELD_ONE_KEY,
 		.help = "Where rejected rows go. Default: the file quarantine/DAG/TASK-DS.csv." },
-	{ .key = "on_missing_file", .type = FIELD_ENUM, .values = missing_names, .def = "fail",
+	{ .key = "on_missing_file",
+		.type = FIELD_ENUM,
+		.values = missing_names,
+		.def = "fail",
 		.help = "fail: tried again as retries allow, as late files arrive. skip: succeed "
-			"and leave the target alone. empty: as a file without rows (needs a contract)." },
-	{ .key = "max_rejected", .type = FIELD_STRING,
+			"and leave the target alone. empty: as a file without rows (needs a "
+			"contract)." },
+	{ .key = "max_rejected",
+		.type = FIELD_STRING,
 		.help = "Overrides the contract's: a share (1%) or a count of rows.",
 		.example = "1%" },
 	{ 0 },
@@ -102,7 +157,8 @@ static const struct operator_output outputs[] = {
 	{ "rows_rejected", "Rows that went into quarantine." },
 	{ "files", "Number of files read." },
 	{ "bytes", "Their size, before decompression." },
-	{ "already", "True when mode append had added this data interval before: nothing was added." },
+	{ "already",
+		"True when mode append had added this data interval before: nothing was added." },
 	{ "quarantine", "The file or table of the rejected rows; absent when there are none." },
 	{ NULL, NULL },
 };
@@ -284,7 +340,8 @@ static int find_files(struct ingest *in, struct err *err)
 		return rc < 0 ? -1 : 1;
 	switch ((enum on_missing)index_of(missing_names, missing, MISSING_FAIL)) {
 	case MISSING_SKIP:
-		printf("%s: no such file; the target stays as it is (on_missing_file: skip)\n", rel);
+		printf("%s: no such file; the target stays as it is (on_missing_file: skip)\n",
+			rel);
 		return 0;
 	case MISSING_EMPTY:
 		printf("%s: no such file; taken as empty (on_missing_file: empty)\n", rel);
@@ -365,7 +422,8 @@ static char *default_quarantine(const struct operator_job *job)
 	struct civil_text start = { 0 }, end = { 0 };
 	char at[32] = "", map[16] = "", *rel = NULL, *path = NULL;
 
-	if (k->interval_start && k->interval_end && civil_parse(k->interval_start, &start, NULL) == 0 &&
+	if (k->interval_start && k->interval_end &&
+		civil_parse(k->interval_start, &start, NULL) == 0 &&
 		civil_parse(k->interval_end, &end, NULL) == 0 &&
 		civil_text_us(&end) - civil_text_us(&start) < 22 * US_PER_HOUR)
 		snprintf(at, sizeof at, "T%02d%02d%02dZ", start.civil.hour, start.civil.min,
@@ -385,8 +443,7 @@ static int open_quarantine(struct ingest *in, struct err *err)
 	const char *file = support_string(q, "file");
 
 	in->quarantine_table = support_string(q, "table");
-	in->quarantine_path =
-		file ? io_path_join(in->job->dir, file) : default_quarantine(in->job);
+	in->quarantine_path = file ? io_path_join(in->job->dir, file) : default_quarantine(in->job);
 	if (!in->quarantine_path)
 		return err_nomem(err);
 	return quarantine_new(&in->quarantine, in->quarantine_path, in->job->key.token, err);
@@ -419,8 +476,10 @@ static int fill_quarantine_table(struct ingest *in, struct err *err)
 	static const struct table_column columns[] = { { "file", COLUMN_TEXT },
 		{ "row", COLUMN_INTEGER }, { "column", COLUMN_TEXT }, { "rule", COLUMN_TEXT },
 		{ "value", COLUMN_TEXT }, { "raw", COLUMN_TEXT } };
-	struct table_target t = { .mode = TABLE_REPLACE_PARTITION, .columns = columns,
-		.ncolumns = 6, .key = in->job->key };
+	struct table_target t = { .mode = TABLE_REPLACE_PARTITION,
+		.columns = columns,
+		.ncolumns = 6,
+		.key = in->job->key };
 	struct source_config sc = { .format = SOURCE_CSV, .max_record = 64u << 20 };
 	struct source_reader *from = NULL;
 	struct table_writer *to = NULL;
@@ -478,10 +537,11 @@ static void print_counts(const struct ingest *in)
 			if (!r->counts[i].by_rule[rule])
 				continue;
 			units_format_count(r->counts[i].by_rule[rule], count, sizeof count);
-			const char *column = i + 1 < r->ncounts ?
-				contract_column_name(in->contract, i) :
-				"(row)";
-			text_table_add(&t, (const char *[]){ column, contract_rule_names[rule], count });
+			const char *column = i + 1 < r->ncounts
+						     ? contract_column_name(in->contract, i)
+						     : "(row)";
+			text_table_add(
+				&t, (const char *[]){ column, contract_rule_names[rule], count });
 		}
 	text_table_print(&t, 2);
 	text_table_release(&t);
@@ -540,7 +600,8 @@ static int too_many_rejected(const struct ingest *in, struct err *err)
 
 	if (!l->given)
 		return err_set(err, ERR_DATA,
-			"all %" PRId64 " rows were rejected; the target is unchanged, the rows are in "
+			"all %" PRId64
+			" rows were rejected; the target is unchanged, the rows are in "
 			"%s",
 			r->rows_in, quarantine_name(in));
 	char allowed[48];
@@ -549,7 +610,8 @@ static int too_many_rejected(const struct ingest *in, struct err *err)
 	else
 		snprintf(allowed, sizeof allowed, "%.10g%%", l->fraction * 100);
 	return err_set(err, ERR_DATA,
-		"%" PRId64 " of %" PRId64 " rows (%.3g%%) were rejected, more than max_rejected: %s; "
+		"%" PRId64 " of %" PRId64
+		" rows (%.3g%%) were rejected, more than max_rejected: %s; "
 		"the target is unchanged, the rows are in %s",
 		r->rows_rejected, r->rows_in, 100.0 * (double)r->rows_rejected / (double)r->rows_in,
 		allowed, quarantine_name(in));
@@ -559,8 +621,8 @@ static int too_many_rejected(const struct ingest *in, struct err *err)
  * in need not be read again. A table of the same database has to wait for its turn. */
 static int settle(struct ingest *in, struct err *err)
 {
-	bool broken = contract_limit_broken(
-		&in->limit, in->result.rows_rejected, in->result.rows_in);
+	bool broken =
+		contract_limit_broken(&in->limit, in->result.rows_rejected, in->result.rows_in);
 
 	if (broken)
 		file_sink_abort(&in->sink);
@@ -625,7 +687,8 @@ const struct operator operator_ingest_file = {
 	.kind = TASK_INGEST,
 	.name = "file",
 	.summary = "Rows of CSV and NDJSON files, checked by a contract, into a table or a file.",
-	.doc = "Reads one file, or all that match a pattern, as a stream: memory does not grow with "
+	.doc = "Reads one file, or all that match a pattern, as a stream: memory does not grow "
+	       "with "
 	       "their size. gzip and Zstandard are unpacked on the way.\n"
 	       "\n"
 	       "With a contract each row is converted and checked. Good rows go to the target; "
@@ -647,7 +710,8 @@ const struct operator operator_ingest_file = {
 	       "kept as its JSON text.\n"
 	       "\n"
 	       "Idempotence: all is written in one transaction, keyed by the data interval. "
-	       "A rerun replaces what it wrote (replace, replace_partition, merge), or adds nothing "
+	       "A rerun replaces what it wrote (replace, replace_partition, merge), or adds "
+	       "nothing "
 	       "(append). A file is written aside and renamed. The quarantine is replaced, "
 	       "and removed when there is nothing to keep.",
 	.params = params,

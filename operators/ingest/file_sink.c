@@ -5,13 +5,15 @@
 
 #include "base/err.h"
 #include "base/io.h"
-#include "data/aside.h"
 #include "data/convert.h"
 #include "data/csv.h"
 #include "data/row.h"
 #include "data/source.h"
 #include "operators/operators.h"
+#include "operators/publish/sink.h"
 #include "operators/support.h"
+
+enum { CHUNK = 64 << 10, PENDING_MAX = 256 << 20 };
 
 static int read_keys(struct file_sink *s, struct err *err)
 {
@@ -41,6 +43,7 @@ int file_sink_init(struct file_sink *s, struct operator_job *job, struct err *er
 	const char *to_file = support_string(job->with, "to_file");
 
 	*s = (struct file_sink){ .job = job };
+	buf_init(&s->pending, PENDING_MAX);
 	if (!into && !to_file)
 		return err_set(err, ERR_INVALID, "either into or to_file is needed");
 	if (!into) {
@@ -67,8 +70,8 @@ static int name_columns(
 		return err_nomem(err);
 	for (s->ncolumns = 0; s->ncolumns < n; s->ncolumns++) {
 		json_t *name = json_string(columns[s->ncolumns].name);
-		s->names[s->ncolumns] = s->ndjson ? json_dumps(name, JSON_ENCODE_ANY) :
-						    strdup(columns[s->ncolumns].name);
+		s->names[s->ncolumns] = s->ndjson ? json_dumps(name, JSON_ENCODE_ANY)
+						  : strdup(columns[s->ncolumns].name);
 		json_decref(name);
 		if (!s->names[s->ncolumns])
 			return err_nomem(err);
@@ -76,13 +79,23 @@ static int name_columns(
 	return 0;
 }
 
+static enum compression compression_of(const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len > 3 && strcmp(path + len - 3, ".gz") == 0)
+		return COMPRESSION_GZIP;
+	return len > 4 && strcmp(path + len - 4, ".zst") == 0 ? COMPRESSION_ZSTD : COMPRESSION_NONE;
+}
+
 static int open_file(
 	struct file_sink *s, const struct table_column *columns, size_t n, struct err *err)
 {
-	if (name_columns(s, columns, n, err) < 0 ||
-		aside_open(&s->file, s->path, s->job->key.token, err) < 0)
+	struct sink_target t = { s->path, compression_of(s->path), &s->job->key };
+
+	if (name_columns(s, columns, n, err) < 0 || sink_open(&s->file, &t, err) < 0)
 		return -1;
-	struct buf *out = aside_buf(s->file);
+	struct buf *out = &s->pending;
 	for (size_t i = 0; !s->ndjson && i < n; i++) {
 		buf_addstr(out, i ? "," : "");
 		csv_add_field(out, s->names[i], strlen(s->names[i]), ',');
@@ -135,6 +148,15 @@ static void add_ndjson(struct file_sink *s, struct buf *out, const struct cell *
 	buf_addstr(out, "}\n");
 }
 
+static int flush(struct file_sink *s, struct err *err)
+{
+	if (buf_ok(&s->pending, s->path, err) < 0 ||
+		sink_write(s->file, s->pending.data, s->pending.len, err) < 0)
+		return -1;
+	buf_clear(&s->pending);
+	return 0;
+}
+
 /* ---- both ------------------------------------------------------------------------------ */
 
 int file_sink_open(void *arg, const struct table_column *columns, size_t n, struct err *err)
@@ -157,25 +179,27 @@ int file_sink_row(void *arg, const struct cell *cells, struct err *err)
 
 	if (s->table)
 		return table_write(s->table, cells, err);
-	struct buf *out = aside_buf(s->file);
 	if (s->ndjson)
-		add_ndjson(s, out, cells);
+		add_ndjson(s, &s->pending, cells);
 	else
-		add_csv(out, cells, s->ncolumns);
+		add_csv(&s->pending, cells, s->ncolumns);
 	s->rows++;
-	return aside_flush(s->file, false, err);
+	return s->pending.len < CHUNK ? 0 : flush(s, err);
 }
 
 int file_sink_commit(struct file_sink *s, struct err *err)
 {
 	struct table_writer *table = s->table;
-	struct aside *file = s->file;
+	struct sink_result result;
 
 	s->table = NULL;
-	s->file = NULL;
 	if (table)
 		return table_commit(table, &s->rows, err);
-	return aside_commit(file, err);
+	if (flush(s, err) < 0)
+		return -1;
+	struct sink *file = s->file;
+	s->file = NULL;
+	return sink_commit(file, &result, err);
 }
 
 void file_sink_abort(struct file_sink *s)
@@ -183,7 +207,8 @@ void file_sink_abort(struct file_sink *s)
 	if (s->table || s->file)
 		s->rows = 0;
 	table_abort(s->table);
-	aside_abort(s->file);
+	sink_abort(s->file);
+	buf_release(&s->pending);
 	for (size_t i = 0; i < s->ncolumns; i++)
 		free(s->names[i]);
 	free(s->names);

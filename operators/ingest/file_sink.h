@@ -6,12 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "data/table.h"
 
-struct aside;
 struct cell;
 struct err;
 struct operator_job;
+struct sink;
 
 struct file_sink {
 	struct operator_job *job;
@@ -20,8 +21,9 @@ struct file_sink {
 	struct table_writer *table;
 	char *path; /* of the file */
 	bool ndjson;
-	struct aside *file;
-	char **names; /* of the file's columns; NDJSON: as JSON texts */
+	struct sink *file;
+	struct buf pending; /* of the file */
+	char **names;       /* of the file's columns; NDJSON: as JSON texts */
 	size_t ncolumns;
 	int64_t rows; /* committed */
 	bool already; /* append: they were there before */

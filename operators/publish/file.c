@@ -258,23 +258,18 @@ const struct operator operator_publish_file = {
 	.kind = TASK_PUBLISH,
 	.name = "file",
 	.summary = "Write the rows of a table or query to a file",
-	.doc = "Streams the rows into a file beside the target, syncs it to disk and renames it: "
-	       "readers see the old file or the whole new one, never a part. Whatever the number "
-	       "of "
-	       "rows, memory stays small.\n"
+	.doc = "Streams the rows into a file beside the target, syncs it to disk and renames "
+	       "it: readers see the old file or the whole new one, never a part. Whatever the "
+	       "number of rows, memory stays small.\n"
 	       "\n"
-	       "Running it again writes the same file again: with the same rows in the same order "
-	       "it is "
-	       "equal to the byte, compressed or not. What an earlier attempt of the task left "
-	       "beside "
-	       "the target is removed; an attempt that a newer one has overtaken publishes "
-	       "nothing.\n"
+	       "Running it again writes the same file again: with the same rows in the same "
+	       "order it is equal to the byte, compressed or not. What an earlier attempt of "
+	       "the task left beside the target is removed; an attempt that a newer one has "
+	       "overtaken publishes nothing.\n"
 	       "\n"
 	       "NULL is the text null in CSV (nothing by default; an empty text is written as "
-	       "\"\", "
-	       "so that the two differ), and null in JSON. Numbers are written so that they read "
-	       "back "
-	       "as the same number. A BLOB is written in hexadecimal.",
+	       "\"\", so that the two differ), and null in JSON. Numbers are written so that "
+	       "they read back as the same number. A BLOB is written in hexadecimal.",
 	.params = params,
 	.outputs = outputs,
 	.example = "report:\n"

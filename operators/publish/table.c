@@ -298,24 +298,18 @@ const struct operator operator_publish_table = {
 	.name = "table",
 	.summary = "Write the rows of a table or query to another table",
 	.doc = "Reads from one connection and writes to another, or to the same, in one "
-	       "transaction: "
-	       "readers of the target see its old rows or all the new ones.\n"
+	       "transaction: readers of the target see its old rows or all the new ones.\n"
 	       "\n"
 	       "Running it again does no harm. replace and replace_partition replace what they "
-	       "wrote; "
-	       "merge updates it; append finds in the table weir_ledger, which Weir keeps in the "
-	       "target "
-	       "database, that the interval was published, and writes nothing. An attempt that a "
-	       "newer "
-	       "one has overtaken is refused there, too.\n"
+	       "wrote; merge updates it; append finds in the table weir_ledger, which Weir "
+	       "keeps in the target database, that the interval was published, and writes "
+	       "nothing. An attempt that a newer one has overtaken is refused there, too.\n"
 	       "\n"
 	       "Columns that the target does not have are added, with the type the source "
-	       "declares; "
-	       "columns the rows do not have stay NULL. A target whose columns have types that "
-	       "would "
-	       "change the values is an error. NULLs are copied; in a key column of mode merge "
-	       "they are "
-	       "an error. BLOBs are not copied and are an error, too.",
+	       "declares; columns the rows do not have stay NULL. A target whose columns have "
+	       "types that would change the values is an error. NULLs are copied; in a key "
+	       "column of mode merge they are an error. BLOBs are not copied and are an error, "
+	       "too.",
 	.params = params,
 	.outputs = outputs,
 	.example = "mart:\n"

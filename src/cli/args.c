@@ -20,19 +20,20 @@ const struct option common_options[] = {
 	{ .name = "config",
 		.kind = VALUE_FILE,
 		.value = "FILE",
-		.help = "the configuration; default: $WEIR_CONFIG, else the nearest weir.yaml from the "
+		.help = "the configuration; default: $WEIR_CONFIG, else the nearest weir.yaml from "
+			"the "
 			"DAG's folder upwards, else $XDG_CONFIG_HOME/weir/weir.yaml" },
 	{ .name = "json", .kind = VALUE_FLAG, .help = "print JSON" },
 	{ .name = "color",
 		.kind = VALUE_ENUM,
 		.value = "WHEN",
 		.values = color_values,
-		.help = "colours: auto (on a terminal, unless NO_COLOR is set or TERM is dumb), always "
+		.help = "colours: auto (on a terminal, unless NO_COLOR is set or TERM is dumb), "
+			"always "
 			"or never" },
 	{ .name = "quiet", .letter = 'q', .kind = VALUE_FLAG, .help = "print less" },
 	{ .name = "verbose", .letter = 'v', .kind = VALUE_FLAG, .help = "print more" },
-	{ .name = "help", .letter = 'h', .kind = VALUE_FLAG, .help = "print help" },
-	{ 0 }
+	{ .name = "help", .letter = 'h', .kind = VALUE_FLAG, .help = "print help" }, { 0 }
 };
 
 bool args_has(const struct args *a, const char *option)
@@ -104,7 +105,9 @@ __attribute__((format(printf, 2, 3))) static int usage(struct parser *p, const c
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof msg, fmt, ap);
 	va_end(ap);
-	return err_set(p->err, ERR_USAGE, "%s; see \"weir %s --help\"", msg, p->command->name);
+	size_t len = strlen(msg);
+	return err_set(p->err, ERR_USAGE, "%s%s \"weir %s --help\"", msg,
+		len && msg[len - 1] == '?' ? " See" : "; see", p->command->name);
 }
 
 static const struct option *by_name(const struct option *table, const char *name, size_t len)
@@ -149,8 +152,8 @@ static int check_int(struct parser *p, const struct option *o, const char *text)
 	if (end == text || *end || errno == ERANGE)
 		return usage(p, "--%s takes a whole number, not \"%s\"", o->name, text);
 	if (o->min != o->max && (v < o->min || v > o->max))
-		return usage(p, "--%s must be between %ld and %ld, not %ld", o->name, o->min,
-			o->max, v);
+		return usage(
+			p, "--%s must be between %ld and %ld, not %ld", o->name, o->min, o->max, v);
 	return 0;
 }
 
@@ -163,8 +166,8 @@ static int check_enum(struct parser *p, const struct option *o, const char *text
 		if (strcmp(o->values[n], text) == 0)
 			return 0;
 		size_t used = strlen(allowed);
-		snprintf(allowed + used, sizeof allowed - used, "%s%s", n ? ", " : "",
-			o->values[n]);
+		snprintf(
+			allowed + used, sizeof allowed - used, "%s%s", n ? ", " : "", o->values[n]);
 	}
 	const char *near = near_find(text, o->values, n);
 	if (near)
@@ -188,9 +191,9 @@ static int check_value(struct parser *p, const struct option *o, const char *tex
 	case VALUE_DATE:
 		return civil_parse(text, &civil, &e) < 0 ? usage(p, "--%s: %s", o->name, e.msg) : 0;
 	case VALUE_DURATION:
-		return units_parse_duration(text, &us, &e) < 0 ?
-			       usage(p, "--%s: %s", o->name, e.msg) :
-			       0;
+		return units_parse_duration(text, &us, &e) < 0
+			       ? usage(p, "--%s: %s", o->name, e.msg)
+			       : 0;
 	default:
 		if (!*text && o->kind != VALUE_TEXT)
 			return usage(p, "--%s: the value is empty", o->name);

@@ -15,12 +15,18 @@
 
 /* ---- mdoc ---------------------------------------------------------------------------- */
 
-/* Text for mdoc: a line that begins with a dot or quote is no macro, a backslash no escape. */
-static void add_escaped(struct buf *out, const char *s, size_t len)
+/* Text for mdoc: a line that begins with a dot or quote is no macro, a backslash no escape; of
+ * prose each sentence begins a line. */
+static void add_escaped(struct buf *out, const char *s, size_t len, bool prose)
 {
 	bool start = true;
 
 	for (size_t i = 0; i < len; i++) {
+		if (prose && i && s[i] == ' ' && s[i - 1] == '.' && i + 1 < len) {
+			buf_addc(out, '\n');
+			start = true;
+			continue;
+		}
 		if (start && (s[i] == '.' || s[i] == '\''))
 			buf_addstr(out, "\\&");
 		if (s[i] == '\\')
@@ -33,7 +39,7 @@ static void add_escaped(struct buf *out, const char *s, size_t len)
 
 static void add_text(struct buf *out, const char *s)
 {
-	add_escaped(out, s, strlen(s));
+	add_escaped(out, s, strlen(s), true);
 	buf_addc(out, '\n');
 }
 
@@ -53,7 +59,7 @@ static void add_prose(struct buf *out, const char *s)
 			buf_addstr(out, ".Pp\n");
 		if (len) {
 			size_t skip = literal ? strspn(s, " ") : 0;
-			add_escaped(out, s + skip, len - skip);
+			add_escaped(out, s + skip, len - skip, !literal);
 			buf_addc(out, '\n');
 		}
 		fresh = len == 0;
@@ -189,7 +195,7 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 	return err_set(err, ERR_USAGE, "doc fields dag|task|schedule|contract|config");
 }
 
-static void add_operator(struct buf *out, const struct operator *op)
+static void add_operator(struct buf *out, const struct operator* op)
 {
 	buf_addf(out, ".Ss %s: %s\n", task_kind_name(op->kind), op->name);
 	add_text(out, op->summary);
@@ -211,9 +217,8 @@ static void add_operator(struct buf *out, const struct operator *op)
 	}
 	if (op->example) {
 		buf_addstr(out, ".Pp\nExample:\n.Bd -literal -offset indent\n");
-		add_escaped(out, op->example, strlen(op->example));
-		buf_addf(out, "%s.Ed\n",
-			op->example[strlen(op->example) - 1] == '\n' ? "" : "\n");
+		add_escaped(out, op->example, strlen(op->example), false);
+		buf_addf(out, "%s.Ed\n", op->example[strlen(op->example) - 1] == '\n' ? "" : "\n");
 	}
 }
 
@@ -283,11 +288,9 @@ static int doc_run(const struct args *args, struct err *err)
 		" [NAME]");
 }
 
-static const struct operand doc_operands[] = {
-	{ "WHAT", VALUE_TEXT, false, false, "the kind of fragment" },
-	{ "NAME", VALUE_TEXT, true, false, "of which command, table or kind" },
-	{ 0 }
-};
+static const struct operand doc_operands[] = { { "WHAT", VALUE_TEXT, false, false,
+						       "the kind of fragment" },
+	{ "NAME", VALUE_TEXT, true, false, "of which command, table or kind" }, { 0 } };
 
 const struct command command_doc = {
 	.name = "doc",

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/term.h"
 
 /* Statuses that more than errors have. */
 static const char *const more[] = { "success", "the run failed" };
@@ -24,23 +25,28 @@ static bool meaning(int status, struct buf *out)
 	return *sep != '\0' || status == 0;
 }
 
-static void each(struct buf *out, const char *before, const char *between)
+void exits_print_text(struct buf *out)
+{
+	enum { INDENT = 8, WIDTH = 80 };
+
+	for (int status = 0; status < 256; status++) {
+		struct buf text;
+		buf_init(&text, BUF_MAX_TEXT);
+		if (meaning(status, &text)) {
+			buf_addf(out, "%5d", status);
+			text_wrap(out, text.data, 5, INDENT, WIDTH);
+		}
+		buf_release(&text);
+	}
+}
+
+void exits_print_mdoc(struct buf *out)
 {
 	for (int status = 0; status < 256; status++) {
 		struct buf text;
 		buf_init(&text, BUF_MAX_TEXT);
 		if (meaning(status, &text))
-			buf_addf(out, "%s%d%s%s\n", before, status, between, text.data);
+			buf_addf(out, ".It %d\n%s\n", status, text.data);
 		buf_release(&text);
 	}
-}
-
-void exits_print_text(struct buf *out)
-{
-	each(out, "  ", "\t");
-}
-
-void exits_print_mdoc(struct buf *out)
-{
-	each(out, ".It ", "\n");
 }

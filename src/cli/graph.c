@@ -19,8 +19,8 @@ static void add_task_name(struct buf *out, const struct task *t, bool colour)
 		buf_addf(out, "  %srun%s", style_on(STYLE_DIM, colour),
 			style_off(STYLE_DIM, colour));
 	else
-		buf_addf(out, "  %s%s: %s%s", style_on(STYLE_DIM, colour),
-			task_kind_name(t->kind), t->op, style_off(STYLE_DIM, colour));
+		buf_addf(out, "  %s%s: %s%s", style_on(STYLE_DIM, colour), task_kind_name(t->kind),
+			t->op, style_off(STYLE_DIM, colour));
 }
 
 /* ---- the tree ------------------------------------------------------------------------ */
@@ -195,7 +195,8 @@ const struct command command_graph = {
 	.name = "graph",
 	.group = "Write",
 	.summary = "draw a DAG: what depends on what",
-	.doc = "Each task stands below one it needs. A task that needs several is drawn once; where "
+	.doc = "Each task stands below one it needs. A task that needs several is drawn once; "
+	       "where "
 	       "it would stand again it is marked (see above).",
 	.options = graph_options,
 	.operands = graph_operands,

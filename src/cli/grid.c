@@ -110,8 +110,9 @@ static void put(struct line *l, const struct grid_cell *cell, int width, bool ri
 	if (l->room >= 0 && lead >= l->room)
 		return;
 	buf_addpad(l->out, ' ', (size_t)lead);
-	int most = l->room < 0 ? (l->term->width ? width : -1) :
-		   l->room - lead < width ? l->room - lead : width;
+	int most = l->room < 0              ? (l->term->width ? width : -1)
+		   : l->room - lead < width ? l->room - lead
+					    : width;
 	buf_addstr(l->out, style_on(cell->style, l->term->colour));
 	int used = text_add(l->out, cell->text, most);
 	buf_addstr(l->out, style_off(cell->style, l->term->colour));
@@ -120,8 +121,8 @@ static void put(struct line *l, const struct grid_cell *cell, int width, bool ri
 	l->pad = width - before - used > 0 ? width - before - used : 0;
 }
 
-static void print_row(const struct grid *g, const struct grid_cell *cells, const int *widths,
-	struct line *l)
+static void print_row(
+	const struct grid *g, const struct grid_cell *cells, const int *widths, struct line *l)
 {
 	for (int c = 0; c < g->ncolumns; c++) {
 		if (!widths[c])
@@ -154,8 +155,9 @@ void grid_print(struct grid *g, const struct term *t, int indent, struct buf *ou
 		titles[c] = (struct grid_cell){ title, STYLE_DIM, text_width(title) };
 	}
 	for (size_t r = has_titles(g) ? 0 : 1; r <= nrows; r++) {
-		struct line l = { .term = t, .out = out, .room = t->width ? t->width : -1,
-			.pad = indent };
+		struct line l = {
+			.term = t, .out = out, .room = t->width ? t->width : -1, .pad = indent
+		};
 		const struct grid_cell *cells =
 			r ? &g->cells[(r - 1) * (size_t)g->ncolumns] : titles;
 		print_row(g, cells, widths, &l);

@@ -59,7 +59,8 @@ static int unknown_topic(const char *word, struct err *err)
 			names[n++] = (*c)->name;
 	const char *near = near_find(word, names, n);
 	if (near)
-		return err_set(err, ERR_USAGE, "no help on \"%s\"; did you mean \"%s\"?", word, near);
+		return err_set(
+			err, ERR_USAGE, "no help on \"%s\"; did you mean \"%s\"?", word, near);
 	return err_set(err, ERR_USAGE, "no help on \"%s\"; see \"weir help\"", word);
 }
 
@@ -104,8 +105,8 @@ static int version_run(const struct args *args, struct err *err)
 		puts("weir " WEIR_VERSION);
 		return 0;
 	}
-	return cli_print_json(json_pack("{s:s, s:i}", "version", WEIR_VERSION, "schema",
-				      store_schema_version()),
+	return cli_print_json(
+		json_pack("{s:s, s:i}", "version", WEIR_VERSION, "schema", store_schema_version()),
 		err);
 }
 

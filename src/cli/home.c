@@ -64,7 +64,8 @@ char *cli_home(const struct args *a, struct err *err)
 		return below(state, "weir", err);
 	if (home)
 		return below(home, ".local/state/weir", err);
-	err_set(err, ERR_USAGE, "no place for the state: set WEIR_HOME or HOME, or give --home DIR");
+	err_set(err, ERR_USAGE,
+		"no place for the state: set WEIR_HOME or HOME, or give --home DIR");
 	return NULL;
 }
 
@@ -95,7 +96,7 @@ out:
 
 static const struct field *operator_params(enum task_kind kind, const char *name)
 {
-	const struct operator *op = operator_find(kind, name);
+	const struct operator* op = operator_find(kind, name);
 
 	return op ? op->params : NULL;
 }
@@ -119,7 +120,7 @@ static const char *const *operator_names(enum task_kind kind)
 static void operator_check(
 	const struct task *task, const struct node *with, const char *dir, struct diags *diags)
 {
-	const struct operator *op = operator_find(task->kind, task->op);
+	const struct operator* op = operator_find(task->kind, task->op);
 	struct operator_check c = { .task = task, .with = with, .dir = dir, .diags = diags };
 
 	if (op && op->check)

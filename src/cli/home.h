@@ -14,8 +14,8 @@ struct diags;
 struct err;
 struct store;
 
-/* --home, $WEIR_HOME, $XDG_STATE_HOME/weir, ~/.local/state/weir; absolute, owned. It need not exist.
- * NULL with err. */
+/* --home, $WEIR_HOME, $XDG_STATE_HOME/weir, ~/.local/state/weir; absolute, owned. It need not
+ * exist. NULL with err. */
 char *cli_home(const struct args *a, struct err *err);
 /* Open it read-only. ERR_NOT_FOUND when nothing was ever run there, saying what to do. */
 int cli_store_open(const struct args *a, struct store **ret, struct err *err);

@@ -63,14 +63,15 @@ static int none_found(const struct logs *l, const char *task)
 		return -1;
 	for (size_t i = 0; i < tasks.n; i++) {
 		if (strcmp(tasks.tasks[i].name, task) == 0) {
-			rc = l->attempts.n ?
-				     err_set(l->err, ERR_NOT_FOUND, "%s of %s has no try %ld; its "
-								    "last one is %d",
-					     task, l->r->name, args_int(l->args, "try", 0),
-					     l->attempts.attempts[l->attempts.n - 1].try) :
-				     err_set(l->err, ERR_NOT_FOUND,
-					     "%s of %s was not started: %s", task, l->r->name,
-					     task_state_name(tasks.tasks[i].state));
+			rc = l->attempts.n
+				     ? err_set(l->err, ERR_NOT_FOUND,
+					       "%s of %s has no try %ld; its "
+					       "last one is %d",
+					       task, l->r->name, args_int(l->args, "try", 0),
+					       l->attempts.attempts[l->attempts.n - 1].try)
+				     : err_set(l->err, ERR_NOT_FOUND,
+					       "%s of %s was not started: %s", task, l->r->name,
+					       task_state_name(tasks.tasks[i].state));
 			store_result_release(&tasks);
 			return rc;
 		}
@@ -79,8 +80,8 @@ static int none_found(const struct logs *l, const char *task)
 	}
 	const char *near = near_find(task, names, n);
 	rc = near ? err_set(l->err, ERR_NOT_FOUND, "%s has no task \"%s\"; did you mean \"%s\"?",
-			    l->r->name, task, near) :
-		    err_set(l->err, ERR_NOT_FOUND, "%s has no task \"%s\"; see \"weir show %s\"",
+			    l->r->name, task, near)
+		  : err_set(l->err, ERR_NOT_FOUND, "%s has no task \"%s\"; see \"weir show %s\"",
 			    l->r->name, task, l->r->name);
 	store_result_release(&tasks);
 	return rc;
@@ -273,9 +274,10 @@ static int logs_run(const struct args *args, struct err *err)
 	int rc = -1;
 
 	if (args_has(args, "follow") && (!task || args_has(args, "json")))
-		return err_set(err, ERR_USAGE, task ? "--follow and --json exclude each other" :
-						      "--follow needs a task: weir logs RUN TASK "
-						      "--follow");
+		return err_set(err, ERR_USAGE,
+			task ? "--follow and --json exclude each other"
+			     : "--follow needs a task: weir logs RUN TASK "
+			       "--follow");
 	if (!(l.home = cli_home(args, err)))
 		return -1;
 	if (cli_store_open(args, &l.store, err) < 0)
@@ -308,11 +310,10 @@ static const struct option logs_options[] = {
 	{ .name = "path", .kind = VALUE_FLAG, .help = "print the names of the log files only" },
 	{ 0 }
 };
-static const struct operand logs_operands[] = {
-	{ "RUN", VALUE_RUN, false, false, "a run, as for \"weir show\"" },
+static const struct operand logs_operands[] = { { "RUN", VALUE_RUN, false, false,
+							"a run, as for \"weir show\"" },
 	{ "TASK", VALUE_TASK, true, false, "one of its tasks; default: all that were started" },
-	{ 0 }
-};
+	{ 0 } };
 
 const struct command command_logs = {
 	.name = "logs",

@@ -1,10 +1,12 @@
 /* weir: finds the command, runs it, reports its error once. */
 #include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/near.h"
@@ -19,17 +21,29 @@ static int report(const struct err *e)
 	return err_info(e->code)->exit_status;
 }
 
+static bool reader_left(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
 /* What was printed must have arrived. A reader that left (`weir runs | head`) is no error. */
 static int finish(int status)
 {
 	struct err e;
 
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	errno = 0;
+	bool flushed = fflush(stdout) == 0;
+	if (flushed && !ferror(stdout))
 		return status;
-	if (errno == EPIPE)
+	if (errno == EPIPE || reader_left())
 		return status;
 	err_clear(&e);
-	err_errno(&e, "cannot write to standard output");
+	if (flushed) /* an earlier write failed: its errno is long gone */
+		err_set(&e, ERR_IO, "cannot write to standard output");
+	else
+		err_errno(&e, "cannot write to standard output");
 	return report(&e);
 }
 
@@ -79,6 +93,23 @@ static bool takes_value(const char *word)
 	return false;
 }
 
+/* Options alone: one of them is unknown, or the command is missing. */
+static int no_command(const char *word)
+{
+	size_t len = strcspn(word, "=");
+	bool known = strcmp(word, "-q") == 0 || strcmp(word, "-v") == 0;
+	struct err e;
+
+	for (const struct option *o = common_options; o->name && len > 2; o++)
+		known |= strlen(o->name) == len - 2 && strncmp(word + 2, o->name, len - 2) == 0;
+	err_clear(&e);
+	if (known)
+		err_set(&e, ERR_USAGE, "the command is missing; see \"weir help\"");
+	else
+		err_set(&e, ERR_USAGE, "unknown option \"%s\"; see \"weir help\"", word);
+	return report(&e);
+}
+
 /* Common options may stand before the command: move it to the front. Returns its index, or 0. */
 static int command_first(int argc, char **argv)
 {
@@ -107,13 +138,8 @@ static int dispatch(int argc, char **argv)
 	}
 	if (among(argv[1], "--version", "-V"))
 		return run(&command_version, 1, argv);
-	if (!command_first(argc, argv)) {
-		/* Options alone: say which of them is unknown, or that the command is missing. */
-		struct err e;
-		err_clear(&e);
-		err_set(&e, ERR_USAGE, "%s is no command; see \"weir help\"", argv[1]);
-		return report(&e);
-	}
+	if (!command_first(argc, argv))
+		return no_command(argv[1]);
 	const struct command *c = command_find(argv[1]);
 	return c ? run(c, argc - 1, argv + 1) : unknown_command(argv[1]);
 }

@@ -31,12 +31,11 @@ struct next {
 static int of_cron(struct next *n, const char *text)
 {
 	const char *tz = args_text(n->args, "tz");
-	int col;
 
 	if (args_operand(n->args, 0))
 		return err_set(n->err, ERR_USAGE, "give a DAG file or --cron, not both");
-	if (cron_parse(text, &n->cron, &col, n->err) < 0)
-		return err_context(n->err, "--cron, at character %d", col + 1);
+	if (cron_parse(text, &n->cron, NULL, n->err) < 0)
+		return -1;
 	if (tz && zone_open(tz, zonefile_read, &n->own_zone, n->err) < 0)
 		return err_context(n->err, "--tz");
 	n->made = (struct schedule_spec){
@@ -58,7 +57,8 @@ static int of_dag(struct next *n)
 		return err_set(n->err, ERR_USAGE,
 			"name a DAG file, or give --cron; see \"weir next --help\"");
 	if (args_has(n->args, "tz"))
-		return err_set(n->err, ERR_USAGE, "--tz goes with --cron; a DAG names its own zone");
+		return err_set(
+			n->err, ERR_USAGE, "--tz goes with --cron; a DAG names its own zone");
 	if (cli_load_dag(n->args, path, false, &n->dag, n->err) < 0)
 		return -1;
 	n->spec = n->dag.dag->schedule;
@@ -137,9 +137,10 @@ static void print_line(const struct next *n, const struct tick *t)
 {
 	char after[TEXT_SIZE], from[TEXT_SIZE], until[TEXT_SIZE];
 	const char *note = note_name(t);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:o}", "run_after", in_zone(n, t->run_after_us, after),
-		"interval_start", in_zone(n, t->start_us, from), "interval_end",
-		in_zone(n, t->end_us, until), "note", note ? json_string(note) : json_null());
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o}", "run_after",
+		in_zone(n, t->run_after_us, after), "interval_start", in_zone(n, t->start_us, from),
+		"interval_end", in_zone(n, t->end_us, until), "note",
+		note ? json_string(note) : json_null());
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
 	if (text)
@@ -165,14 +166,15 @@ static void add_why(struct grid *g, const struct next *n, const struct tick *t)
 		return;
 	case CRON_NOTE_OVERLAP:
 		grid_addf(g, STYLE_WARN,
-			"%02d:%02d comes twice on this day: the clock goes back; this is the one in %s",
+			"%02d:%02d comes twice on this day: the clock goes back; this is the one "
+			"in %s",
 			c.hour, c.min, info.abbrev ? info.abbrev : "this offset");
 		return;
 	default:
 		grid_add(g, STYLE_NONE,
-			t->moved ? "moved here by the calendar" :
-			t->start_us == t->end_us ? "as scheduled" :
-						   "its interval is complete");
+			t->moved                   ? "moved here by the calendar"
+			: t->start_us == t->end_us ? "as scheduled"
+						   : "its interval is complete");
 	}
 }
 
@@ -215,12 +217,13 @@ static void print_table(const struct next *n, struct grid *g)
 	else
 		buf_addstr(&out, "No run is due any more.\n");
 	if (args_has(n->args, "explain"))
-		buf_addf(&out,
-			"\nIn %s. A time in a gap: %s; in an overlap: %s. %s\n", zone_name(n->zone),
-			cron_gap_name(n->spec->dst.gap), cron_overlap_name(n->spec->dst.overlap),
-			n->spec->kind == TIMETABLE_CRON && n->spec->crons[0].elapsed ?
-				"With a wildcard minute or hour the schedule follows elapsed time." :
-				"");
+		buf_addf(&out, "\nIn %s. A time in a gap: %s; in an overlap: %s. %s\n",
+			zone_name(n->zone), cron_gap_name(n->spec->dst.gap),
+			cron_overlap_name(n->spec->dst.overlap),
+			n->spec->kind == TIMETABLE_CRON && n->spec->crons[0].elapsed
+				? "With a wildcard minute or hour the schedule follows elapsed "
+				  "time."
+				: "");
 	term_write(&t, &out);
 	buf_release(&out);
 }
@@ -261,14 +264,13 @@ static int next_run(const struct args *args, struct err *err)
 	return rc;
 }
 
-static const struct option next_options[] = {
-	{ .name = "count",
-		.letter = 'n',
-		.kind = VALUE_INT,
-		.value = "N",
-		.min = 1,
-		.max = 1000000,
-		.help = "how many; default 5" },
+static const struct option next_options[] = { { .name = "count",
+						      .letter = 'n',
+						      .kind = VALUE_INT,
+						      .value = "N",
+						      .min = 1,
+						      .max = 1000000,
+						      .help = "how many; default 5" },
 	{ .name = "after",
 		.kind = VALUE_DATE,
 		.value = "TIME",
@@ -285,8 +287,7 @@ static const struct option next_options[] = {
 		.kind = VALUE_TEXT,
 		.value = "ZONE",
 		.help = "with --cron: its time zone; default UTC" },
-	{ 0 }
-};
+	{ 0 } };
 static const struct operand next_operands[] = {
 	{ "DAG_FILE", VALUE_DAG_FILE, true, false, "the DAG whose schedule is asked" }, { 0 }
 };

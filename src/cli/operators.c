@@ -16,7 +16,7 @@ enum { WIDTH = 80 };
 /* ---- which --------------------------------------------------------------------------- */
 
 /* "ingest/file", "ingest: file", "ingest:file" and "file" name it. */
-static bool is_named(const struct operator *op, const char *word)
+static bool is_named(const struct operator* op, const char *word)
 {
 	const char *kind = task_kind_name(op->kind);
 	size_t n = strlen(kind);
@@ -37,8 +37,8 @@ static int unknown(const char *word, struct err *err)
 		names[n++] = operators[i]->name;
 	const char *near = near_find(word, names, n);
 	if (near)
-		return err_set(err, ERR_NOT_FOUND, "no operator \"%s\"; did you mean \"%s\"?", word,
-			near);
+		return err_set(
+			err, ERR_NOT_FOUND, "no operator \"%s\"; did you mean \"%s\"?", word, near);
 	return err_set(err, ERR_NOT_FOUND, "no operator \"%s\"; see \"weir operators\"", word);
 }
 
@@ -82,7 +82,7 @@ static void add_example(struct buf *out, const char *text)
 	}
 }
 
-static void describe(const struct term *t, const struct operator *op, struct buf *out)
+static void describe(const struct term *t, const struct operator* op, struct buf *out)
 {
 	buf_addf(out, "%s%s: %s%s\n  ", style_on(STYLE_BOLD, t->colour), task_kind_name(op->kind),
 		op->name, style_off(STYLE_BOLD, t->colour));
@@ -111,17 +111,17 @@ static void describe(const struct term *t, const struct operator *op, struct buf
 
 /* ---- JSON ---------------------------------------------------------------------------- */
 
-static json_t *operator_json(const struct operator *op)
+static json_t *operator_json(const struct operator* op)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s}", "kind", task_kind_name(op->kind), "name",
-			op->name, "summary", op->summary);
+	json_t *o = json_pack("{s:s, s:s, s:s}", "kind", task_kind_name(op->kind), "name", op->name,
+		"summary", op->summary);
 	json_t *outputs = json_object();
 
 	for (const struct operator_output *out = op->outputs; out && out->name; out++)
 		json_object_set_new(outputs, out->name, cli_json_text(out->help));
 	json_object_set_new(o, "doc", cli_json_text(op->doc));
-	json_object_set_new(o, "params",
-		op->params ? schema_json(op->params, op->summary) : json_null());
+	json_object_set_new(
+		o, "params", op->params ? schema_json(op->params, op->summary) : json_null());
 	json_object_set_new(o, "outputs", outputs);
 	json_object_set_new(o, "example", cli_json_text(op->example));
 	return o;
@@ -142,7 +142,7 @@ static int operators_json(const char *word, struct err *err)
 static int operators_run(const struct args *args, struct err *err)
 {
 	const char *word = args_operand(args, 0);
-	const struct operator *found = NULL;
+	const struct operator* found = NULL;
 	struct term t;
 	struct buf out;
 	size_t n = 0;
@@ -169,7 +169,8 @@ static int operators_run(const struct args *args, struct err *err)
 
 static const struct operand operators_operands[] = {
 	{ "NAME", VALUE_OPERATOR, true, false,
-		"an operator: ingest/file, \"ingest: file\", or file where only one has that name" },
+		"an operator: ingest/file, \"ingest: file\", or file where only one has that "
+		"name" },
 	{ 0 }
 };
 

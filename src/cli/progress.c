@@ -78,8 +78,11 @@ void progress_add_try(struct buf *out, const struct task_progress *t)
 {
 	int most = t->retries + 1;
 
-	/* Lost attempts are not counted against the retries. */
-	buf_addf(out, "try %d/%d", t->try, t->try > most ? t->try : most);
+	/* More than the policy's: lost attempts do not count, and former invocations tried, too. */
+	if (t->try > most)
+		buf_addf(out, "try %d", t->try);
+	else
+		buf_addf(out, "try %d/%d", t->try, most);
 }
 
 static bool count_of(const struct task_progress *t, const char *key, json_int_t *ret)
@@ -120,8 +123,8 @@ static void add_checks(struct buf *out, const struct task_progress *t)
 	size_t n = json_array_size(t->checks), bad = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *s = json_string_value(
-			json_object_get(json_array_get(t->checks, i), "status"));
+		const char *s =
+			json_string_value(json_object_get(json_array_get(t->checks, i), "status"));
 		bad += s && strcmp(s, "pass") != 0;
 	}
 	if (n)
@@ -165,20 +168,16 @@ void progress_add_error(struct buf *out, const struct run_progress *p, int i)
 	const struct task_progress *t = &p->tasks[i];
 	char line[512], text[32];
 
-	if (t->outcome == OUTCOME_TIMEOUT)
+	/* Its own words say it all: "exit status 3: no such table". */
+	if (t->error && *t->error)
+		buf_addstr(out, text_first_line(t->error, line, sizeof line));
+	else if (t->outcome == OUTCOME_TIMEOUT)
 		buf_addf(out, "timed out after %s",
 			units_format_duration(p->dag->tasks[i].timeout_us, text, sizeof text));
-	else if (t->outcome == OUTCOME_LOST)
-		buf_addstr(out, "the attempt was lost");
 	else if (t->signal)
 		buf_addf(out, "ended by signal %d (%s)", t->signal, strsignal(t->signal));
-	else if (t->error && p->dag->tasks[i].kind != TASK_RUN)
-		; /* its own words say it */
-	else if (t->exit_status > 0)
+	else if (t->outcome == OUTCOME_FAILED && t->exit_status > 0)
 		buf_addf(out, "exit status %d", t->exit_status);
-	if (t->error && *t->error)
-		buf_addf(out, "%s%s", out->len ? ": " : "",
-			text_first_line(t->error, line, sizeof line));
 	if (!out->len)
 		buf_addstr(out, reason_text(t->reason));
 }
@@ -234,17 +233,19 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 
 /* ---- the run ------------------------------------------------------------------------- */
 
-static bool counts(const struct task_progress *t)
+bool progress_counts(const struct run_progress *p, int i)
 {
-	return t->selected || t->kept || t->try > 0;
+	const struct task_progress *t = &p->tasks[i];
+
+	return t->selected || (t->kept);
 }
 
 void progress_count(const struct run_progress *p, int *ret_total, int *ret_done)
 {
 	*ret_total = *ret_done = 0;
 	for (int i = 0; i < p->dag->ntasks; i++) {
-		*ret_total += counts(&p->tasks[i]);
-		*ret_done += counts(&p->tasks[i]) && task_state_is_final(p->tasks[i].state);
+		*ret_total += progress_counts(p, i);
+		*ret_done += progress_counts(p, i) && task_state_is_final(p->tasks[i].state);
 	}
 }
 
@@ -257,5 +258,5 @@ bool progress_nothing_done(const struct run_progress *p)
 			return false;
 		any |= p->tasks[i].kept;
 	}
-	return any && (p->state == RUN_SUCCESS || p->partial);
+	return any;
 }

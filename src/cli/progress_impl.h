@@ -16,16 +16,19 @@ const char *progress_label(const struct task_progress *t);
 enum style progress_style(const struct task_progress *t);
 /* How long the attempt took or takes; -1: there is none. */
 int64_t progress_elapsed_us(const struct run_progress *p, const struct task_progress *t);
-/* "try 2/4" */
+/* "try 2/4"; "try 5" when it is beyond the retries. */
 void progress_add_try(struct buf *out, const struct task_progress *t);
 /* The last column of a task's line: rows, what it waits for, why it failed, when it is tried again.
  */
 void progress_add_detail(struct buf *out, const struct run_progress *p, int i);
 /* Why the last attempt failed, in one line. */
 void progress_add_error(struct buf *out, const struct run_progress *p, int i);
-/* Tasks of this invocation and those that were kept, and how many of them are in a final state. */
+/* This invocation is about it: it is to be run, or was kept. With --only, what is left out does not
+ * count, whatever its state. */
+bool progress_counts(const struct run_progress *p, int i);
+/* How many do, and how many of them are in a final state. */
 void progress_count(const struct run_progress *p, int *ret_total, int *ret_done);
-/* All that was to be done had been done before. */
+/* All that is to be done had been done before: known from the start. */
 bool progress_nothing_done(const struct run_progress *p);
 /* What stays at the end: the run's state, failing checks, quarantine, what was published, logs of
  * failures, and what to type next. */

@@ -46,14 +46,14 @@ static void set_attempt(json_t *o, const struct run_progress *p, const struct ta
 {
 	set(o, "outcome",
 		t->outcome == OUTCOME_NONE ? json_null() : json_string(outcome_name(t->outcome)));
-	set(o, "exit_status", t->outcome && t->exit_status >= 0 ? json_integer(t->exit_status) :
-								   json_null());
+	set(o, "exit_status",
+		t->outcome && t->exit_status >= 0 ? json_integer(t->exit_status) : json_null());
 	set(o, "signal", t->signal ? json_integer(t->signal) : json_null());
 	set(o, "started", cli_json_time(t->started_us));
 	set(o, "ended", cli_json_time(t->ended_us));
-	set(o, "duration_us", t->started_us && t->ended_us ?
-				      json_integer(progress_elapsed_us(p, t)) :
-				      json_null());
+	set(o, "duration_us",
+		t->started_us && t->ended_us ? json_integer(progress_elapsed_us(p, t))
+					     : json_null());
 	set(o, "error", cli_json_text(t->error));
 	set(o, "log", cli_json_text(t->log_path));
 }
@@ -117,8 +117,9 @@ static void set_end(json_t *o, const struct run_progress *p)
 	set(o, "state", json_string(run_state_name(p->state)));
 	set(o, "nothing_to_do", json_boolean(progress_nothing_done(p)));
 	set(o, "duration_us", json_integer(took));
-	set(o, "counts", json_pack("{s:i, s:i, s:i, s:i}", "total", total, "done", done, "failed",
-				 p->nfailed, "kept", p->nkept));
+	set(o, "counts",
+		json_pack("{s:i, s:i, s:i, s:i}", "total", total, "done", done, "failed",
+			p->nfailed, "kept", p->nkept));
 }
 
 static void write_line(struct json_lines *o, json_t *line)

@@ -1,4 +1,5 @@
-/* One line per event: for pipes, logs and CI. No escape sequences but colours that were asked for. */
+/* One line per event: for pipes, logs and CI. No escape sequences but colours that were asked for.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,28 +50,30 @@ static void note(struct plain *o, const struct run_event *e, const char *what)
 
 static void run_started(struct plain *o, const struct run_progress *p, const struct run_event *e)
 {
-	int total, done;
+	int total, done, kept = 0;
 
 	for (int i = 0; i < p->dag->ntasks; i++) {
 		int w = text_width(p->dag->tasks[i].name);
 		if (w > o->name_width)
 			o->name_width = w < NAME_WIDTH_MAX ? w : NAME_WIDTH_MAX;
 	}
-	if (o->quiet)
+	if (o->quiet || progress_nothing_done(p))
 		return;
+	for (int i = 0; i < p->dag->ntasks; i++)
+		kept += progress_counts(p, i) && p->tasks[i].kept;
 	progress_count(p, &total, &done);
 	add_time(o, e);
 	text_add(&o->line, p->run, -1);
 	buf_addf(&o->line, p->created ? ": started" : ": taken up again");
-	buf_addf(&o->line, ": %d task%s, %d job%s at a time", total, total == 1 ? "" : "s",
-		p->jobs, p->jobs == 1 ? "" : "s");
-	if (p->nkept)
-		buf_addf(&o->line, "; %d done before", p->nkept);
+	buf_addf(&o->line, ": %d task%s, %d job%s at a time", total, total == 1 ? "" : "s", p->jobs,
+		p->jobs == 1 ? "" : "s");
+	if (kept)
+		buf_addf(&o->line, "; %d done before", kept);
 	end_line(o);
 }
 
-static void task_line(struct plain *o, const struct run_progress *p, const struct run_event *e,
-	const char *label)
+static void task_line(
+	struct plain *o, const struct run_progress *p, const struct run_event *e, const char *label)
 {
 	const struct task_progress *t = &p->tasks[e->task];
 	enum style style = progress_style(t);
@@ -89,7 +92,8 @@ static void task_line(struct plain *o, const struct run_progress *p, const struc
 		size_t before = o->line.len;
 		if (t->try > 0)
 			progress_add_try(&o->line, t);
-		buf_addpad(&o->line, ' ', 9 - (o->line.len - before < 9 ? o->line.len - before : 9));
+		buf_addpad(
+			&o->line, ' ', 9 - (o->line.len - before < 9 ? o->line.len - before : 9));
 	}
 	if (e->kind != EVENT_TASK_STARTED && progress_elapsed_us(p, t) >= 0)
 		units_format_elapsed(progress_elapsed_us(p, t), text, sizeof text);

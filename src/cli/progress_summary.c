@@ -18,6 +18,12 @@ static void styled(const struct summary *s, enum style style, const char *text)
 	buf_addf(s->out, "%s%s%s", style_on(style, s->colour), text, style_off(style, s->colour));
 }
 
+static void heading(const struct summary *s, const char *text)
+{
+	styled(s, STYLE_BOLD, text);
+	buf_addc(s->out, '\n');
+}
+
 /* Text from files and tasks, made harmless. */
 static void clean(const struct summary *s, const char *text)
 {
@@ -36,31 +42,54 @@ static void nothing_done(const struct summary *s)
 		if (p->tasks[i].kept && p->tasks[i].ended_us > last)
 			last = p->tasks[i].ended_us;
 	}
-	buf_addf(s->out, n == 1 ? "nothing to do: the task was done" :
-				  "nothing to do: all %d tasks were done", n);
+	buf_addf(s->out,
+		n == 1 ? "nothing to do: the task was done"
+		       : "nothing to do: all %d tasks were done",
+		n);
 	if (last)
 		buf_addf(s->out, " on %s", when_local(last, when));
 	buf_addstr(s->out, n == 1 ? "; --force runs it again\n" : "; --force runs them again\n");
 }
 
+/* Of a part of a run: how that part went. The run's own state is older than it. */
+static enum run_state shown_state(const struct run_progress *p)
+{
+	enum run_state ret = RUN_SUCCESS;
+
+	if (!p->partial || !run_state_is_final(p->state))
+		return p->state;
+	for (int i = 0; i < p->dag->ntasks; i++) {
+		if (!progress_counts(p, i))
+			continue;
+		if (p->tasks[i].state == TASK_FAILED || p->tasks[i].state == TASK_UPSTREAM_FAILED)
+			return RUN_FAILED;
+		if (p->tasks[i].state == TASK_CANCELLED)
+			ret = RUN_CANCELLED;
+	}
+	return ret;
+}
+
 static void headline(const struct summary *s)
 {
 	const struct run_progress *p = s->p;
-	bool good = p->state == RUN_SUCCESS;
+	enum run_state state = shown_state(p);
 	int64_t took = p->now_us > p->started_us ? p->now_us - p->started_us : 0;
 	int total, done, success = 0, kept = 0, left = 0;
 	char elapsed[32];
 
 	progress_count(p, &total, &done);
 	for (int i = 0; i < p->dag->ntasks; i++) {
-		success += p->tasks[i].state == TASK_SUCCESS;
-		kept += p->tasks[i].kept;
+		success += progress_counts(p, i) && p->tasks[i].state == TASK_SUCCESS;
+		kept += progress_counts(p, i) && p->tasks[i].kept;
 	}
 	left = p->dag->ntasks - total;
 	clean(s, p->run);
 	buf_addstr(s->out, ": ");
-	styled(s, good ? STYLE_GOOD : p->state == RUN_FAILED ? STYLE_BAD : STYLE_WARN,
-		run_state_name(p->state));
+	styled(s,
+		state == RUN_SUCCESS  ? STYLE_GOOD
+		: state == RUN_FAILED ? STYLE_BAD
+				      : STYLE_WARN,
+		run_state_name(state));
 	buf_addf(s->out, " after %s: %d of %d task%s succeeded",
 		units_format_elapsed(took, elapsed, sizeof elapsed), success, total,
 		total == 1 ? "" : "s");
@@ -130,7 +159,7 @@ static void checks(const struct summary *s)
 			if (!status || strcmp(status, "pass") == 0)
 				continue;
 			if (!any)
-				styled(s, STYLE_BOLD, "checks\n");
+				heading(s, "checks");
 			any = true;
 			add_check(s, s->p->dag->tasks[i].name, c);
 		}
@@ -156,12 +185,12 @@ static void quarantine(const struct summary *s)
 		if (n <= 0)
 			continue;
 		if (!any)
-			styled(s, STYLE_BOLD, "quarantine\n");
+			heading(s, "quarantine");
 		any = true;
 		buf_addstr(s->out, "  ");
 		clean(s, s->p->dag->tasks[i].name);
-		buf_addf(s->out, "  %s row%s rejected",
-			units_format_count(n, count, sizeof count), n == 1 ? "" : "s");
+		buf_addf(s->out, "  %s row%s rejected", units_format_count(n, count, sizeof count),
+			n == 1 ? "" : "s");
 		if (where) {
 			buf_addstr(s->out, ", kept in ");
 			clean(s, where);
@@ -183,7 +212,7 @@ static void published(const struct summary *s)
 			t->kept || !where)
 			continue;
 		if (!any)
-			styled(s, STYLE_BOLD, "published\n");
+			heading(s, "published");
 		any = true;
 		buf_addstr(s->out, "  ");
 		clean(s, s->p->dag->tasks[i].name);
@@ -222,15 +251,20 @@ static void failure(const struct summary *s, int i)
 	buf_release(&why);
 }
 
+static bool failed(const struct summary *s, int i)
+{
+	return s->p->tasks[i].state == TASK_FAILED && progress_counts(s->p, i);
+}
+
 static int failures(const struct summary *s)
 {
 	int n = 0;
 
 	for (int i = 0; i < s->p->dag->ntasks; i++) {
-		if (s->p->tasks[i].state != TASK_FAILED || n++ >= FAILURES_SHOWN)
+		if (!failed(s, i) || n++ >= FAILURES_SHOWN)
 			continue;
 		if (n == 1)
-			styled(s, STYLE_BOLD, "failed\n");
+			heading(s, "failed");
 		failure(s, i);
 	}
 	if (n > FAILURES_SHOWN)
@@ -244,9 +278,9 @@ static void next_steps(const struct summary *s)
 	int shown = 0;
 
 	cli_shell_word(s->p->run, run, sizeof run);
-	styled(s, STYLE_BOLD, "next\n");
+	heading(s, "next");
 	for (int i = 0; i < s->p->dag->ntasks && shown < 3; i++) {
-		if (s->p->tasks[i].state != TASK_FAILED)
+		if (!failed(s, i))
 			continue;
 		buf_addf(s->out, "  weir logs %s %s\n", run, s->p->dag->tasks[i].name);
 		shown++;
@@ -273,7 +307,6 @@ void progress_add_summary(struct buf *out, const struct run_progress *p, bool co
 	checks(&s);
 	quarantine(&s);
 	published(&s);
-	int failed = failures(&s);
-	if (failed || (p->state != RUN_SUCCESS && !p->partial))
+	if (failures(&s) || (p->state != RUN_SUCCESS && !p->partial))
 		next_steps(&s);
 }

@@ -178,6 +178,8 @@ static int put(struct tty *o, enum style style, const char *text, int width, int
 {
 	if (left <= 0)
 		return left;
+	if (!*text)
+		style = STYLE_NONE; /* trailing spaces are taken off, if nothing follows them */
 	if (width < 0 || width > left) {
 		buf_addstr(&o->line, style_on(style, o->colour));
 		int used = text_add(&o->line, text, left);
@@ -249,8 +251,8 @@ static void add_bar(struct tty *o, int done, int total, bool failed)
 
 	buf_addstr(&o->line, style_on(failed ? STYLE_BAD : STYLE_GOOD, o->colour));
 	for (int i = 0; i < BAR_WIDTH; i++)
-		buf_addstr(&o->line, o->utf8 ? (i < filled ? "\xe2\x94\x81" : "\xe2\x94\x80") :
-					       (i < filled ? "#" : "."));
+		buf_addstr(&o->line, o->utf8 ? (i < filled ? "\xe2\x94\x81" : "\xe2\x94\x80")
+					     : (i < filled ? "#" : "."));
 	buf_addstr(&o->line, style_off(STYLE_GOOD, o->colour));
 }
 
@@ -382,7 +384,8 @@ static int prepare(struct tty *o, const struct run_progress *p)
 	return o->chosen ? 0 : -1;
 }
 
-static void tty_event(struct observer *base, const struct run_progress *p, const struct run_event *e)
+static void tty_event(
+	struct observer *base, const struct run_progress *p, const struct run_event *e)
 {
 	struct tty *o = (struct tty *)base;
 

@@ -122,8 +122,8 @@ json_t *runview_task_json(const struct task_row *t)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "task", cli_json_text(t->name));
-	json_object_set_new(o, "map_index", t->map_index >= 0 ? json_integer(t->map_index) :
-								json_null());
+	json_object_set_new(
+		o, "map_index", t->map_index >= 0 ? json_integer(t->map_index) : json_null());
 	json_object_set_new(o, "state", json_string(task_state_name(t->state)));
 	json_object_set_new(o, "reason", json_string(reason_name(t->reason)));
 	json_object_set_new(o, "try", json_integer(t->tries));
@@ -144,8 +144,8 @@ json_t *runview_attempt_json(const struct attempt_row *a)
 	json_object_set_new(o, "task", cli_json_text(a->task));
 	json_object_set_new(o, "try", json_integer(a->try));
 	json_object_set_new(o, "token", json_integer(a->token));
-	json_object_set_new(o, "outcome",
-		ended ? json_string(outcome_name(a->outcome)) : json_null());
+	json_object_set_new(
+		o, "outcome", ended ? json_string(outcome_name(a->outcome)) : json_null());
 	json_object_set_new(o, "exit_status",
 		ended && a->exit_status >= 0 ? json_integer(a->exit_status) : json_null());
 	json_object_set_new(o, "signal", a->signal ? json_integer(a->signal) : json_null());

@@ -1,8 +1,8 @@
+#include "conf/schema.h"
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "conf/config.h"
-#include "conf/schema.h"
 #include "data/contract.h"
 
 static int schema_run(const struct args *args, struct err *err)
@@ -18,8 +18,7 @@ static int schema_run(const struct args *args, struct err *err)
 
 static const struct option schema_options[] = {
 	{ .name = "contract", .kind = VALUE_FLAG, .help = "of contracts" },
-	{ .name = "config", .kind = VALUE_FLAG, .help = "of weir.yaml" },
-	{ 0 }
+	{ .name = "config", .kind = VALUE_FLAG, .help = "of weir.yaml" }, { 0 }
 };
 
 const struct command command_schema = {

@@ -166,8 +166,9 @@ static void head(struct view *v)
 	buf_addf(&v->out, "%s  %s%s%s", style_off(STYLE_BOLD, v->term.colour),
 		style_on(style, v->term.colour), runview_state(r),
 		style_off(style, v->term.colour));
-	if (*reason_text(r->reason))
-		buf_addf(&v->out, ": %s", reason_text(r->reason));
+	const char *why = runview_abandoned(r) ? "its process is gone" : reason_text(r->reason);
+	if (*why && r->state != RUN_SUCCESS)
+		buf_addf(&v->out, ": %s", why);
 	buf_addc(&v->out, '\n');
 	snprintf(text, sizeof text, "%s%s%.12s", r->dag_path ? r->dag_path : r->dag,
 		r->version ? ", version " : "", r->version ? r->version : "");
@@ -207,14 +208,13 @@ static void add_rows_cell(struct grid *g, const struct task_row *t)
 static void add_why_cell(struct grid *g, const struct task_row *t, const struct attempt_row *a)
 {
 	char first[600], when[WHEN_SIZE];
-	bool plain = t->state == TASK_SUCCESS || t->state == TASK_NONE ||
-		     t->state == TASK_RUNNING;
+	bool plain = t->state == TASK_SUCCESS || t->state == TASK_NONE || t->state == TASK_RUNNING;
 
 	if (t->state == TASK_UP_FOR_RETRY) {
 		grid_addf(g, STYLE_NONE, "next try %s: %s",
 			when_ago(t->due_us, clock_now_us(), when),
-			a && a->error ? text_first_line(a->error, first, sizeof first) :
-					reason_text(t->reason));
+			a && a->error ? text_first_line(a->error, first, sizeof first)
+				      : reason_text(t->reason));
 		return;
 	}
 	if (plain) {
@@ -289,9 +289,9 @@ static void checks(struct view *v)
 		grid_add(&g, STYLE_NONE, c->name);
 		grid_add(&g, STYLE_NONE, c->task);
 		grid_add(&g,
-			pass				    ? STYLE_GOOD :
-			strcmp(c->status, "warn") == 0 ? STYLE_WARN :
-							 STYLE_BAD,
+			pass                             ? STYLE_GOOD
+			: strcmp(c->status, "warn") == 0 ? STYLE_WARN
+							 : STYLE_BAD,
 			c->status);
 		grid_add(&g, STYLE_NONE, c->observed);
 		grid_add(&g, STYLE_NONE, c->expected);
@@ -322,7 +322,7 @@ static void events(struct view *v)
 		const struct event_row *e = &v->events.events[i];
 		grid_add(&g, STYLE_NONE, when_local(e->at_us, when));
 		grid_add(&g, STYLE_NONE, e->task ? e->task : "(run)");
-		if (e->from)
+		if (e->from && *e->from)
 			grid_addf(&g, STYLE_NONE, "%s -> %s", e->from, e->to ? e->to : "");
 		else
 			grid_add(&g, STYLE_NONE, e->to);

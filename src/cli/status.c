@@ -95,8 +95,7 @@ static void add_names(struct buf *b, const char *before, const json_t *names)
 	size_t n = json_array_size(names);
 
 	for (size_t i = 0; i < n && i < NAMED; i++)
-		buf_addf(b, "%s%s", i ? ", " : before,
-			json_string_value(json_array_get(names, i)));
+		buf_addf(b, "%s%s", i ? ", " : before, json_string_value(json_array_get(names, i)));
 	if (n > NAMED)
 		buf_addf(b, " and %zu more", n - NAMED);
 }
@@ -127,8 +126,7 @@ static void add_run_cells(struct grid *g, const struct run_row *r, int64_t now_u
 	grid_add(g, runview_style(r), runview_state(r));
 	grid_add(g, STYLE_BOLD, r->name);
 	grid_add(g, STYLE_NONE, when_ago(last_seen(r), now_us, when));
-	grid_add(g, STYLE_NONE,
-		runview_took(runview_took_us(r, now_us), took, sizeof took));
+	grid_add(g, STYLE_NONE, runview_took(runview_took_us(r, now_us), took, sizeof took));
 	if (r->nfailed)
 		grid_addf(g, STYLE_NONE, "%d/%d, %d failed", r->nsuccess, r->ntasks, r->nfailed);
 	else
@@ -144,9 +142,8 @@ static const struct grid_column status_columns[] = {
 	{ "NOW", GRID_FLEX },
 };
 
-static int status_text(
-	const struct args *args, struct store *s, const struct run_row **list, size_t n,
-	struct err *err)
+static int status_text(const struct args *args, struct store *s, const struct run_row **list,
+	size_t n, struct err *err)
 {
 	struct term t;
 	struct grid g;
@@ -166,8 +163,8 @@ static int status_text(
 	grid_print(&g, &t, 0, &out);
 	if (n && urgency(list[0]) == 0) {
 		char word[300];
-		buf_addf(&out, "\nweir show %s\n",
-			cli_shell_word(list[0]->name, word, sizeof word));
+		buf_addf(
+			&out, "\nweir show %s\n", cli_shell_word(list[0]->name, word, sizeof word));
 	}
 	if (rc == 0)
 		term_write(&t, &out);
@@ -222,8 +219,8 @@ static int status_run(const struct args *args, struct err *err)
 	if (runs.n == 0)
 		rc = status_empty(args, err);
 	else if ((list = sorted(&runs, err)))
-		rc = args_has(args, "json") ? status_json(s, list, runs.n, err) :
-					      status_text(args, s, list, runs.n, err);
+		rc = args_has(args, "json") ? status_json(s, list, runs.n, err)
+					    : status_text(args, s, list, runs.n, err);
 	free(list);
 	store_result_release(&runs);
 out:
@@ -235,7 +232,8 @@ const struct command command_status = {
 	.name = "status",
 	.group = "Look",
 	.summary = "how every DAG stands: its latest run, problems first",
-	.doc = "A run whose process was killed is shown as abandoned: running the DAG again for the "
+	.doc = "A run whose process was killed is shown as abandoned: running the DAG again for "
+	       "the "
 	       "same date goes on where it stopped.",
 	.run = status_run,
 };

@@ -137,8 +137,8 @@ static struct glyph next_glyph(const char *s)
 	if (n == 0)
 		return (struct glyph){ 1, 1, "?" };
 	if (n == 1)
-		return c < 0x20 || c == 0x7f ? (struct glyph){ 1, 1, "?" } :
-					       (struct glyph){ 1, 1, NULL };
+		return c < 0x20 || c == 0x7f ? (struct glyph){ 1, 1, "?" }
+					     : (struct glyph){ 1, 1, NULL };
 	int width = wcwidth((wchar_t)c);
 	/* C1 controls, and what the locale cannot show. */
 	if (width < 0)

@@ -28,8 +28,16 @@ bool term_size(FILE *out, int *ret_columns, int *ret_lines);
 /* Print and clear the buffer. */
 void term_write(const struct term *t, struct buf *b);
 
-enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_BAD, STYLE_WARN, STYLE_BUSY,
-	STYLE_MAX };
+enum style {
+	STYLE_NONE,
+	STYLE_BOLD,
+	STYLE_DIM,
+	STYLE_GOOD,
+	STYLE_BAD,
+	STYLE_WARN,
+	STYLE_BUSY,
+	STYLE_MAX
+};
 const char *style_on(enum style s, bool colour);  /* the sequence, or "" */
 const char *style_off(enum style s, bool colour); /* likewise */
 

@@ -130,7 +130,8 @@ static enum kind kind_of(const char *path, struct diags *d)
 	buf_release(&text);
 	if (!ret && !d->nerrors) {
 		err_set(&e, ERR_INVALID,
-			"this is no DAG (key \"dag\" or \"tasks\"), no contract (\"columns\") and no "
+			"this is no DAG (key \"dag\" or \"tasks\"), no contract (\"columns\") and "
+			"no "
 			"configuration (\"connections\")");
 		diag_err(d, path, &e);
 	}
@@ -344,7 +345,8 @@ const struct command command_validate = {
 	.name = "validate",
 	.group = "Write",
 	.summary = "check DAGs, contracts and configuration; all errors at once",
-	.doc = "Folders are searched for *.yaml and *.yml; those whose name begins with a dot or an "
+	.doc = "Folders are searched for *.yaml and *.yml; those whose name begins with a dot or "
+	       "an "
 	       "underscore are passed over. A file with the key dag or tasks is a DAG, one with "
 	       "columns a contract, one with connections or named weir.yaml a configuration. Files "
 	       "that tasks name (contracts, SQL) are checked with them.\n\n"

@@ -16,12 +16,12 @@ static void local(int64_t at_us, struct tm *ret)
 }
 
 /* strftime's format must be a literal to be checked: hence a macro. */
-#define FORMATTED(at_us, fmt, buf)                                                                 \
-	do {                                                                                       \
-		struct tm tm_;                                                                     \
-		local(at_us, &tm_);                                                                \
-		if (strftime(buf, WHEN_SIZE, fmt, &tm_) == 0)                                      \
-			(buf)[0] = '\0';                                                           \
+#define FORMATTED(at_us, fmt, buf)                            \
+	do {                                                  \
+		struct tm tm_;                                \
+		local(at_us, &tm_);                           \
+		if (strftime(buf, WHEN_SIZE, fmt, &tm_) == 0) \
+			(buf)[0] = '\0';                      \
 	} while (0)
 
 const char *when_local(int64_t at_us, char *buf)

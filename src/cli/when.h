@@ -9,10 +9,10 @@ enum { WHEN_SIZE = 48 };
 
 /* All write into buf, of WHEN_SIZE, and return it; an instant of 0 (not yet) gives "-", but for
  * the UTC ones, where it is 1970. */
-const char *when_local(int64_t at_us, char *buf);                 /* 2026-11-19 02:00:07 */
-const char *when_utc(int64_t at_us, char *buf);                   /* 2026-11-19T01:00:07.25Z */
-const char *when_utc_seconds(int64_t at_us, char *buf);           /* 2026-11-19T01:00:07Z */
-const char *when_ago(int64_t at_us, int64_t now_us, char *buf);   /* 3m ago, in 20s, just now */
+const char *when_local(int64_t at_us, char *buf);               /* 2026-11-19 02:00:07 */
+const char *when_utc(int64_t at_us, char *buf);                 /* 2026-11-19T01:00:07.25Z */
+const char *when_utc_seconds(int64_t at_us, char *buf);         /* 2026-11-19T01:00:07Z */
+const char *when_ago(int64_t at_us, int64_t now_us, char *buf); /* 3m ago, in 20s, just now */
 /* The time of day when it is today, else with its date: "02:00:07", "Nov 18 02:00". */
 const char *when_short(int64_t at_us, int64_t now_us, char *buf);
 

@@ -237,27 +237,24 @@ static const char *const *upstream_of(struct task_check *c)
 	return names;
 }
 
-static void check_template(
-	void *arg, const struct node *n, const char *text, const char *file, struct diags *diags)
+static void check_template(void *arg, const struct schema_template *t, struct diags *diags)
 {
 	struct task_check *c = arg;
-
-	if (file)
-		buf_addf(&c->hashed, "\nfile %s\n%s", file, text);
-	if (template_is_literal(text))
-		return;
 	struct template_scope scope = { .params = c->loader->param_names,
 		.all_tasks = c->loader->task_names,
-		.upstream = strstr(text, "tasks.") ? upstream_of(c) : NULL,
+		.upstream = strstr(t->text, "tasks.") ? upstream_of(c) : NULL,
 		.has_task = true,
-		.has_interval = true };
-	template_check(text, &scope, n, file, diags);
+		.has_interval = true,
+		.sql = t->sql };
+
+	template_check(t->text, &scope, t->node, t->file, diags);
 }
 
 static void check_text(struct task_check *c, const struct node *n)
 {
-	if (node_text(n))
-		check_template(c, n, n->text, NULL, c->loader->diags);
+	if (node_text(n) && !template_is_literal(n->text))
+		check_template(c, &(struct schema_template){ .node = n, .text = n->text },
+			c->loader->diags);
 }
 
 static void check_run(struct task_check *c, const struct node *n)
@@ -347,15 +344,15 @@ static void describe(struct buf *out, const struct node *n)
 	}
 }
 
-/* Files that parameters name are part of the definition: a contract that changed means other work.
- * SQL files were added when their templates were checked. */
+/* Files that parameters name are part of the definition: other SQL is other work. */
 static void hash_files(struct task_check *c, const struct field *fields, const struct node *map)
 {
 	for (const struct field *f = fields; f && f->key; f++) {
 		const struct node *value = node_get(map, f->key);
 		if (value && f->type == FIELD_OBJECT)
 			hash_files(c, f->fields, value);
-		if (f->type != FIELD_FILE || !node_text(value) || !template_is_literal(value->text))
+		bool file = f->type == FIELD_FILE || f->type == FIELD_SQL_FILE;
+		if (!file || !node_text(value) || !template_is_literal(value->text))
 			continue;
 		char *path = io_path_join(c->loader->dag->dir, value->text);
 		buf_addf(&c->hashed, "\nfile %s\n", value->text);

@@ -54,8 +54,8 @@ void diags_release(struct diags *d);
  * memory the counts still grow. */
 void diag_node(struct diags *d, enum diag_level level, const struct node *at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* At `offset` bytes into a scalar's text, for errors inside templates and expressions. Falls back to the
- * scalar's start when the scalar's layout (folded, escaped) hides the place. */
+/* At `offset` bytes into a scalar's text, for errors inside templates and expressions. Falls back
+ * to the scalar's start when the scalar's layout (folded, escaped) hides the place. */
 void diag_inside(struct diags *d, const struct node *at, size_t offset, size_t width,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* At a place in a source, 1-based. */

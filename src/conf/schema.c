@@ -116,8 +116,8 @@ static const char *found_text(const struct node *n, char *buf, size_t size)
 		return "nothing";
 	if (!node_is_scalar(n) || n->type == NODE_NULL)
 		return node_type_name(n->type);
-	snprintf(buf, size, "%s\"%.200s\"", n->quoted && n->type == NODE_STRING ? "the string " : "",
-		n->text);
+	snprintf(buf, size, "%s\"%.200s\"",
+		n->quoted && n->type == NODE_STRING ? "the string " : "", n->text);
 	return buf;
 }
 
@@ -146,11 +146,10 @@ static bool is_template(const struct node *n)
 	return node_is_scalar(n) && n->text && strstr(n->text, "{{");
 }
 
-static void check_template(
-	const struct check *c, const struct node *n, const char *text, const char *file)
+static void check_template(const struct check *c, const struct schema_template *t)
 {
 	if (c->env && c->env->check_template)
-		c->env->check_template(c->env->arg, n, text, file, c->diags);
+		c->env->check_template(c->env->arg, t, c->diags);
 }
 
 static size_t count_names(const char *const *names)
@@ -244,7 +243,7 @@ static void check_sql_file(const struct check *c, const struct node *n)
 	if (io_read_file(path, &text, &err) < 0)
 		complain(c, n, "%s", err.msg);
 	else if (strstr(text.data, "{{"))
-		check_template(c, n, text.data, path);
+		check_template(c, &(struct schema_template){ n, text.data, path, true });
 	buf_release(&text);
 	free(path);
 }
@@ -318,7 +317,8 @@ static void check_scalar(const struct check *c, const struct node *n, const stru
 		return;
 	}
 	if (template && takes_template) {
-		check_template(c, n, n->text, NULL);
+		check_template(
+			c, &(struct schema_template){ n, n->text, NULL, f->type == FIELD_SQL });
 		return;
 	}
 	size_t errors = c->diags->nerrors;

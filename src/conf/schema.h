@@ -65,15 +65,21 @@ struct field {
 	const char *example;        /* may be NULL */
 };
 
+/* A text with "{{", and where it stands. */
+struct schema_template {
+	const struct node *node;
+	const char *text; /* the node's, but for FIELD_SQL_FILE: the file's content */
+	const char *file; /* FIELD_SQL_FILE: its path; else NULL */
+	bool sql;         /* FIELD_SQL or FIELD_SQL_FILE: read as SQL */
+};
+
 /* What a check needs to know beyond the tables. */
 struct schema_env {
 	const char *dir;                /* folder that paths are relative to; NULL: do not look */
 	const char *const *connections; /* names, NULL-ended; NULL: unknown, not checked */
 	/* Called for each scalar of a FIELD_TEMPLATE row (and FIELD_SQL*) that holds "{{": checks
-	 * it and reports errors. `text`/`len` differ from n->text only for FIELD_SQL_FILE, where
-	 * they are the file's content and `file` its path. NULL: templates are not checked. */
-	void (*check_template)(void *arg, const struct node *n, const char *text, const char *file,
-		struct diags *diags);
+	 * it and reports errors. NULL: templates are not checked. */
+	void (*check_template)(void *arg, const struct schema_template *t, struct diags *diags);
 	void *arg;
 };
 

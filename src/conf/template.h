@@ -39,6 +39,7 @@ struct template_scope {
 	const char *const *all_tasks; /* to say "T is not upstream; add it to needs" */
 	bool has_task;                /* task.* and tasks.* exist (not in DAG-level values) */
 	bool has_interval;            /* ds, data_interval_* and run.* exist */
+	bool sql;                     /* the text is SQL: a value must stand where SQL takes one */
 };
 
 /* Check every name, filter and argument count and literal type. Errors to diags at their

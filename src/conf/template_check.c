@@ -284,8 +284,7 @@ size_t template_check(const char *text, const struct template_scope *scope, cons
 
 	if (template_is_literal(text))
 		return 0;
-	/* Only a file of SQL has its text in a file of its own. */
-	struct template *t = template_parse_as(text, file, &at.off, &at.len, &err);
+	struct template *t = template_parse_as(text, scope->sql, &at.off, &at.len, &err);
 	if (!t) {
 		report(&c, at, "%s", err.msg);
 		return c.errors;
@@ -294,7 +293,7 @@ size_t template_check(const char *text, const struct template_scope *scope, cons
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->expr)
 			check_expr(&c, p->expr);
-	if (file)
+	if (scope->sql)
 		template_sql_check(t, misplaced, &c);
 	template_free(t);
 	return c.errors;

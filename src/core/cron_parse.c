@@ -378,15 +378,15 @@ static void work_out_days(const struct set sets[FIELD_MAX], struct cron *cron)
 		}
 }
 
-/* In 400 years a month of any length begins on each weekday, a 29-day February included. */
+/* In 400 years a month of any length begins on each weekday, a 29-day February included; and what
+ * matches in a February of 28 days matches in one of 29. */
 static bool can_fire(const struct cron *cron)
 {
 	static const uint8_t longest[] = { 0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 
 	for (int month = 1; month <= 12; month++)
 		for (int first = 0; first < 7 && (cron->months >> month & 1); first++)
-			if (cron->days[longest[month] - 28][first] ||
-				(month == 2 && cron->days[0][first]))
+			if (cron->days[longest[month] - 28][first])
 				return true;
 	return false;
 }

@@ -24,44 +24,73 @@ static const struct field range_fields[] = {
 };
 
 static const struct field length_fields[] = {
-	{ .key = "min", .type = FIELD_INT, .has_min = true, .min = 0,
+	{ .key = "min",
+		.type = FIELD_INT,
+		.has_min = true,
+		.min = 0,
 		.help = "The least number of characters." },
-	{ .key = "max", .type = FIELD_INT, .has_min = true, .min = 0,
+	{ .key = "max",
+		.type = FIELD_INT,
+		.has_min = true,
+		.min = 0,
 		.help = "The largest number of characters." },
 	{ 0 },
 };
 
 static const struct field column_fields[] = {
-	{ .key = "type", .type = FIELD_ENUM, .values = convert_type_names, .def = "string",
+	{ .key = "type",
+		.type = FIELD_ENUM,
+		.values = convert_type_names,
+		.def = "string",
 		.help = "What a value must be, and what the table keeps. integer: 64 bit, digits "
 			"only. number: a double. decimal: digits and a fraction, at most 15 "
-			"significant digits, kept as a double, which holds them all. boolean: true, "
+			"significant digits, kept as a double, which holds them all. boolean: "
+			"true, "
 			"false, yes, no, on, off, t, f, y, n, 1, 0, kept as 1 and 0. date: "
 			"2026-11-19. timestamp: RFC 3339, kept in UTC when it has an offset. json: "
 			"any JSON, kept as text." },
-	{ .key = "nullable", .type = FIELD_BOOL, .def = "true",
+	{ .key = "nullable",
+		.type = FIELD_BOOL,
+		.def = "true",
 		.help = "Whether the value may be absent (an empty field that is not quoted)." },
-	{ .key = "unique", .type = FIELD_BOOL, .def = "false",
+	{ .key = "unique",
+		.type = FIELD_BOOL,
+		.def = "false",
 		.help = "The second row with the same value is rejected. NULLs are not compared." },
-	{ .key = "range", .type = FIELD_OBJECT, .fields = range_fields,
+	{ .key = "range",
+		.type = FIELD_OBJECT,
+		.fields = range_fields,
 		.help = "Bounds of an integer, number, decimal, date or timestamp, both included.",
 		.example = "{ min: 0, max: 100000 }" },
-	{ .key = "enum", .type = FIELD_LIST, .item = &scalar_item, .has_min = true, .min = 1,
-		.help = "The values allowed.", .example = "[paid, open]" },
-	{ .key = "length", .type = FIELD_OBJECT, .fields = length_fields,
+	{ .key = "enum",
+		.type = FIELD_LIST,
+		.item = &scalar_item,
+		.has_min = true,
+		.min = 1,
+		.help = "The values allowed.",
+		.example = "[paid, open]" },
+	{ .key = "length",
+		.type = FIELD_OBJECT,
+		.fields = length_fields,
 		.help = "Bounds of a string's length in characters.",
 		.example = "{ min: 1, max: 20 }" },
-	{ .key = "pattern", .type = FIELD_REGEX,
+	{ .key = "pattern",
+		.type = FIELD_REGEX,
 		.help = "A pcre2 pattern that a string must match somewhere; ^ and $ tie it to the "
 			"whole.",
 		.example = "\"^[a-z]+$\"" },
-	{ .key = "rename_from", .type = FIELD_LIST, .item = &text_item, .flags = FIELD_OR_ONE,
+	{ .key = "rename_from",
+		.type = FIELD_LIST,
+		.item = &text_item,
+		.flags = FIELD_OR_ONE,
 		.help = "Former names of the column, which files may still use.",
 		.example = "[e_mail]" },
-	{ .key = "trim", .type = FIELD_BOOL,
+	{ .key = "trim",
+		.type = FIELD_BOOL,
 		.help = "Cut blanks around the value before all else. Default: false for strings "
 			"and json, true for the others." },
-	{ .key = "format", .type = FIELD_STRING,
+	{ .key = "format",
+		.type = FIELD_STRING,
 		.help = "How a date or timestamp is written, as for strptime(3).",
 		.example = "\"%d.%m.%Y\"" },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
@@ -71,19 +100,37 @@ static const struct field column_fields[] = {
 static const struct field column_item = { .type = FIELD_OBJECT, .fields = column_fields };
 
 const struct field contract_fields[] = {
-	{ .key = "contract", .type = FIELD_NAME, .flags = FIELD_REQUIRED,
-		.help = "The contract's name.", .example = "orders" },
+	{ .key = "contract",
+		.type = FIELD_NAME,
+		.flags = FIELD_REQUIRED,
+		.help = "The contract's name.",
+		.example = "orders" },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
 	{ .key = "owner", .type = FIELD_STRING, .help = "Who answers for the data." },
-	{ .key = "columns", .type = FIELD_MAP, .item = &column_item, .flags = FIELD_REQUIRED,
-		.has_min = true, .min = 1, .help = "The columns, in the order the table has them." },
-	{ .key = "on_extra_column", .type = FIELD_ENUM, .values = extra_names, .def = "warn",
-		.help = "What a column that the contract does not know means. Unless it is fail, the "
+	{ .key = "columns",
+		.type = FIELD_MAP,
+		.item = &column_item,
+		.flags = FIELD_REQUIRED,
+		.has_min = true,
+		.min = 1,
+		.help = "The columns, in the order the table has them." },
+	{ .key = "on_extra_column",
+		.type = FIELD_ENUM,
+		.values = extra_names,
+		.def = "warn",
+		.help = "What a column that the contract does not know means. Unless it is fail, "
+			"the "
 			"column is left out." },
-	{ .key = "on_missing_column", .type = FIELD_ENUM, .values = missing_names, .def = "fail",
-		.help = "What it means when a file has no such column; null: it is NULL in every row." },
-	{ .key = "max_rejected", .type = FIELD_STRING,
-		.help = "How many rows may be rejected, as a share (1%) or a count; beyond it the task "
+	{ .key = "on_missing_column",
+		.type = FIELD_ENUM,
+		.values = missing_names,
+		.def = "fail",
+		.help = "What it means when a file has no such column; null: it is NULL in every "
+			"row." },
+	{ .key = "max_rejected",
+		.type = FIELD_STRING,
+		.help = "How many rows may be rejected, as a share (1%) or a count; beyond it the "
+			"task "
 			"fails and the target stays as it was. Default: all but every row.",
 		.example = "1%" },
 	{ 0 },
@@ -110,7 +157,8 @@ bool contract_limit_broken(const struct contract_limit *l, int64_t rejected, int
 {
 	if (!l->given)
 		return rows > 0 && rejected == rows;
-	return l->fraction < 0 ? rejected > l->count : (double)rejected > l->fraction * (double)rows;
+	return l->fraction < 0 ? rejected > l->count
+			       : (double)rejected > l->fraction * (double)rows;
 }
 
 static int index_of(const char *const *names, const char *text, int def)
@@ -165,8 +213,8 @@ static void wrong_type(const struct contract_column *col, const struct node *key
 		what, convert_type_names[col->convert.type]);
 }
 
-static void compile_range(struct contract_column *col, struct contract *c, const struct node *n,
-	struct diags *diags)
+static void compile_range(
+	struct contract_column *col, struct contract *c, const struct node *n, struct diags *diags)
 {
 	const struct node *range = node_get(n, "range");
 	const struct node *min = node_get(range, "min"), *max = node_get(range, "max");
@@ -186,8 +234,8 @@ static void compile_range(struct contract_column *col, struct contract *c, const
 		diag_node(diags, DIAG_ERROR, min, "min is above max");
 }
 
-static void compile_enum(struct contract_column *col, struct contract *c, const struct node *n,
-	struct diags *diags)
+static void compile_enum(
+	struct contract_column *col, struct contract *c, const struct node *n, struct diags *diags)
 {
 	const struct node *list = node_get(n, "enum");
 
@@ -224,8 +272,8 @@ static void compile_length(struct contract_column *col, const struct node *n, st
 		diag_node(diags, DIAG_ERROR, min, "min is above max");
 }
 
-static void compile_pattern(struct contract_column *col, struct contract *c, const struct node *n,
-	struct diags *diags)
+static void compile_pattern(
+	struct contract_column *col, struct contract *c, const struct node *n, struct diags *diags)
 {
 	const struct node *pattern = node_get(n, "pattern");
 	int number;
@@ -250,8 +298,8 @@ static void compile_pattern(struct contract_column *col, struct contract *c, con
 	(void)pcre2_jit_compile(col->pattern, PCRE2_JIT_COMPLETE);
 }
 
-static void compile_format(struct contract_column *col, struct contract *c, const struct node *n,
-	struct diags *diags)
+static void compile_format(
+	struct contract_column *col, struct contract *c, const struct node *n, struct diags *diags)
 {
 	const struct node *format = node_get(n, "format");
 	struct err err = { 0 };
@@ -266,8 +314,8 @@ static void compile_format(struct contract_column *col, struct contract *c, cons
 		col->convert.format = copy_of(c, format);
 }
 
-static void compile_column(struct contract_column *col, struct contract *c,
-	const struct node *name, const struct node *n, struct diags *diags)
+static void compile_column(struct contract_column *col, struct contract *c, const struct node *name,
+	const struct node *n, struct diags *diags)
 {
 	col->name = copy_of(c, name);
 	col->convert.type = (enum convert_type)index_of(
@@ -287,7 +335,8 @@ static void compile_column(struct contract_column *col, struct contract *c,
 	size_t count = from->type == NODE_SEQ ? from->n : 1;
 	col->former = arena_array(&c->arena, count, sizeof *col->former);
 	for (size_t i = 0; col->former && i < count; i++)
-		col->former[col->nformer++] = copy_of(c, from->type == NODE_SEQ ? from->items[i] : from);
+		col->former[col->nformer++] =
+			copy_of(c, from->type == NODE_SEQ ? from->items[i] : from);
 }
 
 /* A name that two columns claim would depend on their order. */
@@ -299,7 +348,8 @@ static void check_names(const struct contract *c, const struct node *columns, st
 			for (size_t k = 0; former && k < c->ncolumns; k++)
 				if (strcmp(c->columns[k].name, former) == 0)
 					diag_node(diags, DIAG_ERROR, columns->keys[i],
-						"rename_from: \"%s\" is a column of its own", former);
+						"rename_from: \"%s\" is a column of its own",
+						former);
 		}
 }
 
@@ -311,16 +361,15 @@ static void compile(struct contract *c, const struct node *root, struct diags *d
 	c->name = copy_of(c, node_get(root, "contract"));
 	c->on_extra = (enum contract_policy)index_of(
 		extra_names, node_text(node_get(root, "on_extra_column")), CONTRACT_WARN);
-	c->on_missing = index_of(missing_names, node_text(node_get(root, "on_missing_column")), 0) ?
-		CONTRACT_NULL :
-		CONTRACT_FAIL;
+	c->on_missing = index_of(missing_names, node_text(node_get(root, "on_missing_column")), 0)
+				? CONTRACT_NULL
+				: CONTRACT_FAIL;
 	limit = node_get(root, "max_rejected");
 	if (limit && contract_parse_limit(limit->text, &c->max_rejected, &err) < 0)
 		diag_node(diags, DIAG_ERROR, limit, "%s", err.msg);
 	c->columns = arena_array(&c->arena, columns->n, sizeof *c->columns);
 	for (size_t i = 0; c->columns && i < columns->n; i++) {
-		compile_column(
-			&c->columns[i], c, columns->keys[i], columns->items[i], diags);
+		compile_column(&c->columns[i], c, columns->keys[i], columns->items[i], diags);
 		c->ncolumns++;
 	}
 	if (!c->arena.failed)
@@ -346,7 +395,8 @@ int contract_load(struct contract **ret, const char *path, struct diags *diags)
 	}
 	arena_init(&c->arena, 64u << 20);
 	if (!doc.root)
-		diag_place(diags, doc.source, 1, 1, "the contract is empty; it needs `contract:` and `columns:`");
+		diag_place(diags, doc.source, 1, 1,
+			"the contract is empty; it needs `contract:` and `columns:`");
 	else if (schema_check(doc.root, contract_fields, "contract", &env, diags) == 0)
 		compile(c, doc.root, diags);
 	yaml_release(&doc);

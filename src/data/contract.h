@@ -11,8 +11,8 @@
  * A loaded contract is immutable. A contract_check applies it to the rows of one attempt: it
  * converts each value, then tests the rules, column by column in the contract's order; the first
  * rule a row breaks is what it is rejected for. `unique` comes last, and only rows that
- * broke nothing count as seen: the second good row of a key is rejected. NULL breaks `nullable: false`
- * only; enum, range, pattern, length and unique pass over it.
+ * broke nothing count as seen: the second good row of a key is rejected. NULL breaks `nullable:
+ * false` only; enum, range, pattern, length and unique pass over it.
  */
 #ifndef WEIR_DATA_CONTRACT_H
 #define WEIR_DATA_CONTRACT_H
@@ -54,7 +54,8 @@ const char *contract_name(const struct contract *c);
 size_t contract_ncolumns(const struct contract *c);
 const char *contract_column_name(const struct contract *c, size_t i);
 enum convert_type contract_column_type(const struct contract *c, size_t i);
-/* The column that a file's `name` means, by its name or else by rename_from (*ret_renamed); -1: none. */
+/* The column that a file's `name` means, by its name or else by rename_from (*ret_renamed); -1:
+ * none. */
 int contract_find_column(const struct contract *c, const char *name, bool *ret_renamed);
 enum contract_policy contract_on_extra(const struct contract *c);   /* ignore, warn, fail */
 enum contract_policy contract_on_missing(const struct contract *c); /* fail, null */
@@ -86,12 +87,12 @@ struct contract_violation {
 };
 
 /* `memory`: bytes for all `unique` columns together. The contract must outlive it. */
-int contract_check_new(struct contract_check **ret, const struct contract *c, size_t memory,
-	struct err *err);
+int contract_check_new(
+	struct contract_check **ret, const struct contract *c, size_t memory, struct err *err);
 void contract_check_free(struct contract_check *k);
-/* Check the row whose cells map[i] are the contract's columns i (map[i] < 0: absent, NULL). 1: good, and
- * *ret_cells are the converted values, one a column, borrowed until the next call; 0: rejected, and *v says why; -1
- * with err. */
+/* Check the row whose cells map[i] are the contract's columns i (map[i] < 0: absent, NULL). 1:
+ * good, and *ret_cells are the converted values, one a column, borrowed until the next call; 0:
+ * rejected, and *v says why; -1 with err. */
 int contract_check_row(struct contract_check *k, const struct row *row, const int *map,
 	const struct cell **ret_cells, struct contract_violation *v, struct err *err);
 

@@ -107,10 +107,13 @@ __attribute__((format(printf, 3, 4))) static bool reject(
 	/* Never within a UTF-8 sequence. */
 	while (cut && n && ((unsigned char)shown.text[n] & 0xc0) == 0x80)
 		n--;
-	bool bare = at->in->type != CELL_TEXT || (at->out && at->out->type != CELL_TEXT);
+	bool number = at->out && (at->out->type == CELL_INT || at->out->type == CELL_REAL);
+	bool bare = at->in->type != CELL_TEXT || number;
 	const char *quote = bare ? "" : "\"";
-	int used = snprintf(v->why, sizeof v->why, "%s%.*s%s%s ", quote, (int)n,
-		n ? shown.text : "", cut ? "..." : "", quote);
+	int used = shown.type == CELL_NULL
+			   ? 0
+			   : snprintf(v->why, sizeof v->why, "%s%.*s%s%s ", quote, (int)n,
+				     n ? shown.text : "", cut ? "..." : "", quote);
 	va_start(ap, fmt);
 	vsnprintf(v->why + used, sizeof v->why - (size_t)used, fmt, ap);
 	va_end(ap);
@@ -192,8 +195,8 @@ static bool enum_ok(
 }
 
 /* Convert and check one value, all but `unique`. */
-static bool check_cell(struct contract_check *k, size_t i, const struct cell *in,
-	struct contract_violation *v)
+static bool check_cell(
+	struct contract_check *k, size_t i, const struct cell *in, struct contract_violation *v)
 {
 	const struct contract_column *col = &k->contract->columns[i];
 	struct cell *out = &k->cells[i];
@@ -249,9 +252,8 @@ int contract_check_row(struct contract_check *k, const struct row *row, const in
 	static const struct cell absent = { .type = CELL_NULL };
 
 	for (size_t i = 0; i < k->contract->ncolumns; i++) {
-		const struct cell *in = map[i] < 0 || (size_t)map[i] >= row->n ?
-			&absent :
-			&row->cells[map[i]];
+		const struct cell *in =
+			map[i] < 0 || (size_t)map[i] >= row->n ? &absent : &row->cells[map[i]];
 		if (!check_cell(k, i, in, v))
 			return 0;
 	}

@@ -84,7 +84,7 @@ static const char *to_integer(
 struct decimal {
 	bool minus, has_exponent;
 	uint64_t mantissa;
-	int digits;   /* significant ones */
+	int digits; /* significant ones */
 	int exponent;
 };
 
@@ -127,8 +127,8 @@ static bool scan_decimal(const char *p, size_t len, struct decimal *d)
 	return p == end && p > from;
 }
 
-static const double powers[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
-	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+static const double powers[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+	1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
 
 /* Clinger 1990: both parts are exact doubles, so that the quotient is rounded once. */
 static bool exact(const struct decimal *d, double *ret)
@@ -199,8 +199,7 @@ static const char *to_decimal(
 	struct decimal d;
 	double v;
 
-	if (in->type == CELL_INT &&
-		(in->i >= 1000000000000000 || in->i <= -1000000000000000))
+	if (in->type == CELL_INT && (in->i >= 1000000000000000 || in->i <= -1000000000000000))
 		return "has more than 15 significant digits";
 	if (in->type != CELL_TEXT)
 		return to_number(c, in, out, scratch);
@@ -314,7 +313,7 @@ static bool read_format(const char *text, const char *format, struct civil_text 
 		.utc_offset_s = zone ? (int)tm.tm_gmtoff : 0,
 	};
 	return ret->civil.year >= 0 && ret->civil.year <= 9999 &&
-		tm.tm_mday <= civil_days_in_month(ret->civil.year, ret->civil.month);
+	       tm.tm_mday <= civil_days_in_month(ret->civil.year, ret->civil.month);
 }
 
 static bool read_time(const struct convert *c, const struct cell *in, struct civil_text *ret)
@@ -405,8 +404,9 @@ int convert_check_format(const char *format, enum convert_type type, struct err 
 			continue;
 		if (p[1] && type == CONVERT_TIMESTAMP && strchr(time_of_day, p[1]))
 			continue;
-		return err_set(err, ERR_INVALID, "unknown conversion \"%%%.1s\" in the format of a %s",
-			p + 1, convert_type_names[type]);
+		return err_set(err, ERR_INVALID,
+			"unknown conversion \"%%%.1s\" in the format of a %s", p + 1,
+			convert_type_names[type]);
 	}
 	return 0;
 }

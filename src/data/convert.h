@@ -18,12 +18,14 @@ struct err;
 
 enum convert_type {
 	CONVERT_STRING,
-	CONVERT_INTEGER,   /* 64 bit; [+-]digits, nothing else */
-	CONVERT_NUMBER,    /* a double; digits, fraction, exponent; not inf, nan, hex */
-	CONVERT_DECIMAL,   /* digits and fraction, at most 15 significant digits: a double keeps them all */
-	CONVERT_BOOLEAN,   /* true false t f yes no y n on off 1 0, any case; kept as 1 and 0 */
-	CONVERT_DATE,      /* 2026-11-19, kept as this text */
-	CONVERT_TIMESTAMP, /* kept as RFC 3339: in UTC ("...Z") when an offset was given, else without */
+	CONVERT_INTEGER, /* 64 bit; [+-]digits, nothing else */
+	CONVERT_NUMBER,  /* a double; digits, fraction, exponent; not inf, nan, hex */
+	CONVERT_DECIMAL, /* digits and fraction, at most 15 significant digits: a double keeps them
+			    all */
+	CONVERT_BOOLEAN, /* true false t f yes no y n on off 1 0, any case; kept as 1 and 0 */
+	CONVERT_DATE,    /* 2026-11-19, kept as this text */
+	CONVERT_TIMESTAMP, /* kept as RFC 3339: in UTC ("...Z") when an offset was given, else
+			      without */
 	CONVERT_JSON,      /* any JSON value; its text is kept */
 	CONVERT_TYPE_MAX
 };
@@ -39,12 +41,12 @@ enum { CONVERT_SCRATCH = 48 };
 
 struct convert {
 	enum convert_type type;
-	bool trim;          /* cut blanks around a text first; an empty rest is NULL, but for strings */
+	bool trim; /* cut blanks around a text first; an empty rest is NULL, but for strings */
 	const char *format; /* date, timestamp: as strptime(3), NULL: ISO 8601 */
 };
 
-/* Convert `in`, a text or number that is not NULL, to `out`. Text that is made is put in `scratch`; else
- * it stays where it was. NULL on success, else why not: "is not an integer". */
+/* Convert `in`, a text or number that is not NULL, to `out`. Text that is made is put in `scratch`;
+ * else it stays where it was. NULL on success, else why not: "is not an integer". */
 const char *convert_cell(const struct convert *c, const struct cell *in, struct cell *out,
 	char scratch[CONVERT_SCRATCH]);
 /* The instant of a converted date or timestamp, in microseconds (without an offset: as if UTC). */

@@ -23,15 +23,15 @@ static_assert(sizeof csv_problem_texts / sizeof *csv_problem_texts == CSV_PROBLE
 
 struct csv_reader {
 	struct csv_config config;
-	char *data;           /* size + BLOCK bytes, so that a block can be read anywhere */
-	size_t size, len;     /* allocated, filled */
-	size_t at;            /* where the next record starts */
+	char *data;       /* size + BLOCK bytes, so that a block can be read anywhere */
+	size_t size, len; /* allocated, filled */
+	size_t at;        /* where the next record starts */
 	bool eof;
-	bool plain;           /* data[0..len) is ASCII without zero bytes: nothing to validate */
+	bool plain; /* data[0..len) is ASCII without zero bytes: nothing to validate */
 	uint64_t line;
 	struct csv_field *fields;
 	size_t nfields, cap;
-	struct buf scratch;   /* unescaped fields */
+	struct buf scratch; /* unescaped fields */
 	/* Delimiters, quotes and line feeds are found 64 bytes at a time: bit i of `mask` is one at
 	 * block + i. */
 	size_t block;
@@ -189,8 +189,8 @@ static int refill(struct csv_reader *r, struct err *err)
 
 static int too_many(struct csv_reader *r, struct err *err)
 {
-	return err_set(err, ERR_DATA, "%s:%llu: the record has more than %d fields",
-		r->config.name, (unsigned long long)r->line, CSV_FIELDS_MAX);
+	return err_set(err, ERR_DATA, "%s:%llu: the record has more than %d fields", r->config.name,
+		(unsigned long long)r->line, CSV_FIELDS_MAX);
 }
 
 static int more_fields(struct csv_reader *r, struct err *err)
@@ -248,7 +248,7 @@ static enum scan scan_quoted(struct csv_reader *r, struct scan_state *s, struct 
 		return SCAN_SHORT;
 	s->end = at;
 	bool cr = at - behind == 1 && r->data[behind] == '\r' &&
-		(at == r->len || r->data[at] == '\n');
+		  (at == r->len || r->data[at] == '\n');
 	if (at != behind && !cr)
 		s->problem = CSV_TEXT_AFTER_END;
 	return SCAN_DONE;

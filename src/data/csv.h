@@ -34,7 +34,8 @@ enum csv_problem {
 extern const char *const csv_problem_texts[]; /* for messages, in the order of the enum */
 
 struct csv_field {
-	const char *text; /* unescaped, not NUL-terminated; borrowed until the next record is read */
+	const char
+		*text; /* unescaped, not NUL-terminated; borrowed until the next record is read */
 	uint32_t len;
 	bool quoted;  /* "" is an empty text, an empty unquoted field is an absent one */
 	bool escaped; /* internal: holds doubled quotes; false once the record is returned */
@@ -55,8 +56,8 @@ typedef ssize_t csv_read_fn(void *arg, void *to, size_t size, struct err *err);
 struct csv_config {
 	csv_read_fn *read;
 	void *arg;
-	const char *name; /* for messages; borrowed */
-	char delimiter;   /* 0: ',' ; not a quote, CR or LF */
+	const char *name;  /* for messages; borrowed */
+	char delimiter;    /* 0: ',' ; not a quote, CR or LF */
 	size_t max_record; /* 0: CSV_RECORD_MAX */
 };
 

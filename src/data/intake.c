@@ -28,8 +28,8 @@ struct intake {
 	/* The present file. */
 	struct source_reader *source;
 	const char *label;
-	size_t seen; /* columns of the source that are mapped */
-	int64_t shown; /* rejections told so far */
+	size_t seen;                /* columns of the source that are mapped */
+	int64_t shown;              /* rejections told so far */
 	struct intake_queue *queue; /* NULL: rows go straight to the sink */
 	bool opened;
 };
@@ -131,16 +131,16 @@ static bool map_column(struct intake *in, const char *name, size_t at)
 
 static int tell_extra(struct intake *in, const struct buf *extra, struct err *err)
 {
-	enum contract_policy policy = in->config->contract ?
-		contract_on_extra(in->config->contract) :
-		CONTRACT_WARN;
+	enum contract_policy policy =
+		in->config->contract ? contract_on_extra(in->config->contract) : CONTRACT_WARN;
 
 	if (!extra->len || policy == CONTRACT_IGNORE)
 		return 0;
-	const char *who = in->config->contract ? "the contract does not know" :
-						 "the first rows did not have";
+	const char *who =
+		in->config->contract ? "the contract does not know" : "the first rows did not have";
 	if (policy == CONTRACT_FAIL)
-		return err_set(err, ERR_DATA, "%s: columns %s: %.600s", in->label, who, extra->data);
+		return err_set(
+			err, ERR_DATA, "%s: columns %s: %.600s", in->label, who, extra->data);
 	note(in, "%s: columns %s are left out: %s", in->label, who, extra->data);
 	return 0;
 }
@@ -148,8 +148,8 @@ static int tell_extra(struct intake *in, const struct buf *extra, struct err *er
 /* In CSV the header must have the columns; in NDJSON each object may leave keys out. */
 static int check_missing(struct intake *in, const struct source_config *sc, struct err *err)
 {
-	bool null = in->config->contract &&
-		contract_on_missing(in->config->contract) == CONTRACT_NULL;
+	bool null =
+		in->config->contract && contract_on_missing(in->config->contract) == CONTRACT_NULL;
 	struct buf missing;
 	int rc = 0;
 
@@ -232,9 +232,9 @@ static int pass(struct intake *in, const struct cell *cells, struct err *err)
 static const struct cell *arranged(struct intake *in, const struct row *row)
 {
 	for (size_t i = 0; i < in->ncolumns; i++)
-		in->cells[i] = in->map[i] >= 0 && (size_t)in->map[i] < row->n ?
-			row->cells[in->map[i]] :
-			(struct cell){ .type = CELL_NULL };
+		in->cells[i] = in->map[i] >= 0 && (size_t)in->map[i] < row->n
+				       ? row->cells[in->map[i]]
+				       : (struct cell){ .type = CELL_NULL };
 	return in->cells;
 }
 
@@ -329,9 +329,9 @@ static int prepare(struct intake *in, struct err *err)
 	if (!c->contract)
 		return 0;
 	return contract_check_new(&in->check, c->contract,
-		       c->unique_memory ? c->unique_memory : UNIQUE_MEMORY, err) < 0 ?
-		-1 :
-		columns_of_contract(in, err);
+		       c->unique_memory ? c->unique_memory : UNIQUE_MEMORY, err) < 0
+		       ? -1
+		       : columns_of_contract(in, err);
 }
 
 static int finish(struct intake *in, struct err *err)

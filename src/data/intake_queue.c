@@ -23,7 +23,8 @@ struct intake_queue {
 	const struct intake_queue_work *work;
 	struct batch batches[BATCHES];
 	size_t width; /* cells in a row */
-	/* Under the lock. filled - drained batches wait; batch i of the count is slot i % BATCHES. */
+	/* Under the lock. filled - drained batches wait; batch i of the count is slot i % BATCHES.
+	 */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	size_t filled, drained;

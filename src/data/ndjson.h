@@ -24,7 +24,7 @@ struct ndjson_config {
 };
 
 struct ndjson_record {
-	json_t *object; /* borrowed until the next record is read; NULL: a bad line */
+	json_t *object;      /* borrowed until the next record is read; NULL: a bad line */
 	const char *problem; /* of a bad line; borrowed */
 	size_t problem_at;   /* bytes into the line */
 	const char *raw;     /* the line without its end; borrowed */

@@ -77,8 +77,8 @@ static int more_columns(struct source_reader *s, struct err *err)
 	size_t cap = s->cap ? s->cap * 2 : 32;
 
 	if (s->n >= CSV_FIELDS_MAX)
-		return err_set(err, ERR_DATA, "%s: more than %d columns", s->config.path,
-			CSV_FIELDS_MAX);
+		return err_set(
+			err, ERR_DATA, "%s: more than %d columns", s->config.path, CSV_FIELDS_MAX);
 	char **names = realloc(s->names, cap * sizeof *names);
 	if (names)
 		s->names = names;
@@ -151,8 +151,8 @@ static int add_header_name(
 			s->config.path);
 	/* Tools that write an index leave its name empty. */
 	if (len == 0)
-		return add_column(s, name,
-			(size_t)snprintf(name, sizeof name, "column%zu", at + 1), err);
+		return add_column(
+			s, name, (size_t)snprintf(name, sizeof name, "column%zu", at + 1), err);
 	return add_column(s, text, len, err);
 }
 
@@ -164,8 +164,8 @@ static int read_header(struct source_reader *s, struct err *err)
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return err_set(err, ERR_DATA, "%s: is empty; a header was expected",
-			s->config.path);
+		return err_set(
+			err, ERR_DATA, "%s: is empty; a header was expected", s->config.path);
 	if (rec.problem != CSV_OK)
 		return err_set(err, ERR_DATA, "%s: the header: %s", s->config.path,
 			csv_problem_texts[rec.problem]);
@@ -226,8 +226,8 @@ static enum source_result ragged(struct source_reader *s, const struct csv_recor
 		(unsigned long long)rec->line, (unsigned long long)s->number, v->why);
 }
 
-static enum source_result next_csv(struct source_reader *s, struct row *ret,
-	struct contract_violation *v, struct err *err)
+static enum source_result next_csv(
+	struct source_reader *s, struct row *ret, struct contract_violation *v, struct err *err)
 {
 	struct csv_record rec;
 	int rc = csv_next(s->csv, &rec, err);
@@ -246,9 +246,8 @@ static enum source_result next_csv(struct source_reader *s, struct row *ret,
 		if (i >= rec.n || is_null(&s->config, f))
 			s->cells[i] = (struct cell){ .type = CELL_NULL };
 		else
-			s->cells[i] = (struct cell){
-				.type = CELL_TEXT, .len = f->len, .text = f->text
-			};
+			s->cells[i] =
+				(struct cell){ .type = CELL_TEXT, .len = f->len, .text = f->text };
 	}
 	return SOURCE_ROW;
 }
@@ -310,8 +309,8 @@ static void free_made(struct source_reader *s)
 		free(s->made[--s->nmade]);
 }
 
-static enum source_result next_ndjson(struct source_reader *s, struct row *ret,
-	struct contract_violation *v, struct err *err)
+static enum source_result next_ndjson(
+	struct source_reader *s, struct row *ret, struct contract_violation *v, struct err *err)
 {
 	struct ndjson_record rec;
 	const char *key;
@@ -329,7 +328,8 @@ static enum source_result next_ndjson(struct source_reader *s, struct row *ret,
 	}
 	for (size_t i = 0; i < s->n; i++)
 		s->cells[i] = (struct cell){ .type = CELL_NULL };
-	json_object_foreach(rec.object, key, value) {
+	json_object_foreach(rec.object, key, value)
+	{
 		if (column_of(s, key, at, &at, err) < 0 ||
 			set_cell(s, &s->cells[at], value, err) < 0)
 			return SOURCE_ERROR;
@@ -342,8 +342,8 @@ static enum source_result next_ndjson(struct source_reader *s, struct row *ret,
 
 /* ---- source ---------------------------------------------------------------------------- */
 
-enum source_result source_next(struct source_reader *s, struct row *ret,
-	struct contract_violation *v, struct err *err)
+enum source_result source_next(
+	struct source_reader *s, struct row *ret, struct contract_violation *v, struct err *err)
 {
 	return s->csv ? next_csv(s, ret, v, err) : next_ndjson(s, ret, v, err);
 }

@@ -30,7 +30,8 @@ enum source_format source_format_of(const char *path);
 enum source_ragged {
 	SOURCE_RAGGED_REJECT,
 	SOURCE_RAGGED_FAIL, /* the file is refused: ERR_DATA */
-	SOURCE_RAGGED_NULL, /* missing ones are NULL, empty surplus ones are dropped; else rejected */
+	SOURCE_RAGGED_NULL, /* missing ones are NULL, empty surplus ones are dropped; else rejected
+			     */
 	SOURCE_RAGGED_MAX
 };
 extern const char *const source_ragged_names[]; /* NULL-ended: reject, fail, null */
@@ -44,7 +45,8 @@ struct source_config {
 	bool no_header;
 	const char *const *columns; /* no_header: their names; borrowed */
 	size_t ncolumns;
-	const char *const *nulls; /* unquoted texts that are NULL, NULL-ended; NULL: the empty one */
+	const char *const
+		*nulls; /* unquoted texts that are NULL, NULL-ended; NULL: the empty one */
 	enum source_ragged ragged;
 	size_t max_record; /* 0: 16 MiB */
 };
@@ -56,8 +58,8 @@ const char *const *source_columns(const struct source_reader *s, size_t *ret_n);
 
 enum source_result { SOURCE_ERROR = -1, SOURCE_END, SOURCE_ROW, SOURCE_BAD_ROW };
 /* The next row. A bad one has its number and raw text, and *v says what is wrong with it. */
-enum source_result source_next(struct source_reader *s, struct row *ret,
-	struct contract_violation *v, struct err *err);
+enum source_result source_next(
+	struct source_reader *s, struct row *ret, struct contract_violation *v, struct err *err);
 int64_t source_bytes(const struct source_reader *s); /* read so far, before decompression */
 void source_close(struct source_reader *s);          /* NULL is fine */
 

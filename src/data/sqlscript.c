@@ -181,7 +181,7 @@ static int prepare_failed(struct reader *r, const char *from, struct err *err)
 	if (r->guard.refusal[0])
 		err_set(err, ERR_SQL, "%s", r->guard.refusal);
 	else
-		conn_sqlite_error(r->db, err, "SQL");
+		conn_sqlite_error(r->db, err, r->script->file ? "SQL" : "error");
 	return located(r, at, err);
 }
 

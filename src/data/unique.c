@@ -36,9 +36,9 @@ struct unique_set {
 	struct unique_key *slots; /* nslots homes and SLACK more */
 	size_t nslots, used;      /* nslots: a power of two */
 	int home_shift;
-	bool has_zero;       /* the key {0, 0}, which marks a free slot */
-	uint64_t *filter;    /* NULL until the first run */
-	size_t nlines;       /* a power of two */
+	bool has_zero;    /* the key {0, 0}, which marks a free slot */
+	uint64_t *filter; /* NULL until the first run */
+	size_t nlines;    /* a power of two */
 	struct run runs[RUNS_MAX];
 	size_t nruns;
 	int64_t spilled;
@@ -205,8 +205,8 @@ static int run_init(struct run *r, const struct unique_set *u, uint64_t n, struc
 	return r->fd < 0 ? -1 : 0;
 }
 
-static int read_page(const struct run *r, uint64_t page, struct unique_key *to, size_t *ret_n,
-	struct err *err)
+static int read_page(
+	const struct run *r, uint64_t page, struct unique_key *to, size_t *ret_n, struct err *err)
 {
 	uint64_t first = page * PAGE;
 	size_t n = r->n - first < PAGE ? (size_t)(r->n - first) : PAGE, got = 0;
@@ -333,7 +333,8 @@ static int merge(struct unique_set *u, struct err *err)
 
 static bool must_merge(const struct unique_set *u)
 {
-	return u->nruns >= FANOUT && u->runs[u->nruns - FANOUT].level == u->runs[u->nruns - 1].level;
+	return u->nruns >= FANOUT &&
+	       u->runs[u->nruns - FANOUT].level == u->runs[u->nruns - 1].level;
 }
 
 /* Sort what is nearly sorted. */

@@ -146,8 +146,8 @@ int attempts_wait_ms(const struct attempts *a)
 
 static void report(struct attempts *a, const struct exec_end *end)
 {
-	journal_add_end(a->journal, end);
-	frame_put_end(a->out, end, NULL);
+	if (journal_add_end(a->journal, end) < 0 || frame_put_end(a->out, end, NULL) < 0)
+		a->broken = true;
 }
 
 void attempts_refuse(struct attempts *a, int64_t token, enum outcome outcome, const char *error)

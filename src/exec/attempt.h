@@ -38,6 +38,7 @@ struct attempts {
 	exec_operator_fn *run_operator;
 	struct journal *journal;
 	struct buf *out;
+	bool broken; /* an end could not be told: the supervisor must not go on as if it were */
 	void (*step)(void); /* a test's point of interruption: before each start */
 };
 

@@ -103,11 +103,24 @@ out:
 	return rc;
 }
 
+/* A record is in `pending` whole or not at all. */
+static int whole(struct journal *j, size_t before)
+{
+	if (!j->pending.failed)
+		return 0;
+	j->pending.failed = false;
+	buf_truncate(&j->pending, before);
+	return -1;
+}
+
 int journal_add_start(
 	struct journal *j, int64_t token, int64_t pid, int64_t start_boot_us, int64_t started_us)
 {
-	return buf_addf(&j->pending, "S %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n", token,
-		pid, start_boot_us, started_us);
+	size_t before = j->pending.len;
+
+	buf_addf(&j->pending, "S %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n", token, pid,
+		start_boot_us, started_us);
+	return whole(j, before);
 }
 
 static void add_escaped(struct buf *b, const char *s)
@@ -127,12 +140,15 @@ static void add_escaped(struct buf *b, const char *s)
 
 int journal_add_end(struct journal *j, const struct exec_end *e)
 {
+	size_t before = j->pending.len;
+
 	buf_addf(&j->pending,
 		"E %" PRId64 " %s %d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ", e->token,
 		outcome_name(e->outcome), e->exit_status, e->signal, e->started_us, e->ended_us,
 		e->max_rss_bytes, e->cpu_us);
 	add_escaped(&j->pending, e->error);
-	return buf_addc(&j->pending, '\n');
+	buf_addc(&j->pending, '\n');
+	return whole(j, before);
 }
 
 int journal_flush(struct journal *j)

@@ -28,12 +28,13 @@
 #define IN_KEPT (1u << 20) /* after a large job its memory is given back */
 #define STARTS_PER_TURN 16 /* then ends and timers have their turn */
 #define OUT_MAX (64u << 20)
+#define JOURNAL_RETRY_MS 1000
 
 struct supervisor {
 	int socket, epoll_fd, signal_fd;
 	bool watches_room; /* the socket is full, EPOLLOUT is asked for */
 	bool more_input;   /* whole frames are left in `in` */
-	bool said_bye, stopping;
+	bool said_bye, stopping, stopping_hard;
 	struct buf in, out;
 	struct frame_start start; /* kept for its memory */
 	struct journal journal;
@@ -81,7 +82,8 @@ static int settle_fds(int socket, struct err *err)
 	if (socket != SOCKET_FD && dup3(socket, SOCKET_FD, O_CLOEXEC) < 0)
 		return err_errno(err, "supervisor: dup");
 	close_from(SOCKET_FD + 1);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* Not O_CLOEXEC: where the driver had closed its stdin, this is it already. */
+	int null = open("/dev/null", O_RDWR);
 	if (null < 0)
 		return err_errno(err, "/dev/null");
 	if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
@@ -311,6 +313,7 @@ static void read_signals(struct supervisor *s)
 		if (sig != SIGTERM && sig != SIGQUIT)
 			continue;
 		s->stopping = true;
+		s->stopping_hard = s->stopping_hard || sig == SIGQUIT;
 		attempts_stop_all(&s->attempts, sig == SIGQUIT);
 	}
 	attempts_reap(&s->attempts);
@@ -348,6 +351,9 @@ static bool is_done(const struct supervisor *s)
 {
 	if (s->attempts.n || s->more_input)
 		return false;
+	/* Ends that the disk does not take yet would be lost with us. */
+	if (s->journal.pending.len && !s->said_bye && !s->stopping_hard)
+		return false;
 	if (s->socket < 0)
 		return true;
 	return (s->said_bye || s->stopping) && !s->out.len;
@@ -383,8 +389,13 @@ _Noreturn void supervisor_main(int socket, const struct exec_local_config *confi
 		journal_remove(&s.journal);
 		_exit(1);
 	}
-	while (!is_done(&s))
+	while (!is_done(&s)) {
 		turn(&s);
+		if (s.attempts.broken) {
+			dprintf(STDERR_FILENO, NAME ": out of memory; its tasks end with it\n");
+			_exit(1);
+		}
+	}
 	if (s.said_bye && !s.stopping)
 		journal_remove(&s.journal);
 	_exit(0);

@@ -23,13 +23,17 @@ int main(int argc, char **argv)
 	const char *mode = argc > 4 ? argv[4] : "replace";
 	json_t *with = json_pack("{s:s, s:s, s:s, s:s}", "path", argv[1], "contract", argv[2],
 		"into", "db.bench", "mode", mode);
-	json_t *connections =
-		json_pack("{s:{s:s, s:s}}", "db", "type", "sqlite", "path", argv[3]);
+	json_t *connections = json_pack("{s:{s:s, s:s}}", "db", "type", "sqlite", "path", argv[3]);
 	struct operator_job job = {
-		.with = with, .connections = connections, .dir = "/tmp", .run_id = "bench",
+		.with = with,
+		.connections = connections,
+		.dir = "/tmp",
+		.run_id = "bench",
 		.ds = "2026-11-19",
 		.key = { "bench", "csv", -1, "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z", 1 },
-		.try = 1, .outputs = json_object(), .checks = json_array(),
+		.try = 1,
+		.outputs = json_object(),
+		.checks = json_array(),
 	};
 	int64_t start = clock_mono_us();
 	int rc = operator_ingest_file.run(&job, &err);

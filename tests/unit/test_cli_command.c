@@ -3,9 +3,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/err.h"
 #include "cli/command.h"
@@ -28,8 +29,7 @@ static const struct option options[] = {
 		.values = speeds,
 		.help = "how fast" },
 	{ .name = "for", .kind = VALUE_DURATION, .value = "TIME", .help = "how long" },
-	{ .name = "dir", .kind = VALUE_DIR, .value = "DIR", .help = "where" },
-	{ 0 }
+	{ .name = "dir", .kind = VALUE_DIR, .value = "DIR", .help = "where" }, { 0 }
 };
 static const struct operand one[] = { { "DAG", VALUE_DAG_FILE, false, false, "a DAG file" },
 	{ 0 } };
@@ -43,10 +43,9 @@ static const struct command command_one = { .name = "one",
 	       "words.\n\n  weir one x.yaml",
 	.options = options,
 	.operands = one };
-static const struct command command_many = { .name = "many",
-	.group = "Look",
-	.summary = "takes many",
-	.operands = many };
+static const struct command command_many = {
+	.name = "many", .group = "Look", .summary = "takes many", .operands = many
+};
 static const struct command command_none = { .name = "none", .group = "Look", .summary = "-" };
 static const struct command command_secret = { .name = "secret", .group = "Look", .hidden = true };
 const struct command *const commands[] = { &command_one, &command_many, &command_none,
@@ -224,8 +223,7 @@ static void test_help_of_command(void **state)
 	static const char *const expected[] = {
 		"weir one: takes one\n\nUsage: weir one [OPTION...] DAG\n\n",
 		"  DAG                     a DAG file\n",
-		"Words and words and words and words and words and words and words and words and\n"
-		"words.\n\n  weir one x.yaml\n",
+		"words and words and words and words and\nwords.\n\n  weir one x.yaml\n",
 		"\nOptions:\n      --date DATE         the date\n",
 		"  -j, --jobs N            how many at a time\n",
 		"  -f, --force             again\n",

@@ -1,13 +1,14 @@
 /* A run as it is shown: golden texts of a made-up run for each way of showing it. */
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include "cli/progress.h"
 
@@ -66,9 +67,9 @@ static void begin(struct story *s, enum progress_mode mode)
 	s->observer = progress_new(mode, s->out, false);
 	assert_non_null(s->observer);
 	for (int i = 0; i < NTASKS; i++)
-		s->tasks[i] = (struct task_progress){ .selected = true,
-			.exit_status = -1,
-			.retries = tasks[i].retry.retries };
+		s->tasks[i] = (struct task_progress){
+			.selected = true, .exit_status = -1, .retries = tasks[i].retry.retries
+		};
 	s->p = (struct run_progress){ .dag = &dag,
 		.run = "sales@2026-11-18",
 		.run_id = 7,
@@ -168,7 +169,7 @@ static void tell_story(struct story *s)
 	s->p.now_us += 2 * SECOND;
 	s->tasks[NOTIFY].exit_status = 3;
 	s->tasks[NOTIFY].reason = REASON_RETRIES_SPENT;
-	s->tasks[NOTIFY].error = "curl: (7) refused";
+	s->tasks[NOTIFY].error = "exit status 3: curl: (7) refused";
 	end(s, NOTIFY, TASK_FAILED, OUTCOME_FAILED);
 	s->p.state = RUN_FAILED;
 	tell(s, EVENT_RUN_FINISHED, -1);
@@ -185,22 +186,22 @@ static const char *finish(struct story *s)
 	return s->text;
 }
 
-#define SUMMARY                                                                                    \
-	"sales@2026-11-18: failed after 35.2s: 5 of 6 tasks succeeded\n"                           \
-	"checks\n"                                                                                 \
-	"  warn  check_sales  range(revenue): observed 2 of 90 fail, expected at least 0; such "   \
-	"as a|2026\n"                                                                              \
-	"quarantine\n"                                                                             \
-	"  orders  20 rows rejected, kept in quarantine/orders.csv\n"                              \
-	"published\n"                                                                              \
-	"  report  out/sales.csv\n"                                                                \
-	"failed\n"                                                                                 \
-	"  notify  exit status 3: curl: (7) refused (try 1/1)\n"                                   \
-	"    log: /home/logs/x.log\n"                                                              \
-	"next\n"                                                                                   \
-	"  weir logs sales@2026-11-18 notify\n"                                                    \
-	"  less runbooks/sales.md    # the runbook\n"                                              \
-	"  weir show sales@2026-11-18\n"                                                           \
+#define SUMMARY                                                                                  \
+	"sales@2026-11-18: failed after 35.2s: 5 of 6 tasks succeeded\n"                         \
+	"checks\n"                                                                               \
+	"  warn  check_sales  range(revenue): observed 2 of 90 fail, expected at least 0; such " \
+	"as a|2026\n"                                                                            \
+	"quarantine\n"                                                                           \
+	"  orders  20 rows rejected, kept in quarantine/orders.csv\n"                            \
+	"published\n"                                                                            \
+	"  report  out/sales.csv\n"                                                              \
+	"failed\n"                                                                               \
+	"  notify  exit status 3: curl: (7) refused (try 1/1)\n"                                 \
+	"    log: /home/logs/x.log\n"                                                            \
+	"next\n"                                                                                 \
+	"  weir logs sales@2026-11-18 notify\n"                                                  \
+	"  less runbooks/sales.md    # the runbook\n"                                            \
+	"  weir show sales@2026-11-18\n"                                                         \
 	"  weir run dags/sales.yaml --date 2026-11-18    # keeps what is done\n"
 
 static void test_plain(void **state)
@@ -291,8 +292,8 @@ static void test_json(void **state)
 	json_t *lines = json_lines(finish(&s));
 	assert_int_equal(json_array_size(lines), sizeof events / sizeof *events);
 	for (size_t i = 0; i < json_array_size(lines); i++)
-		assert_string_equal(json_string_value(json_object_get(
-					    json_array_get(lines, i), "event")),
+		assert_string_equal(
+			json_string_value(json_object_get(json_array_get(lines, i), "event")),
 			events[i]);
 	assert_json(json_array_get(lines, 3),
 		"{\"event\":\"task_retry\",\"at\":\"2026-11-19T12:00:01.200000Z\","
@@ -350,6 +351,53 @@ static void test_nothing_to_do(void **state)
 		assert_null(strstr(s.text, "daily_sales"));
 		free(s.text);
 	}
+}
+
+/* One task of all is left to do: that is something. */
+static void test_something_to_do(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, PROGRESS_PLAIN);
+	keep_all(&s);
+	s.tasks[NOTIFY] = (struct task_progress){ .selected = true };
+	s.p.nkept--;
+	tell(&s, EVENT_RUN_STARTED, -1);
+	start(&s, NOTIFY);
+	end(&s, NOTIFY, TASK_SUCCESS, OUTCOME_SUCCESS);
+	tell(&s, EVENT_RUN_FINISHED, -1);
+	assert_string_equal(finish(&s),
+		"2026-11-19T12:00:00Z  sales@2026-11-18: taken up again: 6 tasks, 2 jobs at a "
+		"time; 5 done before\n"
+		"2026-11-19T12:00:00Z  notify       started\n"
+		"2026-11-19T12:00:00Z  notify       success         0ms\n"
+		"sales@2026-11-18: success after 0ms: 6 of 6 tasks succeeded, 5 of them before\n");
+	free(s.text);
+}
+
+/* With --only, what is left out does not count, though it had failed before. */
+static void test_part(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, PROGRESS_PLAIN);
+	keep_all(&s);
+	s.tasks[CHECK].state = TASK_FAILED;
+	s.tasks[CHECK].kept = false;
+	s.tasks[NOTIFY] = (struct task_progress){ .selected = true };
+	s.p.partial = true;
+	s.p.state = RUN_FAILED;
+	tell(&s, EVENT_RUN_STARTED, -1);
+	start(&s, NOTIFY);
+	end(&s, NOTIFY, TASK_SUCCESS, OUTCOME_SUCCESS);
+	tell(&s, EVENT_RUN_FINISHED, -1);
+	const char *text = finish(&s);
+	assert_non_null(strstr(text, ": 1 task, 2 jobs at a time\n"));
+	assert_non_null(strstr(text, ": success after 0ms: 1 of 1 task succeeded, 5 left out\n"));
+	assert_null(strstr(text, "check_sales"));
+	free(s.text);
 }
 
 /* ---- the terminal --------------------------------------------------------------------- */
@@ -475,8 +523,8 @@ static void test_tty_story(void **state)
 		"+ daily_sales  success                    1.0s\n"
 		"+ check_sales  success                     0ms  1 of 2 checks passed\n"
 		"+ report       success                     0ms  90 rows\n"
-		"x notify       failed                     2.0s  exit status 3: curl: (7) refused\n"
-		SUMMARY "\n");
+		"x notify       failed                     2.0s  exit status 3: curl: (7) "
+		"refused\n" SUMMARY "\n");
 	free(s.text);
 }
 
@@ -552,6 +600,8 @@ int main(void)
 		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_something_to_do),
+		cmocka_unit_test(test_part),
 		cmocka_unit_test(test_tty),
 		cmocka_unit_test(test_tty_story),
 		cmocka_unit_test(test_tty_small),

@@ -1,13 +1,14 @@
 /* Text that fits the terminal, tables, times. */
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include "base/buf.h"
 #include "cli/grid.h"
@@ -46,7 +47,9 @@ static const struct {
 	{ "e\xcc\x81t\xc3\xa9", -1, "e\xcc\x81t\xc3\xa9", 3 },
 	{ "bad \xff\xc0\x80 x", -1, "bad ??? x", 9 },
 	{ "cut \xe6\x97", -1, "cut ??", 6 },
-	{ "c1 \xc2\x9b" "31m", -1, "c1 ?31m", 7 },
+	{ "c1 \xc2\x9b"
+	  "31m",
+		-1, "c1 ?31m", 7 },
 };
 
 static void test_add(void **state)
@@ -202,7 +205,8 @@ static void test_when(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		assert_string_equal(when_ago(NOON - cases[i].ago_us, NOON, text), cases[i].relative);
+		assert_string_equal(
+			when_ago(NOON - cases[i].ago_us, NOON, text), cases[i].relative);
 	setenv("TZ", "UTC0", 1);
 	tzset();
 	assert_string_equal(when_local(NOON, text), "2026-11-19 12:00:00");

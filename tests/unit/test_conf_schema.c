@@ -117,13 +117,13 @@ static int remove_folder(void **state)
 	return rmdir(folder);
 }
 
-static void seen_template(
-	void *arg, const struct node *n, const char *text, const char *file, struct diags *diags)
+static void seen_template(void *arg, const struct schema_template *t, struct diags *diags)
 {
 	struct buf *seen = arg;
 
-	(void)n, (void)diags;
-	buf_addf(seen, "[%s%s%s]", file ? io_path_base(file) : "", file ? ": " : "", text);
+	(void)diags;
+	buf_addf(seen, "[%s%s%s]", t->file ? io_path_base(t->file) : "", t->file ? ": " : "",
+		t->text);
 }
 
 /* Check the text by the rows; what is printed goes to out, templates seen to `seen`. */

@@ -502,7 +502,7 @@ static const char *const scope_params[] = { "region", "n", NULL };
 static const char *const scope_upstream[] = { "load", "clean_orders", NULL };
 static const char *const scope_tasks[] = { "load", "clean_orders", "report", "orders", NULL };
 static const struct template_scope full_scope = { scope_params, scope_upstream, scope_tasks, true,
-	true };
+	true, false };
 
 /* The first diagnostic of text as an SQL file: its line and column are exact. */
 static void check_check(
@@ -513,8 +513,10 @@ static void check_check(
 		.type = NODE_STRING, .text = text, .len = strlen(text), .line = 1, .col = 1
 	};
 
+	struct template_scope as_sql = *scope;
+	as_sql.sql = true;
 	diags_init(&diags);
-	size_t n = template_check(text, scope, &node, "q.sql", &diags);
+	size_t n = template_check(text, &as_sql, &node, "q.sql", &diags);
 	assert_int_equal(n, diags.nerrors);
 	if (!message) {
 		if (n)

@@ -126,6 +126,8 @@ static void test_places(void **state)
 		{ "`a b` = {{ params.n }}", "`a b` = ?1", "[5]" },
 		{ "$$ a $$ || {{ params.n | sql }}", "$$ a $$ || 5", "[]" },
 		{ "$x$ it's $x$ || ' {{ params.s | raw }}", "$x$ it's $x$ || ' it's", "[]" },
+		{ "$a$ ' $$a$ || ' {{ params.n | raw }}", "$a$ ' $$a$ || ' 5", "[]" },
+		{ "$a$ x $$a$ || {{ params.n | sql }}", "$a$ x $$a$ || 5", "[]" },
 		{ "a$b$c = {{ params.n }}", "a$b$c = ?1", "[5]" },
 		{ "j ->> '$.a[0]' = {{ params.n }}", "j ->> '$.a[0]' = ?1", "[5]" },
 		{ "E'a\\nb', {{ params.n }}", "E'a\\nb', ?1", "[5]" },

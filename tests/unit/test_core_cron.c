@@ -226,6 +226,20 @@ static void run_shared(const json_t *json)
 	zone_free(s.zone);
 }
 
+/* The tests below need the machine's zones; the package is tzdata. */
+static bool have_zones(void)
+{
+	struct zone *z;
+	struct err err;
+
+	if (zone_open("Europe/Berlin", zonefile_read, &z, &err) == 0) {
+		zone_free(z);
+		return true;
+	}
+	print_message("# skipped: %s\n", err.msg);
+	return false;
+}
+
 static FILE *open_shared(const char *name)
 {
 	const char *dir = getenv("WEIR_CASES"), *srcdir = getenv("srcdir");
@@ -237,19 +251,19 @@ static FILE *open_shared(const char *name)
 		snprintf(path, sizeof path, "%s/../shared/cases/%s", srcdir ? srcdir : ".", name);
 	FILE *f = fopen(path, "re");
 	if (!f)
-		print_message("skipped: no shared cases at %s (set WEIR_CASES)\n", path);
+		print_message("# skipped: no shared cases at %s (set WEIR_CASES)\n", path);
 	return f;
 }
 
 static void test_shared_cases(void **state)
 {
 	(void)state;
-	FILE *f = open_shared("cron/portable.jsonl");
+	FILE *f = have_zones() ? open_shared("cron/portable.jsonl") : NULL;
 	char *line = NULL;
 	size_t size = 0, n = 0;
 
 	if (!f)
-		skip();
+		return;
 	while (getline(&line, &size, f) > 0) {
 		json_t *json = json_loads(line, 0, NULL);
 		assert_non_null(json);
@@ -446,6 +460,8 @@ static void test_daylight_saving(void **state)
 			{ "2104-02-29T05:00:00Z none" } },
 	};
 
+	if (!have_zones())
+		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		check_fires(&cases[i]);
 }
@@ -530,8 +546,10 @@ static void test_no_fire(void **state)
 	(void)state;
 	struct cron cron;
 	struct cron_fire fire;
-	struct zone *z = open_zone("Europe/Berlin");
 
+	if (!have_zones())
+		return;
+	struct zone *z = open_zone("Europe/Berlin");
 	assert_int_equal(cron_parse("30 2 * 3 L0", &cron, NULL, NULL), 0);
 	assert_int_equal(
 		cron_next(&cron, z, (struct cron_dst)SKIP, instant("2026-01-01T00:00Z"), &fire), 0);

@@ -32,7 +32,7 @@ static bool have_zones(void)
 {
 	if (access(zone_dir(), R_OK) == 0)
 		return true;
-	print_message("skipped: no time zone data in %s\n", zone_dir());
+	print_message("# skipped: no time zone data in %s\n", zone_dir());
 	return false;
 }
 
@@ -252,8 +252,8 @@ static void test_all_zones_as_zdump(void **state)
 	size_t lines = 0, zones = 0, dumped = 0;
 
 	if (!have_zones() || system("command -v zdump >/dev/null 2>&1") != 0) {
-		print_message("skipped: no zdump on this machine\n");
-		skip();
+		print_message("# skipped: no zdump on this machine\n");
+		return;
 	}
 	struct names names = all_names();
 	start_dumps(&names, files, &zones);
@@ -262,7 +262,7 @@ static void test_all_zones_as_zdump(void **state)
 		fclose(files[k]);
 	}
 	print_message(
-		"%zu names, %zu different zones, %zu lines of zdump\n", names.n, zones, lines);
+		"# %zu names, %zu different zones, %zu lines of zdump\n", names.n, zones, lines);
 	/* a zone that never changed has no lines, or two */
 	assert_true(dumped + 60 > zones);
 	assert_true(lines > 10000);
@@ -307,7 +307,7 @@ static void test_far_future_as_libc(void **state)
 	char *kept = tz ? strdup(tz) : NULL;
 
 	if (!have_zones())
-		skip();
+		return;
 	struct names names = all_names();
 	for (size_t i = 0; i < names.n; i++) {
 		struct zone *z = open_zone(names.at[i]);
@@ -389,7 +389,7 @@ static void test_local_times(void **state)
 	};
 
 	if (!have_zones())
-		skip();
+		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct zone *z = open_zone(cases[i].zone);
 		struct civil_text t;
@@ -567,7 +567,7 @@ static void test_names(void **state)
 	};
 
 	if (!have_zones())
-		skip();
+		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct zone *z;
 		struct err err = { 0 };
@@ -630,7 +630,7 @@ static void test_local_name(void **state)
 	char *kept;
 
 	if (!have_zones())
-		skip();
+		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		buf_init(&b, 300);
 		with_env("TZ", cases[i].tz, &kept);
@@ -656,7 +656,7 @@ static void test_spans(void **state)
 		"UTC", "Africa/Casablanca", "+01:00" };
 
 	if (!have_zones())
-		skip();
+		return;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		struct zone *z = open_zone(names[i]);
 		struct zone_span span, next;
@@ -680,7 +680,7 @@ static void test_days(void **state)
 {
 	(void)state;
 	if (!have_zones())
-		skip();
+		return;
 	struct zone *z = open_zone("America/Sao_Paulo");
 	int64_t day = civil_day(2018, 11, 4);
 	int64_t start = zone_day_start_us(z, day);

@@ -77,7 +77,10 @@ static char *show(const char *text, size_t len, const struct setup *how)
 	return got;
 }
 
-#define CASE(text, expected) { text, sizeof text - 1, expected, ',' }
+#define CASE(text, expected)                         \
+	{                                            \
+		text, sizeof text - 1, expected, ',' \
+	}
 static const struct {
 	const char *text;
 	size_t len;
@@ -95,7 +98,9 @@ static const struct {
 	CASE("a,b\n1,", "[a|b][1|]"),
 	CASE("a,b\n,", "[a|b][|]"),
 	CASE(",\n", "[|]"),
-	CASE("\xef\xbb\xbf" "a,b\n1,2\n", "[a|b][1|2]"),
+	CASE("\xef\xbb\xbf"
+	     "a,b\n1,2\n",
+		"[a|b][1|2]"),
 	CASE("\xef\xbb\xbf\"a\",b\n", "['a'|b]"),
 	CASE("a\n\n\nb\r\n\r\nc", "[a][b][c]"),
 	CASE("\"a\",\"b\"\n", "['a'|'b']"),
@@ -116,20 +121,24 @@ static const struct {
 	CASE("\"a\" ,c\nd,e\n", "!'a'|c][d|e]"),
 	CASE("\"a\"b\"c\"\nd\n", "!'a'][d]"),
 	/* Not UTF-8, zero bytes: this record only. */
-	CASE("a\xff" "b,c\nd,e\n", "8a\xff" "b|c][d|e]"),
-	CASE("\xc3\xa4,\xe2\x82\xac,\xf0\x9f\x90\x9f\n", "[\xc3\xa4|\xe2\x82\xac|\xf0\x9f\x90\x9f]"),
+	CASE("a\xff"
+	     "b,c\nd,e\n",
+		"8a\xff"
+		"b|c][d|e]"),
+	CASE("\xc3\xa4,\xe2\x82\xac,\xf0\x9f\x90\x9f\n",
+		"[\xc3\xa4|\xe2\x82\xac|\xf0\x9f\x90\x9f]"),
 	CASE("\xc0\xaf\nx\n", "8\xc0\xaf][x]"),
 	CASE("\xed\xa0\x80\nx\n", "8\xed\xa0\x80][x]"),
 	CASE("\xf4\x90\x80\x80\nx\n", "8\xf4\x90\x80\x80][x]"),
 	CASE("\xe2\x82\n", "8\xe2\x82]"),
 	/* What never ends. */
-	CASE("a,b\n1,\"2\n3,4\n",
-		"[a|b]error: f.csv:2: a quote opened in the record that starts here is never closed"),
+	CASE("a,b\n1,\"2\n3,4\n", "[a|b]error: f.csv:2: a quote opened in the record that starts "
+				  "here is never closed"),
 	CASE("\"", "error: f.csv:1: a quote opened in the record that starts here is never closed"),
 	CASE("\"a\"\"", "error: f.csv:1: a quote opened in the record that starts here is never "
 			"closed"),
 	CASE("\"x\ny\"\n\n\"z", "['x\ny']error: f.csv:4: a quote opened in the record that starts "
-			       "here is never closed"),
+				"here is never closed"),
 	{ "a;b\n1,5;\"x;y\"\n", 14, "[a|b][1,5|'x;y']", ';' },
 	{ "a\tb\n\t\n", 6, "[a|b][|]", '\t' },
 	{ "a|b\n", 4, "[a|b]", '|' },
@@ -298,12 +307,30 @@ static void test_round_trip(void **state)
 static char *cases_path(const char *rel)
 {
 	const char *cases_dir = getenv("WEIR_CASES"), *src = getenv("srcdir");
-	char *base = cases_dir ? strdup(cases_dir) :
-				 io_path_join(src ? src : ".", "../shared/cases");
+	char *base =
+		cases_dir ? strdup(cases_dir) : io_path_join(src ? src : ".", "../shared/cases");
 	char *path = io_path_join(base, rel);
 
 	free(base);
 	return path;
+}
+
+/* The _crlf files are what their names say only before a checkout that normalises line ends. */
+static void restore_crlf(struct buf *text)
+{
+	struct buf with;
+
+	if (strchr(text->data, '\r'))
+		return;
+	buf_init(&with, 1 << 20);
+	for (size_t i = 0; i < text->len; i++) {
+		if (text->data[i] == '\n')
+			buf_addc(&with, '\r');
+		buf_addc(&with, text->data[i]);
+	}
+	buf_clear(text);
+	buf_add(text, with.data, with.len);
+	buf_release(&with);
 }
 
 static void compare_with_json(const char *name)
@@ -320,6 +347,8 @@ static void compare_with_json(const char *name)
 	assert_non_null(rows);
 	buf_init(&text, 1 << 20);
 	assert_int_equal(io_read_file(csv_path, &text, &err), 0);
+	if (strstr(name, "_crlf"))
+		restore_crlf(&text);
 	struct feed feed = { text.data, text.len, 0, 11 };
 	struct csv_config config = { read_feed, &feed, name, ',', 0 };
 	struct csv_reader *r;
@@ -352,9 +381,10 @@ static void compare_with_json(const char *name)
 
 static void test_spectrum(void **state)
 {
+	/* Not location_coordinates: its JSON holds another phone number than its CSV. */
 	static const char *const names[] = { "comma_in_quotes", "empty", "empty_crlf",
-		"escaped_quotes", "json", "location_coordinates", "newlines", "newlines_crlf",
-		"quotes_and_newlines", "simple", "simple_crlf", "utf8" };
+		"escaped_quotes", "json", "newlines", "newlines_crlf", "quotes_and_newlines",
+		"simple", "simple_crlf", "utf8" };
 	char *dir = cases_path("csv");
 	bool there = io_exists(dir);
 

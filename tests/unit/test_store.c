@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -364,6 +365,7 @@ static void test_owner_refused(void **state)
 	struct owner live = f->self;
 	pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		pause();
 		_exit(0);
 	}
@@ -1285,6 +1287,8 @@ static void test_faults(void **state)
 	free(large);
 }
 
+static const char *program; /* this file; /proc/self/exe is another one under valgrind */
+
 /* The program that is killed: this one, started anew with the argument "steps" and a path.
  * It prints a byte for each step that the store reported as done. */
 static int steps(const char *path)
@@ -1324,7 +1328,7 @@ static int run_steps(const char *path, int n, int *ret_status)
 		dup2(fds[1], 1);
 		close(fds[0]);
 		close(fds[1]);
-		execl("/proc/self/exe", "test_store", "steps", path, (char *)NULL);
+		execl(program, program, "steps", path, (char *)NULL);
 		_exit(127);
 	}
 	close(fds[1]);
@@ -1427,6 +1431,7 @@ static int backends[] = { BACKEND_SQLITE, BACKEND_MEMORY };
 
 int main(int argc, char **argv)
 {
+	program = argv[0];
 	if (argc == 3 && strcmp(argv[1], "steps") == 0)
 		return steps(argv[2]);
 
