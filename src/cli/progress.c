@@ -237,7 +237,7 @@ bool progress_counts(const struct run_progress *p, int i)
 {
 	const struct task_progress *t = &p->tasks[i];
 
-	return t->selected || (t->kept);
+	return t->selected || (t->kept && !p->partial);
 }
 
 void progress_count(const struct run_progress *p, int *ret_total, int *ret_done)
