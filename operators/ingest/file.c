@@ -480,7 +480,7 @@ static int fill_quarantine_table(struct ingest *in, struct err *err)
 		.columns = columns,
 		.ncolumns = 6,
 		.key = in->job->key };
-	struct source_config sc = { .format = SOURCE_CSV, .max_record = 64u << 20 };
+	struct source_config sc = { .format = SOURCE_CSV, .max_record = 256u << 20 };
 	struct source_reader *from = NULL;
 	struct table_writer *to = NULL;
 	bool any = quarantine_rows(in->quarantine) > 0;

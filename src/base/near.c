@@ -44,8 +44,9 @@ int near_distance(const char *a, const char *b)
 
 const char *near_find(const char *word, const char *const *names, size_t n)
 {
-	/* A third of the word may be wrong; of a short word, one letter. */
-	int best = (int)(strnlen(word, WORD_MAX) + 2) / 3 + 1;
+	/* A third of the word may be wrong; of a short word, one letter; but not all of it. */
+	size_t len = strnlen(word, WORD_MAX);
+	int best = len < 2 ? 1 : (int)(len + 2) / 3 + 1;
 	const char *found = NULL;
 
 	for (size_t i = 0; i < n; i++) {

@@ -76,7 +76,10 @@ static void set_task(json_t *o, const struct run_progress *p, int i, enum run_ev
 		set(o, "due", cli_json_time(t->due_us));
 		return;
 	}
-	set_borrowed(o, "outputs", t->outputs);
+	if (t->outputs)
+		set_borrowed(o, "outputs", t->outputs);
+	else
+		set(o, "outputs", json_object());
 	set_borrowed(o, "checks", t->checks);
 }
 

@@ -59,7 +59,8 @@ static const struct field backoff_fields[] = {
 		.values = jitter_names,
 		.def = "full",
 		.help = "Randomness, so that many tasks do not come back at once. full: anything "
-			"from 0 to the delay; equal: from half of it; none." },
+			"from 0 to the delay; equal: from half of it to all of it; none: all of "
+			"it." },
 	{ 0 },
 };
 
@@ -85,9 +86,8 @@ static const struct field exit_codes_fields[] = {
 		{ .key = "backoff",                                                             \
 			.type = FIELD_OBJECT,                                                   \
 			.fields = backoff_fields,                                               \
-			.help = "How long to wait before a retry: initial * factor^n, at most " \
-				"max, "                                                         \
-				"with jitter." },                                               \
+			.help = "How long to wait before retry n: initial * factor^(n-1), at "  \
+				"most max, with jitter." },                                     \
 		{ .key = "retry_on",                                                            \
 			.type = FIELD_OBJECT,                                                   \
 			.fields = exit_codes_fields,                                            \

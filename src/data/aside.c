@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/io.h"
 
-enum { CHUNK = 64 << 10, PENDING_MAX = 64 << 20 };
+enum { CHUNK = 64 << 10, PENDING_MAX = 256 << 20 };
 
 struct aside {
 	char *path, *part;

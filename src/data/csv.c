@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/utf8.h"
 
 enum { BLOCK = 64, FIRST_SIZE = 256 << 10, FIRST_FIELDS = 64 };
 
@@ -107,25 +108,6 @@ static bool is_plain(const char *p, size_t len)
 	return !(bad & UINT64_C(0x8080808080808080));
 }
 
-/* Length of the UTF-8 sequence at p, 0 when it is none. Table 3-7 of the Unicode standard. */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if (n < 2)
-		return n;
-	if (p[0] > 0xf4 || n > left)
-		return 0;
-	unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
-	unsigned char high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-	if (p[1] < low || p[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 bool csv_text_ok(const char *text, size_t len, enum csv_problem *ret_problem)
 {
 	size_t i = 0;
@@ -136,7 +118,7 @@ bool csv_text_ok(const char *text, size_t len, enum csv_problem *ret_problem)
 			i += 32;
 			continue;
 		}
-		size_t n = utf8_len((const unsigned char *)text + i, len - i);
+		size_t n = utf8_char(text + i, len - i, NULL);
 		if (n == 0 || text[i] == 0) {
 			*ret_problem = n ? CSV_NUL : CSV_BAD_UTF8;
 			return false;

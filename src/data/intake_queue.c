@@ -15,6 +15,7 @@ enum { BATCHES = 4, BATCH_TEXT = 256 << 10, BATCH_ROWS = 2048 };
 struct batch {
 	struct cell *cells;
 	size_t rows, cap; /* cap: cells */
+	size_t width;     /* cells in a row */
 	char *text;
 	size_t len, size;
 };
@@ -22,7 +23,6 @@ struct batch {
 struct intake_queue {
 	const struct intake_queue_work *work;
 	struct batch batches[BATCHES];
-	size_t width; /* cells in a row */
 	/* Under the lock. filled - drained batches wait; batch i of the count is slot i % BATCHES.
 	 */
 	pthread_mutex_t lock;
@@ -103,7 +103,7 @@ int intake_queue_put(struct intake_queue *q, const struct cell *cells, size_t n,
 	struct batch *b = filling(q);
 	size_t bytes = 0;
 
-	q->width = n;
+	b->width = n;
 	for (size_t i = 0; i < n; i++)
 		bytes += cells[i].type == CELL_TEXT ? cells[i].len : 0;
 	if (room_for_text(b, bytes) < 0 || room_for_cells(b, n) < 0)
@@ -144,8 +144,8 @@ static int take_batch(struct intake_queue *q, struct batch *b, struct err *err)
 	const char *text = b->text;
 
 	for (size_t r = 0; r < b->rows; r++) {
-		struct cell *cells = b->cells + r * q->width;
-		for (size_t i = 0; i < q->width; i++)
+		struct cell *cells = b->cells + r * b->width;
+		for (size_t i = 0; i < b->width; i++)
 			if (cells[i].type == CELL_TEXT) {
 				cells[i].text = text;
 				text += cells[i].len;

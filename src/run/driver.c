@@ -99,12 +99,20 @@ static int carry_out(struct driver *d, struct err *err)
 	return driver_loop(d, err);
 }
 
-/* What was asked for is a success when none of it failed, also when it is only a part. */
+/* With --only, what was asked for is judged, and not the rest of the run. */
 static enum run_state verdict(const struct driver *d)
 {
 	enum run_state state = sched_run_state(d->sched, d->run_id);
+	bool failed = false;
 
-	return state == RUN_QUEUED ? RUN_SUCCESS : state;
+	if (!d->req->only || state == RUN_CANCELLED)
+		return state;
+	for (int i = 0; i < d->req->dag->ntasks; i++) {
+		enum task_state t = d->progress.tasks[i].state;
+		bool good = t == TASK_SUCCESS || t == TASK_SKIPPED;
+		failed = failed || (d->progress.tasks[i].selected && !good);
+	}
+	return failed ? RUN_FAILED : RUN_SUCCESS;
 }
 
 static void finish(struct driver *d, struct run_outcome *ret)
@@ -132,6 +140,9 @@ static void release(struct driver *d)
 	json_decref(d->job.outputs);
 	arena_release(&d->scratch);
 	free(d->checks);
+	for (size_t i = 0; i < d->nspent; i++)
+		free(d->spent[i]);
+	free(d->spent);
 	free(d->unstarted);
 	free(d->init);
 	free(d->run);

@@ -35,6 +35,8 @@ struct driver {
 	struct check_row *checks;
 	size_t nchecks, checks_cap;
 	struct arena scratch; /* what they refer to */
+	char **spent; /* output files that were read: removed when their content is committed */
+	size_t nspent;
 	struct unstarted *unstarted;
 	size_t nunstarted;
 	/* The loop. */

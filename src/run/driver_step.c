@@ -103,6 +103,18 @@ static void feed(
 	free(outputs);
 }
 
+/* Keep the path until the next commit; NULL, or the path when there is no memory to do so. */
+static char *spend(struct driver *d, char *path)
+{
+	char **grown = reallocarray(d->spent, d->nspent + 1, sizeof *grown);
+
+	if (!grown)
+		return path;
+	d->spent = grown;
+	d->spent[d->nspent++] = path;
+	return NULL;
+}
+
 void driver_ended(struct driver *d, const struct exec_end *end)
 {
 	struct task_view view;
@@ -125,6 +137,8 @@ void driver_ended(struct driver *d, const struct exec_end *end)
 		err_nomem(&d->err);
 	} else {
 		feed(d, t, end, &r);
+		if (r.found_output)
+			output = spend(d, output);
 	}
 	result_release(&r);
 	free(output);
@@ -194,16 +208,6 @@ static void act(struct driver *d, const struct change *changes, size_t n)
 	}
 }
 
-/* An attempt's output file was read and is now in the store. */
-static void forget_output(struct driver *d, const struct change *c)
-{
-	char *path = paths_output(d->req->home, d->run, c->task, c->attempt.try);
-
-	if (path && c->attempt.result)
-		unlink(path);
-	free(path);
-}
-
 /* ---- the step ------------------------------------------------------------------------- */
 
 static int commit(struct driver *d, const struct change *changes, size_t n, struct err *err)
@@ -219,6 +223,10 @@ static int commit(struct driver *d, const struct change *changes, size_t n, stru
 		return -1;
 	d->nchecks = 0;
 	arena_release(&d->scratch);
+	while (d->nspent > 0) {
+		unlink(d->spent[--d->nspent]);
+		free(d->spent[d->nspent]);
+	}
 	return 0;
 }
 
@@ -261,11 +269,8 @@ static int step_once(struct driver *d, size_t *ret_n, struct err *err)
 		return -1;
 	act(d, changes, *ret_n);
 	int rc = exec_flush(d->exec, err);
-	for (size_t i = 0; i < *ret_n; i++) {
+	for (size_t i = 0; i < *ret_n; i++)
 		driver_tell_change(d, &changes[i]);
-		if (changes[i].kind == CHANGE_END)
-			forget_output(d, &changes[i]);
-	}
 	sched_clear_changes(d->sched);
 	feed_unstarted(d);
 	return rc < 0 ? -1 : 0;

@@ -39,7 +39,8 @@ static void tell_state(struct driver *d, const struct change *c)
 {
 	struct task_progress *p = &d->progress.tasks[c->task_index];
 
-	count_states(d, c->state.from, c->state.to);
+	/* From the state that is shown, which can be ahead (driver_progress_init). */
+	count_states(d, p->state, c->state.to);
 	p->state = c->state.to;
 	p->reason = c->reason;
 	p->due_us = c->state.due_us;
@@ -129,6 +130,9 @@ int driver_progress_init(struct driver *d, const struct store_result *rows, stru
 	p->ndone = p->nrunning = p->nfailed = p->nkept = 0;
 	for (int i = 0; i < req->dag->ntasks; i++) {
 		struct task_progress *t = &p->tasks[i];
+		/* What is about to be done again is shown as waiting from the start. */
+		if (t->selected && !t->kept && task_state_is_final(t->state))
+			t->state = TASK_NONE;
 		count_states(d, TASK_NONE, t->state);
 		p->nkept += t->kept;
 		if (t->try > 0)

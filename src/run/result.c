@@ -153,11 +153,12 @@ static char *describe(const struct exec_end *end, const char *line)
 
 /* ---- both ----------------------------------------------------------------------------- */
 
-static int read_output(const char *path, struct buf *text, struct err *err)
+static int read_output(const char *path, struct buf *text, bool *ret_found, struct err *err)
 {
 	struct err why = { 0 };
 
-	if (io_read_file(path, text, &why) == 0 || why.code == ERR_NOT_FOUND)
+	*ret_found = io_read_file(path, text, &why) == 0;
+	if (*ret_found || why.code == ERR_NOT_FOUND)
 		return 0;
 	*err = why;
 	return -1;
@@ -217,7 +218,7 @@ int result_read(const struct result_source *from, const struct exec_end *end, st
 		return err_nomem(err);
 	buf_init(&text, OUTPUT_MAX);
 	struct err why = { 0 };
-	if (read_output(from->output_path, &text, &why) < 0) {
+	if (read_output(from->output_path, &text, &ret->found_output, &why) < 0) {
 		ret->bad_output = ret->permanent = true;
 		ret->error = strdup(why.msg);
 	} else if (from->is_operator) {

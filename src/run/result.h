@@ -14,11 +14,12 @@ struct err;
 struct exec_end;
 
 struct result {
-	json_t *outputs; /* object, never NULL after result_read */
-	json_t *checks;  /* array or NULL */
-	char *error;     /* what to tell a person; NULL: nothing */
-	bool permanent;  /* no retry mends it */
-	bool bad_output; /* the attempt succeeded, but its outputs cannot be read: a failure */
+	json_t *outputs;   /* object, never NULL after result_read */
+	json_t *checks;    /* array or NULL */
+	char *error;       /* what to tell a person; NULL: nothing */
+	bool permanent;    /* no retry mends it */
+	bool found_output; /* there was an output file */
+	bool bad_output;   /* the attempt succeeded, but its outputs cannot be read: a failure */
 };
 
 struct result_source {

@@ -1,12 +1,14 @@
 /* Ingest one CSV file into a SQLite table through a contract, as a task would, and print what it
- * cost: bench_csv CSV CONTRACT DATABASE [MODE]. See bench_csv.sh. */
+ * cost: bench_csv CSV CONTRACT DATABASE [MODE], absolute paths. See bench_csv.sh. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "operators/operators.h"
 
 extern const struct operator operator_ingest_file;
@@ -21,13 +23,16 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	const char *mode = argc > 4 ? argv[4] : "replace";
+	char *dir = io_path_dir(argv[3]);
+	if (!dir)
+		return 1;
 	json_t *with = json_pack("{s:s, s:s, s:s, s:s}", "path", argv[1], "contract", argv[2],
 		"into", "db.bench", "mode", mode);
 	json_t *connections = json_pack("{s:{s:s, s:s}}", "db", "type", "sqlite", "path", argv[3]);
 	struct operator_job job = {
 		.with = with,
 		.connections = connections,
-		.dir = "/tmp",
+		.dir = dir,
 		.run_id = "bench",
 		.ds = "2026-11-19",
 		.key = { "bench", "csv", -1, "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z", 1 },
@@ -49,5 +54,6 @@ int main(int argc, char **argv)
 	json_decref(job.checks);
 	json_decref(with);
 	json_decref(connections);
+	free(dir);
 	return rc < 0;
 }

@@ -24,7 +24,7 @@ static int setup(void **state)
 		return -1;
 	opjob_sql(&o, "CREATE TABLE t (id INTEGER, name TEXT, price REAL);"
 		      "INSERT INTO t VALUES (1, 'Apple', 0.1), (2, 'a,\"b\"', NULL), (3, '', 3), "
-		      "(NULL, 'two\nlines', 1e300)");
+		      "(NULL, 'two\nlines', 1e20)");
 	return 0;
 }
 
@@ -87,10 +87,10 @@ static const struct {
 } formats[] = {
 	{ "'table': 'wh.t', 'path': 'a.csv'", "a.csv",
 		"id,name,price\n1,Apple,0.1\n2,\"a,\"\"b\"\"\",\n3,\"\",3.0\n,"
-		"\"two\nlines\",1e+300\n" },
+		"\"two\nlines\",1e+20\n" },
 	{ "'table': 'wh.t', 'path': 'a.csv', 'null': 'Apple', 'header': false", "a.csv",
 		"1,\"Apple\",0.1\n2,\"a,\"\"b\"\"\",Apple\n3,,3.0\nApple,\"two\nlines\",1e+"
-		"300\n" },
+		"20\n" },
 	{ QUERY("SELECT id, name FROM t WHERE id <= ?1 ORDER BY id DESC") "'path': "
 									  "'b.txt', "
 									  "'delimiter': "
@@ -103,7 +103,7 @@ static const struct {
 		"c.ndjson",
 		"{\"id\": 2, \"name\": \"a,\\\"b\\\"\", \"price\": null}\n"
 		"{\"id\": 3, \"name\": \"\", \"price\": 3.0}\n"
-		"{\"id\": null, \"name\": \"two\\nlines\", \"price\": 1e+300}\n" },
+		"{\"id\": null, \"name\": \"two\\nlines\", \"price\": 1e+20}\n" },
 	{ QUERY("SELECT id FROM t WHERE id < 3") "'path': 'd.json'", "d.json",
 		"[\n{\"id\": 1},\n{\"id\": 2}\n]\n" },
 	{ QUERY("SELECT id FROM t WHERE 0") "'path': 'd.json'", "d.json", "[]\n" },
@@ -172,13 +172,13 @@ static void outputs_and_rerun(void **state)
 	(void)state;
 	assert_int_equal(run("file", "'table': 'wh.t', 'path': 'out/a.csv'"), 0);
 	assert_string_equal(opjob_output(&o, "rows_out"), "4");
-	assert_string_equal(opjob_output(&o, "bytes"), "68");
+	assert_string_equal(opjob_output(&o, "bytes"), "67");
 	snprintf(path, sizeof path, "%s/out/a.csv", o.dir);
 	assert_string_equal(json_string_value(json_object_get(o.job.outputs, "path")), path);
 	snprintf(sha, sizeof sha, "%s", opjob_output(&o, "sha256"));
 	assert_int_equal(strlen(sha), 66);
 	assert_int_equal(stat(path, &a), 0);
-	assert_int_equal(a.st_size, 68);
+	assert_int_equal(a.st_size, 67);
 	assert_int_equal(run("file", "'table': 'wh.t', 'path': 'out/a.csv'"), 0);
 	assert_string_equal(opjob_output(&o, "sha256"), sha);
 	assert_int_equal(stat(path, &b), 0);
