@@ -1,7 +1,6 @@
 #include "base/digest.h"
 
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct digest {
@@ -37,13 +36,18 @@ int digest_add(struct digest *d, const void *data, size_t len)
 
 int digest_hex(struct digest *d, char ret[DIGEST_HEX])
 {
+	static const char digits[] = "0123456789abcdef";
 	unsigned char raw[EVP_MAX_MD_SIZE];
 	unsigned len;
 
 	if (EVP_DigestFinal_ex(d->ctx, raw, &len) != 1)
 		return -1;
-	for (unsigned i = 0; i < len && 2 * i + 2 < DIGEST_HEX; i++)
-		snprintf(ret + (size_t)2 * i, 3, "%02x", raw[i]);
+	size_t n = 0;
+	for (unsigned i = 0; i < len && n + 2 < DIGEST_HEX; i++) {
+		ret[n++] = digits[raw[i] >> 4];
+		ret[n++] = digits[raw[i] & 15];
+	}
+	ret[n] = '\0';
 	return 0;
 }
 

@@ -1,7 +1,10 @@
 #include "core/sched.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/arena.h"
@@ -337,7 +340,8 @@ static void spread_news(struct sched *s, int64_t now_us)
 			trigger_count(&live(&d)->counts, live(&at)->state);
 			judge(s, &d, now_us);
 		}
-		if (at.run->nopen == 0 && at.run->nflight == 0)
+		/* Once: many tasks of a run may become final together. */
+		if (at.run->state == RUN_RUNNING && at.run->nopen == 0 && at.run->nflight == 0)
 			finish_run(s, at.run, now_us);
 	}
 	s->nnews = 0;
@@ -372,6 +376,11 @@ static int add_flight(struct sched *s, const struct ref *at, int64_t token)
 	}
 	*f = (struct flight){ .token = token, .run = at->run, .task = at->task };
 	HASH_ADD(hh, s->flights, token, sizeof f->token, f);
+	if (!f->hh.tbl) {
+		free(f);
+		s->failed = true;
+		return -1;
+	}
 	at->run->nflight++;
 	s->running++;
 	return 0;
@@ -417,11 +426,25 @@ static void count_needs(const struct ref *at, bool ignore_needs)
 	}
 }
 
+/* A task that waits for its turn though its needs are not met any more: it was taken up without
+ * them (--only), or they are done again. It waits for them anew. */
+static void hold_back(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	struct live_task *t = live(at);
+
+	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
+		task_state_is_final(t->state) || trigger_all_success(&t->counts) == VERDICT_RUN)
+		return;
+	t->failures = t->lost = 0;
+	set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
+}
+
 /* Bring a task of a new or restored run into motion. */
 static void take_up(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
 
+	hold_back(s, at, now_us);
 	switch (t->state) {
 	case TASK_NONE:
 		judge(s, at, now_us);
@@ -478,13 +501,20 @@ static struct live_run *new_run(const struct run_init *init)
 
 int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, struct err *err)
 {
+	if (find_run(s, init->run_id))
+		return err_set(err, ERR_INTERNAL, "run %" PRId64 " is scheduled already",
+			init->run_id);
 	struct live_run *r = new_run(init);
-
 	if (!r || take_slot(s, r) < 0) {
 		free_run(r);
 		return err_nomem(err);
 	}
 	HASH_ADD(hh, s->runs, id, sizeof r->id, r);
+	if (!r->hh.tbl) {
+		s->slots[r->slot] = NULL;
+		free_run(r);
+		return err_nomem(err);
+	}
 	for (int i = 0; i < r->dag->ntasks; i++)
 		clear_task(s, &(struct ref){ r, i }, init->tasks ? &init->tasks[i] : NULL, now_us);
 	for (int i = 0; i < r->dag->ntasks; i++)

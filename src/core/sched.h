@@ -55,11 +55,13 @@ struct run_init {
 };
 
 /* Take a run in. Final states are kept, but for tasks marked `clear`, and for failed,
- * upstream_failed and cancelled ones, which are cleared (REASON_RERUN_FAILED). Running ones wait
- * for sched_attempt_ended: the caller settles them first. */
+ * upstream_failed and cancelled ones, which are cleared (REASON_RERUN_FAILED). Waiting ones whose
+ * needs are not met any more wait for them anew (REASON_CLEARED). Running ones wait for
+ * sched_attempt_ended: the caller settles them first. A run that is here already is
+ * ERR_INTERNAL. */
 int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, struct err *err);
 /* Forget a run that is final or that no longer belongs to us; attempts in flight are forgotten,
- * too. */
+ * too. Changes borrow from its DAG: clear them first, or hold a reference to it. */
 void sched_drop_run(struct sched *s, int64_t run_id);
 
 /* How an attempt ended, as the executor saw it. */

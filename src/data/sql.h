@@ -1,4 +1,4 @@
-/* Small helpers around SQLite that all writers and readers of tables share.
+/* Small things around SQLite that all writers and readers of tables share.
  *
  * The formats are those of sqlite3_mprintf: %w inside double quotes for an identifier, %Q for a
  * text literal. Errors are classified by conn_sqlite_error.

@@ -138,6 +138,7 @@ static void release(struct driver *d)
 	driver_progress_release(d);
 	json_decref(d->job.params);
 	json_decref(d->job.outputs);
+	job_prepared_release(&d->prepared);
 	arena_release(&d->scratch);
 	free(d->checks);
 	for (size_t i = 0; i < d->nspent; i++)

@@ -28,6 +28,7 @@ struct driver {
 	int64_t run_id, epoch;
 	char *run; /* its name */
 	char *journal_path;
+	struct job_prepared prepared;
 	struct job_context job; /* what tasks see of the run */
 	struct task_init *init; /* by task index */
 	struct run_progress progress;

@@ -160,7 +160,10 @@ int driver_open(struct driver *d, struct err *err)
 		.outputs = json_object() };
 	d->progress.run = d->run;
 	d->progress.run_id = d->run_id;
-	return d->job.outputs ? 0 : err_nomem(err);
+	d->job.prepared = &d->prepared;
+	if (!d->job.outputs)
+		return err_nomem(err);
+	return job_prepare(&d->job, &d->prepared, err);
 }
 
 /* ---- settling ------------------------------------------------------------------------- */

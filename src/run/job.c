@@ -200,23 +200,6 @@ static int env_set(struct env *e, const char *name, const char *value)
 	return 0;
 }
 
-static int env_init(struct env *e, struct arena *arena, size_t more)
-{
-	size_t n = 0;
-
-	while (environ[n])
-		n++;
-	*e = (struct env){ .arena = arena, .cap = n + more + 1, .secrets = json_array() };
-	e->list = arena_array(arena, e->cap, sizeof *e->list);
-	if (!e->list || !e->secrets)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		/* What a Weir around this one said of its own task is not said of ours. */
-		if (strncmp(environ[i], "WEIR_TEST_", 10) != 0)
-			e->list[e->n++] = environ[i];
-	return 0;
-}
-
 static const char *instant_text(
 	struct arena *arena, const struct zone *zone, int64_t at_us, bool compact)
 {
@@ -235,50 +218,91 @@ static const char *instant_text(
 	return text;
 }
 
-static const char *key_text(struct arena *arena, const struct job_context *c, const struct task *t)
+/* What a Weir around this one said of its own task is not said of ours. */
+static bool is_own_variable(const char *entry)
 {
-	const char *start = instant_text(arena, zone_utc(), c->interval_start_us, true);
-	const char *end = instant_text(arena, zone_utc(), c->interval_end_us, true);
+	static const char *const names[] = { "WEIR_DAG=", "WEIR_TASK=", "WEIR_RUN_ID=", "WEIR_TRY=",
+		"WEIR_TOKEN=", "WEIR_DS=", "WEIR_INTERVAL_",
+		"WEIR_IDEMPOTENCY_KEY=", "WEIR_OUTPUT=", "WEIR_HOME=", "WEIR_TEST_" };
 
-	return arena_printf(arena, "%s.%s.%s.%s", c->dag->name, t->name, start, end);
+	if (strncmp(entry, "WEIR_", 5) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strncmp(entry, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
 }
 
-char *job_idempotency_key(const struct job_context *c, const struct task *task)
+int job_prepare(const struct job_context *c, struct job_prepared *ret, struct err *err)
 {
-	struct arena arena;
+	struct arena *arena = &ret->arena;
+	size_t n = 0;
 
-	arena_init(&arena, 4096);
-	const char *key = key_text(&arena, c, task);
-	char *copy = key ? strdup(key) : NULL;
-	arena_release(&arena);
-	return copy;
+	*ret = (struct job_prepared){ 0 };
+	arena_init(arena, JOB_MAX);
+	ret->start_utc = instant_text(arena, zone_utc(), c->interval_start_us, false);
+	ret->end_utc = instant_text(arena, zone_utc(), c->interval_end_us, false);
+	ret->interval = arena_printf(arena, "%s.%s",
+		instant_text(arena, zone_utc(), c->interval_start_us, true),
+		instant_text(arena, zone_utc(), c->interval_end_us, true));
+	while (environ[n])
+		n++;
+	const char *const own[] = { arena_printf(arena, "WEIR_DAG=%s", c->dag->name),
+		arena_printf(arena, "WEIR_RUN_ID=%s", c->run),
+		arena_printf(arena, "WEIR_DS=%s", c->ds),
+		arena_printf(arena, "WEIR_HOME=%s", c->home),
+		arena_printf(arena, "WEIR_INTERVAL_START=%s",
+			instant_text(arena, c->zone, c->interval_start_us, false)),
+		arena_printf(arena, "WEIR_INTERVAL_END=%s",
+			instant_text(arena, c->zone, c->interval_end_us, false)) };
+	size_t nown = sizeof own / sizeof *own;
+	ret->env = arena_array(arena, n + nown + 1, sizeof *ret->env);
+	for (size_t i = 0; ret->env && i < n; i++)
+		if (!is_own_variable(environ[i]))
+			ret->env[ret->nenv++] = environ[i];
+	for (size_t i = 0; ret->env && i < nown; i++)
+		ret->env[ret->nenv++] = own[i];
+	if (!arena->failed)
+		return 0;
+	job_prepared_release(ret);
+	return err_nomem(err);
 }
 
-static int set_weir_variables(struct env *e, const struct job_context *c,
+void job_prepared_release(struct job_prepared *p)
+{
+	if (p)
+		arena_release(&p->arena);
+}
+
+/* The same work, whichever attempt does it. */
+static const char *key_text(struct arena *arena, const struct job_context *c,
+	const struct job_prepared *p, const char *task)
+{
+	return arena_printf(arena, "%s.%s.%s", c->dag->name, task, p->interval);
+}
+
+/* The environment of one attempt: that of the run, what is said of the task. */
+static int env_init(struct env *e, const struct job_context *c, const struct job_prepared *p,
 	const struct job_attempt *a, const char *output_path)
 {
 	struct arena *arena = e->arena;
-	const struct {
-		const char *name, *value;
-	} rows[] = {
-		{ "WEIR_DAG", c->dag->name },
-		{ "WEIR_TASK", a->task->name },
-		{ "WEIR_RUN_ID", c->run },
-		{ "WEIR_TRY", arena_printf(arena, "%d", a->try) },
-		{ "WEIR_TOKEN", arena_printf(arena, "%lld", (long long)a->token) },
-		{ "WEIR_DS", c->ds },
-		{ "WEIR_INTERVAL_START",
-			instant_text(arena, c->zone, c->interval_start_us, false) },
-		{ "WEIR_INTERVAL_END", instant_text(arena, c->zone, c->interval_end_us, false) },
-		{ "WEIR_IDEMPOTENCY_KEY", key_text(arena, c, a->task) },
-		{ "WEIR_OUTPUT", output_path },
-		{ "WEIR_HOME", c->home },
-	};
+	const char *const own[] = { arena_printf(arena, "WEIR_TASK=%s", a->task->name),
+		arena_printf(arena, "WEIR_TRY=%d", a->try),
+		arena_printf(arena, "WEIR_TOKEN=%lld", (long long)a->token),
+		arena_printf(
+			arena, "WEIR_IDEMPOTENCY_KEY=%s", key_text(arena, c, p, a->task->name)),
+		arena_printf(arena, "WEIR_OUTPUT=%s", output_path) };
+	size_t nown = sizeof own / sizeof *own;
 
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (!rows[i].value || env_set(e, rows[i].name, rows[i].value) < 0)
-			return -1;
-	return 0;
+	e->cap = p->nenv + nown + (a->task->env ? a->task->env->n : 0) + 1;
+	e->list = arena_array(arena, e->cap, sizeof *e->list);
+	e->secrets = json_array();
+	if (!e->list || !e->secrets)
+		return -1;
+	memcpy(e->list, p->env, p->nenv * sizeof *e->list);
+	memcpy(e->list + p->nenv, own, sizeof own);
+	e->n = p->nenv + nown;
+	return arena->failed ? -1 : 0;
 }
 
 /* The task's own `env:`: text with templates, or a secret. */
@@ -302,14 +326,12 @@ static int set_task_variable(struct env *e, const struct job_context *c, const s
 	return rc;
 }
 
-static int build_env(struct env *e, const struct job_context *c, const struct job_attempt *a,
-	const char *output_path, struct err *err)
+static int add_task_variables(
+	struct env *e, const struct job_context *c, const struct job_attempt *a, struct err *err)
 {
 	const struct node *own = a->task->env;
 	struct template_context tc = context_of(c, a);
 
-	if (set_weir_variables(e, c, a, output_path) < 0)
-		return err_nomem(err);
 	for (size_t i = 0; own && own->type == NODE_MAP && i < own->n; i++)
 		if (set_task_variable(e, c, own->keys[i], own->items[i], &tc, err) < 0)
 			return err_context(err, "env.%s", own->keys[i]->text);
@@ -433,10 +455,8 @@ static int build_payload(struct job *j, const struct job_context *c, const struc
 		.key = { .dag = c->dag->name,
 			.task = a->task->name,
 			.map_index = -1,
-			.interval_start =
-				instant_text(&j->arena, zone_utc(), c->interval_start_us, false),
-			.interval_end =
-				instant_text(&j->arena, zone_utc(), c->interval_end_us, false),
+			.interval_start = c->prepared->start_utc,
+			.interval_end = c->prepared->end_utc,
 			.token = a->token },
 		.try = a->try };
 	j->payload = operator_payload_text(&p);
@@ -482,18 +502,19 @@ static const char *build_cwd(
 static int build(struct job *j, struct env *e, const struct job_context *c,
 	const struct job_attempt *a, struct err *err)
 {
+	const struct job_prepared *p = c->prepared;
 	const struct task *t = a->task;
 	struct template_context tc = context_of(c, a);
 	const char *output = own_path(&j->arena, paths_output(c->home, c->run, t->name, a->try));
-	size_t more = 16 + (t->env ? t->env->n : 0);
 
 	j->exec.token = a->token;
 	j->exec.timeout_us = t->timeout_us;
 	j->exec.grace_us = t->grace_us;
 	j->exec.log_path = own_path(&j->arena, paths_log(c->home, c->run, t->name, a->try));
-	if (!output || !j->exec.log_path || env_init(e, &j->arena, more) < 0)
+	e->arena = &j->arena;
+	if (!output || !j->exec.log_path || env_init(e, c, p, a, output) < 0)
 		return err_nomem(err);
-	if (build_env(e, c, a, output, err) < 0)
+	if (add_task_variables(e, c, a, err) < 0)
 		return -1;
 	j->exec.env = e->list;
 	j->exec.cwd = build_cwd(j, c, a, err);

@@ -16,6 +16,17 @@ struct task;
 struct template_context;
 struct zone;
 
+/* What is the same for all attempts of a run, made once. */
+struct job_prepared {
+	struct arena arena;
+	const char **env; /* "NAME=value"; of the environment and of the run */
+	size_t nenv;
+	const char *start_utc, *end_utc; /* of the interval, RFC 3339 */
+	/* "20261119T010000Z.20261120T010000Z": with DAG and task in front, the idempotency key: the
+	 * same for whichever attempt does this work. */
+	const char *interval;
+};
+
 /* A run, as its tasks see it. Borrowed. */
 struct job_context {
 	const struct dag *dag;
@@ -24,8 +35,13 @@ struct job_context {
 	int64_t interval_start_us, interval_end_us;
 	const struct zone *zone;
 	json_t *params;
-	json_t *outputs; /* object: task -> its outputs */
+	json_t *outputs;                     /* object: task -> its outputs */
+	const struct job_prepared *prepared; /* for job_build only */
 };
+
+/* Of a context whose other members are set. */
+int job_prepare(const struct job_context *c, struct job_prepared *ret, struct err *err);
+void job_prepared_release(struct job_prepared *p);
 
 struct job {
 	struct exec_job exec;
@@ -49,9 +65,5 @@ void job_release(struct job *j);
  */
 char *job_command_text(const struct job_context *c, const struct job_attempt *a, struct err *err);
 json_t *job_with(const struct job_context *c, const struct job_attempt *a, struct err *err);
-
-/* The same work, whichever attempt does it:
- * "nightly_sales.orders.20261119T010000Z.20261120T010000Z". */
-char *job_idempotency_key(const struct job_context *c, const struct task *task);
 
 #endif
