@@ -214,9 +214,8 @@ static enum scan scan_quoted(struct csv_reader *r, struct scan_state *s, struct 
 			s->lines++;
 		if (r->data[at] != '"')
 			continue;
-		if (at + 1 == r->len && !r->eof)
-			return SCAN_SHORT;
-		if (at + 1 == r->len || r->data[at + 1] != '"')
+		/* At the end of what is read there is a zero byte, and no special one below. */
+		if (r->data[at + 1] != '"')
 			break;
 		f->escaped = true;
 		next_special(r);

@@ -511,10 +511,10 @@ static struct unique_key key_of_number(const struct unique_set *u, int64_t i)
 	return unique_key_of(u, &(struct cell){ .type = CELL_INT, .i = i });
 }
 
-/* With the least memory a million keys make dozens of files and several merges. */
+/* With the least memory these keys make more files than there may be, were they not merged. */
 static void test_set(void **state)
 {
-	enum { N = 1000000 };
+	enum { N = 2000000 };
 	struct unique_set *u;
 	struct err err;
 

@@ -339,6 +339,9 @@ static void test_columns(void **state)
 	put("in.csv", "e_mail,email,status,id,amount\nold,new,open,5,1\n");
 	good("19", "{" WITH "}");
 	assert_string_equal(query("SELECT email FROM o"), "new");
+	put("in.csv", "email,e_mail,status,id,amount\nnew,old,open,5,1\n");
+	good("19", "{" WITH "}");
+	assert_string_equal(query("SELECT email FROM o"), "new");
 	put("in.csv", "id,amount,status\n5,1,open\n");
 	bad("{" WITH "}", ERR_DATA, "missing columns: email");
 	put("in.csv", "id,amount,id,email\n5,1,open,x\n");
