@@ -1,14 +1,15 @@
 #!/bin/sh
 # Refresh the generated regions of the man pages from a weir binary's own tables.
 #
-#     update-docs.sh [--check] [--weir PATH] [PAGE...]
+#     update-docs.sh [--check] [[--weir] PATH] [PAGE...]
 #
 # A region is what stands between these two lines; its words are given to "weir doc":
 #
 #     .\" BEGIN GENERATED options run
 #     .\" END GENERATED
 #
-# --check changes nothing and fails when a region is stale. Without PAGEs: all of this folder.
+# --check changes nothing and fails when a region is stale. Without PAGEs: all of this folder. A
+# word that is no page, whose name would end in its section, is the PATH of the binary.
 set -eu
 
 here=$(dirname "$0")
@@ -22,8 +23,9 @@ while [ $# -gt 0 ]; do
 		weir=$2
 		shift
 		;;
-	-*) echo "usage: update-docs.sh [--check] [--weir PATH] [PAGE...]" >&2; exit 2 ;;
-	*) break ;;
+	-*) echo "usage: update-docs.sh [--check] [[--weir] PATH] [PAGE...]" >&2; exit 2 ;;
+	*.[1-8]) break ;;
+	*) weir=$1 ;;
 	esac
 	shift
 done
@@ -31,6 +33,28 @@ done
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' HUP INT TERM
+
+# What mandoc's lint likes: running text in short lines, no paragraph before a block that begins one.
+fold_text() {
+	awk '
+	held { if (!/^\.Bd/) print ".Pp"; held = 0 }
+	/^\.Pp$/ { held = 1; next }
+	/^\.Bd .*-literal/ { literal = 1 }
+	/^\.Ed/ { literal = 0 }
+	literal || /^\./ || length($0) < 80 { print; next }
+	{
+		line = ""
+		for (i = 1; i <= NF; i++) {
+			if (line != "" && length(line) + 1 + length($i) > 79) {
+				print line
+				line = ""
+			}
+			line = line == "" ? ($i ~ /^[.\047]/ ? "\\&" $i : $i) : line " " $i
+		}
+		print line
+	}
+	END { if (held) print ".Pp" }'
+}
 
 # Print page $1 with its regions made anew.
 refresh() {
@@ -46,7 +70,8 @@ refresh() {
 			set -- "$1" ${line#'.\" BEGIN GENERATED '}
 			page=$1
 			shift
-			"$weir" doc "$@" || { echo "$page: weir doc $* failed" >&2; return 1; }
+			"$weir" doc "$@" >"$tmp/fragment" || { echo "$page: weir doc $* failed" >&2; return 1; }
+			fold_text <"$tmp/fragment"
 			set -- "$page"
 			;;
 		'.\" END GENERATED'*)

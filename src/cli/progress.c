@@ -117,19 +117,27 @@ static void add_rows(struct buf *out, const struct task_progress *t)
 	}
 }
 
-/* Checks that did not pass: "2 of 7 checks failed". */
+/* "7 checks passed", or "5 of 7 checks passed, 1 warned, 1 failed". */
 static void add_checks(struct buf *out, const struct task_progress *t)
 {
-	size_t n = json_array_size(t->checks), bad = 0;
+	size_t n = json_array_size(t->checks), passed = 0, warned = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const char *s =
 			json_string_value(json_object_get(json_array_get(t->checks, i), "status"));
-		bad += s && strcmp(s, "pass") != 0;
+		passed += s && strcmp(s, "pass") == 0;
+		warned += s && strcmp(s, "warn") == 0;
 	}
-	if (n)
-		buf_addf(out, "%s%zu of %zu check%s passed", out->len ? ", " : "", n - bad, n,
-			n == 1 ? "" : "s");
+	if (n == 0)
+		return;
+	buf_addstr(out, out->len ? ", " : "");
+	if (passed < n)
+		buf_addf(out, "%zu of ", passed);
+	buf_addf(out, "%zu check%s passed", n, n == 1 ? "" : "s");
+	if (warned)
+		buf_addf(out, ", %zu warned", warned);
+	if (passed + warned < n)
+		buf_addf(out, ", %zu failed", n - passed - warned);
 }
 
 /* The needs that hold a waiting task up: the first few by name. */

@@ -43,7 +43,8 @@ static void end_line(struct plain *o)
 static void note(struct plain *o, const struct run_event *e, const char *what)
 {
 	add_time(o, e);
-	buf_addf(&o->line, "%s: ", what);
+	if (what)
+		buf_addf(&o->line, "%s: ", what);
 	text_add(&o->line, e->text ? e->text : "", -1);
 	end_line(o);
 }
@@ -124,7 +125,7 @@ static void plain_event(
 		note(o, e, "settling");
 		break;
 	case EVENT_RUN_STOPPING:
-		note(o, e, "stopping");
+		note(o, e, NULL); /* its text says so */
 		break;
 	case EVENT_NOTE:
 		note(o, e, "note");

@@ -274,7 +274,7 @@ static int failures(const struct summary *s)
 
 static void next_steps(const struct summary *s)
 {
-	char run[300], word[512];
+	char run[300], word[512], when[WHEN_SIZE];
 	int shown = 0;
 
 	cli_shell_word(s->p->run, run, sizeof run);
@@ -290,9 +290,8 @@ static void next_steps(const struct summary *s)
 			cli_shell_word(s->p->dag->runbook, word, sizeof word));
 	buf_addf(s->out, "  weir show %s\n", run);
 	buf_addf(s->out, "  weir run %s", cli_shell_word(s->p->dag->path, word, sizeof word));
-	if (s->p->ds)
-		buf_addf(s->out, " --date %s", s->p->ds);
-	buf_addstr(s->out, "    # keeps what is done\n");
+	buf_addf(s->out, " --date %s    # keeps what is done\n",
+		when_interval(s->p->run, s->p->ds, s->p->interval_start_us, when));
 }
 
 void progress_add_summary(struct buf *out, const struct run_progress *p, bool colour)

@@ -336,7 +336,7 @@ static void events(struct view *v)
 static void next_steps(struct view *v)
 {
 	const struct run_row *r = v->r;
-	char run[300], path[600];
+	char run[300], path[600], when[WHEN_SIZE];
 	int shown = 0;
 
 	if (r->state == RUN_SUCCESS)
@@ -353,7 +353,8 @@ static void next_steps(struct view *v)
 	}
 	if ((run_state_is_final(r->state) || runview_abandoned(r)) && r->dag_path)
 		buf_addf(&v->out, "  weir run %s --date %s    # keeps what is done\n",
-			cli_shell_word(r->dag_path, path, sizeof path), r->ds);
+			cli_shell_word(r->dag_path, path, sizeof path),
+			when_interval(r->name, r->ds, r->interval_start_us, when));
 }
 
 /* ---- JSON ---------------------------------------------------------------------------- */

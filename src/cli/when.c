@@ -91,3 +91,13 @@ const char *when_short(int64_t at_us, int64_t now_us, char *buf)
 		FORMATTED(at_us, "%H:%M:%S", buf);
 	return buf;
 }
+
+const char *when_interval(const char *run, const char *ds, int64_t start_us, char *buf)
+{
+	const char *at = run ? strrchr(run, '@') : NULL;
+
+	if (!ds || (at && strcmp(at + 1, ds) != 0))
+		return when_utc_seconds(start_us, buf);
+	snprintf(buf, WHEN_SIZE, "%s", ds);
+	return buf;
+}

@@ -14,7 +14,7 @@
 #include "core/timetable.h"
 #include "core/zone.h"
 
-enum { TASKS_MAX = 1000000, CYCLE_SHOWN = 50 };
+enum { TASKS_MAX = 1000000, CYCLE_SHOWN = 50, TASKS_SHOWN = 20 };
 
 /* What lives as long as the DAG, beside its arena. */
 struct kept {
@@ -92,9 +92,17 @@ static int load_names(struct dag_loader *l)
 static void say_unknown_need(struct dag_loader *l, const struct node *item)
 {
 	const char *near = near_find(item->text, l->task_names, (size_t)l->dag->ntasks);
+	struct buf list;
 
 	diag_node(l->diags, DIAG_ERROR, item, "needs: there is no task \"%s\"%s%s%s", item->text,
 		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	if (near)
+		return;
+	buf_init(&list, 64 << 10);
+	for (int i = 0; i < l->dag->ntasks && i < TASKS_SHOWN; i++)
+		buf_addf(&list, "%s%s", i ? ", " : "", l->task_names[i]);
+	diag_hint(l->diags, "tasks: %s%s", list.data, l->dag->ntasks > TASKS_SHOWN ? ", ..." : "");
+	buf_release(&list);
 }
 
 static void load_needs(struct dag_loader *l, struct task *t, const struct node *n)
@@ -136,12 +144,18 @@ static void say_cycle(struct dag_loader *l, const int *cycle, int len)
 	}
 	const struct node *map = l->tasks->items[cycle[0]];
 	const struct node *at = node_key(map, "needs");
-	diag_node(l->diags, DIAG_ERROR, at ? at : map,
-		"needs: the tasks need each other in a circle: %s", path.data);
+	if (len == 2)
+		diag_node(l->diags, DIAG_ERROR, at ? at : map, "needs: task \"%s\" needs itself",
+			tasks[cycle[0]].name);
+	else
+		diag_node(l->diags, DIAG_ERROR, at ? at : map,
+			"needs: the tasks need each other in a circle: %s", path.data);
+	if (len > 2)
+		diag_hint(l->diags, "\"a -> b\" says that a needs b; take one of these needs away");
 	buf_release(&path);
 }
 
-static int seal(struct dag_loader *l)
+static void seal(struct dag_loader *l)
 {
 	int *cycle = calloc((size_t)l->dag->ntasks + 1, sizeof *cycle), len = 0;
 	struct err err = { 0 };
@@ -152,7 +166,6 @@ static int seal(struct dag_loader *l)
 	else if (rc < 0)
 		diag_err(l->diags, l->path, &err);
 	free(cycle);
-	return rc;
 }
 
 static void load_tasks(struct dag_loader *l)
@@ -174,8 +187,9 @@ static void load_tasks(struct dag_loader *l)
 		dagfile_load_task(l, t, map->items[i]);
 		load_needs(l, t, node_get(map->items[i], "needs"));
 	}
-	if (seal(l) < 0)
-		return;
+	/* A circle is one error; what else is wrong is told all the same. */
+	seal(l);
+	dagfile_check_defaults(l);
 	for (size_t i = 0; i < map->n; i++)
 		dagfile_check_task(l, &l->dag->tasks[i], map->items[i]);
 }
@@ -232,23 +246,38 @@ static void load_top(struct dag_loader *l, struct kept *kept)
 		load_tasks(l);
 }
 
-static int set_paths(struct dag *dag, const char *path, struct err *err)
+/* `dir` NULL: the folder of the file. */
+static int set_paths(struct dag *dag, const char *path, const char *dir, struct err *err)
 {
-	char *real = io_realpath(path, err), *dir = real ? io_path_dir(real) : NULL;
+	char *real = dir ? NULL : io_realpath(path, err);
+	char *own = real ? io_path_dir(real) : NULL;
 	int rc = -1;
 
-	if (dir) {
+	if (dir || own) {
 		dag->path = arena_strdup(&dag->arena, path);
-		dag->dir = arena_strdup(&dag->arena, dir);
+		dag->dir = arena_strdup(&dag->arena, dir ? dir : own);
 		rc = dag->path && dag->dir ? 0 : err_nomem(err);
 	}
 	free(real);
-	free(dir);
+	free(own);
 	return rc;
 }
 
-struct dag *dagfile_load(const char *path, const struct dagfile_env *env, struct diags *diags)
+struct origin {
+	const char *path, *dir, *text; /* text NULL: read the file */
+};
+
+static int read_doc(struct yaml_doc *doc, const struct origin *from, struct diags *diags)
 {
+	if (from->text)
+		return yaml_parse(doc, from->path, from->text, strlen(from->text), diags);
+	return yaml_read(doc, from->path, diags);
+}
+
+static struct dag *load(
+	const struct origin *from, const struct dagfile_env *env, struct diags *diags)
+{
+	const char *path = from->path;
 	size_t errors_before = diags->nerrors;
 	struct kept *kept = calloc(1, sizeof *kept);
 	struct dag *dag = dag_new();
@@ -263,12 +292,12 @@ struct dag *dagfile_load(const char *path, const struct dagfile_env *env, struct
 	}
 	dag->on_free = free_kept;
 	dag->on_free_arg = kept;
-	if (yaml_read(&kept->doc, path, diags) < 0)
+	if (read_doc(&kept->doc, from, diags) < 0)
 		goto fail;
 	struct dag_loader l = {
 		.dag = dag, .env = env, .path = path, .root = kept->doc.root, .diags = diags
 	};
-	if (set_paths(dag, path, &err) < 0) {
+	if (set_paths(dag, path, from->dir, &err) < 0) {
 		diag_err(diags, path, &err);
 	} else if (!l.root) {
 		err_set(&err, ERR_INVALID,
@@ -290,4 +319,41 @@ struct dag *dagfile_load(const char *path, const struct dagfile_env *env, struct
 fail:
 	dag_unref(dag);
 	return NULL;
+}
+
+struct dag *dagfile_load(const char *path, const struct dagfile_env *env, struct diags *diags)
+{
+	return load(&(struct origin){ .path = path }, env, diags);
+}
+
+struct dag *dagfile_load_text(const char *path, const char *dir, const char *text,
+	const struct dagfile_env *env, struct diags *diags)
+{
+	return load(&(struct origin){ path, dir, text }, env, diags);
+}
+
+/* Does a line begin with this key, in quotes or not, and a colon? */
+static bool has_key(const char *line, const char *key)
+{
+	size_t len = strlen(key);
+
+	line += *line == '"' || *line == '\'';
+	if (strncmp(line, key, len) != 0)
+		return false;
+	line += len;
+	line += *line == '"' || *line == '\'';
+	return line[strspn(line, " \t")] == ':';
+}
+
+bool dagfile_looks_like_dag(const char *text)
+{
+	/* A flow mapping is rare enough to be looked at by the loader. */
+	if (text[strspn(text, " \t\r\n")] == '{')
+		return true;
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (has_key(line, "dag") || has_key(line, "tasks"))
+			return true;
+	}
+	return false;
 }

@@ -170,7 +170,8 @@ const struct field dagfile_fields[] = {
 	{ .key = "dag",
 		.type = FIELD_NAME,
 		.flags = FIELD_REQUIRED,
-		.help = "Name of the DAG; unique among all." },
+		.help = "Name of the DAG; unique among all.",
+		.example = "nightly_sales" },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
 	{ .key = "owner", .type = FIELD_STRING, .help = "Who is asked about it." },
 	{ .key = "tags",
@@ -195,7 +196,8 @@ const struct field dagfile_fields[] = {
 	{ .key = "tasks",
 		.type = FIELD_ANY,
 		.flags = FIELD_REQUIRED,
-		.help = "The tasks by name; see below." },
+		.help = "The tasks by name; see below.",
+		.example = "{ hello: { run: echo hello } }" },
 	{ 0 },
 };
 

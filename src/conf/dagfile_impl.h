@@ -28,6 +28,7 @@ void dagfile_load_params(struct dag_loader *l, const struct node *n);
 
 /* conf/dagfile_task.c: the definition of one task, its needs apart. */
 void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *n);
+void dagfile_check_defaults(struct dag_loader *l);
 /* Once the DAG is sealed: templates and the operator's parameters. */
 void dagfile_check_task(struct dag_loader *l, struct task *t, const struct node *n);
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/near.h"
 #include "conf/dagfile_impl.h"
+#include "conf/schema_value.h"
 
 static json_t *value_of(const struct param *p, const char *text, struct err *err)
 {
@@ -24,6 +25,8 @@ static json_t *value_of(const struct param *p, const char *text, struct err *err
 		.max = p->max };
 
 	json_t *v = schema_value_of_text(&row, text, err);
+	if (!v)
+		err_context(err, "param %s", p->name);
 	if (!v || !p->values)
 		return v;
 	for (size_t i = 0; p->values[i]; i++)
@@ -48,6 +51,29 @@ static void check_default(struct dag_loader *l, const struct param *p, const str
 	if (!v)
 		diag_node(l->diags, DIAG_ERROR, at, "%s", err.msg);
 	json_decref(v);
+}
+
+/* The limits must be some, and each choice a value of the type. */
+static void check_limits(struct dag_loader *l, const struct param *p, const struct node *n)
+{
+	const struct node *values = node_get(n, "enum"), *max = node_get(n, "max");
+	const struct node *limit = p->has_min ? node_get(n, "min") : max;
+	struct param one = *p;
+
+	if (limit && p->type != PARAM_INT && p->type != PARAM_FLOAT)
+		diag_node(l->diags, DIAG_ERROR, limit,
+			"param %s: min and max are for integers and numbers, and this is a %s",
+			p->name, param_type_name(p->type));
+	if (p->has_min && p->has_max && p->max < p->min)
+		diag_node(l->diags, DIAG_ERROR, max, "param %s: max is below min", p->name);
+	one.values = NULL;
+	for (size_t i = 0; values && i < values->n; i++) {
+		struct err err = { 0 };
+		json_t *v = p->values ? value_of(&one, p->values[i], &err) : NULL;
+		if (!v)
+			diag_node(l->diags, DIAG_ERROR, values->items[i], "%s", err.msg);
+		json_decref(v);
+	}
 }
 
 static void load_param(
@@ -88,6 +114,7 @@ static void load_param(
 	}
 	p->def = node_text(def);
 	p->required = p->def == NULL;
+	check_limits(l, p, n);
 	if (p->def)
 		check_default(l, p, def);
 }
@@ -101,6 +128,12 @@ void dagfile_load_params(struct dag_loader *l, const struct node *n)
 	if (!params || !names)
 		return;
 	for (size_t i = 0; i < count; i++) {
+		if (!schema_value_is_name(n->keys[i]->text, n->keys[i]->len)) {
+			diag_node(l->diags, DIAG_ERROR, n->keys[i],
+				"\"%s\" cannot be a param's name", n->keys[i]->text);
+			diag_hint(l->diags,
+				"a letter or _ first, then letters, digits, _ and -, at most 128");
+		}
 		load_param(l, &params[i], n->keys[i], n->items[i]);
 		names[i] = n->keys[i]->text;
 	}

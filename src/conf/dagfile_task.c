@@ -68,7 +68,6 @@ static void load_kind(
 {
 	int first = -1;
 
-	t->kind = TASK_KIND_MAX;
 	for (int kind = 0; kind < TASK_KIND_MAX; kind++) {
 		const struct node *value = node_get(n, task_kind_name(kind));
 		if (!value)
@@ -176,16 +175,17 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	t->line = key->line;
 	t->col = key->col;
 	snprintf(what, sizeof what, "task %.128s", t->name);
+	t->kind = TASK_KIND_MAX;
 	if (n->type != NODE_MAP) {
 		diag_node(l->diags, DIAG_ERROR, n->type == NODE_NULL ? key : n,
 			"task \"%s\": expected a mapping, found %s", t->name,
-			node_type_name(n->type));
+			n->type == NODE_NULL ? "nothing" : node_type_name(n->type));
+		diag_hint(l->diags, "for example: %s: { run: ./%s.sh }", t->name, t->name);
 		return;
 	}
-	size_t errors = schema_check(n, dagfile_task_fields, what, &env, l->diags);
+	/* After an error, too: what else is wrong is told all the same. */
+	schema_check(n, dagfile_task_fields, what, &env, l->diags);
 	load_kind(l, t, key, n);
-	if (errors)
-		return;
 	load_policy(l, t, n);
 	t->description = node_text(node_get(n, "description"));
 	t->owner = node_text(dagfile_setting(l, n, "owner"));
@@ -282,12 +282,14 @@ static void check_variable(struct task_check *c, const struct node *key, const s
 	struct diags *diags = c->loader->diags;
 	const struct schema_env env = { 0 };
 
-	if (strchr(key->text, '=') || !key->text[0])
+	if (strchr(key->text, '='))
 		diag_node(diags, DIAG_ERROR, key, "env: \"%s\" cannot be the name of a variable",
 			key->text);
-	if (strncmp(key->text, "WEIR_", 5) == 0)
+	if (strncmp(key->text, "WEIR_", 5) == 0) {
 		diag_node(
 			diags, DIAG_ERROR, key, "env: names that begin with WEIR_ are Weir's own");
+		diag_hint(diags, "give the variable another name");
+	}
 	if (value->type == NODE_MAP)
 		schema_check_value(value, &secret, &env, diags);
 	else if (node_text(value))
@@ -296,6 +298,38 @@ static void check_variable(struct task_check *c, const struct node *key, const s
 		diag_node(diags, DIAG_ERROR, value,
 			"env: %s: expected text, {env: NAME} or {file: PATH}, found %s", key->text,
 			node_type_name(value->type));
+}
+
+static bool names_tasks(const struct node *n)
+{
+	return node_text(n) && strstr(n->text, "tasks.");
+}
+
+/* What the defaults say is checked once, but for what each task may see of others. */
+void dagfile_check_defaults(struct dag_loader *l)
+{
+	const struct node *env = node_get(l->defaults, "env"), *cwd = node_get(l->defaults, "cwd");
+	struct task_check c = { .loader = l };
+
+	buf_init(&c.hashed, 1);
+	if (!names_tasks(cwd))
+		check_text(&c, cwd);
+	for (size_t i = 0; env && env->type == NODE_MAP && i < env->n; i++)
+		if (!names_tasks(env->items[i]))
+			check_variable(&c, env->keys[i], env->items[i]);
+	buf_release(&c.hashed);
+}
+
+static void check_setting(struct task_check *c, const struct node *task_node)
+{
+	const struct node *cwd = dagfile_setting(c->loader, task_node, "cwd");
+	const struct node *own = node_get(task_node, "env"), *all = c->task->env;
+
+	if (node_get(task_node, "cwd") || names_tasks(cwd))
+		check_text(c, cwd);
+	for (size_t i = 0; all && all->type == NODE_MAP && i < all->n; i++)
+		if (node_get(own, all->keys[i]->text) || names_tasks(all->items[i]))
+			check_variable(c, all->keys[i], all->items[i]);
 }
 
 static void check_with(struct task_check *c, const struct node *task_node)
@@ -389,9 +423,7 @@ void dagfile_check_task(struct dag_loader *l, struct task *t, const struct node 
 		if (t->run && t->with)
 			diag_node(l->diags, DIAG_ERROR, node_key(n, "with"),
 				"with: a command has no parameters; write them in `run:`");
-		check_text(&c, dagfile_setting(l, n, "cwd"));
-		for (size_t i = 0; t->env && t->env->type == NODE_MAP && i < t->env->n; i++)
-			check_variable(&c, t->env->keys[i], t->env->items[i]);
+		check_setting(&c, n);
 		if (t->op && !t->run && t->with && l->env->check_files)
 			hash_files(&c, l->env->operators->params(t->kind, t->op), t->with);
 		hash_task(&c);

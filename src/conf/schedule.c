@@ -423,8 +423,9 @@ const struct schedule_spec *schedule_load(const struct node *n, const char *dir,
 	l.spec->zone = zone_utc();
 	l.spec->catchup_window_us = TIMETABLE_CATCHUP_WINDOW_US;
 	if (n->type == NODE_MAP) {
-		if (schema_check(n, schedule_fields, "schedule", &env, diags) == 0)
-			load_mapping(&l, n, ret_zone);
+		/* After an error, too: what else is wrong is told all the same. */
+		schema_check(n, schedule_fields, "schedule", &env, diags);
+		load_mapping(&l, n, ret_zone);
 	} else if (!node_text(n)) {
 		diag_node(diags, DIAG_ERROR, n,
 			"schedule: expected a mapping such as { cron: \"0 2 * * *\" }, a cron "
@@ -432,11 +433,18 @@ const struct schedule_spec *schedule_load(const struct node *n, const char *dir,
 			node_type_name(n->type));
 	} else if (strcmp(n->text, "manual") != 0) {
 		load_crons(&l, n);
+		if (diags->nerrors > errors_before)
+			diag_hint(diags, "a schedule is a cron expression such as \"0 2 * * *\" "
+					 "(each day at "
+					 "02:00), the word manual, or a mapping");
 	}
 	if (diags->nerrors > errors_before || arena->failed)
 		return NULL;
 	if (timetable_check(l.spec, &err) == 0)
 		return l.spec;
-	diag_node(diags, DIAG_ERROR, n, "schedule: %s", err.msg);
+	bool turned = l.spec->start_us && l.spec->end_us && l.spec->end_us < l.spec->start_us;
+	bool named = strncmp(err.msg, "schedule", 8) == 0;
+	diag_node(diags, DIAG_ERROR, turned ? node_get(n, "end") : n, "%s%s",
+		named ? "" : "schedule: ", err.msg);
 	return NULL;
 }

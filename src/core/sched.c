@@ -308,6 +308,19 @@ static void judge(struct sched *s, const struct ref *at, int64_t now_us)
 	}
 }
 
+/* A restored task that waits for its turn though its needs are not met: it was taken up without
+ * them (--only), or they are done again. It waits for them anew. */
+static void hold_back(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	struct live_task *t = live(at);
+
+	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
+		task_state_is_final(t->state) || trigger_all_success(&t->counts) == VERDICT_RUN)
+		return;
+	t->failures = t->lost = 0;
+	set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
+}
+
 static void finish_run(struct sched *s, struct live_run *r, int64_t now_us)
 {
 	int nfailed = 0, ncancelled = 0, nleft = 0;
@@ -426,19 +439,6 @@ static void count_needs(const struct ref *at, bool ignore_needs)
 	}
 }
 
-/* A task that waits for its turn though its needs are not met any more: it was taken up without
- * them (--only), or they are done again. It waits for them anew. */
-static void hold_back(struct sched *s, const struct ref *at, int64_t now_us)
-{
-	struct live_task *t = live(at);
-
-	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
-		task_state_is_final(t->state) || trigger_all_success(&t->counts) == VERDICT_RUN)
-		return;
-	t->failures = t->lost = 0;
-	set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
-}
-
 /* Bring a task of a new or restored run into motion. */
 static void take_up(struct sched *s, const struct ref *at, int64_t now_us)
 {
@@ -502,8 +502,8 @@ static struct live_run *new_run(const struct run_init *init)
 int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, struct err *err)
 {
 	if (find_run(s, init->run_id))
-		return err_set(err, ERR_INTERNAL, "run %" PRId64 " is scheduled already",
-			init->run_id);
+		return err_set(
+			err, ERR_INTERNAL, "run %" PRId64 " is scheduled already", init->run_id);
 	struct live_run *r = new_run(init);
 	if (!r || take_slot(s, r) < 0) {
 		free_run(r);
@@ -702,7 +702,9 @@ static bool timer_holds(const struct sched *s, const struct heap_entry *e, struc
 	if (slot >= s->nslots || !s->slots[slot] || task >= s->slots[slot]->dag->ntasks)
 		return false;
 	*ret = (struct ref){ s->slots[slot], task };
-	return live(ret)->state == TASK_UP_FOR_RETRY && live(ret)->due_us == e->key;
+	/* Its slot may have been another's, or this very run's before it was taken in anew. */
+	return live(ret)->selected && live(ret)->state == TASK_UP_FOR_RETRY &&
+	       live(ret)->due_us == e->key;
 }
 
 static void fire_timers(struct sched *s, int64_t now_us)
@@ -713,9 +715,15 @@ static void fire_timers(struct sched *s, int64_t now_us)
 
 	while ((first = heap_peek(&s->timers)) && first->key <= now_us) {
 		heap_pop(&s->timers, &e);
-		if (timer_holds(s, &e, &at))
+		if (!timer_holds(s, &e, &at))
+			continue;
+		hold_back(s, &at, now_us);
+		if (live(&at)->state == TASK_NONE)
+			judge(s, &at, now_us);
+		else
 			push_ready(s, &at);
 	}
+	spread_news(s, now_us);
 }
 
 /* Those that found no slot say so, once. */
@@ -757,6 +765,16 @@ const struct change *sched_changes(const struct sched *s, size_t *ret_n)
 {
 	*ret_n = s->nchanges;
 	return s->changes;
+}
+
+void sched_forget_changes(struct sched *s, int64_t run_id)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->nchanges; i++)
+		if (s->changes[i].run_id != run_id)
+			s->changes[kept++] = s->changes[i];
+	s->nchanges = kept;
 }
 
 void sched_clear_changes(struct sched *s)

@@ -92,6 +92,9 @@ int64_t sched_wake_us(const struct sched *s);
 
 const struct change *sched_changes(const struct sched *s, size_t *ret_n);
 void sched_clear_changes(struct sched *s);
+/* Take back what was said of a run that is no longer ours, before it is committed. The run must be
+ * dropped next. */
+void sched_forget_changes(struct sched *s, int64_t run_id);
 
 /* What the run looks like now. */
 enum run_state sched_run_state(const struct sched *s, int64_t run_id);

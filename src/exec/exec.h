@@ -38,6 +38,9 @@ int exec_local_new(struct exec **ret, const struct exec_local_config *config, st
 /* Tell the supervisor that no more work comes (it leaves when idle; with nothing in flight: at
  * once, and its journal file is removed), reap it, and free. */
 void exec_free(struct exec *x);
+/* Leave the supervisor as if this process had died: its journal stays, whatever it has in hand. For
+ * a driver that read ends it could not record. */
+void exec_abandon(struct exec *x);
 int exec_fd(const struct exec *x); /* readable when exec_read has something */
 
 struct exec_job {

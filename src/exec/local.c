@@ -149,22 +149,31 @@ static void await_leave(pid_t pid)
 		;
 }
 
-void exec_free(struct exec *x)
+static void let_go(struct exec *x, bool bye)
 {
 	if (!x)
 		return;
-	bool idle = x->in_flight == 0;
-	if (idle && x->socket >= 0 && frame_put_bye(&x->out, NULL) == 0)
+	if (bye && x->socket >= 0 && frame_put_bye(&x->out, NULL) == 0)
 		exec_flush(x, NULL);
 	if (x->socket >= 0)
 		close(x->socket);
-	if (x->pid > 0 && idle)
+	if (x->pid > 0 && bye)
 		await_leave(x->pid);
 	else if (x->pid > 0)
 		waitpid(x->pid, NULL, WNOHANG);
 	buf_release(&x->out);
 	buf_release(&x->in);
 	free(x);
+}
+
+void exec_free(struct exec *x)
+{
+	let_go(x, x && x->in_flight == 0);
+}
+
+void exec_abandon(struct exec *x)
+{
+	let_go(x, false);
 }
 
 int exec_fd(const struct exec *x)

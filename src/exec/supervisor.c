@@ -319,12 +319,22 @@ static void read_signals(struct supervisor *s)
 	attempts_reap(&s->attempts);
 }
 
+static int wait_ms(const struct supervisor *s)
+{
+	int ms = attempts_wait_ms(&s->attempts);
+
+	if (s->more_input)
+		return 0;
+	if (s->journal.pending.len && (ms < 0 || ms > JOURNAL_RETRY_MS))
+		return JOURNAL_RETRY_MS;
+	return ms;
+}
+
 static void turn(struct supervisor *s)
 {
 	struct epoll_event events[EVENTS];
 	bool readable = false, signalled = false;
-	int n = epoll_wait(
-		s->epoll_fd, events, EVENTS, s->more_input ? 0 : attempts_wait_ms(&s->attempts));
+	int n = epoll_wait(s->epoll_fd, events, EVENTS, wait_ms(s));
 
 	for (int i = 0; i < n; i++) {
 		void *mark = events[i].data.ptr;

@@ -1,18 +1,188 @@
 #include "run/driver.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "core/model.h"
-#include "operators/operators.h"
 #include "run/driver_impl.h"
 #include "run/paths.h"
 
-enum { SCRATCH_MAX = 64 << 20 };
+#define TICK_US (100 * US_PER_MS)
 
-static int fork_supervisor(struct driver *d, struct err *err)
+/* ---- what the engine tells ------------------------------------------------------------ */
+
+/* What became of an attempt that a former invocation had started. */
+static void tell_settled(struct driver *d, const struct change *c)
+{
+	enum outcome o = c->attempt.outcome;
+	const char *why = o != OUTCOME_SUCCESS && c->attempt.error ? c->attempt.error : NULL;
+	char text[512];
+
+	snprintf(text, sizeof text, "%s: try %d of the earlier invocation: %s%s%s", c->task,
+		c->attempt.try, outcome_name(o), why ? ": " : "", why ? why : "");
+	driver_tell(d, EVENT_NOTE, c->task_index, text);
+}
+
+static void on_change(void *arg, struct active_run *run, const struct change *c)
+{
+	struct driver *d = arg;
+
+	(void)run;
+	if (!d->engine.settling)
+		driver_tell_change(d, c);
+	else if (c->kind == CHANGE_END)
+		tell_settled(d, c);
+	else if (c->kind == CHANGE_RUN)
+		d->progress.state = c->run.to;
+}
+
+static void on_idle(void *arg, struct active_run *run)
+{
+	struct driver *d = arg;
+
+	(void)run;
+	d->idle = true;
+	event_base_loopbreak(d->engine.base);
+}
+
+static void on_store_trouble(void *arg, const struct err *err)
+{
+	driver_tell(
+		arg, EVENT_NOTE, -1, err ? err->msg : "the store can be written again; going on");
+}
+
+static void on_broken(void *arg, const struct err *err)
+{
+	struct driver *d = arg;
+
+	if (!d->failed)
+		d->err = *err;
+	d->failed = true;
+	event_base_loopbreak(d->engine.base);
+}
+
+static void on_lost(void *arg, struct active_run *run)
+{
+	struct driver *d = arg;
+	struct err err = { 0 };
+
+	err_set(&err, ERR_FENCED,
+		"run %s has passed on to another owner, because this process did not renew its "
+		"lease for too long; its tasks were stopped here",
+		run->name);
+	d->run = NULL;
+	on_broken(d, &err);
+}
+
+/* ---- signals and ticks ---------------------------------------------------------------- */
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct driver *d = arg;
+
+	(void)sig;
+	(void)what;
+	d->nsignals++;
+	d->progress.stopping = true;
+	driver_tell(d, EVENT_RUN_STOPPING, -1,
+		d->nsignals == 1 ? "stopping: tasks are asked to end; once more to kill them"
+				 : "killing what still runs");
+	if (d->engine.settling || !d->run)
+		return;
+	sched_cancel_run(d->engine.sched, d->run->id, d->nsignals > 1, clock_now_us());
+	engine_step(&d->engine);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	driver_tell(arg, EVENT_TICK, -1, NULL);
+}
+
+static int watch_signals(struct driver *d, struct err *err)
+{
+	const struct timeval tick = { .tv_usec = TICK_US };
+
+	d->on_int = evsignal_new(d->engine.base, SIGINT, on_signal, d);
+	d->on_term = evsignal_new(d->engine.base, SIGTERM, on_signal, d);
+	d->on_tick = event_new(d->engine.base, -1, EV_PERSIST, on_tick, d);
+	if (!d->on_int || !d->on_term || !d->on_tick)
+		return err_nomem(err);
+	if (event_add(d->on_int, NULL) < 0 || event_add(d->on_term, NULL) < 0)
+		return err_set(err, ERR_IO, "cannot watch for signals");
+	if (d->req->observer && d->req->observer->wants_ticks)
+		event_add(d->on_tick, &tick);
+	return 0;
+}
+
+static void free_event(struct event *e)
+{
+	if (e)
+		event_free(e);
+}
+
+/* ---- settling ------------------------------------------------------------------------- */
+
+static void on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)arg = true;
+}
+
+/* Wait for the supervisor of a former, killed invocation; signals stop its tasks. */
+static int wait_for_former(void *arg, int fd, const char *journal, struct err *err)
+{
+	struct driver *d = arg;
+	bool gone = false;
+	struct event *e = event_new(d->engine.base, fd, EV_READ, on_gone, &gone);
+	int stops = 0;
+
+	driver_tell(d, EVENT_RUN_SETTLING, -1,
+		"an earlier invocation was killed, and its tasks still run: waiting for them "
+		"(Ctrl-C stops them)");
+	if (!e || event_add(e, NULL) < 0) {
+		free_event(e);
+		return err_nomem(err);
+	}
+	while (!gone && !d->failed) {
+		event_base_loop(d->engine.base, EVLOOP_ONCE);
+		if (d->nsignals > stops) {
+			stops = d->nsignals;
+			exec_journal_stop(journal, stops > 1, NULL);
+		}
+	}
+	free_event(e);
+	if (d->failed)
+		*err = d->err;
+	return d->failed ? -1 : 0;
+}
+
+static int settle(struct driver *d, struct err *err)
+{
+	char **journals = driver_find_journals(d, err);
+	int rc = -1;
+
+	if (journals)
+		rc = engine_settle(&d->engine, d->run, d->init, journals, wait_for_former, d, err);
+	/* What they knew is in the store now. */
+	for (size_t i = 0; journals && journals[i]; i++) {
+		if (rc == 0)
+			unlink(journals[i]);
+		free(journals[i]);
+	}
+	free(journals);
+	return rc;
+}
+
+/* ---- the run -------------------------------------------------------------------------- */
+
+static int make_journal_path(struct driver *d, struct err *err)
 {
 	const struct run_request *req = d->req;
 	char *dir = paths_journal_dir(req->home);
@@ -24,38 +194,21 @@ static int fork_supervisor(struct driver *d, struct err *err)
 		n = asprintf(&d->journal_path, "%s/%s%d.journal", dir, prefix, (int)getpid());
 	free(dir);
 	free(prefix);
-	if (n < 0) {
-		d->journal_path = NULL;
-		return err_nomem(err);
-	}
-	const struct exec_local_config config = { .journal_path = d->journal_path,
-		.run_operator = operator_main };
-	return exec_local_new(&d->exec, &config, err);
+	if (n >= 0)
+		return 0;
+	d->journal_path = NULL;
+	return err_nomem(err);
 }
 
 static int load_tasks(struct driver *d, struct err *err)
 {
 	struct store_result rows = { 0 };
-	int rc = store_tasks(d->store, d->run_id, &rows, err);
+	int rc = store_tasks(d->engine.store, d->run->id, &rows, err);
 
 	if (rc == 0)
 		rc = driver_progress_init(d, &rows, err);
 	store_result_release(&rows);
 	return rc;
-}
-
-/* The run as it is now, the former invocation's attempts settled, goes to the scheduler. */
-static int start_run(struct driver *d, struct err *err)
-{
-	if (load_tasks(d, err) < 0)
-		return -1;
-	driver_tell(d, EVENT_RUN_STARTED, -1, NULL);
-	const struct run_init init = { .run_id = d->run_id,
-		.dag = d->req->dag,
-		.state = d->progress.state,
-		.tasks = d->init,
-		.ignore_needs = d->req->only != NULL };
-	return sched_add_run(d->sched, &init, driver_now_us(), err);
 }
 
 static void say_unmet_needs(struct driver *d)
@@ -79,30 +232,50 @@ static void say_unmet_needs(struct driver *d)
 	}
 }
 
+static int begin(struct driver *d, struct err *err)
+{
+	const struct engine_config config = { .home = d->req->home,
+		.journal = d->journal_path,
+		.max_running = d->req->jobs,
+		.listener = { .arg = d,
+			.change = on_change,
+			.idle = on_idle,
+			.store_trouble = on_store_trouble,
+			.broken = on_broken,
+			.lost = on_lost } };
+
+	if (engine_init(&d->engine, &config, err) < 0 || watch_signals(d, err) < 0 ||
+		driver_open(d, err) < 0 || load_tasks(d, err) < 0 || settle(d, err) < 0)
+		return -1;
+	/* What was settled has changed the tasks. */
+	return load_tasks(d, err);
+}
+
 static int carry_out(struct driver *d, struct err *err)
 {
-	const struct sched_config config = { .max_running = d->req->jobs,
-		.seed = (uint64_t)clock_now_us() ^ (uint64_t)getpid() << 40 };
+	struct engine *e = &d->engine;
+	struct run_init init = { .tasks = d->init, .ignore_needs = d->req->only != NULL };
 
-	if (fork_supervisor(d, err) < 0 || driver_open(d, err) < 0 || driver_loop_init(d, err) < 0)
-		return -1;
-	d->sched = sched_new(&config);
-	if (!d->sched)
-		return err_nomem(err);
-	d->settling = true;
-	if (load_tasks(d, err) < 0 || driver_settle(d, err) < 0 || start_run(d, err) < 0)
-		return -1;
-	d->settling = false;
+	driver_tell(d, EVENT_RUN_STARTED, -1, NULL);
 	say_unmet_needs(d);
+	if (engine_start(e, d->run, &init, err) < 0)
+		return -1;
 	if (d->nsignals > 0)
-		sched_cancel_run(d->sched, d->run_id, d->nsignals > 1, driver_now_us());
-	return driver_loop(d, err);
+		sched_cancel_run(e->sched, d->run->id, d->nsignals > 1, clock_now_us());
+	engine_step(e);
+	/* A run in which nothing is to be done never becomes idle: it is. */
+	while (!d->failed && !d->idle && !sched_run_idle(e->sched, d->run->id))
+		if (event_base_loop(e->base, EVLOOP_ONCE) < 0)
+			return err_set(err, ERR_IO, "the event loop failed");
+	if (d->failed)
+		*err = d->err;
+	return d->failed ? -1 : 0;
 }
 
 /* With --only, what was asked for is judged, and not the rest of the run. */
 static enum run_state verdict(const struct driver *d)
 {
-	enum run_state state = sched_run_state(d->sched, d->run_id);
+	enum run_state state = d->run->state;
 	bool failed = false;
 
 	if (!d->req->only || state == RUN_CANCELLED)
@@ -121,32 +294,17 @@ static void finish(struct driver *d, struct run_outcome *ret)
 	ret->interrupted = d->nsignals > 0;
 	d->progress.state = ret->state;
 	driver_tell(d, EVENT_RUN_FINISHED, -1, NULL);
-	char *work = paths_work_dir(d->req->home, d->run);
-	if (work)
-		rmdir(work); /* empty, unless a task left something */
-	free(work);
 }
 
 static void release(struct driver *d)
 {
-	driver_loop_release(d);
-	if (d->store && d->run_id)
-		store_run_close(d->store, d->run_id, d->epoch, NULL);
-	store_close(d->store);
-	exec_free(d->exec);
-	sched_free(d->sched);
+	free_event(d->on_int);
+	free_event(d->on_term);
+	free_event(d->on_tick);
+	engine_release(&d->engine);
 	driver_progress_release(d);
-	json_decref(d->job.params);
-	json_decref(d->job.outputs);
-	job_prepared_release(&d->prepared);
-	arena_release(&d->scratch);
-	free(d->checks);
-	for (size_t i = 0; i < d->nspent; i++)
-		free(d->spent[i]);
-	free(d->spent);
-	free(d->unstarted);
 	free(d->init);
-	free(d->run);
+	free(d->name);
 	free(d->journal_path);
 }
 
@@ -154,7 +312,6 @@ int driver_run(const struct run_request *req, struct run_outcome *ret, struct er
 {
 	struct driver d = { .req = req };
 
-	arena_init(&d.scratch, SCRATCH_MAX);
 	d.progress = (struct run_progress){ .dag = req->dag,
 		.ds = req->ds,
 		.interval_start_us = req->interval_start_us,
@@ -164,6 +321,10 @@ int driver_run(const struct run_request *req, struct run_outcome *ret, struct er
 		.jobs = req->jobs,
 		.started_us = clock_now_us() };
 	int rc = paths_make_home(req->home, err);
+	if (rc == 0)
+		rc = make_journal_path(&d, err);
+	if (rc == 0)
+		rc = begin(&d, err);
 	if (rc == 0)
 		rc = carry_out(&d, err);
 	if (rc == 0)

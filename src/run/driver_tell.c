@@ -11,7 +11,7 @@ void driver_tell(struct driver *d, enum run_event_kind kind, int task, const cha
 {
 	struct observer *o = d->req->observer;
 	const struct run_event e = {
-		.kind = kind, .at_us = driver_now_us(), .task = task, .text = text
+		.kind = kind, .at_us = clock_now_us(), .task = task, .text = text
 	};
 
 	d->progress.now_us = e.at_us;
@@ -68,7 +68,7 @@ static void tell_start(struct driver *d, const struct change *c)
 	p->exit_status = -1;
 	p->signal = 0;
 	set_text(&p->error, NULL);
-	set_text(&p->log_path, paths_log(d->req->home, d->run, c->task, c->attempt.try));
+	set_text(&p->log_path, paths_log(d->req->home, d->name, c->task, c->attempt.try));
 	json_decref(p->outputs);
 	json_decref(p->checks);
 	p->outputs = p->checks = NULL;
@@ -136,9 +136,10 @@ int driver_progress_init(struct driver *d, const struct store_result *rows, stru
 		count_states(d, TASK_NONE, t->state);
 		p->nkept += t->kept;
 		if (t->try > 0)
-			t->log_path = paths_log(req->home, d->run, req->dag->tasks[i].name, t->try);
+			t->log_path =
+				paths_log(req->home, d->name, req->dag->tasks[i].name, t->try);
 		if (t->kept && t->outputs)
-			json_object_set(d->job.outputs, req->dag->tasks[i].name, t->outputs);
+			json_object_set(d->run->job.outputs, req->dag->tasks[i].name, t->outputs);
 	}
 	return 0;
 }

@@ -5,7 +5,6 @@
 #include "base/buf.h"
 #include "base/civil.h"
 #include "base/units.h"
-#include "core/model.h"
 #include "core/zone.h"
 #include "run/driver_impl.h"
 
@@ -21,21 +20,21 @@ static void add_instant(struct buf *out, int64_t at_us)
 
 /* "nightly_sales@2026-11-19" for an interval of about a day or more, with the time where several
  * may start on one day, with both ends (the long form) where that name is taken. */
-char *run_name(const struct run_request *req, bool long_form)
+char *run_name(const struct run_key *key, const char *ds, bool long_form)
 {
-	int64_t length_us = req->interval_end_us - req->interval_start_us;
+	int64_t length_us = key->interval_end_us - key->interval_start_us;
 	struct buf out;
 
 	buf_init(&out, NAME_MAX_LEN);
-	buf_addf(&out, "%s@", req->dag->name);
+	buf_addf(&out, "%s@", key->dag);
 	if (long_form) {
-		add_instant(&out, req->interval_start_us);
+		add_instant(&out, key->interval_start_us);
 		buf_addstr(&out, "_");
-		add_instant(&out, req->interval_end_us);
+		add_instant(&out, key->interval_end_us);
 	} else if (length_us >= 20 * US_PER_HOUR) {
-		buf_addstr(&out, req->ds);
+		buf_addstr(&out, ds);
 	} else {
-		add_instant(&out, req->interval_start_us);
+		add_instant(&out, key->interval_start_us);
 	}
 	char *name = buf_take(&out);
 	buf_release(&out);

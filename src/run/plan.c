@@ -186,6 +186,7 @@ static void plan_one(struct dry *dry, const struct task *t, struct plan_task *re
 
 int driver_plan(const struct run_request *req, struct plan *ret, struct err *err)
 {
+	const struct run_key key = { req->dag->name, req->interval_start_us, req->interval_end_us };
 	size_t n = (size_t)req->dag->ntasks;
 	struct store_result rows = { 0 };
 	struct dry dry = { .req = req };
@@ -204,7 +205,7 @@ int driver_plan(const struct run_request *req, struct plan *ret, struct err *err
 		plan_select(req, &rows, dry.init, dry.progress, err) < 0)
 		goto out;
 	if (!ret->run)
-		ret->run = run_name(req, false);
+		ret->run = run_name(&key, req->ds, false);
 	for (size_t i = 0; i < n; i++)
 		if (dry.progress[i].kept && dry.progress[i].outputs)
 			json_object_set(outputs, req->dag->tasks[i].name, dry.progress[i].outputs);

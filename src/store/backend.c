@@ -31,6 +31,20 @@ int rows_end(struct rows *r, struct store_result *ret, struct err *err)
 	return 0;
 }
 
+int backend_check_open(const struct run_open *open, struct err *err)
+{
+	if (!open->key.dag || !open->name || !open->version)
+		return err_set(err, ERR_INTERNAL, "a run is opened without DAG, name or version");
+	if (open->owner.pid < 0 || (open->owner.pid == 0 && !open->wanted))
+		return err_set(err, ERR_INTERNAL,
+			"run %s: it is opened by nobody, and no daemon is to carry it on",
+			open->name);
+	if (open->key.interval_end_us < open->key.interval_start_us)
+		return err_set(err, ERR_INTERNAL, "run %s: its interval ends before it starts",
+			open->name);
+	return 0;
+}
+
 static bool same_owner(const struct owner *a, const struct owner *b)
 {
 	return a->pid == b->pid && a->start_ticks == b->start_ticks &&
@@ -68,6 +82,33 @@ const char *backend_run_name(const struct run_open *open, int n, struct arena *a
 bool backend_records_hash(const struct change *c, const char *present)
 {
 	return c->state.hash && (c->state.to == TASK_RUNNING || !present);
+}
+
+/* Rows: from. */
+static const bool backfill_may[BACKFILL_STATE_MAX][BACKFILL_STATE_MAX] = {
+	[BACKFILL_RUNNING] = { [BACKFILL_PAUSED] = true,
+		[BACKFILL_CANCELLED] = true,
+		[BACKFILL_DONE] = true },
+	[BACKFILL_PAUSED] = { [BACKFILL_RUNNING] = true, [BACKFILL_CANCELLED] = true },
+};
+
+int backend_may_set(const struct backfill_set *set, enum backfill_state present, struct err *err)
+{
+	if (backfill_may[present][set->to])
+		return 0;
+	return err_set(err, ERR_REFUSED, "backfill %" PRId64 " is %s, and cannot become %s",
+		set->id, backfill_state_name(present), backfill_state_name(set->to));
+}
+
+bool backend_backfill_is_final(enum backfill_state b)
+{
+	return b == BACKFILL_CANCELLED || b == BACKFILL_DONE;
+}
+
+int backend_no_backfill(int64_t id, struct err *err)
+{
+	return err_set(err, ERR_NOT_FOUND,
+		"there is no backfill %" PRId64 ": `weir backfills` lists them", id);
 }
 
 int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err)

@@ -12,11 +12,6 @@
 
 #include "store/store.h"
 
-struct run_opened {
-	int64_t run_id, epoch;
-	bool created;
-};
-
 /* Which runs: all that match `filter`, or by one of the other keys. */
 enum run_query_kind {
 	RUN_QUERY_FILTER,
@@ -43,6 +38,26 @@ struct row_query {
 	const char *task; /* NULL: of all; never given for ROWS_TASKS and ROWS_IN_FLIGHT */
 };
 
+/* Rows that belong to no run. */
+enum list_kind { LIST_DAGS, LIST_FROZEN, LIST_PLANS, LIST_BACKFILLS, LIST_MAX };
+struct list_query {
+	enum list_kind kind;
+	const char *dag; /* NULL: all; always given for LIST_PLANS */
+	int64_t id;      /* LIST_BACKFILLS: 0: all */
+	int limit;       /* LIST_PLANS: at most; 0: all */
+};
+
+struct backfill_set {
+	int64_t id, now_us;
+	enum backfill_state to;
+	const char *by, *reason;
+};
+
+struct durations {
+	int64_t *us; /* room for as many as were asked for */
+	size_t n;
+};
+
 /* `ret` results come initialised and empty; after a failure the caller releases them. */
 struct store_ops {
 	const char *name;
@@ -52,6 +67,19 @@ struct store_ops {
 	int (*run_renew)(struct store *s, int64_t run_id, int64_t epoch, int64_t lease_until_us,
 		struct err *err);
 	int (*run_close)(struct store *s, int64_t run_id, int64_t epoch, struct err *err);
+	int (*renew_owned)(struct store *s, const struct owner *owner, int64_t lease_until_us,
+		struct err *err);
+	int (*plan_commit)(struct store *s, const struct store_plan *plan, struct run_opened *ret,
+		struct err *err);
+	int (*dags_put)(struct store *s, const struct dag_put *dags, size_t n, int64_t now_us,
+		struct err *err);
+	int (*switch_set)(struct store *s, const struct switch_put *put, struct err *err);
+	int (*backfill_create)(struct store *s, const struct backfill_new *b, int64_t *ret_id,
+		struct err *err);
+	int (*backfill_set)(struct store *s, const struct backfill_set *set, struct err *err);
+	int (*prune)(struct store *s, int64_t before_us, int max, struct store_result *ret,
+		struct err *err);
+	int (*vacuum)(struct store *s, int pages, struct err *err);
 	int (*reserve_tokens)(struct store *s, int64_t n, int64_t *ret_first, struct err *err);
 	int (*commit)(struct store *s, const struct store_batch *batch, struct err *err);
 	int (*runs)(struct store *s, const struct run_query *q, struct store_result *ret,
@@ -59,6 +87,11 @@ struct store_ops {
 	int (*rows)(struct store *s, const struct row_query *q, struct store_result *ret,
 		struct err *err);
 	int (*version_text)(struct store *s, const char *version, char **ret_text, struct err *err);
+	int (*list)(struct store *s, const struct list_query *q, struct store_result *ret,
+		struct err *err);
+	/* Of the successful runs with the newest intervals, at most `n` durations. */
+	int (*durations)(struct store *s, const char *dag, int n, struct durations *ret,
+		struct err *err);
 };
 
 struct store {
@@ -66,6 +99,16 @@ struct store {
 };
 
 /* ---- shared by the backends ---------------------------------------------------------- */
+
+/* Decisions that store_prune forgets at most, for each run it may forget: old ones that are not
+ * the newest of their DAG, oldest first. */
+enum { BACKEND_PLANS_PER_RUN = 4 };
+
+/* A decision that is not about an interval: it is never a DAG's `last`. */
+#define BACKEND_PLAN_CANCEL "cancel"
+
+/* store.c: empty, as a backend is to find it */
+void store_result_init(struct store_result *r);
 
 /* An array that grows in the arena of a result; `size` is that of one row. */
 struct rows {
@@ -76,6 +119,9 @@ struct rows {
 void *rows_add(struct rows *r); /* a zeroed row, or NULL: out of memory */
 /* Hand the array to the result. 0, or -1 when the arena had failed. */
 int rows_end(struct rows *r, struct store_result *ret, struct err *err);
+
+/* Whether a run may be opened so: what store_run_open and store_plan_commit refuse at once. */
+int backend_check_open(const struct run_open *open, struct err *err);
 
 /* Whether the run's present owner stands aside: there is none, it is `open->owner` itself, it
  * is dead, or its lease ended. Otherwise -1 with ERR_REFUSED, naming it. */
@@ -88,6 +134,11 @@ const char *backend_run_name(const struct run_open *open, int n, struct arena *a
 /* Whether a CHANGE_TASK sets the task's hash: an attempt's definition is the one it was started
  * with, whatever the DAG became while it ran. */
 bool backend_records_hash(const struct change *c, const char *present);
+
+/* Whether a backfill may pass from one state to another; else -1 with ERR_REFUSED. */
+int backend_may_set(const struct backfill_set *set, enum backfill_state present, struct err *err);
+bool backend_backfill_is_final(enum backfill_state b);
+int backend_no_backfill(int64_t id, struct err *err);
 
 /* One text each for what the guards of all backends find wrong; all return -1. */
 int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err);

@@ -600,8 +600,9 @@ static int memory_commit(struct store *s, const struct store_batch *b, struct er
 	struct memory_store *m = cast(s);
 	int r = 0;
 
-	if (b->run_id && !owned_run(m, b->run_id, b->epoch, err))
-		return -1;
+	for (size_t i = 0; i < b->nleases; i++)
+		if (!owned_run(m, b->leases[i].run_id, b->leases[i].epoch, err))
+			return -1;
 	begin(m);
 	for (size_t i = 0; r == 0 && i < b->nchanges; i++)
 		r = change(m, &b->changes[i], err);

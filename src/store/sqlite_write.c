@@ -454,8 +454,9 @@ static int insert_check(struct sqlite_store *s, const struct check_row *c, struc
 
 static int write_batch(struct sqlite_store *s, const struct store_batch *b, struct err *err)
 {
-	if (b->run_id && check_epoch(s, b->run_id, b->epoch, err) < 0)
-		return -1;
+	for (size_t i = 0; i < b->nleases; i++)
+		if (check_epoch(s, b->leases[i].run_id, b->leases[i].epoch, err) < 0)
+			return -1;
 	for (size_t i = 0; i < b->nchanges; i++) {
 		const struct change *c = &b->changes[i];
 		if (change_writers[c->kind] && change_writers[c->kind](s, c, err) < 0)

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -22,13 +23,7 @@ int store_run_open(struct store *s, const struct run_open *open, int64_t *ret_ru
 {
 	struct run_opened opened;
 
-	if (!open->key.dag || !open->name || !open->version || open->owner.pid <= 0)
-		return err_set(
-			err, ERR_INTERNAL, "a run is opened without DAG, name, version or owner");
-	if (open->key.interval_end_us < open->key.interval_start_us)
-		return err_set(err, ERR_INTERNAL, "run %s: its interval ends before it starts",
-			open->name);
-	if (s->ops->run_open(s, open, &opened, err) < 0)
+	if (backend_check_open(open, err) < 0 || s->ops->run_open(s, open, &opened, err) < 0)
 		return -1;
 	*ret_run_id = opened.run_id;
 	*ret_epoch = opened.epoch;
@@ -102,47 +97,93 @@ static const struct change_check {
 };
 static_assert(sizeof change_checks / sizeof *change_checks == CHANGE_KIND_MAX, "one for each kind");
 
-static int check_change(const struct store_batch *b, const struct change *c, struct err *err)
+static int check_change(const struct change *c, struct err *err)
 {
 	if ((unsigned)c->kind >= CHANGE_KIND_MAX || (unsigned)c->reason >= REASON_MAX)
 		return err_set(err, ERR_INTERNAL, "a change of an unknown kind or reason");
 	const struct change_check *row = &change_checks[c->kind];
 	if (!row->check)
 		return 0;
-	if (b->run_id && c->run_id != b->run_id)
-		return err_set(err, ERR_INTERNAL,
-			"changes of run %" PRId64 " hold one of run %" PRId64, b->run_id,
-			c->run_id);
 	if (row->of_task && (!c->task || c->map_index < -1))
 		return err_set(
 			err, ERR_INTERNAL, "run %" PRId64 ": a change without its task", c->run_id);
 	return row->check(c, err);
 }
 
-static int check_check(const struct store_batch *b, const struct check_row *c, struct err *err)
+static int check_check(const struct check_row *c, struct err *err)
 {
-	if (b->run_id && c->run_id != b->run_id)
-		return err_set(err, ERR_INTERNAL,
-			"a check of run %" PRId64 " among those of %" PRId64, c->run_id, b->run_id);
 	if (!c->task || !c->name || !c->severity || !c->status)
 		return err_set(err, ERR_INTERNAL, "a check without task, name, severity or status");
 	return 0;
 }
 
+/* The ids of the leases, for looking up. Changes come run by run, so the last one found is as a
+ * rule the next one wanted. No leases: nothing is checked. */
+struct leased {
+	int64_t *sorted;
+	size_t n;
+	int64_t last; /* found before; 0: none */
+};
+
+static int by_number(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static bool is_leased(struct leased *l, int64_t run_id)
+{
+	if (l->n == 0 || run_id == l->last)
+		return true;
+	if (!bsearch(&run_id, l->sorted, l->n, sizeof *l->sorted, by_number))
+		return false;
+	l->last = run_id;
+	return true;
+}
+
+static int check_batch(const struct store_batch *b, struct leased *l, struct err *err)
+{
+	for (size_t i = 0; i < b->nchanges; i++) {
+		const struct change *c = &b->changes[i];
+		if (check_change(c, err) < 0)
+			return -1;
+		if (c->kind != CHANGE_STOP && !is_leased(l, c->run_id))
+			return err_set(err, ERR_INTERNAL,
+				"a change of run %" PRId64 ", whose lease is not checked",
+				c->run_id);
+	}
+	for (size_t i = 0; i < b->nchecks; i++) {
+		if (check_check(&b->checks[i], err) < 0)
+			return -1;
+		if (!is_leased(l, b->checks[i].run_id))
+			return err_set(err, ERR_INTERNAL,
+				"a check of run %" PRId64 ", whose lease is not checked",
+				b->checks[i].run_id);
+	}
+	return 0;
+}
+
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err)
 {
-	for (size_t i = 0; i < batch->nchanges; i++)
-		if (check_change(batch, &batch->changes[i], err) < 0)
-			return -1;
-	for (size_t i = 0; i < batch->nchecks; i++)
-		if (check_check(batch, &batch->checks[i], err) < 0)
-			return -1;
-	return s->ops->commit(s, batch, err);
+	struct leased l = { .n = batch->nleases };
+
+	if (l.n) {
+		l.sorted = calloc(l.n, sizeof *l.sorted);
+		if (!l.sorted)
+			return err_nomem(err);
+		for (size_t i = 0; i < l.n; i++)
+			l.sorted[i] = batch->leases[i].run_id;
+		qsort(l.sorted, l.n, sizeof *l.sorted, by_number);
+	}
+	int r = check_batch(batch, &l, err);
+	free(l.sorted);
+	return r < 0 ? -1 : s->ops->commit(s, batch, err);
 }
 
 /* ---- reading ------------------------------------------------------------------------- */
 
-static void result_init(struct store_result *r)
+void store_result_init(struct store_result *r)
 {
 	memset(r, 0, sizeof *r);
 	arena_init(&r->arena, result_max);
@@ -153,13 +194,13 @@ void store_result_release(struct store_result *r)
 	if (!r)
 		return;
 	arena_release(&r->arena);
-	result_init(r);
+	store_result_init(r);
 }
 
 static int query_runs(
 	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err)
 {
-	result_init(ret);
+	store_result_init(ret);
 	if (s->ops->runs(s, q, ret, err) == 0)
 		return 0;
 	store_result_release(ret);
@@ -169,7 +210,7 @@ static int query_runs(
 static int query_rows(
 	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err)
 {
-	result_init(ret);
+	store_result_init(ret);
 	if (s->ops->rows(s, q, ret, err) == 0)
 		return 0;
 	store_result_release(ret);

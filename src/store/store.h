@@ -67,8 +67,10 @@ struct run_open {
 	const char *const
 		*tasks; /* names; those the run does not have yet are added in state none */
 	size_t ntasks;
-	struct owner owner;
+	struct owner owner; /* pid 0: nobody yet; the run waits for a daemon (`wanted`) */
 	int64_t lease_until_us, now_us;
+	bool wanted; /* a daemon is to carry it on until it is final: also after a restart */
+	int64_t backfill_id; /* 0: none; else it belongs to that backfill from now on */
 };
 
 /* Create the run, or take it up again. *ret_created tells which. ERR_REFUSED, naming the
@@ -77,8 +79,98 @@ int store_run_open(struct store *s, const struct run_open *open, int64_t *ret_ru
 	int64_t *ret_epoch, bool *ret_created, struct err *err);
 int store_run_renew(
 	struct store *s, int64_t run_id, int64_t epoch, int64_t lease_until_us, struct err *err);
+/* Renew all runs of that owner at once. */
+int store_renew_owned(
+	struct store *s, const struct owner *owner, int64_t lease_until_us, struct err *err);
 /* Give the run up: it has no owner afterwards. */
 int store_run_close(struct store *s, int64_t run_id, int64_t epoch, struct err *err);
+
+/* ---- what a daemon decides ------------------------------------------------------------ */
+
+/* A decision of the planner (core/planner.h), kept: `weir next` and `weir why` tell it, and the
+ * newest one of a DAG is where planning goes on after a restart. */
+struct plan_row {
+	int64_t id, at_us; /* id: set by the store */
+	const char *dag;
+	const char *action, *why; /* "create", "skip"; planner_why_name() */
+	int64_t start_us, end_us, run_after_us;
+	int64_t count;
+};
+struct run_opened {
+	int64_t run_id, epoch; /* run_id 0: refused, it is another's */
+	bool created;
+};
+struct store_plan {
+	const struct plan_row *rows;
+	size_t nrows;
+	const struct run_open *opens;
+	size_t nopens;
+	/* Backfills that moved on, with the runs of this plan: where the next run is looked for. */
+	const struct backfill_cursor {
+		int64_t id, cursor_us;
+		bool exhausted; /* no interval is left: it ends when its runs have ended */
+	} * cursors;
+	size_t ncursors;
+};
+/* One transaction for all. `ret`: nopens results. A run that is another's is refused, the others
+ * are not. */
+int store_plan_commit(
+	struct store *s, const struct store_plan *plan, struct run_opened *ret, struct err *err);
+
+/* DAGs as a daemon knows them, and the switches people set. Rows live as long as the store. */
+struct dag_put {
+	const char *name, *path, *dir,
+		*version;  /* version NULL: unchanged (the file is broken now) */
+	const char *error; /* why its file cannot be loaded; NULL: it can */
+	bool present;      /* false: its file is gone */
+};
+int store_dags_put(
+	struct store *s, const struct dag_put *dags, size_t n, int64_t now_us, struct err *err);
+enum dag_switch { DAG_PAUSED, DAG_DRAINING, DAG_SWITCH_MAX };
+const char *dag_switch_name(enum dag_switch w); /* "paused", "draining" */
+struct switch_put {
+	const char *dag;       /* "*": all DAGs, those to come included */
+	const char *task;      /* freezing a task; NULL: of the DAG */
+	enum dag_switch which; /* for task NULL */
+	bool on;
+	const char *by, *reason; /* who and why: kept and shown */
+	int64_t now_us;
+};
+/* Set or clear a switch. It need not be a DAG the store knows. */
+int store_switch(struct store *s, const struct switch_put *put, struct err *err);
+
+enum backfill_state {
+	BACKFILL_RUNNING,
+	BACKFILL_PAUSED,
+	BACKFILL_CANCELLED,
+	BACKFILL_DONE, /* all its runs are final; some may have failed */
+	BACKFILL_STATE_MAX
+};
+const char *backfill_state_name(enum backfill_state b);
+int backfill_state_by_name(const char *name);
+struct backfill_new {
+	const char *dag, *mode; /* "missing", "failed", "all" */
+	int64_t from_us, to_us; /* intervals that start in it, both ends included */
+	bool newest_first;
+	int jobs;
+	const char *params, *by, *reason; /* params: JSON object text */
+	int64_t ntotal;                   /* planned runs */
+	int64_t now_us;
+};
+int store_backfill_create(
+	struct store *s, const struct backfill_new *b, int64_t *ret_id, struct err *err);
+/* running <-> paused; either -> cancelled; running -> done. Else ERR_REFUSED, naming its state. */
+int store_backfill_set(struct store *s, int64_t id, enum backfill_state to, const char *by,
+	const char *reason, int64_t now_us, struct err *err);
+
+/* Forget at most `max` final runs that ended before an instant, oldest first, with all that hangs
+ * on them; versions no run refers to, too. The names of the forgotten runs are the result (for
+ * their logs). */
+struct store_result;
+int store_prune(
+	struct store *s, int64_t before_us, int max, struct store_result *ret, struct err *err);
+/* Give at most `pages` free pages of the database back to the file system. */
+int store_vacuum(struct store *s, int pages, struct err *err);
 
 /* Tokens [*ret_first, *ret_first + n) belong to the caller alone, and are larger than all before.
  */
@@ -93,14 +185,19 @@ struct check_row {
 	const char *observed, *expected, *sample; /* text; sample: JSON array text */
 };
 
+struct store_lease {
+	int64_t run_id, epoch;
+};
 struct store_batch {
-	int64_t run_id, epoch;        /* the lease that is checked; 0: no run is checked */
+	const struct store_lease *leases; /* of every run that changes: all must still be ours */
+	size_t nleases;
 	const struct change *changes; /* CHANGE_STOP rows are passed over */
 	size_t nchanges;
 	const struct check_row *checks;
 	size_t nchecks;
 };
-/* All or nothing; durable on return. */
+/* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
+ * owner. */
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err);
 
 /* ---- reading ------------------------------------------------------------------------- */
@@ -114,6 +211,8 @@ struct run_row {
 	int64_t created_us, started_us, ended_us; /* 0: not yet */
 	struct owner owner;                       /* pid 0: none */
 	int64_t lease_until_us, epoch;
+	bool wanted;
+	int64_t backfill_id;
 	int ntasks, nsuccess, nfailed, nrunning; /* counts by state, for lists */
 };
 
@@ -146,6 +245,31 @@ struct event_row {
 	const char *from, *to, *reason, *detail;
 };
 
+struct dag_row {
+	const char *name, *path, *dir, *version, *error; /* NULL where unknown */
+	bool present, paused, draining;
+	const char *paused_by, *paused_reason, *draining_by, *draining_reason;
+	int64_t paused_us, draining_us;
+	bool all_paused;             /* by a switch on "*" (paused_* then tell of it) */
+	const struct plan_row *last; /* newest decision about an interval; NULL: none yet */
+};
+
+struct frozen_row {
+	const char *dag, *task, *by, *reason;
+	int64_t at_us;
+};
+
+struct backfill_row {
+	int64_t id;
+	const char *dag, *mode, *params, *by, *reason;
+	int64_t from_us, to_us, created_us, ended_us, cursor_us;
+	bool newest_first, exhausted;
+	int jobs;
+	enum backfill_state state;
+	const char *state_by, *state_reason;        /* of the last change by a person; NULL: none */
+	int64_t ntotal, nsuccess, nfailed, nactive; /* runs by state; cancelled count as failed */
+};
+
 /* Rows of a query: an array and the arena its strings live in. */
 struct store_result {
 	struct arena arena;
@@ -156,6 +280,10 @@ struct store_result {
 		const struct attempt_row *attempts;
 		const struct event_row *events;
 		const struct check_row *checks;
+		const struct plan_row *plans;
+		const struct dag_row *dags;
+		const struct frozen_row *frozen;
+		const struct backfill_row *backfills;
 	};
 };
 void store_result_release(struct store_result *r);
@@ -165,6 +293,10 @@ struct run_filter {
 	int state;           /* enum run_state, or -1: all */
 	int limit;           /* newest first; 0: all */
 	bool latest_per_dag; /* one row a DAG, its newest interval */
+	bool wanted;         /* only runs that are not final and that a daemon is to carry on */
+	int64_t backfill_id; /* 0: all */
+	bool in_range;       /* only intervals that start in [from_us, to_us], ascending by start */
+	int64_t from_us, to_us;
 };
 int store_runs(
 	struct store *s, const struct run_filter *f, struct store_result *ret, struct err *err);
@@ -185,5 +317,18 @@ int store_checks(struct store *s, int64_t run_id, const char *task, struct store
 	struct err *err);
 /* The text of a DAG version; the caller frees it. */
 int store_version_text(struct store *s, const char *version, char **ret_text, struct err *err);
+
+/* All DAGs by name, or one. */
+int store_dags(struct store *s, const char *name, struct store_result *ret, struct err *err);
+int store_frozen(struct store *s, const char *dag, struct store_result *ret,
+	struct err *err); /* NULL: all */
+/* Decisions about a DAG, newest first. */
+int store_plans(
+	struct store *s, const char *dag, int limit, struct store_result *ret, struct err *err);
+/* id 0: all, newest first. */
+int store_backfills(struct store *s, int64_t id, struct store_result *ret, struct err *err);
+/* How long the last `n` successful runs of a DAG took, their median, in microseconds; 0: no
+ * history. */
+int store_typical_us(struct store *s, const char *dag, int n, int64_t *ret_us, struct err *err);
 
 #endif

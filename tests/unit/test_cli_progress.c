@@ -225,7 +225,8 @@ static void test_plain(void **state)
 		"2026-11-19T12:00:32Z  daily_sales  started\n"
 		"2026-11-19T12:00:33Z  daily_sales  success        1.0s\n"
 		"2026-11-19T12:00:33Z  check_sales  started\n"
-		"2026-11-19T12:00:33Z  check_sales  success         0ms  1 of 2 checks passed\n"
+		"2026-11-19T12:00:33Z  check_sales  success         0ms  1 of 2 checks passed, 1 "
+		"warned\n"
 		"2026-11-19T12:00:33Z  report       started\n"
 		"2026-11-19T12:00:33Z  report       success         0ms  90 rows\n"
 		"2026-11-19T12:00:33Z  note: disk is nearly full\n"
@@ -521,7 +522,7 @@ static void test_tty_story(void **state)
 		"+ orders       success                    1.2s  1,200 in, 1,180 out, 20 rejected\n"
 		"+ payments     success        try 2/2     1.0s\n"
 		"+ daily_sales  success                    1.0s\n"
-		"+ check_sales  success                     0ms  1 of 2 checks passed\n"
+		"+ check_sales  success                     0ms  1 of 2 checks passed, 1 warned\n"
 		"+ report       success                     0ms  90 rows\n"
 		"x notify       failed                     2.0s  exit status 3: curl: (7) "
 		"refused\n" SUMMARY "\n");

@@ -50,7 +50,7 @@ static int seal(struct dag *dag, char *ret_cycle, size_t size)
 	struct err err = { 0 };
 
 	int rc = dag_seal(dag, cycle, &len, &err);
-	assert_int_equal(rc < 0, len > 0);
+	assert_int_equal(rc<0, len> 0);
 	assert_int_equal(rc < 0, err.code == ERR_INVALID);
 	ret_cycle[0] = '\0';
 	for (int i = 0; i < len; i++) {

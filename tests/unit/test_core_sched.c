@@ -100,7 +100,8 @@ static void add_change(struct buf *out, const struct dag *dag, const struct chan
 		buf_addf(out, "%s %s>%s (%s)", c->task, task_state_name(c->state.from),
 			task_state_name(c->state.to), reason_name(c->reason));
 		if (c->state.due_us)
-			buf_addf(out, " @%lld", (long long)((c->state.due_us - START_US) / US_PER_SECOND));
+			buf_addf(out, " @%lld",
+				(long long)((c->state.due_us - START_US) / US_PER_SECOND));
 		assert_string_equal(c->state.hash, dag->tasks[c->task_index].hash);
 		break;
 	case CHANGE_START:
@@ -263,14 +264,14 @@ struct step {
 
 struct story {
 	const char *name, *dag;
-	int jobs;                  /* 0: 8 */
+	int jobs; /* 0: 8 */
 	int retries, lost_retries;
-	enum run_state run;        /* as the store has it */
-	const char *init;          /* NULL: all new */
+	enum run_state run; /* as the store has it */
+	const char *init;   /* NULL: all new */
 	bool ignore_needs;
-	const char *added;         /* the changes of sched_add_run; NULL: the run is started */
+	const char *added; /* the changes of sched_add_run; NULL: the run is started */
 	struct step steps[STEPS_MAX];
-	const char *end;           /* the run's state at last; NULL: running */
+	const char *end; /* the run's state at last; NULL: running */
 };
 
 #define STARTED "run queued>running (started)"
@@ -278,30 +279,31 @@ struct story {
 static const struct story stories[] = {
 	{ .name = "a happy chain",
 		.dag = "a;b a;c b",
-		.steps = { { "busy", NULL },
-			{ "tick", "a none>running (started); start a 1/101" },
-			{ "tick", NULL },
-			{ "wake never", NULL },
-			{ "ok a", "end a 1/101 success (succeeded); a running>success (succeeded)" },
+		.steps = { { "busy", NULL }, { "tick", "a none>running (started); start a 1/101" },
+			{ "tick", NULL }, { "wake never", NULL },
+			{ "ok a",
+				"end a 1/101 success (succeeded); a running>success (succeeded)" },
 			{ "tick", "b none>running (started); start b 1/102" },
-			{ "ok b", "end b 1/102 success (succeeded); b running>success (succeeded)" },
-			{ "tick", "c none>running (started); start c 1/103" },
-			{ "busy", NULL },
+			{ "ok b",
+				"end b 1/102 success (succeeded); b running>success (succeeded)" },
+			{ "tick", "c none>running (started); start c 1/103" }, { "busy", NULL },
 			{ "ok c", "end c 1/103 success (succeeded); c running>success (succeeded); "
 				  "run running>success (all_done)" },
-			{ "idle", NULL },
-			{ "tick", NULL } },
+			{ "idle", NULL }, { "tick", NULL } },
 		.end = "success" },
 	{ .name = "fan-in waits for the last",
 		.dag = "a;b;c;d a b c",
 		.steps = { { "tick", "a none>running (started); start a 1/101; "
 				     "b none>running (started); start b 1/102; "
 				     "c none>running (started); start c 1/103" },
-			{ "ok b", "end b 1/102 success (succeeded); b running>success (succeeded)" },
+			{ "ok b",
+				"end b 1/102 success (succeeded); b running>success (succeeded)" },
 			{ "tick", NULL },
-			{ "ok c", "end c 1/103 success (succeeded); c running>success (succeeded)" },
+			{ "ok c",
+				"end c 1/103 success (succeeded); c running>success (succeeded)" },
 			{ "tick", NULL },
-			{ "ok a", "end a 1/101 success (succeeded); a running>success (succeeded)" },
+			{ "ok a",
+				"end a 1/101 success (succeeded); a running>success (succeeded)" },
 			{ "tick", "d none>running (started); start d 1/104" } } },
 	{ .name = "a failure spreads at once, and what does not need it goes on",
 		.dag = "a;b;c a;d c;e b;f d e",
@@ -313,7 +315,8 @@ static const struct story stories[] = {
 				    "d none>upstream_failed (upstream_failed); "
 				    "f none>upstream_failed (upstream_failed)" },
 			{ "tick", NULL },
-			{ "ok b", "end b 1/102 success (succeeded); b running>success (succeeded)" },
+			{ "ok b",
+				"end b 1/102 success (succeeded); b running>success (succeeded)" },
 			{ "tick", "e none>running (started); start e 1/103" },
 			{ "ok e", "end e 1/103 success (succeeded); e running>success (succeeded); "
 				  "run running>failed (some_failed)" } },
@@ -335,17 +338,15 @@ static const struct story stories[] = {
 		.steps = { { "tick", "a none>running (started); start a 1/101" },
 			{ "fail a", "end a 1/101 failed (exit_status); "
 				    "a running>up_for_retry (retry_wait) @10" },
-			{ "tick", NULL },
-			{ "wake 10", NULL },
-			{ "+9", NULL },
-			{ "wake 1", NULL },
+			{ "tick", NULL }, { "wake 10", NULL }, { "+9", NULL }, { "wake 1", NULL },
 			{ "+1", "a up_for_retry>running (started); start a 2/102" },
 			{ "wake never", NULL },
 			{ "signal a 11", "end a 2/102 failed (signalled); "
 					 "a running>up_for_retry (retry_wait) @30" },
 			{ "+19", NULL },
 			{ "+1", "a up_for_retry>running (started); start a 3/103" },
-			{ "ok a", "end a 3/103 success (succeeded); a running>success (succeeded)" },
+			{ "ok a",
+				"end a 3/103 success (succeeded); a running>success (succeeded)" },
 			{ "tick", "b none>running (started); start b 1/104" } } },
 	{ .name = "retries spent",
 		.dag = "a",
@@ -401,19 +402,17 @@ static const struct story stories[] = {
 		.dag = "a;b a",
 		.lost_retries = 1,
 		.steps = { { "end 101", NULL },
-			{ "tick", "a none>running (started); start a 1/101" },
-			{ "end 102", NULL },
-			{ "end 0", NULL },
-			{ "end -1", NULL },
+			{ "tick", "a none>running (started); start a 1/101" }, { "end 102", NULL },
+			{ "end 0", NULL }, { "end -1", NULL },
 			{ "lost a", "end a 1/101 lost (lost); "
 				    "a running>up_for_retry (retry_wait) @0" },
 			/* The one given up comes back with a success. */
 			{ "end 101", NULL },
 			{ "tick", "a up_for_retry>running (started); start a 2/102" },
 			{ "end 101", NULL },
-			{ "ok a", "end a 2/102 success (succeeded); a running>success (succeeded)" },
-			{ "end 102", NULL },
-			{ "end 101", NULL } } },
+			{ "ok a",
+				"end a 2/102 success (succeeded); a running>success (succeeded)" },
+			{ "end 102", NULL }, { "end 101", NULL } } },
 	{ .name = "cancel: what waits is cancelled, what runs is stopped, and then killed",
 		.dag = "a;b;c a;d",
 		.jobs = 2,
@@ -425,13 +424,11 @@ static const struct story stories[] = {
 			{ "tick", NULL },
 			{ "cancelled a", "end a 1/101 cancelled (cancelled); "
 					 "a running>cancelled (cancelled)" },
-			{ "tick", NULL },
-			{ "kill", "kill b 102" },
+			{ "tick", NULL }, { "kill", "kill b 102" },
 			{ "signal b 9", "end b 1/102 failed (signalled); "
 					"b running>cancelled (cancelled); "
 					"run running>cancelled (cancelled)" },
-			{ "tick", NULL },
-			{ "cancel", NULL } },
+			{ "tick", NULL }, { "cancel", NULL } },
 		.end = "cancelled" },
 	{ .name = "a task that ends well while it is stopped has ended well",
 		.dag = "a;b a",
@@ -464,14 +461,14 @@ static const struct story stories[] = {
 				    "a running>up_for_retry (retry_wait) @10" },
 			{ "cancel", "a up_for_retry>cancelled (cancelled); "
 				    "run running>cancelled (cancelled)" },
-			{ "+10", NULL },
-			{ "wake never", NULL } },
+			{ "+10", NULL }, { "wake never", NULL } },
 		.end = "cancelled" },
 	{ .name = "cancel before anything started",
 		.dag = "a;b a;c",
-		.steps = { { "cancel", "a none>cancelled (cancelled); b none>cancelled (cancelled); "
-				       "c none>cancelled (cancelled); "
-				       "run running>cancelled (cancelled)" },
+		.steps = { { "cancel",
+				   "a none>cancelled (cancelled); b none>cancelled (cancelled); "
+				   "c none>cancelled (cancelled); "
+				   "run running>cancelled (cancelled)" },
 			{ "tick", NULL } },
 		.end = "cancelled" },
 	{ .name = "an attempt stopped from outside: its dependents fail with it",
@@ -495,27 +492,29 @@ static const struct story stories[] = {
 				    "b running>up_for_retry (retry_wait) @10" },
 			{ "tick", "c queued>running (started); start c 1/103" },
 			/* The retry is due, but it is behind those who waited longer. */
-			{ "+10", "b up_for_retry>queued (slot_wait)" },
-			{ "wake never", NULL },
-			{ "ok a", "end a 1/101 success (succeeded); a running>success (succeeded)" },
-			{ "ok c", "end c 1/103 success (succeeded); c running>success (succeeded)" },
+			{ "+10", "b up_for_retry>queued (slot_wait)" }, { "wake never", NULL },
+			{ "ok a",
+				"end a 1/101 success (succeeded); a running>success (succeeded)" },
+			{ "ok c",
+				"end c 1/103 success (succeeded); c running>success (succeeded)" },
 			{ "tick", "d queued>running (started); start d 1/104; "
 				  "e queued>running (started); start e 1/105" },
-			{ "ok e", "end e 1/105 success (succeeded); e running>success (succeeded)" },
+			{ "ok e",
+				"end e 1/105 success (succeeded); e running>success (succeeded)" },
 			{ "tick", "b queued>running (started); start b 2/106" } } },
 	{ .name = "tokens run out, and come again",
 		.dag = "a;b;c",
 		.steps = { { "tokens 500 501", NULL },
 			{ "tick", "a none>running (started); start a 1/500; "
 				  "b none>queued (slot_wait); c none>queued (slot_wait)" },
-			{ "tick", NULL },
-			{ "tokens 600 602", NULL },
+			{ "tick", NULL }, { "tokens 600 602", NULL },
 			{ "tick", "b queued>running (started); start b 1/600; "
 				  "c queued>running (started); start c 1/601" } } },
 	{ .name = "every state, restored",
 		.dag = "a;b;c;d;e;f;g;h;i;j;k",
 		.run = RUN_RUNNING,
-		.init = "b=scheduled c=queued:1 d=running:2#55 e=deferred f=up_for_retry:1@20 g=held "
+		.init = "b=scheduled c=queued:1 d=running:2#55 e=deferred f=up_for_retry:1@20 "
+			"g=held "
 			"h=success:1 i=failed:2 j=skipped k=cancelled",
 		.added = "i failed>none (rerun_failed); k cancelled>none (rerun_failed)",
 		.steps = { { "wake 20", NULL },
@@ -564,7 +563,8 @@ static const struct story stories[] = {
 		.added = "b failed>none (rerun_failed); c upstream_failed>none (rerun_failed); "
 			 "run failed>running (started)",
 		.steps = { { "tick", "b none>running (started); start b 4/101" },
-			{ "ok b", "end b 4/101 success (succeeded); b running>success (succeeded)" },
+			{ "ok b",
+				"end b 4/101 success (succeeded); b running>success (succeeded)" },
 			{ "tick", "c none>running (started); start c 1/102" },
 			{ "ok c", "end c 1/102 success (succeeded); c running>success (succeeded); "
 				  "run running>success (all_done)" } },
@@ -585,7 +585,8 @@ static const struct story stories[] = {
 		.added = "a success>none (cleared); b success>none (cleared); "
 			 "run success>running (started)",
 		.steps = { { "tick", "a none>running (started); start a 2/101" },
-			{ "ok a", "end a 2/101 success (succeeded); a running>success (succeeded)" },
+			{ "ok a",
+				"end a 2/101 success (succeeded); a running>success (succeeded)" },
 			{ "tick", "b none>running (started); start b 2/102" } } },
 	{ .name = "--force: a waiting retry begins anew",
 		.dag = "a;b a",
@@ -612,8 +613,7 @@ static const struct story stories[] = {
 		.steps = { { "tick", "b none>running (started); start b 1/101" },
 			{ "ok b", "end b 1/101 success (succeeded); b running>success (succeeded); "
 				  "run running>queued (partial)" },
-			{ "idle", NULL },
-			{ "tick", NULL } },
+			{ "idle", NULL }, { "tick", NULL } },
 		.end = "queued" },
 	{ .name = "--only b and c: the needs among them do count",
 		.dag = "a;b a;c a b",
@@ -622,7 +622,8 @@ static const struct story stories[] = {
 		.ignore_needs = true,
 		.added = "run failed>running (started)",
 		.steps = { { "tick", "b none>running (started); start b 1/101" },
-			{ "ok b", "end b 1/101 success (succeeded); b running>success (succeeded)" },
+			{ "ok b",
+				"end b 1/101 success (succeeded); b running>success (succeeded)" },
 			{ "tick", "c none>running (started); start c 1/102" },
 			/* What had failed before still has. */
 			{ "ok c", "end c 1/102 success (succeeded); c running>success (succeeded); "
@@ -643,7 +644,8 @@ static const struct story stories[] = {
 		.ignore_needs = true,
 		.added = "",
 		.steps = { { "tick", "b none>running (started); start b 1/101" },
-			{ "ok b", "end b 1/101 success (succeeded); b running>success (succeeded)" },
+			{ "ok b",
+				"end b 1/101 success (succeeded); b running>success (succeeded)" },
 			{ "busy", NULL },
 			{ "ok a", "end a 1/55 success (succeeded); a running>success (succeeded); "
 				  "run running>success (all_done)" } },
@@ -654,7 +656,8 @@ static const struct story stories[] = {
 		.init = "b=queued:1",
 		.added = "b queued>none (cleared)",
 		.steps = { { "tick", "a none>running (started); start a 1/101" },
-			{ "ok a", "end a 1/101 success (succeeded); a running>success (succeeded)" },
+			{ "ok a",
+				"end a 1/101 success (succeeded); a running>success (succeeded)" },
 			{ "tick", "b none>running (started); start b 2/102" } } },
 	{ .name = "a retry that waited when its need is done again: it waits for it",
 		.dag = "a;b a",
@@ -662,8 +665,7 @@ static const struct story stories[] = {
 		.retries = 2,
 		.init = "a=failed:1 b=up_for_retry:1@5",
 		.added = "a failed>none (rerun_failed); b up_for_retry>none (cleared)",
-		.steps = { { "tick", "a none>running (started); start a 2/101" },
-			{ "+50", NULL },
+		.steps = { { "tick", "a none>running (started); start a 2/101" }, { "+50", NULL },
 			{ "fail a", "end a 2/101 failed (exit_status); "
 				    "a running>up_for_retry (retry_wait) @60" },
 			{ "+10", "a up_for_retry>running (started); start a 3/102" } } },
@@ -685,9 +687,9 @@ static void world_init(struct world *w, const struct story *st)
 {
 	const struct sched_config config = { .max_running = st->jobs ? st->jobs : 8, .seed = 1 };
 
-	*w = (struct world){ .s = sched_new(&config),
-		.dag = make_dag(st->dag),
-		.now_us = START_US };
+	*w = (struct world){
+		.s = sched_new(&config), .dag = make_dag(st->dag), .now_us = START_US
+	};
 	buf_init(&w->text, 1 << 16);
 	assert_non_null(w->s);
 	for (int i = 0; i < w->dag->ntasks; i++) {
@@ -731,8 +733,8 @@ static void tell(const struct story *st)
 		do_step(&w, p->step);
 		compare(st, p->step, changes(&w), p->changes);
 	}
-	assert_string_equal(run_state_name(sched_run_state(w.s, RUN_ID)),
-		st->end ? st->end : "running");
+	assert_string_equal(
+		run_state_name(sched_run_state(w.s, RUN_ID)), st->end ? st->end : "running");
 	world_release(&w);
 }
 
@@ -877,7 +879,8 @@ static void test_runs_share_slots(void **state)
 	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
 	assert_string_equal(starts(&w), "7a 7b");
 	add_run(&w, 9);
-	assert_int_equal(sched_add_run(w.s, &(struct run_init){ .run_id = 8, .dag = w.dag }, 0, NULL),
+	assert_int_equal(
+		sched_add_run(w.s, &(struct run_init){ .run_id = 8, .dag = w.dag }, 0, NULL),
 		-1); /* it is here already */
 	end_token(&w, TOKEN, OUTCOME_SUCCESS);
 	assert_string_equal(starts(&w), "7c");
@@ -928,20 +931,46 @@ static void test_dropped_timer(void **state)
 	world_release(&w);
 }
 
+/* A run that is let go and taken in anew without a task: the task's old timer is nothing. */
+static void test_timer_of_unselected(void **state)
+{
+	static const struct story st = { .name = "timer", .dag = "a;b", .lost_retries = 2 };
+	struct task_init init[TASKS_MAX] = { { .state = TASK_UP_FOR_RETRY, .tries = 1, .lost = 1 },
+		{ .selected = true } };
+	struct world w;
+
+	(void)state;
+	world_init(&w, &st);
+	add_run(&w, 7);
+	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
+	const struct attempt_end e = { .token = TOKEN, .outcome = OUTCOME_LOST };
+	assert_true(sched_attempt_ended(w.s, &e, w.now_us)); /* due at once */
+	sched_clear_changes(w.s);
+	sched_drop_run(w.s, 7);
+	init[0].due_us = w.now_us;
+	const struct run_init run = {
+		.run_id = 7, .dag = w.dag, .state = RUN_RUNNING, .tasks = init, .ignore_needs = true
+	};
+	assert_int_equal(sched_add_run(w.s, &run, w.now_us, NULL), 0);
+	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
+	assert_string_equal(starts(&w), "7b");
+	world_release(&w);
+}
+
 /* ---- size ----------------------------------------------------------------------------- */
 
 enum { MANY = 100000 };
 
-static struct dag *make_long(bool chain)
+static struct dag *make_long(int count, bool chain)
 {
 	struct dag *dag = dag_new();
 	int *needs = arena_array(&dag->arena, MANY, sizeof *needs);
 	static int cycle[MANY + 1];
 	int len;
 
-	dag->ntasks = MANY;
+	dag->ntasks = count;
 	dag->tasks = arena_array(&dag->arena, MANY, sizeof *dag->tasks);
-	for (int i = 0; i < MANY; i++) {
+	for (int i = 0; i < count; i++) {
 		dag->tasks[i].name = arena_printf(&dag->arena, "t%d", i);
 		dag->tasks[i].index = i;
 		dag->tasks[i].needs = &needs[i];
@@ -958,7 +987,7 @@ static void test_many(void **state)
 {
 	const struct sched_config config = { .max_running = 1, .seed = 1 };
 	struct sched *s = sched_new(&config);
-	struct dag *chain = make_long(true), *wide = make_long(false);
+	struct dag *chain = make_long(MANY, true), *wide = make_long(MANY, false);
 	size_t n;
 
 	(void)state;
@@ -992,6 +1021,39 @@ static void test_many(void **state)
 	dag_unref(wide);
 }
 
+/* The queue keeps its order when it grows, wherever its head is. */
+static void test_queue_grows(void **state)
+{
+	enum { FIRST = 60, SECOND = 300, HEAD = 17 };
+	const struct sched_config config = { .max_running = HEAD, .seed = 1 };
+	struct sched *s = sched_new(&config);
+	struct dag *dags[2] = { make_long(FIRST, false), make_long(SECOND, false) };
+	int64_t token = 1;
+
+	(void)state;
+	sched_set_tokens(s, token, 1000);
+	for (int k = 0; k < 2; k++) {
+		const struct run_init run = { .run_id = k, .dag = dags[k] };
+		assert_int_equal(sched_add_run(s, &run, 1, NULL), 0);
+		assert_int_equal(sched_tick(s, 1, NULL), 0);
+	}
+	for (; token <= FIRST + SECOND; token++) {
+		int64_t run_id;
+		int task;
+		assert_true(sched_flight(s, token, &run_id, &task));
+		assert_int_equal(run_id, token > FIRST);
+		assert_int_equal(task, token > FIRST ? token - FIRST - 1 : token - 1);
+		const struct attempt_end e = { .token = token, .outcome = OUTCOME_SUCCESS };
+		assert_true(sched_attempt_ended(s, &e, 2));
+		assert_int_equal(sched_tick(s, 2, NULL), 0);
+		sched_clear_changes(s);
+	}
+	assert_int_equal(sched_running(s), 0);
+	sched_free(s);
+	dag_unref(dags[0]);
+	dag_unref(dags[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1000,7 +1062,9 @@ int main(void)
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_runs_share_slots),
 		cmocka_unit_test(test_dropped_timer),
+		cmocka_unit_test(test_timer_of_unselected),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_queue_grows),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -14,7 +14,8 @@
 /* A row is where a task comes from, a column where it goes, both in the order of the enum:
  * y always, c only when cleared by request, r by request or because it is tried again, . never. */
 static const char *const task_matrix[] = {
-	/*                 none sched queue runng defer input retry held  succ fail skip upst canc */
+	/*                 none sched queue runng defer input retry held  succ fail skip upst canc
+	 */
 	/* none        */ "c    y     y     y     .     .     .     .     .    .    y    y    y",
 	/* scheduled   */ "c    .     y     y     .     .     .     y     .    .    y    y    y",
 	/* queued      */ "c    .     .     y     .     .     .     y     .    .    y    y    y",
@@ -95,19 +96,18 @@ static void test_run_matrix(void **state)
 /* Nothing but a request leaves a final state, and something leaves each other one. */
 static void test_finals(void **state)
 {
-	static const char *const finals =
-		" success failed skipped upstream_failed cancelled ";
+	static const char *const finals = " success failed skipped upstream_failed cancelled ";
 	char word[64];
 
 	(void)state;
 	for (int s = 0; s < TASK_STATE_MAX; s++) {
 		bool leaves = false;
 		snprintf(word, sizeof word, " %s ", task_state_name((enum task_state)s));
-		assert_int_equal(task_state_is_final((enum task_state)s),
-			strstr(finals, word) != NULL);
+		assert_int_equal(
+			task_state_is_final((enum task_state)s), strstr(finals, word) != NULL);
 		for (int to = 0; to < TASK_STATE_MAX; to++)
-			leaves |= state_task_may((enum task_state)s, (enum task_state)to,
-				REASON_STARTED);
+			leaves |= state_task_may(
+				(enum task_state)s, (enum task_state)to, REASON_STARTED);
 		assert_int_equal(leaves, !task_state_is_final((enum task_state)s));
 	}
 	for (int s = 0; s < RUN_STATE_MAX; s++)
@@ -121,8 +121,7 @@ static void test_words(void **state)
 	static const char *const tasks[] = { "none", "scheduled", "queued", "running", "deferred",
 		"awaiting_input", "up_for_retry", "held", "success", "failed", "skipped",
 		"upstream_failed", "cancelled" };
-	static const char *const runs[] = { "queued", "running", "success", "failed",
-		"cancelled" };
+	static const char *const runs[] = { "queued", "running", "success", "failed", "cancelled" };
 	static const char *const outcomes[] = { "none", "success", "failed", "timeout", "skipped",
 		"cancelled", "lost" };
 
@@ -140,7 +139,8 @@ static void test_words(void **state)
 
 static void test_round_trip(void **state)
 {
-	static const char *const strangers[] = { "", "Success", "success ", "succes", "up-for-retry" };
+	static const char *const strangers[] = { "", "Success", "success ", "succes",
+		"up-for-retry" };
 
 	(void)state;
 	for (int i = 0; i < TASK_STATE_MAX; i++)

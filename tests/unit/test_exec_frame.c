@@ -83,6 +83,8 @@ static void test_start(void **state)
 	assert_null(s.job.env[0]);
 	assert_int_equal(s.job.payload_len, 3);
 	assert_memory_equal(s.job.payload, "a\0b", 4);
+	b.data[FRAME_HEAD + 4 * 8 + 4 * 4 + 3] = 'x'; /* the NUL behind it */
+	assert_int_equal(frame_get_start(&f, &s, NULL), -1);
 	frame_start_release(&s);
 	buf_release(&b);
 }

@@ -134,6 +134,16 @@ static void test_long(void **state)
 			buf_release(&out);
 			mask_free(m);
 		}
+		/* No piece is so short that it turns up in ordinary text. */
+		struct mask *m = mask_new(secrets);
+		struct buf out;
+		buf_init(&out, 64);
+		const char *tail = value + lens[i] - (MASK_MIN - 1);
+		mask_feed(m, tail, MASK_MIN - 1, &out);
+		mask_end(m, &out);
+		assert_string_equal(out.data, tail);
+		buf_release(&out);
+		mask_free(m);
 		free(value);
 	}
 }

@@ -1,0 +1,185 @@
+#include "run/engine.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/units.h"
+#include "core/model.h"
+#include "core/timetable.h"
+#include "core/zone.h"
+#include "operators/operators.h"
+#include "run/engine_impl.h"
+#include "run/paths.h"
+
+enum { SCRATCH_MAX = 64 << 20 };
+
+/* ---- beginning and end ---------------------------------------------------------------- */
+
+static int open_store(struct engine *e, struct err *err)
+{
+	char *path = paths_store(e->config.home);
+	int rc = path ? store_open_sqlite(&e->store, path, STORE_CREATE, err) : err_nomem(err);
+
+	free(path);
+	return rc;
+}
+
+int engine_init(struct engine *e, const struct engine_config *config, struct err *err)
+{
+	const struct exec_local_config local = { .journal_path = config->journal,
+		.run_operator = operator_main };
+	const struct sched_config sched = { .max_running = config->max_running,
+		.seed = (uint64_t)clock_now_us() ^ (uint64_t)getpid() << 40 };
+
+	*e = (struct engine){ .config = *config };
+	arena_init(&e->scratch, SCRATCH_MAX);
+	/* The supervisor first: it inherits neither a database nor an event loop. */
+	if (exec_local_new(&e->exec, &local, err) < 0 || open_store(e, err) < 0 ||
+		owner_self(&e->self, err) < 0)
+		return -1;
+	e->base = event_base_new();
+	if (!e->base)
+		return err_set(err, ERR_IO, "cannot make an event loop");
+	e->sched = sched_new(&sched);
+	if (!e->sched)
+		return err_nomem(err);
+	return engine_loop_init(e, err);
+}
+
+static void free_run(struct active_run *r)
+{
+	json_decref(r->job.params);
+	json_decref(r->job.outputs);
+	job_prepared_release(&r->prepared);
+	dag_unref(r->dag);
+	free(r->name);
+	free(r->ds);
+	free(r);
+}
+
+void engine_release(struct engine *e)
+{
+	struct active_run *r, *next;
+
+	HASH_ITER (hh, e->runs, r, next)
+		engine_drop(e, r, true);
+	store_close(e->store);
+	/* With ends that are read but not recorded, the journal must stay: it is their only record.
+	 */
+	if (e->dirty || e->failed)
+		exec_abandon(e->exec);
+	else
+		exec_free(e->exec);
+	sched_free(e->sched);
+	engine_loop_release(e);
+	if (e->base)
+		event_base_free(e->base);
+	arena_release(&e->scratch);
+	for (size_t i = 0; i < e->nspent; i++)
+		free(e->spent[i]);
+	free(e->spent);
+	free(e->checks);
+	free(e->unstarted);
+	free(e->leases);
+	free(e->idle);
+	*e = (struct engine){ 0 };
+}
+
+/* ---- runs ----------------------------------------------------------------------------- */
+
+static int make_work_dir(const struct engine *e, const char *name, struct err *err)
+{
+	char *dir = paths_work_dir(e->config.home, name);
+	int rc = dir ? io_mkdirs(dir, 0700, err) : err_nomem(err);
+
+	free(dir);
+	return rc;
+}
+
+static const struct zone *zone_of(const struct engine_take *t)
+{
+	if (t->zone)
+		return t->zone;
+	if (t->dag->schedule && t->dag->schedule->zone)
+		return t->dag->schedule->zone;
+	return zone_utc();
+}
+
+struct active_run *engine_take(struct engine *e, const struct engine_take *t, struct err *err)
+{
+	struct active_run *r = calloc(1, sizeof *r);
+
+	if (!r) {
+		err_nomem(err);
+		return NULL;
+	}
+	r->id = t->run_id;
+	r->epoch = t->epoch;
+	r->state = t->state;
+	r->data = t->data;
+	r->dag = dag_ref(t->dag);
+	r->name = strdup(t->name);
+	r->ds = strdup(t->ds);
+	r->job = (struct job_context){ .dag = r->dag,
+		.config = t->config,
+		.home = e->config.home,
+		.run = r->name,
+		.ds = r->ds,
+		.interval_start_us = t->interval_start_us,
+		.interval_end_us = t->interval_end_us,
+		.zone = zone_of(t),
+		.params = json_incref(t->params),
+		.outputs = json_object(),
+		.prepared = &r->prepared };
+	if (!r->name || !r->ds || !r->job.outputs) {
+		err_nomem(err);
+		goto fail;
+	}
+	if (make_work_dir(e, r->name, err) < 0 || job_prepare(&r->job, &r->prepared, err) < 0)
+		goto fail;
+	HASH_ADD(hh, e->runs, id, sizeof r->id, r);
+	return r;
+fail:
+	free_run(r);
+	return NULL;
+}
+
+struct active_run *engine_find(const struct engine *e, int64_t run_id)
+{
+	struct active_run *r;
+
+	HASH_FIND(hh, e->runs, &run_id, sizeof run_id, r);
+	return r;
+}
+
+int engine_start(struct engine *e, struct active_run *r, struct run_init *init, struct err *err)
+{
+	init->run_id = r->id;
+	init->dag = r->dag;
+	init->state = r->state;
+	return sched_add_run(e->sched, init, clock_now_us(), err);
+}
+
+static void forget_idle(struct engine *e, const struct active_run *r)
+{
+	for (size_t i = 0; i < e->nidle; i++)
+		if (e->idle[i] == r)
+			e->idle[i] = NULL;
+}
+
+void engine_drop(struct engine *e, struct active_run *r, bool close)
+{
+	sched_drop_run(e->sched, r->id);
+	forget_idle(e, r);
+	if (close && e->store)
+		store_run_close(e->store, r->id, r->epoch, NULL);
+	char *work = paths_work_dir(e->config.home, r->name);
+	if (work)
+		rmdir(work); /* empty, unless a task left something or is in flight */
+	free(work);
+	HASH_DEL(e->runs, r);
+	free_run(r);
+}

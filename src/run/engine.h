@@ -1,0 +1,141 @@
+/* The engine: carries out what the scheduler decides, for one run or for thousands.
+ *
+ * Event -> scheduler -> commit -> act -> sleep. All that changed in one step is one transaction;
+ * nothing is started, stopped or told before it is committed. It holds no decision of its own. The
+ * foreground run (run/driver.h) and the daemon (run/daemon.h) are two callers of it.
+ */
+#ifndef WEIR_RUN_ENGINE_H
+#define WEIR_RUN_ENGINE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/sched.h"
+#include "exec/exec.h"
+#include "run/job.h"
+#include "store/store.h"
+
+struct config;
+struct event;
+struct event_base;
+struct zone;
+
+/* An attempt that was committed but could not be given to the executor. */
+struct unstarted {
+	int64_t token;
+	struct err why;
+};
+
+/* A run the engine has in hand. Members are for reading. */
+struct active_run {
+	int64_t id, epoch;
+	struct dag *dag; /* a reference */
+	char *name, *ds;
+	struct job_context job;
+	struct job_prepared prepared;
+	enum run_state state; /* as committed */
+	int64_t mark;         /* of the step that touched it last */
+	void *data;           /* the caller's */
+	UT_hash_handle hh;
+};
+
+/* Told after the commit; any may be NULL. */
+struct engine_listener {
+	void *arg;
+	/* One change of a run. */
+	void (*change)(void *arg, struct active_run *run, const struct change *c);
+	/* Nothing of the run is open or in flight any more. It may be dropped from here
+	 * (engine_drop). */
+	void (*idle)(void *arg, struct active_run *run);
+	/* The store cannot be written now, or can again (err NULL). Nothing starts meanwhile; the
+	 * engine tries again by itself. */
+	void (*store_trouble)(void *arg, const struct err *err);
+	/* The engine cannot go on: the supervisor is gone, memory is exhausted, a bug. */
+	void (*broken)(void *arg, const struct err *err);
+	/* A run has passed on to another owner: forget it. */
+	void (*lost)(void *arg, struct active_run *run);
+};
+
+struct engine_config {
+	const char *home;    /* WEIR_HOME; made by the caller */
+	const char *journal; /* path of the supervisor's journal */
+	int max_running;     /* attempts in flight at most */
+	struct engine_listener listener;
+};
+
+struct engine {
+	struct engine_config config;
+	struct event_base *base;
+	struct store *store;
+	struct exec *exec;
+	struct sched *sched;
+	struct owner self;
+	struct active_run *runs; /* by id */
+	/* Of attempts that ended, to be committed with their ends. */
+	struct check_row *checks;
+	size_t nchecks, checks_cap;
+	struct arena scratch;
+	char **spent; /* output files that were read: removed when their content is committed */
+	size_t nspent;
+	struct unstarted *unstarted;
+	size_t nunstarted;
+	struct store_lease *leases;
+	size_t leases_cap;
+	struct active_run **idle; /* runs to be told idle when the step is done */
+	size_t nidle, idle_cap;
+	struct event *on_read, *on_write, *on_timer;
+	int64_t renew_us, retry_us; /* monotonic; retry_us 0: the store is well */
+	int64_t limit_us; /* the test's clock is not moved past it by retries; 0: no limit */
+	int64_t step;
+	bool settling; /* nothing is started */
+	bool dirty;    /* ends were read that are not committed yet */
+	bool failed;
+	struct err err;
+};
+
+#define ENGINE_LEASE_US INT64_C(30000000)
+
+/* Fork the supervisor, open the store, make the loop. Call it before the program has threads. */
+int engine_init(struct engine *e, const struct engine_config *config, struct err *err);
+/* Give all runs up and let the supervisor go; tasks in flight go on under it. */
+void engine_release(struct engine *e);
+
+struct engine_take {
+	int64_t run_id, epoch;
+	const char *name, *ds;
+	enum run_state state;
+	struct dag *dag;
+	const struct config *config; /* borrowed as long as the run is in hand */
+	const struct zone *zone;     /* likewise; NULL: the schedule's, or UTC */
+	json_t *params;
+	int64_t interval_start_us, interval_end_us;
+	void *data;
+};
+/* Take a run in hand that the store has opened for us. Nothing starts yet. NULL with err. */
+struct active_run *engine_take(struct engine *e, const struct engine_take *take, struct err *err);
+struct active_run *engine_find(const struct engine *e, int64_t run_id);
+/* Hand it to the scheduler. `init->run_id` and `dag` are filled in. */
+int engine_start(struct engine *e, struct active_run *r, struct run_init *init, struct err *err);
+/* Let go of it; it has no owner afterwards when `close`. */
+void engine_drop(struct engine *e, struct active_run *r, bool close);
+
+/* An attempt's end, as the executor saw it. */
+void engine_ended(struct engine *e, const struct exec_end *end);
+/* Decide, commit, act, tell, until nothing is left to decide. Faults of the store are told and
+ * tried again. */
+void engine_step(struct engine *e);
+/* Commit what the scheduler said so far, and tell it; start nothing. */
+int engine_commit_only(struct engine *e, struct err *err);
+
+/* Settle the attempts that a former process left in flight (run/settle.c): `journals`, NULL-ended
+ * paths, say what became of them; what none knows of is lost. `wait` (may be NULL) waits until a
+ * descriptor is readable. */
+typedef int engine_wait_fn(void *arg, int fd, const char *journal, struct err *err);
+int engine_settle(struct engine *e, struct active_run *r, const struct task_init *init,
+	char *const *journals, engine_wait_fn *wait, void *arg, struct err *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* What the files of the engine share; nobody else includes it. */
+#ifndef WEIR_RUN_ENGINE_IMPL_H
+#define WEIR_RUN_ENGINE_IMPL_H
+
+#include "run/engine.h"
+
+/* run/engine_loop.c */
+int engine_loop_init(struct engine *e, struct err *err);
+void engine_loop_release(struct engine *e);
+/* Arm the timer and the writing side for what is next. */
+void engine_loop_arm(struct engine *e);
+/* The engine cannot go on. */
+void engine_break(struct engine *e, const struct err *err);
+
+/* run/engine_step.c: one step; -1 with err when the commit or the executor failed. */
+int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
+
+#endif

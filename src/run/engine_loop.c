@@ -1,0 +1,238 @@
+/* The engine's part of the loop: ends of attempts, timers, and what to do about faults. */
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "run/engine_impl.h"
+
+#define RENEW_EVERY_US (10 * US_PER_SECOND)
+#define COMMIT_AGAIN_US (500 * US_PER_MS)
+enum { ENDS_AT_ONCE = 64 };
+
+void engine_break(struct engine *e, const struct err *err)
+{
+	const struct engine_listener *l = &e->config.listener;
+
+	if (e->failed && e->err.code == ERR_NONE)
+		e->err = *err;
+	else if (!e->failed)
+		e->err = *err;
+	e->failed = true;
+	if (l->broken)
+		l->broken(l->arg, &e->err);
+}
+
+/* A fault of the disk or a locked database may pass: nothing was done that is not recorded, so
+ * trying the same commit again is safe. */
+static bool may_pass(const struct err *err)
+{
+	return err->code == ERR_BUSY || err->code == ERR_STORE || err->code == ERR_IO;
+}
+
+/* ---- another owner -------------------------------------------------------------------- */
+
+/* Find the runs that are no longer ours, and forget them; their attempts are stopped, for the new
+ * owner starts them anew. */
+static void drop_lost_runs(struct engine *e)
+{
+	const struct engine_listener *l = &e->config.listener;
+	struct active_run *r, *next;
+
+	HASH_ITER (hh, e->runs, r, next) {
+		struct err err = { 0 };
+		int64_t until = clock_now_us() + ENGINE_LEASE_US;
+		if (store_run_renew(e->store, r->id, r->epoch, until, &err) == 0 ||
+			err.code != ERR_FENCED)
+			continue;
+		sched_cancel_run(e->sched, r->id, true, clock_now_us());
+		size_t n;
+		const struct change *changes = sched_changes(e->sched, &n);
+		for (size_t i = 0; i < n; i++)
+			if (changes[i].kind == CHANGE_STOP && changes[i].run_id == r->id)
+				exec_stop(e->exec, changes[i].attempt.token, true, NULL);
+		exec_flush(e->exec, NULL);
+		sched_forget_changes(e->sched, r->id);
+		if (l->lost)
+			l->lost(l->arg, r);
+		engine_drop(e, r, false);
+	}
+}
+
+/* ---- stepping ------------------------------------------------------------------------- */
+
+static void store_trouble(struct engine *e, const struct err *err)
+{
+	const struct engine_listener *l = &e->config.listener;
+	bool had = e->retry_us != 0;
+
+	e->retry_us = err ? clock_mono_us() + COMMIT_AGAIN_US : 0;
+	if (had != (err != NULL) && l->store_trouble)
+		l->store_trouble(l->arg, err);
+}
+
+/* With the test's clock, time passes only where nothing else could happen. */
+static bool warp(struct engine *e)
+{
+	int64_t wake = sched_wake_us(e->sched);
+
+	if (!clock_is_fake() || sched_running(e->sched) > 0 || wake == INT64_MAX ||
+		(e->limit_us && wake > e->limit_us))
+		return false;
+	clock_warp(wake);
+	return true;
+}
+
+static int step_all(struct engine *e, struct err *err)
+{
+	size_t n;
+
+	do {
+		if (engine_step_once(e, &n, err) < 0)
+			return -1;
+	} while (n > 0 && !e->failed);
+	return 0;
+}
+
+void engine_step(struct engine *e)
+{
+	struct err err = { 0 };
+	int rc;
+
+	if (e->settling || e->failed)
+		return;
+	do {
+		rc = step_all(e, &err);
+		if (rc < 0 && err.code == ERR_FENCED) {
+			drop_lost_runs(e);
+			rc = step_all(e, &err);
+		}
+	} while (rc == 0 && !e->failed && warp(e));
+	if (e->failed)
+		engine_break(e, &e->err);
+	else if (rc < 0 && may_pass(&err))
+		store_trouble(e, &err);
+	else if (rc < 0)
+		engine_break(e, &err);
+	else
+		store_trouble(e, NULL);
+	engine_loop_arm(e);
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *e = arg;
+	struct exec_end ends[ENDS_AT_ONCE];
+	struct err err = { 0 };
+	int n;
+
+	(void)fd;
+	(void)what;
+	do {
+		n = exec_read(e->exec, ends, ENDS_AT_ONCE, &err);
+		for (int i = 0; i < n; i++)
+			engine_ended(e, &ends[i]);
+	} while (n == ENDS_AT_ONCE);
+	if (n >= 0) {
+		engine_step(e);
+		return;
+	}
+	/* Its tasks died with it; whoever comes next settles them as lost. */
+	event_del(e->on_read);
+	err_context(&err, "the supervisor is gone");
+	engine_break(e, &err);
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *e = arg;
+	struct err err = { 0 };
+
+	(void)fd;
+	(void)what;
+	int left = exec_flush(e->exec, &err);
+	if (left < 0)
+		engine_break(e, &err);
+	else if (left > 0)
+		event_add(e->on_write, NULL);
+}
+
+static void renew(struct engine *e)
+{
+	struct err err = { 0 };
+
+	e->renew_us = clock_mono_us() + RENEW_EVERY_US;
+	if (e->runs &&
+		store_renew_owned(e->store, &e->self, clock_now_us() + ENGINE_LEASE_US, &err) < 0)
+		store_trouble(e, &err);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *e = arg;
+
+	(void)fd;
+	(void)what;
+	if (clock_mono_us() >= e->renew_us)
+		renew(e);
+	engine_step(e);
+	engine_loop_arm(e);
+}
+
+/* ---- arming --------------------------------------------------------------------------- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+void engine_loop_arm(struct engine *e)
+{
+	int64_t mono = clock_mono_us(), wake = sched_wake_us(e->sched);
+	/* Without a run there is no lease to renew: an idle engine sleeps. */
+	int64_t delay = e->runs ? e->renew_us - mono : INT64_MAX;
+
+	if (e->failed)
+		return;
+	if (e->retry_us)
+		delay = earlier(delay, e->retry_us - mono);
+	else if (wake != INT64_MAX)
+		delay = earlier(delay, wake - clock_now_us());
+	if (exec_flush(e->exec, NULL) > 0)
+		event_add(e->on_write, NULL);
+	if (delay == INT64_MAX) {
+		event_del(e->on_timer);
+		return;
+	}
+	if (delay < 0)
+		delay = 0;
+	const struct timeval tv = { .tv_sec = delay / US_PER_SECOND,
+		.tv_usec = delay % US_PER_SECOND };
+	event_add(e->on_timer, &tv);
+}
+
+int engine_loop_init(struct engine *e, struct err *err)
+{
+	e->on_read = event_new(e->base, exec_fd(e->exec), EV_READ | EV_PERSIST, on_read, e);
+	e->on_write = event_new(e->base, exec_fd(e->exec), EV_WRITE, on_write, e);
+	e->on_timer = evtimer_new(e->base, on_timer, e);
+	if (!e->on_read || !e->on_write || !e->on_timer)
+		return err_nomem(err);
+	if (event_add(e->on_read, NULL) < 0)
+		return err_set(err, ERR_IO, "cannot watch the supervisor");
+	e->renew_us = clock_mono_us() + RENEW_EVERY_US;
+	return 0;
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+void engine_loop_release(struct engine *e)
+{
+	free_event(e->on_read);
+	free_event(e->on_write);
+	free_event(e->on_timer);
+	e->on_read = e->on_write = e->on_timer = NULL;
+}

@@ -1,0 +1,349 @@
+/* One step: the scheduler decides, the store commits, and only then something happens. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "core/model.h"
+#include "run/engine_impl.h"
+#include "run/paths.h"
+#include "run/result.h"
+
+enum { TOKENS_PER_BLOCK = 1024 };
+
+/* Room for one more element of *array; false without memory: the engine is then broken. */
+static bool grow(struct engine *e, void *array, size_t n, size_t *cap, size_t size)
+{
+	void **p = array;
+
+	if (n < *cap)
+		return true;
+	size_t more = *cap ? *cap * 2 : 16;
+	void *grown = reallocarray(*p, more, size);
+	if (!grown) {
+		e->failed = true;
+		err_nomem(&e->err);
+		return false;
+	}
+	*p = grown;
+	*cap = more;
+	return true;
+}
+
+/* ---- ends of attempts ----------------------------------------------------------------- */
+
+static const char *json_text(struct arena *a, json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	if (text)
+		return arena_strdup(a, text);
+	if (!value || json_is_null(value))
+		return NULL;
+	char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	const char *copy = dump ? arena_strdup(a, dump) : NULL;
+	free(dump);
+	return copy;
+}
+
+static void keep_checks(struct engine *e, const struct active_run *r, const struct task *t,
+	int64_t token, json_t *checks)
+{
+	struct arena *a = &e->scratch;
+	size_t i;
+	json_t *c;
+
+	json_array_foreach(checks, i, c)
+	{
+		if (!grow(e, &e->checks, e->nchecks, &e->checks_cap, sizeof *e->checks))
+			return;
+		e->checks[e->nchecks++] = (struct check_row){ .run_id = r->id,
+			.token = token,
+			.task = t->name,
+			.name = json_text(a, json_object_get(c, "name")),
+			.severity = json_text(a, json_object_get(c, "severity")),
+			.status = json_text(a, json_object_get(c, "status")),
+			.observed = json_text(a, json_object_get(c, "observed")),
+			.expected = json_text(a, json_object_get(c, "expected")),
+			.sample = json_text(a, json_object_get(c, "sample")) };
+	}
+}
+
+/* What of the result is kept with the attempt; owned, NULL when there is nothing to keep. */
+static char *result_text(const struct result *r, const struct exec_end *end)
+{
+	json_t *all = json_object();
+
+	if (json_object_size(r->outputs))
+		json_object_set(all, "outputs", r->outputs);
+	if (r->checks)
+		json_object_set(all, "checks", r->checks);
+	if (end->max_rss_bytes)
+		json_object_set_new(all, "max_rss_bytes", json_integer(end->max_rss_bytes));
+	if (end->cpu_us)
+		json_object_set_new(all, "cpu_us", json_integer(end->cpu_us));
+	char *text = json_object_size(all) ? json_dumps(all, JSON_COMPACT) : NULL;
+	json_decref(all);
+	return text;
+}
+
+static void feed(struct engine *e, struct active_run *run, const struct task *t,
+	const struct exec_end *end, const struct result *r)
+{
+	char *result = result_text(r, end), *outputs = NULL;
+	struct attempt_end ae = { .token = end->token,
+		.outcome = r->bad_output ? OUTCOME_FAILED : end->outcome,
+		.exit_status = end->exit_status,
+		.signal = end->signal,
+		.permanent = r->permanent,
+		.started_us = end->started_us,
+		.ended_us = end->ended_us,
+		.error = r->error,
+		.result = result };
+
+	if (ae.outcome == OUTCOME_SUCCESS && json_object_size(r->outputs)) {
+		outputs = json_dumps(r->outputs, JSON_COMPACT);
+		ae.outputs = outputs;
+		json_object_set(run->job.outputs, t->name, r->outputs);
+	}
+	keep_checks(e, run, t, end->token, r->checks);
+	sched_attempt_ended(e->sched, &ae, clock_now_us());
+	free(result);
+	free(outputs);
+}
+
+/* Keep the path until the next commit; NULL, or the path when there is no memory to do so. */
+static char *spend(struct engine *e, char *path)
+{
+	char **grown = reallocarray(e->spent, e->nspent + 1, sizeof *grown);
+
+	if (!grown)
+		return path;
+	e->spent = grown;
+	e->spent[e->nspent++] = path;
+	return NULL;
+}
+
+void engine_ended(struct engine *e, const struct exec_end *end)
+{
+	struct task_view view;
+	struct result r = { 0 };
+	int64_t run_id;
+	int task;
+
+	/* A token that is not in flight is an old attempt's: it changes nothing. */
+	if (!sched_flight(e->sched, end->token, &run_id, &task) ||
+		!sched_task_view(e->sched, run_id, task, &view))
+		return;
+	struct active_run *run = engine_find(e, run_id);
+	const struct task *t = &run->dag->tasks[task];
+	char *output = paths_output(e->config.home, run->name, t->name, view.tries);
+	char *log = paths_log(e->config.home, run->name, t->name, view.tries);
+	const struct result_source from = {
+		.output_path = output, .log_path = log, .is_operator = t->kind != TASK_RUN
+	};
+	e->dirty = true;
+	if (!output || !log || result_read(&from, end, &r, &e->err) < 0) {
+		e->failed = true;
+		err_nomem(&e->err);
+	} else {
+		feed(e, run, t, end, &r);
+		if (r.found_output)
+			output = spend(e, output);
+	}
+	result_release(&r);
+	free(output);
+	free(log);
+}
+
+/* ---- acting --------------------------------------------------------------------------- */
+
+/* An attempt that cannot even be described to the executor ends at once; the scheduler hears of
+ * it when the present changes are dealt with. */
+static void keep_unstarted(struct engine *e, int64_t token, const struct err *why)
+{
+	struct unstarted *grown = reallocarray(e->unstarted, e->nunstarted + 1, sizeof *grown);
+
+	if (!grown) {
+		e->failed = true;
+		err_nomem(&e->err);
+		return;
+	}
+	e->unstarted = grown;
+	e->unstarted[e->nunstarted++] = (struct unstarted){ token, *why };
+}
+
+static void feed_unstarted(struct engine *e)
+{
+	char text[sizeof(struct err)];
+
+	for (size_t i = 0; i < e->nunstarted; i++) {
+		const struct unstarted *u = &e->unstarted[i];
+		struct attempt_end ae = { .token = u->token,
+			.outcome = OUTCOME_FAILED,
+			.exit_status = -1,
+			.permanent = !err_info(u->why.code)->transient };
+		ae.started_us = ae.ended_us = clock_now_us();
+		ae.error = err_format(&u->why, text, sizeof text);
+		sched_attempt_ended(e->sched, &ae, ae.ended_us);
+	}
+	e->nunstarted = 0;
+}
+
+static void act_start(struct engine *e, const struct active_run *run, const struct change *c)
+{
+	const struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
+		.try = c->attempt.try,
+		.token = c->attempt.token,
+		.now_us = c->at_us };
+	struct err err = { 0 };
+	struct job job;
+
+	if (job_build(&run->job, &a, &job, &err) < 0) {
+		keep_unstarted(e, c->attempt.token, &err);
+		return;
+	}
+	if (exec_start(e->exec, &job.exec, &err) < 0)
+		keep_unstarted(e, c->attempt.token, &err);
+	job_release(&job);
+}
+
+static void act(struct engine *e, const struct change *changes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct change *c = &changes[i];
+		if (c->kind == CHANGE_START)
+			act_start(e, engine_find(e, c->run_id), c);
+		else if (c->kind == CHANGE_STOP)
+			exec_stop(e->exec, c->attempt.token, c->attempt.hard, &e->err);
+	}
+}
+
+/* ---- committing ----------------------------------------------------------------------- */
+
+/* The leases of all runs that change, each once. Returns how many, or -1 without memory. */
+static ssize_t collect_leases(struct engine *e, const struct change *changes, size_t n)
+{
+	size_t nleases = 0;
+
+	e->step++;
+	for (size_t i = 0; i < n; i++) {
+		struct active_run *r = engine_find(e, changes[i].run_id);
+		if (r->mark == e->step)
+			continue;
+		r->mark = e->step;
+		if (!grow(e, &e->leases, nleases, &e->leases_cap, sizeof *e->leases))
+			return -1;
+		e->leases[nleases++] = (struct store_lease){ r->id, r->epoch };
+	}
+	return (ssize_t)nleases;
+}
+
+static int commit(struct engine *e, const struct change *changes, size_t n, struct err *err)
+{
+	ssize_t nleases = collect_leases(e, changes, n);
+
+	if (nleases < 0)
+		return err_nomem(err);
+	const struct store_batch batch = { .leases = e->leases,
+		.nleases = (size_t)nleases,
+		.changes = changes,
+		.nchanges = n,
+		.checks = e->checks,
+		.nchecks = e->nchecks };
+	if (store_commit(e->store, &batch, err) < 0)
+		return -1;
+	e->dirty = false;
+	e->nchecks = 0;
+	arena_release(&e->scratch);
+	while (e->nspent > 0) {
+		unlink(e->spent[--e->nspent]);
+		free(e->spent[e->nspent]);
+	}
+	return 0;
+}
+
+/* ---- telling -------------------------------------------------------------------------- */
+
+static void tell(struct engine *e, const struct change *changes, size_t n)
+{
+	const struct engine_listener *l = &e->config.listener;
+
+	for (size_t i = 0; i < n; i++) {
+		struct active_run *r = engine_find(e, changes[i].run_id);
+		if (changes[i].kind == CHANGE_RUN)
+			r->state = changes[i].run.to;
+		if (l->change)
+			l->change(l->arg, r, &changes[i]);
+	}
+}
+
+/* Runs that this step touched and that have nothing left to do. */
+static void collect_idle(struct engine *e, const struct change *changes, size_t n)
+{
+	e->step++;
+	for (size_t i = 0; i < n; i++) {
+		struct active_run *r = engine_find(e, changes[i].run_id);
+		if (r->mark == e->step || !sched_run_idle(e->sched, r->id))
+			continue;
+		r->mark = e->step;
+		if (grow(e, &e->idle, e->nidle, &e->idle_cap, sizeof *e->idle))
+			e->idle[e->nidle++] = r;
+	}
+}
+
+static void tell_idle(struct engine *e)
+{
+	const struct engine_listener *l = &e->config.listener;
+
+	for (size_t i = 0; i < e->nidle; i++)
+		if (e->idle[i] && l->idle)
+			l->idle(l->arg, e->idle[i]);
+	e->nidle = 0;
+}
+
+/* ---- the step ------------------------------------------------------------------------- */
+
+static int top_up_tokens(struct engine *e, struct err *err)
+{
+	int64_t first, want = TOKENS_PER_BLOCK + e->config.max_running;
+
+	if (sched_tokens_left(e->sched) > e->config.max_running)
+		return 0;
+	if (store_reserve_tokens(e->store, want, &first, err) < 0)
+		return -1;
+	sched_set_tokens(e->sched, first, first + want);
+	return 0;
+}
+
+int engine_commit_only(struct engine *e, struct err *err)
+{
+	size_t n;
+	const struct change *changes = sched_changes(e->sched, &n);
+
+	if (n > 0 && commit(e, changes, n, err) < 0)
+		return -1;
+	tell(e, changes, n);
+	sched_clear_changes(e->sched);
+	return 0;
+}
+
+int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
+{
+	*ret_n = 0;
+	if (top_up_tokens(e, err) < 0 || sched_tick(e->sched, clock_now_us(), err) < 0)
+		return -1;
+	const struct change *changes = sched_changes(e->sched, ret_n);
+	if (*ret_n == 0)
+		return 0;
+	if (commit(e, changes, *ret_n, err) < 0)
+		return -1;
+	act(e, changes, *ret_n);
+	int rc = exec_flush(e->exec, err);
+	tell(e, changes, *ret_n);
+	collect_idle(e, changes, *ret_n);
+	sched_clear_changes(e->sched);
+	feed_unstarted(e);
+	tell_idle(e);
+	return rc < 0 ? -1 : 0;
+}

@@ -1,0 +1,3 @@
+DELETE FROM daily
+WHERE day = {{ params.day }}
+  AND region = {{ regoin }};
