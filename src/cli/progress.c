@@ -194,8 +194,13 @@ static void add_retry(struct buf *out, const struct run_progress *p, int i)
 {
 	const struct task_progress *t = &p->tasks[i];
 	int64_t left = t->due_us > p->now_us ? t->due_us - p->now_us : 0;
+	int64_t step = left < US_PER_SECOND   ? US_PER_MS
+		       : left < US_PER_MINUTE ? 100 * US_PER_MS
+					      : US_PER_SECOND;
 	char text[32];
 
+	/* Up to what is shown: a wait of 10s that just began is not one of 9.9s. */
+	left = (left + step - 1) / step * step;
 	buf_addf(out, "next try in %s: ", units_format_elapsed(left, text, sizeof text));
 	struct buf why;
 	buf_init(&why, BUF_MAX_TEXT);

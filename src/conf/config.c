@@ -287,6 +287,8 @@ static json_t *connection_value(const struct config *c, const struct field *f,
 		v = secret ? json_string(secret) : NULL;
 		if (v)
 			json_array_append(secrets, v);
+		else if (secret)
+			err_set(err, ERR_INVALID, "%s: the secret is not valid UTF-8", f->key);
 		free(secret);
 	} else if (f->type == FIELD_PATH || f->type == FIELD_FILE) {
 		char *path = io_path_join(c->dir, value ? value->text : f->def);

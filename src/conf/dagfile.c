@@ -11,6 +11,7 @@
 #include "conf/dagfile_impl.h"
 #include "conf/schedule.h"
 #include "conf/yaml.h"
+#include "core/planner.h"
 #include "core/timetable.h"
 #include "core/zone.h"
 
@@ -222,6 +223,20 @@ static void hash_dag(struct dag *dag, const struct source *source)
 	digest_free(d);
 }
 
+static void load_schedule(struct dag_loader *l, const struct node *n, struct kept *kept)
+{
+	const struct node *active = node_get(n, "max_active_runs");
+	const char *overlap = node_text(node_get(n, "overlap"));
+	struct dag *dag = l->dag;
+
+	if (n)
+		dag->schedule = schedule_load(n, dag->dir, &dag->arena, &kept->zone, l->diags);
+	dag->max_active_runs = active && active->i > 0 ? (int)active->i : 1;
+	for (int i = 0; overlap && planner_overlap_names[i]; i++)
+		if (strcmp(overlap, planner_overlap_names[i]) == 0)
+			dag->overlap = i;
+}
+
 static void load_top(struct dag_loader *l, struct kept *kept)
 {
 	const struct node *root = l->root;
@@ -236,9 +251,7 @@ static void load_top(struct dag_loader *l, struct kept *kept)
 	dag->owner = node_text(node_get(root, "owner"));
 	dag->runbook = node_text(node_get(root, "runbook"));
 	load_tags(l, node_get(root, "tags"));
-	if (node_get(root, "schedule"))
-		dag->schedule = schedule_load(
-			node_get(root, "schedule"), dag->dir, &dag->arena, &kept->zone, l->diags);
+	load_schedule(l, node_get(root, "schedule"), kept);
 	dagfile_load_params(l, node_get(root, "params"));
 	l->defaults = node_get(root, "defaults");
 	l->tasks = node_get(root, "tasks");

@@ -17,6 +17,8 @@ struct dag_loader {
 	const char *const *param_names;             /* NULL-ended */
 	const char *const *task_names;              /* NULL-ended, by task index */
 	struct name_index *index;                   /* task names to indices */
+	const char **files; /* that tasks name, absolute, in the order found */
+	size_t nfiles, files_cap;
 	int *stamps; /* by task index: 1 + the task whose needs named it last */
 	struct diags *diags;
 };

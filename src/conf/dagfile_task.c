@@ -378,6 +378,25 @@ static void describe(struct buf *out, const struct node *n)
 	}
 }
 
+/* Remember a file that a task names: who watches the DAG watches it, too. */
+static void keep_file(struct dag_loader *l, const char *path)
+{
+	struct arena *arena = &l->dag->arena;
+
+	if (l->nfiles + 1 >= l->files_cap) {
+		size_t cap = l->files_cap ? l->files_cap * 2 : 8;
+		const char **grown = arena_array(arena, cap, sizeof *grown);
+		if (!grown)
+			return;
+		if (l->nfiles)
+			memcpy(grown, l->files, l->nfiles * sizeof *grown);
+		l->files = grown;
+		l->files_cap = cap;
+	}
+	l->files[l->nfiles++] = arena_strdup(arena, path);
+	l->dag->files = l->files;
+}
+
 /* Files that parameters name are part of the definition: other SQL is other work. */
 static void hash_files(struct task_check *c, const struct field *fields, const struct node *map)
 {
@@ -390,8 +409,8 @@ static void hash_files(struct task_check *c, const struct field *fields, const s
 			continue;
 		char *path = io_path_join(c->loader->dag->dir, value->text);
 		buf_addf(&c->hashed, "\nfile %s\n", value->text);
-		if (path)
-			io_read_file(path, &c->hashed, NULL);
+		if (path && io_read_file(path, &c->hashed, NULL) == 0)
+			keep_file(c->loader, path);
 		free(path);
 	}
 }

@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "base/zonefile.h"
 #include "conf/diag.h"
+#include "core/planner.h"
 #include "core/timetable.h"
 #include "core/zone.h"
 
@@ -115,6 +116,20 @@ const struct field schedule_fields[] = {
 		.type = FIELD_DURATION,
 		.def = "7d",
 		.help = "Intervals due longer ago than this are not caught up on." },
+	{ .key = "max_active_runs",
+		.type = FIELD_INT,
+		.def = "1",
+		.has_min = true,
+		.min = 1,
+		.has_max = true,
+		.max = 1000,
+		.help = "How many runs of the schedule may be active at once." },
+	{ .key = "overlap",
+		.type = FIELD_ENUM,
+		.values = planner_overlap_names,
+		.def = "queue",
+		.help = "A run is due while max_active_runs are active: queue it, skip it, or "
+			"cancel_running: cancel the oldest and run it then." },
 	{ .key = "calendar",
 		.type = FIELD_OBJECT,
 		.fields = calendar_fields,
@@ -226,7 +241,9 @@ static void load_at(struct loader *l, const struct node *n)
 	qsort(at, used, sizeof *at, compare_i64);
 	l->spec->kind = TIMETABLE_AT;
 	l->spec->at_us = at;
-	l->spec->n_at = used;
+	for (size_t i = 0; i < used; i++)
+		if (i == 0 || at[i] != at[l->spec->n_at - 1])
+			at[l->spec->n_at++] = at[i];
 }
 
 /* ---- calendars ------------------------------------------------------------------------ */

@@ -102,6 +102,9 @@ struct dag {
 	const char *text;      /* the file's text */
 	char hash[DIGEST_HEX]; /* the version: of the text and of the files it names */
 	const struct schedule_spec *schedule; /* NULL: manual, in UTC */
+	int max_active_runs;                  /* of the schedule; at least 1 */
+	int overlap;                          /* enum planner_overlap (core/planner.h) */
+	const char *const *files; /* that its tasks name, absolute; NULL-ended; each once or more */
 	const struct param *params;
 	int nparams;
 	struct task *tasks; /* in file order */

@@ -154,7 +154,7 @@ struct planner_decision {
 
 struct planner *planner_new(void); /* NULL: out of memory */
 void planner_free(struct planner *p);
-/* Add, or replace by name. -1: out of memory; can leave decisions. */
+/* Add, or replace by name. Can leave decisions. -1: out of memory. */
 int planner_set_dag(
 	struct planner *p, const struct planner_dag *dag, int64_t now_us, struct err *err);
 /* Decisions about it that were made stay. Unknown names are no error. */

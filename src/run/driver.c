@@ -59,8 +59,11 @@ static void on_broken(void *arg, const struct err *err)
 {
 	struct driver *d = arg;
 
-	if (!d->failed)
+	if (!d->failed) {
 		d->err = *err;
+		if (err->code == ERR_IO)
+			err_context(&d->err, "run the same command again to go on");
+	}
 	d->failed = true;
 	event_base_loopbreak(d->engine.base);
 }
@@ -89,7 +92,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	d->nsignals++;
 	d->progress.stopping = true;
 	driver_tell(d, EVENT_RUN_STOPPING, -1,
-		d->nsignals == 1 ? "stopping: tasks are asked to end; once more to kill them"
+		d->nsignals == 1 ? "tasks are asked to end; once more to kill them"
 				 : "killing what still runs");
 	if (d->engine.settling || !d->run)
 		return;

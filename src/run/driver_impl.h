@@ -28,6 +28,10 @@ struct driver {
 int plan_select(const struct run_request *req, const struct store_result *rows,
 	struct task_init *ret, struct task_progress *ret_progress, struct err *err);
 
+/* run/params.c: the params of a run: those the user gave, or those of the former run (JSON text; NULL:
+ * there was none), with defaults for what it had not. A new reference; NULL without memory. */
+json_t *run_params(const struct run_request *req, const char *former);
+
 /* run/name.c */
 char *run_name(const struct run_key *key, const char *ds, bool long_form);
 

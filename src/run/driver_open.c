@@ -58,18 +58,11 @@ static json_t *settle_params(struct driver *d, struct err *err)
 
 	if (store_run_by_key(d->engine.store, &key, &found, err) < 0)
 		return NULL;
-	if (found.n == 0) {
-		params = json_incref(d->req->params);
-	} else if (d->req->params_given) {
-		if (check_params(d, &found.runs[0], err) == 0)
-			params = json_incref(d->req->params);
-	} else {
-		/* Params that the DAG got since then have their defaults. */
-		json_t *former = json_loads(found.runs[0].params, 0, NULL);
-		params = json_deep_copy(d->req->params);
-		if (former)
-			json_object_update_existing(params, former);
-		json_decref(former);
+	const char *former = found.n > 0 ? found.runs[0].params : NULL;
+	if (!former || !d->req->params_given || check_params(d, &found.runs[0], err) == 0) {
+		params = run_params(d->req, former);
+		if (!params)
+			err_nomem(err);
 	}
 	store_result_release(&found);
 	return params;

@@ -138,7 +138,6 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 	}
 	/* Its tasks died with it; whoever comes next settles them as lost. */
 	event_del(e->on_read);
-	err_context(&err, "the supervisor is gone");
 	engine_break(e, &err);
 }
 

@@ -168,7 +168,7 @@ static const char **build_argv(struct arena *arena, const struct task *t,
 		return argv;
 	if (argv)
 		err_set(err, ERR_INVALID, "the command is empty");
-	else if (err->code == ERR_NONE)
+	else if (err && err->code == ERR_NONE)
 		err_nomem(err);
 	return NULL;
 }
@@ -318,10 +318,13 @@ static int set_task_variable(struct env *e, const struct job_context *c, const s
 	char *secret = config_secret(value, c->dag->dir, err);
 	if (!secret)
 		return err_where(err, value->source->path, value->line, value->col);
-	int rc = env_set(e, key->text, secret) < 0 ||
-				 json_array_append_new(e->secrets, json_string(secret)) < 0
-			 ? err_nomem(err)
-			 : 0;
+	json_t *marked = json_string(secret);
+	int rc = 0;
+	if (!marked)
+		rc = err_set(err, ERR_INVALID, "the secret is not valid UTF-8");
+	else if (env_set(e, key->text, secret) < 0 || json_array_append(e->secrets, marked) < 0)
+		rc = err_nomem(err);
+	json_decref(marked);
 	free(secret);
 	return rc;
 }

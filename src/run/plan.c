@@ -128,25 +128,29 @@ struct dry {
 	struct job_context job;
 };
 
-static int load_rows(
-	const struct run_request *req, struct store_result *rows, struct plan *ret, struct err *err)
+static int load_rows(const struct run_request *req, struct store_result *rows, struct plan *ret,
+	json_t **ret_params, struct err *err)
 {
 	char *path = paths_store(req->home);
 	const struct run_key key = { req->dag->name, req->interval_start_us, req->interval_end_us };
 	struct store_result found = { 0 };
 	struct store *store = NULL;
+	struct err why = { 0 };
 	int rc = -1;
 
 	if (!path) {
 		err_nomem(err);
-	} else if (store_open_sqlite(&store, path, STORE_READ_ONLY, err) < 0) {
+	} else if (store_open_sqlite(&store, path, STORE_READ_ONLY, &why) < 0) {
 		/* No store yet: nothing was ever run. */
-		rc = err->code == ERR_NOT_FOUND ? 0 : -1;
+		rc = why.code == ERR_NOT_FOUND ? 0 : -1;
+		if (rc < 0 && err)
+			*err = why;
 	} else if (store_run_by_key(store, &key, &found, err) == 0) {
 		rc = 0;
 		ret->exists = found.n > 0;
 		if (ret->exists) {
 			ret->run = strdup(found.runs[0].name);
+			*ret_params = run_params(req, found.runs[0].params);
 			rc = store_tasks(store, found.runs[0].id, rows, err);
 		}
 	}
@@ -196,12 +200,12 @@ int driver_plan(const struct run_request *req, struct plan *ret, struct err *err
 	dry.init = calloc(n + 1, sizeof *dry.init);
 	dry.progress = calloc(n + 1, sizeof *dry.progress);
 	ret->tasks = calloc(n + 1, sizeof *ret->tasks);
-	json_t *outputs = json_object();
+	json_t *outputs = json_object(), *params = NULL;
 	if (!dry.init || !dry.progress || !ret->tasks || !outputs) {
 		err_nomem(err);
 		goto out;
 	}
-	if (load_rows(req, &rows, ret, err) < 0 ||
+	if (load_rows(req, &rows, ret, &params, err) < 0 ||
 		plan_select(req, &rows, dry.init, dry.progress, err) < 0)
 		goto out;
 	if (!ret->run)
@@ -217,7 +221,7 @@ int driver_plan(const struct run_request *req, struct plan *ret, struct err *err
 		.interval_start_us = req->interval_start_us,
 		.interval_end_us = req->interval_end_us,
 		.zone = req->zone,
-		.params = req->params,
+		.params = params ? params : req->params,
 		.outputs = outputs };
 	for (ret->n = 0; ret->n < req->dag->ntasks; ret->n++)
 		plan_one(&dry, &req->dag->tasks[req->dag->order[ret->n]], &ret->tasks[ret->n]);
@@ -227,6 +231,7 @@ out:
 		json_decref(dry.progress[i].outputs);
 	store_result_release(&rows);
 	json_decref(outputs);
+	json_decref(params);
 	free(dry.init);
 	free(dry.progress);
 	if (rc < 0)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -23,7 +24,7 @@ static json_t *typed(const char *text, size_t len)
 	size_t i = len && text[0] == '-' ? 1 : 0, digits = len - i;
 	char number[DIGITS_MAX + 2];
 
-	bool whole = digits > 0 && digits <= DIGITS_MAX && (text[i] != '0' || digits == 1);
+	bool whole = digits > 0 && digits <= DIGITS_MAX && (text[i] != '0' || len == 1);
 	for (size_t k = i; whole && k < len; k++)
 		whole = isdigit((unsigned char)text[k]);
 	if (!whole)
@@ -48,6 +49,8 @@ static int add_line(json_t *outputs, const char *line, size_t len, int number, s
 		len--;
 	if (len == 0 || line[0] == '#')
 		return 0;
+	if (memchr(line, '\0', len))
+		return err_set(err, ERR_DATA, "WEIR_OUTPUT line %d holds a NUL byte", number);
 	const char *eq = memchr(line, '=', len);
 	size_t key_len = eq ? (size_t)(eq - line) : 0;
 	if (!eq || !is_key(line, key_len))
@@ -101,7 +104,7 @@ json_t *result_parse_outputs(const char *text, size_t len, struct err *err)
 static void last_line(const char *log_path, char *ret, size_t size)
 {
 	char tail[TAIL_BYTES + 1];
-	int fd = open(log_path, O_RDONLY | O_CLOEXEC);
+	int fd = open(log_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	ret[0] = '\0';
 	if (fd < 0)
@@ -156,9 +159,13 @@ static char *describe(const struct exec_end *end, const char *line)
 static int read_output(const char *path, struct buf *text, bool *ret_found, struct err *err)
 {
 	struct err why = { 0 };
+	struct stat st;
 
-	*ret_found = io_read_file(path, text, &why) == 0;
-	if (*ret_found || why.code == ERR_NOT_FOUND)
+	*ret_found = lstat(path, &st) == 0;
+	/* A pipe or a device that a task put there would be read for ever. */
+	if (*ret_found && (stat(path, &st) < 0 || !S_ISREG(st.st_mode)))
+		return err_set(err, ERR_DATA, "WEIR_OUTPUT is no longer a file: %s", path);
+	if (io_read_file(path, text, &why) == 0 || why.code == ERR_NOT_FOUND)
 		return 0;
 	*err = why;
 	return -1;
@@ -219,8 +226,9 @@ int result_read(const struct result_source *from, const struct exec_end *end, st
 	buf_init(&text, OUTPUT_MAX);
 	struct err why = { 0 };
 	if (read_output(from->output_path, &text, &ret->found_output, &why) < 0) {
-		ret->bad_output = ret->permanent = true;
-		ret->error = strdup(why.msg);
+		/* Of an attempt that failed, the failure is what counts. */
+		ret->bad_output = ret->permanent = end->outcome == OUTCOME_SUCCESS;
+		ret->error = ret->bad_output ? strdup(why.msg) : NULL;
 	} else if (from->is_operator) {
 		read_operator(end, &text, ret);
 	} else {

@@ -139,8 +139,87 @@ static const char schema_1[] =
 
 	"PRAGMA application_id = 0x57656972;";
 
+/* For a daemon. Each index is partial: it holds the few runs that are of interest, and costs
+ * nothing for the finished ones; only run_ended grows with them. */
+static const char schema_2[] =
+	"ALTER TABLE run ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE run ADD COLUMN backfill_id INTEGER;"
+	"CREATE INDEX run_wanted ON run(wanted) WHERE wanted = 1;"
+	"CREATE INDEX run_owned ON run(owner_pid) WHERE owner_pid IS NOT NULL;"
+	"CREATE INDEX run_by_backfill ON run(backfill_id, state) WHERE backfill_id IS NOT NULL;"
+	"CREATE INDEX run_ended ON run(ended_us) WHERE ended_us IS NOT NULL;"
+	"CREATE INDEX dag_version_by_dag ON dag_version(dag);"
+
+	"CREATE TABLE dag ("
+	"	name TEXT NOT NULL PRIMARY KEY,"
+	"	path TEXT,"
+	"	dir TEXT,"
+	"	version TEXT," /* NULL: it was never loaded */
+	"	error TEXT,"   /* NULL: its file can be loaded */
+	"	present INTEGER NOT NULL,"
+	"	changed_us INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE switch ("
+	"	dag TEXT NOT NULL,"  /* '*': all */
+	"	task TEXT NOT NULL," /* '': of the DAG */
+	"	which TEXT NOT NULL CHECK (which IN ('paused', 'draining', 'frozen')),"
+	"	who TEXT,"
+	"	reason TEXT,"
+	"	at_us INTEGER NOT NULL,"
+	"	PRIMARY KEY (dag, task, which),"
+	"	CHECK ((which = 'frozen') = (task <> ''))"
+	") STRICT, WITHOUT ROWID;"
+
+	/* What people did with switches and backfills. */
+	"CREATE TABLE audit ("
+	"	id INTEGER PRIMARY KEY,"
+	"	at_us INTEGER NOT NULL,"
+	"	who TEXT,"
+	"	what TEXT NOT NULL,"
+	"	subject TEXT NOT NULL," /* DAG, DAG.task, or number of a backfill */
+	"	reason TEXT"
+	") STRICT;"
+
+	"CREATE TABLE plan ("
+	"	id INTEGER PRIMARY KEY,"
+	"	at_us INTEGER NOT NULL,"
+	"	dag TEXT NOT NULL,"
+	"	action TEXT NOT NULL,"
+	"	why TEXT NOT NULL,"
+	"	start_us INTEGER NOT NULL,"
+	"	end_us INTEGER NOT NULL,"
+	"	run_after_us INTEGER NOT NULL,"
+	"	count INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX plan_by_dag ON plan(dag);"
+
+	"CREATE TABLE backfill ("
+	"	id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"	dag TEXT NOT NULL,"
+	"	mode TEXT NOT NULL CHECK (mode IN ('missing', 'failed', 'all')),"
+	"	params TEXT NOT NULL,"
+	"	who TEXT,"
+	"	reason TEXT,"
+	"	from_us INTEGER NOT NULL,"
+	"	to_us INTEGER NOT NULL,"
+	"	created_us INTEGER NOT NULL,"
+	"	ended_us INTEGER,"
+	"	cursor_us INTEGER NOT NULL,"
+	"	newest_first INTEGER NOT NULL,"
+	"	exhausted INTEGER NOT NULL DEFAULT 0,"
+	"	jobs INTEGER NOT NULL,"
+	"	state TEXT NOT NULL DEFAULT 'running'"
+	"		CHECK (state IN ('running', 'paused', 'cancelled', 'done')),"
+	"	state_who TEXT,"
+	"	state_reason TEXT,"
+	"	ntotal INTEGER NOT NULL,"
+	"	CHECK (from_us <= to_us)"
+	") STRICT;";
+
 static const struct migration all[] = {
 	{ 1, schema_1 },
+	{ 2, schema_2 },
 };
 
 const struct migration *migrations_all(size_t *ret_n)

@@ -76,9 +76,10 @@ static void check_connection(const struct config *c, const char *name, const cha
 static void test_connections(void **state)
 {
 	char want[512];
-	struct config *c = load("connections:\n"
-				"  a: { type: lake, path: data/a.db }\n"
-				"  b: { type: lake, path: /abs/b.db, user: me, port: 9, wait: 1m }\n");
+	struct config *c =
+		load("connections:\n"
+		     "  a: { type: lake, path: data/a.db }\n"
+		     "  b: { type: lake, path: /abs/b.db, user: me, port: 9, wait: 1m }\n");
 
 	(void)state;
 	assert_string_equal(config_connections(c)[0], "a");
@@ -136,8 +137,7 @@ static void test_secrets(void **state)
 		const char name[] = { (char)('a' + i), '\0' };
 		json_t *conn = config_connection(c, name, secrets, NULL);
 		assert_non_null(conn);
-		assert_string_equal(
-			json_string_value(json_object_get(conn, "password")), want[i]);
+		assert_string_equal(json_string_value(json_object_get(conn, "password")), want[i]);
 		assert_string_equal(json_string_value(json_array_get(secrets, (size_t)i)), want[i]);
 		json_decref(conn);
 	}
@@ -178,7 +178,8 @@ static void test_bad(void **state)
 		diags_init(&diags);
 		write_file("weir.yaml", bad[i].text);
 		assert_null(config_load(at("weir.yaml"), types, &diags));
-		if (diags.nerrors != bad[i].nerrors || !strstr(diags.list[0].message, bad[i].message))
+		if (diags.nerrors != bad[i].nerrors ||
+			!strstr(diags.list[0].message, bad[i].message))
 			fail_msg("%s: %zu: %s", bad[i].text, diags.nerrors, diags.list[0].message);
 		diags_release(&diags);
 	}

@@ -138,7 +138,8 @@ static void test_at(void **state)
 
 static void test_calendar(void **state)
 {
-	static const char days[] = "# holidays\n\n2026-12-25\r\n2026-12-26, second day\n 2026-01-01\n";
+	static const char days[] =
+		"# holidays\n\n2026-12-25\r\n2026-12-26, second day\n 2026-01-01\n";
 	char dir[] = "/tmp/weir-schedule-XXXXXX", path[64];
 	struct loaded l;
 
@@ -195,8 +196,7 @@ static const struct {
 	{ "{ cron: 0 2 * * *, timezone: ../../etc/passwd }", "time zone" },
 	{ "{ cron: 0 2 * * *, timezone: /etc/localtime }", "time zone" },
 	{ "{ cron: 0 0 31 2 * }", "never fire" },
-	{ "{ cron: 0 2 * * *, calendar: { only: sunday, exclude: weekends } }",
-		"allows no day" },
+	{ "{ cron: 0 2 * * *, calendar: { only: sunday, exclude: weekends } }", "allows no day" },
 	{ "{ cron: 0 2 * * *, catchup: maybe }", "catchup" },
 	{ "{ corn: 0 2 * * * }", "did you mean \"cron\"" },
 	{ "{ cron: { a: b } }", "cron" },

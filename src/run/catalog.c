@@ -1,0 +1,570 @@
+#include "run/catalog.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/zonefile.h"
+#include "conf/config.h"
+#include "conf/diag.h"
+#include "core/model.h"
+#include "core/zone.h"
+
+enum {
+	DAG_TEXT_MAX = 16 << 20,
+	ERROR_TEXT_MAX = 8 << 10,
+	SPEC_ARENA_MAX = 16 << 20,
+	DEPTH_MAX = 32, /* of folders: a link in a circle must end */
+};
+
+/* Zones and configurations are shared by many DAGs, and kept until the end: runs refer to them. */
+struct shared_zone {
+	char *name;
+	struct zone *zone;
+	UT_hash_handle hh;
+};
+
+struct shared_config {
+	char *path; /* "" for none */
+	struct file_stamp stamp;
+	struct config *config;
+	struct shared_config *older;
+};
+
+struct catalog {
+	struct catalog_env env;
+	char *folder;
+	struct catalog_dag *by_path, *by_name;
+	struct shared_zone *zones;
+	struct shared_config *configs; /* newest first */
+	char **removed;
+	size_t nremoved;
+	char **folders; /* seen by the last scan */
+	size_t nfolders;
+	uint64_t scan;
+	int nchanged;
+};
+
+/* ---- stamps --------------------------------------------------------------------------- */
+
+static int64_t ns_of(const struct timespec *ts)
+{
+	return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
+}
+
+static struct file_stamp stamp_of(const struct stat *st)
+{
+	return (struct file_stamp){ .mtime_ns = ns_of(&st->st_mtim),
+		.ctime_ns = ns_of(&st->st_ctim),
+		.size = st->st_size,
+		.inode = st->st_ino };
+}
+
+static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->size == b->size &&
+	       a->inode == b->inode;
+}
+
+/* FNV-1a (Fowler, Noll and Vo) over the stamps of the files a DAG names. */
+static uint64_t stamp_files(char *const *files)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (size_t i = 0; files && files[i]; i++) {
+		struct stat st = { 0 };
+		stat(files[i], &st);
+		const struct file_stamp stamp = stamp_of(&st);
+		const unsigned char *p = (const unsigned char *)&stamp;
+		for (size_t k = 0; k < sizeof stamp; k++)
+			h = (h ^ p[k]) * 1099511628211u;
+	}
+	return h;
+}
+
+/* ---- what is shared ------------------------------------------------------------------- */
+
+static const struct zone *share_zone(struct catalog *c, const char *name)
+{
+	struct shared_zone *z;
+	struct err err = { 0 };
+
+	HASH_FIND_STR(c->zones, name, z);
+	if (z)
+		return z->zone;
+	z = calloc(1, sizeof *z);
+	if (!z || !(z->name = strdup(name)) || zone_open(name, zonefile_read, &z->zone, &err) < 0) {
+		if (z)
+			free(z->name);
+		free(z);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, c->zones, z->name, strlen(z->name), z);
+	return z->zone;
+}
+
+static struct shared_config *add_config(
+	struct catalog *c, const char *path, const struct file_stamp *stamp, struct diags *diags)
+{
+	struct shared_config *s = calloc(1, sizeof *s);
+
+	if (!s || !(s->path = strdup(path)))
+		goto fail;
+	s->stamp = *stamp;
+	s->config = *path ? config_load(path, c->env.conn_types, diags) : config_empty();
+	if (!s->config)
+		goto fail;
+	s->older = c->configs;
+	c->configs = s;
+	return s;
+fail:
+	if (s)
+		free(s->path);
+	free(s);
+	return NULL;
+}
+
+/* The configuration of DAGs in a folder; NULL with diags. */
+static const struct config *share_config(struct catalog *c, const char *dir, struct diags *diags)
+{
+	struct err err = { 0 };
+	struct stat st = { 0 };
+	char *path = config_find(c->env.config_path, dir, &err);
+
+	if (!path && err.code != ERR_NONE) {
+		diag_err(diags, c->env.config_path ? c->env.config_path : dir, &err);
+		return NULL;
+	}
+	if (path)
+		stat(path, &st);
+	const struct file_stamp stamp = stamp_of(&st);
+	struct shared_config *s = c->configs;
+	while (s && (strcmp(s->path, path ? path : "") != 0 || !same_stamp(&s->stamp, &stamp)))
+		s = s->older;
+	if (!s)
+		s = add_config(c, path ? path : "", &stamp, diags);
+	free(path);
+	return s ? s->config : NULL;
+}
+
+/* ---- one DAG -------------------------------------------------------------------------- */
+
+static void free_list(char **list)
+{
+	for (size_t i = 0; list && list[i]; i++)
+		free(list[i]);
+	free(list);
+}
+
+static char **copy_list(const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	char **copy = calloc(n + 1, sizeof *copy);
+	for (size_t i = 0; copy && i < n; i++)
+		copy[i] = strdup(list[i]);
+	return copy;
+}
+
+static void *copy_array(struct arena *a, const void *from, size_t n, size_t size)
+{
+	void *copy = n ? arena_array(a, n, size) : NULL;
+
+	if (copy)
+		memcpy(copy, from, n * size);
+	return copy;
+}
+
+/* The timetable without the DAG it came from. */
+static void copy_spec(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
+{
+	struct timetable_days *days[] = { &d->spec.calendar.only, &d->spec.calendar.exclude };
+
+	arena_release(&d->arena);
+	arena_init(&d->arena, SPEC_ARENA_MAX);
+	d->spec = (struct schedule_spec){ .zone = zone_utc() };
+	if (!dag->schedule)
+		return;
+	d->spec = *dag->schedule;
+	d->spec.crons =
+		copy_array(&d->arena, d->spec.crons, d->spec.n_crons, sizeof *d->spec.crons);
+	d->spec.at_us = copy_array(&d->arena, d->spec.at_us, d->spec.n_at, sizeof *d->spec.at_us);
+	for (size_t i = 0; i < sizeof days / sizeof *days; i++)
+		days[i]->days = copy_array(
+			&d->arena, days[i]->days, days[i]->n_days, sizeof *days[i]->days);
+	const struct zone *own = d->spec.zone;
+	d->spec.zone = zone_utc();
+	if (own && own != zone_utc())
+		d->spec.zone = share_zone(c, zone_name(own));
+	/* The zone was there a moment ago; without it the DAG must not run at wrong times. */
+	if (!d->spec.zone)
+		d->spec.kind = TIMETABLE_MANUAL;
+}
+
+static void set_error(struct catalog_dag *d, struct diags *diags)
+{
+	struct buf text;
+
+	free(d->error);
+	d->error = NULL;
+	if (!diags)
+		return;
+	buf_init(&text, ERROR_TEXT_MAX);
+	diags_print(diags, &text, false);
+	/* A text that is cut at its maximum still tells the first errors. */
+	d->error = strdup(text.len ? text.data : "cannot be loaded");
+	buf_release(&text);
+}
+
+static void rename_dag(struct catalog *c, struct catalog_dag *d, const char *name)
+{
+	if (d->name && strcmp(d->name, name) == 0)
+		return;
+	if (d->name) {
+		HASH_DELETE(by_name, c->by_name, d);
+		char **grown = reallocarray(c->removed, c->nremoved + 1, sizeof *grown);
+		if (grown) {
+			c->removed = grown;
+			c->removed[c->nremoved++] = d->name;
+		} else {
+			free(d->name);
+		}
+	}
+	d->name = strdup(name);
+	if (d->name)
+		HASH_ADD_KEYPTR(by_name, c->by_name, d->name, strlen(d->name), d);
+}
+
+static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
+{
+	rename_dag(c, d, dag->name);
+	free(d->text);
+	free(d->dir);
+	free_list(d->files);
+	d->text = strdup(dag->text);
+	d->dir = strdup(dag->dir);
+	d->files = copy_list(dag->files);
+	d->files_stamp = stamp_files(d->files);
+	memcpy(d->version, dag->hash, sizeof d->version);
+	d->max_active_runs = dag->max_active_runs;
+	d->overlap = dag->overlap;
+	copy_spec(c, d, dag);
+	set_error(d, NULL);
+}
+
+static bool name_is_taken(const struct catalog *c, const struct catalog_dag *d,
+	const struct dag *dag, struct diags *diags)
+{
+	const struct catalog_dag *other = catalog_find(c, dag->name);
+	struct err err = { 0 };
+
+	if (!other || other == d)
+		return false;
+	err_set(&err, ERR_INVALID, "another file has a DAG named \"%s\": %s", dag->name,
+		other->path);
+	diag_err(diags, d->path, &err);
+	return true;
+}
+
+static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
+{
+	struct diags diags;
+	char *dir = io_path_dir(d->path), *real = dir ? io_realpath(dir, NULL) : NULL;
+
+	diags_init(&diags);
+	const struct config *config = real ? share_config(c, real, &diags) : NULL;
+	const struct dagfile_env env = {
+		.operators = c->env.operators, .config = config, .check_files = true
+	};
+	struct dag *dag = config ? dagfile_load_text(d->path, real, text, &env, &diags) : NULL;
+	if (dag && !name_is_taken(c, d, dag, &diags))
+		accept(c, d, dag);
+	else
+		set_error(d, &diags);
+	d->changed = true;
+	c->nchanged++;
+	dag_unref(dag);
+	diags_release(&diags);
+	free(real);
+	free(dir);
+}
+
+/* ---- scanning ------------------------------------------------------------------------- */
+
+static void free_dag(struct catalog_dag *d)
+{
+	free(d->name);
+	free(d->path);
+	free(d->dir);
+	free(d->text);
+	free(d->error);
+	free_list(d->files);
+	arena_release(&d->arena);
+	free(d);
+}
+
+static bool is_yaml(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0) &&
+	       strcmp(name, "weir.yaml") != 0;
+}
+
+static struct catalog_dag *add_path(struct catalog *c, const char *path)
+{
+	struct catalog_dag *d = calloc(1, sizeof *d);
+
+	if (!d || !(d->path = strdup(path))) {
+		free(d);
+		return NULL;
+	}
+	arena_init(&d->arena, SPEC_ARENA_MAX);
+	HASH_ADD_KEYPTR(by_path, c->by_path, d->path, strlen(d->path), d);
+	return d;
+}
+
+static void look_at_file(struct catalog *c, const char *path, const struct stat *st)
+{
+	const struct file_stamp stamp = stamp_of(st);
+	struct catalog_dag *d;
+	struct buf text;
+
+	HASH_FIND(by_path, c->by_path, path, strlen(path), d);
+	if (d)
+		d->mark = c->scan;
+	if (d && same_stamp(&d->stamp, &stamp) && d->files_stamp == stamp_files(d->files))
+		return;
+	buf_init(&text, DAG_TEXT_MAX);
+	bool read = io_read_file(path, &text, NULL) == 0;
+	/* A file that was a DAG and is none now has an error; one that never was is no matter. */
+	if (!d && read && dagfile_looks_like_dag(text.data))
+		d = add_path(c, path);
+	if (d) {
+		d->mark = c->scan;
+		d->stamp = stamp;
+		load_dag(c, d, text.data);
+	}
+	buf_release(&text);
+}
+
+static void add_folder(struct catalog *c, const char *path)
+{
+	char **grown = reallocarray(c->folders, c->nfolders + 1, sizeof *grown);
+
+	if (!grown)
+		return;
+	c->folders = grown;
+	c->folders[c->nfolders] = strdup(path);
+	c->nfolders += c->folders[c->nfolders] != NULL;
+}
+
+static int walk(struct catalog *c, const char *folder, int depth, struct err *err)
+{
+	DIR *dir = opendir(folder);
+	int rc = 0;
+
+	if (!dir)
+		return err_errno(err, "%s", folder);
+	add_folder(c, folder);
+	for (struct dirent *e; (e = readdir(dir));) {
+		struct stat st;
+		if (e->d_name[0] == '.' || e->d_name[0] == '_')
+			continue;
+		char *path = io_path_join(folder, e->d_name);
+		if (path && stat(path, &st) == 0) {
+			if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+				walk(c, path, depth + 1, NULL);
+			else if (S_ISREG(st.st_mode) && is_yaml(e->d_name))
+				look_at_file(c, path, &st);
+		}
+		free(path);
+	}
+	closedir(dir);
+	return rc;
+}
+
+static void sweep(struct catalog *c)
+{
+	struct catalog_dag *d, *next;
+
+	HASH_ITER (by_path, c->by_path, d, next) {
+		if (d->mark == c->scan)
+			continue;
+		HASH_DELETE(by_path, c->by_path, d);
+		c->nchanged++;
+		if (d->name)
+			rename_dag(c, d, "");
+		if (d->name)
+			HASH_DELETE(by_name, c->by_name, d);
+		free_dag(d);
+	}
+}
+
+int catalog_scan(struct catalog *c, struct err *err)
+{
+	struct stat st;
+
+	/* A folder that cannot be read (a share that is gone) is a fault, not the end of all DAGs.
+	 */
+	if (stat(c->folder, &st) < 0)
+		return err_errno(err, "%s: the folder of the DAGs", c->folder);
+	for (size_t i = 0; i < c->nfolders; i++)
+		free(c->folders[i]);
+	c->nfolders = 0;
+	c->nchanged = 0;
+	c->scan++;
+	if (walk(c, c->folder, 0, err) < 0)
+		return -1;
+	sweep(c);
+	return c->nchanged;
+}
+
+/* ---- the rest ------------------------------------------------------------------------- */
+
+int catalog_new(
+	struct catalog **ret, const char *folder, const struct catalog_env *env, struct err *err)
+{
+	struct catalog *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return err_nomem(err);
+	c->env = *env;
+	c->folder = io_realpath(folder, err);
+	if (!c->folder) {
+		free(c);
+		return -1;
+	}
+	*ret = c;
+	return 0;
+}
+
+void catalog_free(struct catalog *c)
+{
+	struct catalog_dag *d, *next;
+	struct shared_zone *z, *next_zone;
+
+	if (!c)
+		return;
+	HASH_CLEAR(by_name, c->by_name);
+	HASH_ITER (by_path, c->by_path, d, next) {
+		HASH_DELETE(by_path, c->by_path, d);
+		free_dag(d);
+	}
+	HASH_ITER (hh, c->zones, z, next_zone) {
+		HASH_DEL(c->zones, z);
+		zone_free(z->zone);
+		free(z->name);
+		free(z);
+	}
+	for (struct shared_config *s = c->configs, *older; s; s = older) {
+		older = s->older;
+		config_free(s->config);
+		free(s->path);
+		free(s);
+	}
+	for (size_t i = 0; i < c->nremoved; i++)
+		free(c->removed[i]);
+	for (size_t i = 0; i < c->nfolders; i++)
+		free(c->folders[i]);
+	free(c->removed);
+	free(c->folders);
+	free(c->folder);
+	free(c);
+}
+
+const char *catalog_folder(const struct catalog *c)
+{
+	return c->folder;
+}
+
+void catalog_each_changed(
+	struct catalog *c, void (*fn)(void *arg, struct catalog_dag *d), void *arg)
+{
+	struct catalog_dag *d, *next;
+
+	HASH_ITER (by_path, c->by_path, d, next)
+		if (d->changed) {
+			d->changed = false;
+			fn(arg, d);
+		}
+}
+
+char *catalog_next_removed(struct catalog *c)
+{
+	return c->nremoved ? c->removed[--c->nremoved] : NULL;
+}
+
+struct catalog_dag *catalog_find(const struct catalog *c, const char *name)
+{
+	struct catalog_dag *d;
+
+	HASH_FIND(by_name, c->by_name, name, strlen(name), d);
+	return d;
+}
+
+struct catalog_dag *catalog_next(const struct catalog *c, const struct catalog_dag *after)
+{
+	return after ? after->by_name.next : c->by_name;
+}
+
+struct catalog_dag *catalog_next_file(const struct catalog *c, const struct catalog_dag *after)
+{
+	return after ? after->by_path.next : c->by_path;
+}
+
+size_t catalog_count(const struct catalog *c)
+{
+	return HASH_CNT(by_name, c->by_name);
+}
+
+static struct dag *load_text(struct catalog *c, const struct catalog_text *t, bool check_files,
+	const struct config **ret_config, struct err *err)
+{
+	struct diags diags;
+	struct buf out;
+
+	diags_init(&diags);
+	const struct config *config = share_config(c, t->dir, &diags);
+	const struct dagfile_env env = {
+		.operators = c->env.operators, .config = config, .check_files = check_files
+	};
+	struct dag *dag = config ? dagfile_load_text(t->path, t->dir, t->text, &env, &diags) : NULL;
+	if (!dag) {
+		buf_init(&out, ERROR_TEXT_MAX);
+		diags_print(&diags, &out, false);
+		err_set(err, ERR_INVALID, "%s", out.data);
+		buf_release(&out);
+	}
+	*ret_config = config;
+	diags_release(&diags);
+	return dag;
+}
+
+struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
+	const struct config **ret_config, struct err *err)
+{
+	return load_text(c, t, false, ret_config, err);
+}
+
+struct dag *catalog_load(struct catalog *c, const struct catalog_dag *d,
+	const struct config **ret_config, struct err *err)
+{
+	const struct catalog_text t = { d->path, d->dir, d->text };
+
+	return load_text(c, &t, true, ret_config, err);
+}
+
+void catalog_each_folder(
+	const struct catalog *c, void (*fn)(void *arg, const char *folder), void *arg)
+{
+	for (size_t i = 0; i < c->nfolders; i++)
+		fn(arg, c->folders[i]);
+}

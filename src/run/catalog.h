@@ -1,0 +1,95 @@
+/* The catalog: the DAGs of a folder, kept up to date.
+ *
+ * A file that can no longer be loaded keeps its last good version, and its error is shown. What is
+ * kept in memory is little: the text and the timetable; the whole model is loaded when a run needs
+ * it, so that ten thousand DAGs cost some tens of megabytes.
+ */
+#ifndef WEIR_RUN_CATALOG_H
+#define WEIR_RUN_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "base/arena.h"
+#include "base/digest.h"
+#include "conf/dagfile.h"
+#include "core/timetable.h"
+
+struct catalog;
+struct config;
+struct config_conn_type;
+struct dag;
+struct err;
+
+/* What tells that a file has changed. */
+struct file_stamp {
+	int64_t mtime_ns, ctime_ns, size;
+	uint64_t inode;
+};
+
+struct catalog_dag {
+	char *name; /* NULL: its file was never good */
+	char *path; /* below the folder, as found */
+	char *dir;
+	char *text; /* last good */
+	char version[DIGEST_HEX];
+	char *error; /* why the file as it stands cannot be loaded; NULL: it can */
+	struct schedule_spec
+		spec; /* last good; its arrays are in `arena`, its zone is the catalog's */
+	struct arena arena;
+	char **files; /* that it names; NULL-ended */
+	struct file_stamp stamp;
+	uint64_t files_stamp; /* of all of `files` together */
+	int max_active_runs, overlap;
+	bool changed;  /* since catalog_each_changed */
+	uint64_t mark; /* of the scan that saw it last */
+	UT_hash_handle by_path, by_name;
+};
+
+struct catalog_env {
+	const struct dagfile_operators *operators;
+	const struct config_conn_type *conn_types;
+	const char *config_path; /* --config; NULL: found per folder */
+};
+
+/* `folder`: existing. Nothing is loaded yet. */
+int catalog_new(
+	struct catalog **ret, const char *folder, const struct catalog_env *env, struct err *err);
+void catalog_free(struct catalog *c);
+const char *catalog_folder(const struct catalog *c);
+
+/* Mark and sweep: load what is new or has changed, mark what is gone. Returns how many DAGs
+ * changed; -1 when the folder itself cannot be read. */
+int catalog_scan(struct catalog *c, struct err *err);
+/* Call `fn` for each DAG that changed since the last call: new, another text, or broken now. */
+void catalog_each_changed(
+	struct catalog *c, void (*fn)(void *arg, struct catalog_dag *d), void *arg);
+/* Names that no file has any more, likewise; owned by the caller. NULL: no more. */
+char *catalog_next_removed(struct catalog *c);
+struct catalog_dag *catalog_find(const struct catalog *c, const char *name);
+/* All that have a name, in no order: start with NULL. */
+struct catalog_dag *catalog_next(const struct catalog *c, const struct catalog_dag *after);
+size_t catalog_count(const struct catalog *c);
+/* Files that never were good, too, have an error to show: all files, in no order. */
+struct catalog_dag *catalog_next_file(const struct catalog *c, const struct catalog_dag *after);
+
+/* The whole model of the last good version: a reference for the caller. `config` is borrowed from
+ * the catalog until the next scan that changes it... it is kept until the catalog ends. */
+struct dag *catalog_load(struct catalog *c, const struct catalog_dag *d,
+	const struct config **ret_config, struct err *err);
+/* The same of a version that a run began with, out of the store. Files it names are not looked at.
+ */
+struct catalog_text {
+	const char *path, *dir, *text;
+};
+struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
+	const struct config **ret_config, struct err *err);
+
+/* Folders to be watched, for inotify: called for each folder seen by a scan. */
+void catalog_each_folder(
+	const struct catalog *c, void (*fn)(void *arg, const char *folder), void *arg);
+
+#endif
