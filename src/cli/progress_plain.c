@@ -43,8 +43,7 @@ static void end_line(struct plain *o)
 static void note(struct plain *o, const struct run_event *e, const char *what)
 {
 	add_time(o, e);
-	if (what)
-		buf_addf(&o->line, "%s: ", what);
+	buf_addf(&o->line, "%s: ", what);
 	text_add(&o->line, e->text ? e->text : "", -1);
 	end_line(o);
 }
@@ -125,7 +124,7 @@ static void plain_event(
 		note(o, e, "settling");
 		break;
 	case EVENT_RUN_STOPPING:
-		note(o, e, NULL); /* its text says so */
+		note(o, e, "stopping");
 		break;
 	case EVENT_NOTE:
 		note(o, e, "note");

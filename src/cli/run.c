@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/civil.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/commands.h"
@@ -15,6 +14,7 @@
 #include "core/timetable.h"
 #include "core/zone.h"
 #include "run/driver.h"
+#include "run/ops.h"
 
 enum { JOBS_MAX = 4096, PLAN_TEXT_MAX = 16 << 20 };
 
@@ -40,56 +40,6 @@ static const char **values_of(const struct args *args, const char *option)
 	for (size_t i = 0; list && i < n; i++)
 		list[i] = args_nth(args, option, i);
 	return list;
-}
-
-static int by_date(const struct schedule_spec *spec, const struct civil *date, struct tick *ret,
-	struct err *err)
-{
-	int64_t day = civil_day(date->year, date->month, date->day);
-	int n = timetable_interval_for_date(spec, day, ret);
-
-	if (n <= 1)
-		return 0;
-	return err_set(err, ERR_USAGE,
-		"--date: %d intervals start on that day; name one by its time, such as "
-		"--date %04d-%02d-%02dT05:00",
-		n, date->year, date->month, date->day);
-}
-
-/* --date: the interval that starts on a date, or that holds an instant; without it the last
- * complete one. */
-static int choose_interval(const struct args *args, const struct schedule_spec *spec,
-	struct tick *ret, struct err *err)
-{
-	const char *text = args_text(args, "date");
-	struct zone_local local;
-	struct civil_text t;
-
-	if (!text) {
-		if (timetable_last_complete(spec, clock_now_us(), ret))
-			return 0;
-		return err_set(err, ERR_USAGE,
-			"the schedule has no complete interval yet; name one with --date");
-	}
-	if (civil_parse(text, &t, err) < 0) {
-		err->code = ERR_USAGE;
-		return err_context(err, "--date");
-	}
-	if (!(t.parts & CIVIL_HAS_TIME))
-		return by_date(spec, &t.civil, ret, err);
-	zone_local_to_utc(spec->zone ? spec->zone : zone_utc(), &t.civil, &local);
-	int64_t at_us = t.parts & CIVIL_HAS_OFFSET ? civil_text_us(&t) : local.first_us;
-	if (timetable_interval_at(spec, at_us, ret))
-		return 0;
-	return err_set(err, ERR_USAGE, "--date %s: the schedule has no interval there", text);
-}
-
-static void local_date(const struct zone *zone, int64_t at_us, char *ret, size_t size)
-{
-	struct civil c;
-
-	zone_to_civil(zone, at_us, &c, NULL);
-	snprintf(ret, size, "%04d-%02d-%02d", c.year, c.month, c.day);
 }
 
 /* ---- --dry-run ------------------------------------------------------------------------ */
@@ -225,10 +175,11 @@ static int run_dag(
 	char ds[32];
 	int rc = -1;
 
-	if (req.params && choose_interval(args, spec, &tick, err) == 0) {
+	if (req.params &&
+		ops_interval(cd->dag, args_text(args, "date"), clock_now_us(), &tick, err) == 0) {
 		req.interval_start_us = tick.start_us;
 		req.interval_end_us = tick.end_us;
-		local_date(req.zone, tick.start_us, ds, sizeof ds);
+		ops_ds(cd->dag, tick.start_us, ds);
 		req.ds = ds;
 		rc = args_has(args, "dry-run") ? dry_run(args, &req, err) : watch(args, &req, err);
 	}

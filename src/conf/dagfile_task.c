@@ -76,6 +76,8 @@ static void load_kind(
 			diag_node(l->diags, DIAG_ERROR, node_key(n, task_kind_name(kind)),
 				"task \"%s\" is of two kinds: %s and %s", t->name,
 				task_kind_name(first), task_kind_name(kind));
+			diag_hint(l->diags,
+				"a task does one thing: keep one of them, or make two tasks");
 			continue;
 		}
 		first = kind;
@@ -272,7 +274,11 @@ static void check_run(struct task_check *c, const struct node *n)
 	} else {
 		diag_node(c->loader->diags, DIAG_ERROR, n,
 			"run: expected a command, or a list of its words, found %s",
-			node_text(n) ? "empty text" : node_type_name(n->type));
+			node_text(n)           ? "empty text"
+			: n->type == NODE_SEQ  ? "an empty list"
+			: n->type == NODE_NULL ? "nothing"
+					       : node_type_name(n->type));
+		diag_hint(c->loader->diags, "for example: run: ./%s.sh {{ ds }}", c->task->name);
 	}
 }
 

@@ -66,6 +66,7 @@
 
 #include "core/timetable.h"
 
+struct buf;
 struct err;
 struct planner;
 
@@ -105,6 +106,11 @@ struct planner_state {
 	} gaps[PLANNER_GAPS_MAX];
 };
 
+/* The state as one line of text without a line break, and back. _add is sticky as buf is; _parse:
+ * ERR_INVALID, and then *ret is all zero: nothing is known. */
+void planner_state_add(struct buf *out, const struct planner_state *state);
+int planner_state_parse(const char *text, struct planner_state *ret, struct err *err);
+
 struct planner_dag {
 	const char *name; /* copied */
 	/* Borrowed until planner_set_dag has set another or the DAG is removed; NULL or manual:
@@ -137,7 +143,8 @@ enum planner_why {
 	PLANNER_OVERLAP,   /* skipped, or cancelled: another run was active */
 	PLANNER_MISSED,    /* skipped by the catchup rule or its window */
 	PLANNER_WAITS,     /* keep: `tick` is due and waits */
-	PLANNER_BEGINS,    /* keep: the schedule is new or has changed; `tick` is its next */
+	PLANNER_BEGINS,    /* keep: the schedule is new or has changed; `tick` is its next (or,
+			      when it is over, its last) */
 	PLANNER_WHY_MAX
 };
 const char *planner_why_name(enum planner_why w); /* "due", "caught_up", ... */

@@ -267,8 +267,7 @@ static void enqueue(struct planned *d, const struct tick *first, const struct pl
 		d->head = *first;
 	d->waiting = true;
 	d->tail = *until;
-	if (!slot_free(d) || d->paused)
-		say(out, d, PLANNER_KEEP, PLANNER_WAITS, first);
+	say(out, d, PLANNER_KEEP, PLANNER_WAITS, first);
 }
 
 static void cancel_one(struct planned *d, const struct tick *tick, struct planner_out *out)
@@ -444,12 +443,19 @@ void planner_dag_resume(struct planned *d, int64_t now_us, struct planner_out *o
 
 static void begin(struct planned *d, int64_t now_us, struct planner_out *out)
 {
+	struct tick over;
+
 	d->has_next = timetable_catchup(d->spec, NULL, now_us, &d->next) == 1;
-	d->has_last = d->has_next;
-	if (!d->has_next)
+	if (d->has_next) {
+		d->last = just_before(&d->next);
+		say(out, d, PLANNER_KEEP, PLANNER_BEGINS, &d->next);
+	} else if (timetable_last_complete(d->spec, now_us, &over)) {
+		d->last = span_of(&over);
+		say(out, d, PLANNER_KEEP, PLANNER_BEGINS, &over);
+	} else {
 		return;
-	d->last = just_before(&d->next);
-	say(out, d, PLANNER_KEEP, PLANNER_BEGINS, &d->next);
+	}
+	d->has_last = true;
 }
 
 /* What was passed over stays so: what waits before it cannot be decided on later by other ticks. */

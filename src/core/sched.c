@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/rng.h"
+#include "core/lane.h"
 #include "core/model.h"
 #include "core/retry.h"
 #include "core/trigger.h"
@@ -25,7 +26,9 @@ struct live_task {
 	int tries, failures, lost;
 	int64_t due_us, token;
 	bool selected;
-	bool ready; /* in the ready queue */
+	bool ready; /* in the queue of its lane */
+	bool held;  /* by request: it does not start */
+	enum reason held_why;
 };
 
 /* An active run. */
@@ -37,6 +40,9 @@ struct live_run {
 	int nopen;   /* selected tasks that are not final */
 	int nflight; /* attempts in flight */
 	bool cancelling;
+	bool held; /* by request: none of its tasks starts */
+	enum reason held_why;
+	int lane;
 	size_t slot; /* index in sched->slots */
 	UT_hash_handle hh;
 };
@@ -48,11 +54,6 @@ struct flight {
 	UT_hash_handle hh;
 };
 
-struct ref {
-	struct live_run *run; /* NULL: the run was dropped */
-	int task;
-};
-
 struct sched {
 	struct sched_config config;
 	struct rng rng;
@@ -61,10 +62,8 @@ struct sched {
 	struct live_run **slots; /* a small number for each run, for the timers' ids */
 	size_t nslots;
 	struct heap timers; /* retries: id is slot << 32 | task; obsolete ones stay until due */
-	/* Tasks that may start, first come first served: a ring. The last `nfresh` of them
-	 * have not been told yet that they wait for a slot. */
-	struct ref *ready;
-	size_t ready_head, nready, ready_cap, nfresh;
+	struct lane *lanes;
+	int nlanes;
 	/* Tasks that became final and whose dependents do not know yet. */
 	struct ref *news;
 	size_t nnews, news_cap;
@@ -86,7 +85,10 @@ struct sched *sched_new(const struct sched_config *config)
 	rng_init(&s->rng, config->seed);
 	heap_init(&s->timers);
 	arena_init(&s->strings, STRINGS_MAX);
-	return s;
+	if (sched_set_lane(s, 0, config->max_running) == 0)
+		return s;
+	sched_free(s);
+	return NULL;
 }
 
 static void free_run(struct live_run *r)
@@ -116,7 +118,9 @@ void sched_free(struct sched *s)
 	heap_release(&s->timers);
 	arena_release(&s->strings);
 	free(s->slots);
-	free(s->ready);
+	for (int i = 0; i < s->nlanes; i++)
+		lane_release(&s->lanes[i]);
+	free(s->lanes);
 	free(s->news);
 	free(s->changes);
 	free(s);
@@ -243,42 +247,43 @@ static struct change *set_task(
 
 /* ---- the ready queue ------------------------------------------------------------------ */
 
+static struct lane *lane_of(const struct sched *s, const struct live_run *r)
+{
+	return &s->lanes[r->lane];
+}
+
 static void push_ready(struct sched *s, const struct ref *at)
 {
 	if (live(at)->ready)
 		return;
-	if (s->nready == s->ready_cap) {
-		size_t cap = s->ready_cap ? s->ready_cap * 2 : 64;
-		struct ref *ring = calloc(cap, sizeof *ring);
-		if (!ring) {
-			s->failed = true;
-			return;
-		}
-		for (size_t i = 0; i < s->nready; i++)
-			ring[i] = s->ready[(s->ready_head + i) % s->ready_cap];
-		free(s->ready);
-		s->ready = ring;
-		s->ready_cap = cap;
-		s->ready_head = 0;
-	}
-	s->ready[(s->ready_head + s->nready++) % s->ready_cap] = *at;
-	s->nfresh++;
-	live(at)->ready = true;
+	if (lane_push(lane_of(s, at->run), at) < 0)
+		s->failed = true;
+	else
+		live(at)->ready = true;
 }
 
-/* The next task that still wants to start; entries that no longer hold are dropped. */
-static bool pop_ready(struct sched *s, struct ref *ret)
+/* A task that may start but for a request to hold it: it says so and leaves the queue. */
+static bool hold(struct sched *s, const struct ref *at, int64_t now_us)
 {
-	while (s->nready > 0) {
-		*ret = s->ready[s->ready_head];
-		s->ready_head = (s->ready_head + 1) % s->ready_cap;
-		s->nready--;
-		if (s->nfresh > s->nready)
-			s->nfresh = s->nready;
+	const struct live_task *t = live(at);
+
+	if (!t->held && !at->run->held)
+		return false;
+	if (t->state != TASK_HELD)
+		set_task(s, at, TASK_HELD, t->held ? t->held_why : at->run->held_why, now_us);
+	return true;
+}
+
+/* The next task of a lane that still wants to start; entries that no longer hold are dropped. */
+static bool pop_ready(struct sched *s, struct lane *lane, struct ref *ret, int64_t now_us)
+{
+	while (lane_pop(lane, ret)) {
 		if (!ret->run)
 			continue;
 		live(ret)->ready = false;
-		if (!task_state_is_final(live(ret)->state) && !ret->run->cancelling)
+		if (task_state_is_final(live(ret)->state) || ret->run->cancelling)
+			continue;
+		if (!hold(s, ret, now_us))
 			return true;
 	}
 	return false;
@@ -396,6 +401,7 @@ static int add_flight(struct sched *s, const struct ref *at, int64_t token)
 	}
 	at->run->nflight++;
 	s->running++;
+	lane_of(s, at->run)->running++;
 	return 0;
 }
 
@@ -411,14 +417,16 @@ static int arm_retry(struct sched *s, const struct ref *at)
 
 /* Clear what is to be done again. */
 static void clear_task(
-	struct sched *s, const struct ref *at, const struct task_init *init, int64_t now_us)
+	struct sched *s, const struct ref *at, const struct run_init *run, int64_t now_us)
 {
+	const struct task_init *init = run->tasks ? &run->tasks[at->task] : NULL;
+	bool resume = run->resume;
 	struct live_task *t = live(at);
 	bool failed = t->state == TASK_FAILED || t->state == TASK_UPSTREAM_FAILED ||
 		      t->state == TASK_CANCELLED;
 	bool clear = init && init->clear && t->state != TASK_NONE && t->state != TASK_RUNNING;
 
-	if (!t->selected || (!clear && !failed))
+	if (!t->selected || (!clear && (!failed || resume)))
 		return;
 	t->failures = t->lost = 0;
 	set_task(s, at, TASK_NONE, clear ? REASON_CLEARED : REASON_RERUN_FAILED, now_us);
@@ -481,6 +489,7 @@ static struct live_run *new_run(const struct run_init *init)
 	r->id = init->run_id;
 	r->dag = dag_ref(init->dag);
 	r->state = init->state;
+	r->lane = init->lane;
 	r->tasks = tasks;
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		const struct task_init *from = init->tasks ? &init->tasks[i] : NULL;
@@ -501,6 +510,8 @@ static struct live_run *new_run(const struct run_init *init)
 
 int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, struct err *err)
 {
+	if (init->lane < 0 || init->lane >= s->nlanes)
+		return err_set(err, ERR_INTERNAL, "there is no lane %d", init->lane);
 	if (find_run(s, init->run_id))
 		return err_set(
 			err, ERR_INTERNAL, "run %" PRId64 " is scheduled already", init->run_id);
@@ -516,7 +527,7 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 		return err_nomem(err);
 	}
 	for (int i = 0; i < r->dag->ntasks; i++)
-		clear_task(s, &(struct ref){ r, i }, init->tasks ? &init->tasks[i] : NULL, now_us);
+		clear_task(s, &(struct ref){ r, i }, init, now_us);
 	for (int i = 0; i < r->dag->ntasks; i++)
 		count_needs(&(struct ref){ r, i }, init->ignore_needs);
 	/* A final run stays as it is when there is nothing to do. */
@@ -541,11 +552,13 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 		if (f->run != r)
 			continue;
 		s->running--;
+		lane_of(s, r)->running--;
 		HASH_DEL(s->flights, f);
 		free(f);
 	}
-	for (size_t i = 0; i < s->nready; i++) {
-		struct ref *e = &s->ready[(s->ready_head + i) % s->ready_cap];
+	struct lane *lane = lane_of(s, r);
+	for (size_t i = 0; i < lane->n; i++) {
+		struct ref *e = lane_at(lane, i);
 		if (e->run == r)
 			e->run = NULL;
 	}
@@ -648,6 +661,7 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t n
 	free(f);
 	at.run->nflight--;
 	s->running--;
+	lane_of(s, at.run)->running--;
 	record_end(s, &at, e, now_us);
 	if (e->outcome == OUTCOME_SUCCESS) {
 		struct change *c = set_task(s, &at, TASK_SUCCESS, REASON_SUCCEEDED, now_us);
@@ -726,18 +740,22 @@ static void fire_timers(struct sched *s, int64_t now_us)
 	spread_news(s, now_us);
 }
 
-/* Those that found no slot say so, once. */
-static void tell_waiting(struct sched *s, int64_t now_us)
+/* Those that found no slot say so, once; those that are held leave the queue. */
+static void tell_waiting(struct sched *s, struct lane *lane, int64_t now_us)
 {
-	for (size_t i = s->nready - s->nfresh; i < s->nready; i++) {
-		struct ref *at = &s->ready[(s->ready_head + i) % s->ready_cap];
+	for (size_t i = lane->n - lane->nfresh; i < lane->n; i++) {
+		struct ref *at = lane_at(lane, i);
 		if (!at->run)
 			continue;
 		enum task_state state = live(at)->state;
-		if (state == TASK_NONE || state == TASK_UP_FOR_RETRY)
+		if (hold(s, at, now_us)) {
+			live(at)->ready = false;
+			at->run = NULL;
+		} else if (state == TASK_NONE || state == TASK_UP_FOR_RETRY || state == TASK_HELD) {
 			set_task(s, at, TASK_QUEUED, REASON_SLOT_WAIT, now_us);
+		}
 	}
-	s->nfresh = 0;
+	lane->nfresh = 0;
 }
 
 int sched_tick(struct sched *s, int64_t now_us, struct err *err)
@@ -745,11 +763,50 @@ int sched_tick(struct sched *s, int64_t now_us, struct err *err)
 	struct ref at;
 
 	fire_timers(s, now_us);
-	while (s->running < s->config.max_running && s->next_token < s->end_token &&
-		pop_ready(s, &at))
-		start(s, &at, now_us);
-	tell_waiting(s, now_us);
+	for (int i = 0; i < s->nlanes; i++) {
+		struct lane *lane = &s->lanes[i];
+		while (lane->running < lane->max && s->next_token < s->end_token &&
+			pop_ready(s, lane, &at, now_us))
+			start(s, &at, now_us);
+		tell_waiting(s, lane, now_us);
+	}
 	return s->failed ? err_nomem(err) : 0;
+}
+
+int sched_set_lane(struct sched *s, int lane, int max_running)
+{
+	if (lane >= s->nlanes) {
+		struct lane *grown = reallocarray(s->lanes, (size_t)lane + 1, sizeof *grown);
+		if (!grown)
+			return -1;
+		s->lanes = grown;
+		for (; s->nlanes <= lane; s->nlanes++)
+			s->lanes[s->nlanes] = (struct lane){ 0 };
+	}
+	s->lanes[lane].max = max_running;
+	return 0;
+}
+
+void sched_hold(struct sched *s, const struct sched_hold *h)
+{
+	struct live_run *r = find_run(s, h->run_id);
+
+	if (!r || h->task >= r->dag->ntasks)
+		return;
+	if (h->task < 0) {
+		r->held = h->on;
+		r->held_why = h->why;
+	} else {
+		r->tasks[h->task].held = h->on;
+		r->tasks[h->task].held_why = h->why;
+	}
+	/* What is no longer held takes its turn; the tick finds out whether something else holds
+	 * it. What is queued leaves the queue when its turn comes. */
+	for (int i = 0; !h->on && i < r->dag->ntasks; i++) {
+		struct ref at = { r, i };
+		if (live(&at)->state == TASK_HELD)
+			push_ready(s, &at);
+	}
 }
 
 int64_t sched_wake_us(const struct sched *s)

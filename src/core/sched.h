@@ -51,6 +51,8 @@ struct run_init {
 	struct dag *dag; /* a reference is taken */
 	enum run_state state;
 	const struct task_init *tasks; /* ntasks rows by task index; NULL: all new and selected */
+	int lane;                      /* 0, or one of sched_set_lane */
+	bool resume;                   /* go on after a restart: what failed is not done again */
 	bool ignore_needs;             /* --only: needs outside the selection count as met */
 };
 
@@ -63,6 +65,20 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 /* Forget a run that is final or that no longer belongs to us; attempts in flight are forgotten,
  * too. Changes borrow from its DAG: clear them first, or hold a reference to it. */
 void sched_drop_run(struct sched *s, int64_t run_id);
+
+/* At most `max_running` attempts of the runs of a lane at once; lane 0 is the one of sched_config.
+ * Lanes are small numbers, made when first named. -1: out of memory. */
+int sched_set_lane(struct sched *s, int lane, int max_running);
+
+/* Hold a run (task -1) or one of its tasks: what has not started does not, and says why
+ * (TASK_HELD). */
+struct sched_hold {
+	int64_t run_id;
+	int task;
+	bool on;
+	enum reason why;
+};
+void sched_hold(struct sched *s, const struct sched_hold *h);
 
 /* How an attempt ended, as the executor saw it. */
 struct attempt_end {

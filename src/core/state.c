@@ -69,6 +69,8 @@ static const struct reason_row {
 	[REASON_NOT_SELECTED] = { "not_selected", "was not selected" },
 	[REASON_ALL_DONE] = { "all_done", "all tasks are done" },
 	[REASON_SOME_FAILED] = { "some_failed", "at least one task failed" },
+	[REASON_PAUSED] = { "paused", "its DAG is paused" },
+	[REASON_FROZEN] = { "frozen", "the task is frozen" },
 	[REASON_PARTIAL] = { "partial", "only selected tasks were run" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
@@ -134,7 +136,7 @@ int reason_by_name(const char *name)
 /* For each state, the set of states that may follow it. Final states have no successor here:
  * state_task_may lets them go only by request. */
 static const unsigned task_next[TASK_STATE_MAX] = {
-	[TASK_NONE] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) |
+	[TASK_NONE] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_HELD) |
 		      BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
 	[TASK_SCHEDULED] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_HELD) |
 			   BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),

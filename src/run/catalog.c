@@ -242,12 +242,28 @@ static void rename_dag(struct catalog *c, struct catalog_dag *d, const char *nam
 		HASH_ADD_KEYPTR(by_name, c->by_name, d->name, strlen(d->name), d);
 }
 
+static void copy_params(struct catalog_dag *d, const struct dag *dag)
+{
+	struct err err = { 0 };
+	json_t *params = dagfile_params(dag, NULL, &err);
+
+	free(d->params);
+	free(d->params_error);
+	d->params = params ? json_dumps(params, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	d->params_error = params ? NULL : strdup(err.msg);
+	json_decref(params);
+}
+
 static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
 {
 	rename_dag(c, d, dag->name);
 	free(d->text);
 	free(d->dir);
 	free_list(d->files);
+	free_list(d->tasks);
+	d->tasks = calloc((size_t)dag->ntasks + 1, sizeof *d->tasks);
+	for (int i = 0; d->tasks && i < dag->ntasks; i++)
+		d->tasks[i] = strdup(dag->tasks[i].name);
 	d->text = strdup(dag->text);
 	d->dir = strdup(dag->dir);
 	d->files = copy_list(dag->files);
@@ -256,6 +272,7 @@ static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *d
 	d->max_active_runs = dag->max_active_runs;
 	d->overlap = dag->overlap;
 	copy_spec(c, d, dag);
+	copy_params(d, dag);
 	set_error(d, NULL);
 }
 
@@ -306,6 +323,9 @@ static void free_dag(struct catalog_dag *d)
 	free(d->text);
 	free(d->error);
 	free_list(d->files);
+	free_list(d->tasks);
+	free(d->params);
+	free(d->params_error);
 	arena_release(&d->arena);
 	free(d);
 }

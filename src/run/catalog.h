@@ -40,7 +40,10 @@ struct catalog_dag {
 	struct schedule_spec
 		spec; /* last good; its arrays are in `arena`, its zone is the catalog's */
 	struct arena arena;
-	char **files; /* that it names; NULL-ended */
+	char **files;       /* that it names; NULL-ended */
+	char **tasks;       /* their names, in file order; NULL-ended */
+	char *params;       /* values of a run that is given none: JSON object text */
+	char *params_error; /* why there are none: a param has no default */
 	struct file_stamp stamp;
 	uint64_t files_stamp; /* of all of `files` together */
 	int max_active_runs, overlap;

@@ -82,6 +82,9 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 	char *short_name = run_name(&key, req->ds, false),
 	     *long_name = run_name(&key, req->ds, true);
 	char *params = json_dumps(given, JSON_COMPACT | JSON_SORT_KEYS);
+	/* Absolute: whoever reads it later stands elsewhere. */
+	const char *slash = strrchr(dag->path, '/');
+	char *path = io_path_join(dag->dir, slash ? slash + 1 : dag->path);
 	const char **tasks = calloc((size_t)dag->ntasks + 1, sizeof *tasks);
 	struct run_open open = { .key = key,
 		.name = short_name,
@@ -90,7 +93,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 		.zone = zone_name(req->zone),
 		.params = params,
 		.trigger = "manual",
-		.dag_path = dag->path,
+		.dag_path = path,
 		.dag_dir = dag->dir,
 		.version = dag->hash,
 		.text = dag->text,
@@ -103,7 +106,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 	open.lease_until_us = open.now_us + ENGINE_LEASE_US;
 	for (int i = 0; tasks && i < dag->ntasks; i++)
 		tasks[i] = dag->tasks[i].name;
-	if (!short_name || !long_name || !params || !tasks)
+	if (!short_name || !long_name || !params || !path || !tasks)
 		err_nomem(err);
 	else
 		rc = store_run_open(d->engine.store, &open, &ret->run_id, &ret->epoch,
@@ -111,6 +114,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 	free(short_name);
 	free(long_name);
 	free(params);
+	free(path);
 	free(tasks);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "run/engine_impl.h"
 #include "run/paths.h"
 #include "run/result.h"
+#include "run/secrets.h"
 
 enum { TOKENS_PER_BLOCK = 1024 };
 
@@ -143,7 +144,8 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 		.output_path = output, .log_path = log, .is_operator = t->kind != TASK_RUN
 	};
 	e->dirty = true;
-	if (!output || !log || result_read(&from, end, &r, &e->err) < 0) {
+	if (!output || !log || result_read(&from, end, &r, &e->err) < 0 ||
+		secrets_mask_result(&run->job, t, &r, &e->err) < 0) {
 		e->failed = true;
 		err_nomem(&e->err);
 	} else {

@@ -38,20 +38,31 @@ struct ops {
 	const char *by; /* who asks: "user@host" */
 };
 
-/* dag NULL or "*": all DAGs. `reason` may be NULL. Result: {"dag": ..., "paused": bool, "by":,
- * "reason":, "changed": bool} */
+/* dag NULL or "*": all DAGs. `reason` may be NULL. Result: {"dag": ..., "paused": bool,
+ * "all_paused": bool, "draining": bool, "by":, "reason":, "changed": bool}. A DAG that was resumed
+ * stays paused while all are: "paused" tells how it stands. A DAG that neither the store nor
+ * find_dag knows is ERR_NOT_FOUND; one whose file is broken can be paused. */
 int ops_pause(const struct ops *o, const char *dag, bool on, const char *reason, json_t **ret,
 	struct err *err);
 int ops_drain(const struct ops *o, const char *dag, bool on, const char *reason, json_t **ret,
 	struct err *err);
-/* task of the DAG; an unknown task is ERR_NOT_FOUND with the nearest. */
+/* End pause and drain, both. Result as of ops_pause. */
+int ops_resume(
+	const struct ops *o, const char *dag, const char *reason, json_t **ret, struct err *err);
+/* {"dag", "task", "frozen": bool, "by", "reason", "changed"}; task of the DAG; an unknown task is
+ * ERR_NOT_FOUND with the nearest. */
 int ops_freeze(const struct ops *o, const char *dag, const char *task, bool on, const char *reason,
 	json_t **ret, struct err *err);
 
 /* A run of one interval, carried out by a daemon as soon as it can. `date`: as --date of weir run,
  * NULL: the last whole interval; `params`: NULL-ended "name=value". A run that is active already is
- * ERR_REFUSED; one that succeeded is, too, unless `force` (then all its tasks are done again).
- * Result: {"run": name, "run_id": n, "created": bool, "interval_start", ...} */
+ * ERR_REFUSED; one that succeeded is, too, unless `force`. What is recorded is a wanted run without
+ * owner, whose trigger is OPS_TRIGGER or, with `force`, OPS_TRIGGER_FORCE: whoever takes it up then
+ * does all its tasks again.
+ * Result: {"run": name, "run_id": n, "dag", "ds", "created": bool, "force": bool, "interval_start",
+ * "interval_end", "params", "dag_paused": bool} */
+#define OPS_TRIGGER "manual"
+#define OPS_TRIGGER_FORCE "manual_force"
 struct ops_trigger {
 	const char *dag, *date;
 	const char *const *params;
@@ -62,8 +73,20 @@ int ops_trigger(const struct ops *o, const struct ops_trigger *t, json_t **ret, 
 /* Backfills. A plan says, for each interval of the range: what exists (missing, success, failed,
  * running, or made by another DAG version), and what would be done: run, skip (why) or overwrite;
  * how long it should take, from history; how wide. Result of the plan:
- * {"dag","from","to","mode","jobs","counts":{"run":n,"skip":n,"overwrite":n}, "expected_us": n |
- * null, "intervals": [{"start","end","ds","exists","action","why"}...]} */
+ *
+ *     {"dag", "from", "to", "zone", "mode", "jobs", "newest_first",
+ *      "counts": {"run": n, "skip": n, "overwrite": n},
+ *      "exists": {"missing": n, "success": n, "other_version": n (of the successes), "failed": n,
+ *                 "cancelled": n, "running": n, "abandoned": n},
+ *      "incomplete": n      intervals that are not over yet: skipped
+ *      "elsewhere": n       runs in the range that are of no interval of today's schedule: left
+ * alone "typical_us": n | null, "expected_us": n | null, "overlaps": {"backfill": id, "state",
+ * "from", "to"} | null     an active one of the same DAG "intervals": [{"start", "end", "ds",
+ * "run": name | null, "exists", "other_version", "action", "why"}...]}
+ *
+ * Instants are RFC 3339 in the schedule's zone, intervals ascending. ERR_USAGE: an end before the
+ * start, no interval in the range, more than OPS_BACKFILL_MAX of them. */
+#define OPS_BACKFILL_MAX 100000
 enum backfill_mode { BACKFILL_ONLY_MISSING, BACKFILL_ONLY_FAILED, BACKFILL_ALL, BACKFILL_MODE_MAX };
 extern const char *const backfill_mode_names[]; /* "missing", "failed", "all"; NULL-ended. missing
 						   includes failed: what has no success */
@@ -71,29 +94,42 @@ struct ops_backfill {
 	const char *dag;
 	const char *from, *to; /* dates or instants, as --date; both ends included */
 	enum backfill_mode mode;
-	int jobs;
+	int jobs; /* less than 1: 1 */
 	bool newest_first;
 	const char *const *params;
 	const char *reason;
 };
 int ops_backfill_plan(
 	const struct ops *o, const struct ops_backfill *b, json_t **ret, struct err *err);
-/* Plan, and make it: {"backfill": id, ... the plan's counts}. With nothing to do nothing is made
- * ("backfill": null). */
+/* Plan, and make it: {"backfill": id, ... the plan without its intervals}. With nothing to do
+ * nothing is made ("backfill": null). What is kept ends with the last interval that was complete,
+ * so that whoever carries it out need not look at the clock; params are kept as "{}" when none were
+ * given, else all of them, with defaults. ERR_REFUSED names an active backfill of the DAG that
+ * overlaps. */
 int ops_backfill_create(
 	const struct ops *o, const struct ops_backfill *b, json_t **ret, struct err *err);
-/* to: "running" (resume), "paused", "cancelled". */
+/* to: "running" (resume), "paused", "cancelled". The result is that of ops_backfills. */
 int ops_backfill_set(const struct ops *o, int64_t id, const char *to, const char *reason,
 	json_t **ret, struct err *err);
-/* One, with its progress and ETA and its failed runs, or all (id 0). */
+/* One, with its progress and ETA and its failed runs, or all (id 0: {"backfills": [...]}):
+ * {"backfill": id, "dag", "mode", "from", "to", "zone", "state", "jobs", "newest_first", "params",
+ * "by", "reason", "state_by", "state_reason", "created", "ended", "total", "success", "failed",
+ * "active", "waiting", "eta_us": n | null, "failed_runs": [name...] (one only)} */
 int ops_backfills(const struct ops *o, int64_t id, json_t **ret, struct err *err);
 
 /* The decision of a backfill about one interval; also used by the daemon when it creates runs one
- * after the other. */
+ * after the other. OVERWRITE: all tasks of the run are done again. A run that a process works on,
+ * or that waits for a daemon, is left to it whatever the mode. *ret_why is never NULL. */
 enum backfill_action { BACKFILL_RUN, BACKFILL_OVERWRITE, BACKFILL_SKIP };
 struct run_row;
 enum backfill_action ops_backfill_decide(enum backfill_mode mode,
 	const struct run_row *existing /* NULL: none */, const char **ret_why);
+
+/* The DAGs the store knows, with their switches: {"dags": [{"dag", "path", "version", "present",
+ * "error", "paused", "paused_by", "paused_reason", "paused_at", "all_paused", "draining",
+ * "draining_by", "draining_reason", "draining_at", "frozen": [{"task", "by", "reason", "at"}...],
+ * "last": {"interval_start", "interval_end", "action", "why"} | null}...]}. `dag` NULL: all. */
+int ops_dags(const struct ops *o, const char *dag, json_t **ret, struct err *err);
 
 /* --date of a DAG's schedule: a date, an instant, or NULL (the last whole interval at now_us).
  * ERR_USAGE. */

@@ -74,8 +74,8 @@ struct store_ops {
 	int (*dags_put)(struct store *s, const struct dag_put *dags, size_t n, int64_t now_us,
 		struct err *err);
 	int (*switch_set)(struct store *s, const struct switch_put *put, struct err *err);
-	int (*backfill_create)(struct store *s, const struct backfill_new *b, int64_t *ret_id,
-		struct err *err);
+	int (*backfill_create)(
+		struct store *s, const struct backfill_new *b, int64_t *ret_id, struct err *err);
 	int (*backfill_set)(struct store *s, const struct backfill_set *set, struct err *err);
 	int (*prune)(struct store *s, int64_t before_us, int max, struct store_result *ret,
 		struct err *err);
@@ -90,8 +90,8 @@ struct store_ops {
 	int (*list)(struct store *s, const struct list_query *q, struct store_result *ret,
 		struct err *err);
 	/* Of the successful runs with the newest intervals, at most `n` durations. */
-	int (*durations)(struct store *s, const char *dag, int n, struct durations *ret,
-		struct err *err);
+	int (*durations)(
+		struct store *s, const char *dag, int n, struct durations *ret, struct err *err);
 };
 
 struct store {

@@ -1,89 +1,17 @@
-/* The store in memory: for tests and simulations. The same rules as SQLite's, nothing kept.
- *
- * Strings live in one arena until the store is closed. A batch that fails is undone from
- * copies of the rows it changed, newest first; rows it added are dropped from the ends of
- * their lists. */
+/* The store in memory: for tests and simulations. The same rules as SQLite's, nothing kept. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Out of memory is an error here, not an exit. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include "base/err.h"
-#include "store/backend.h"
+#include "store/memory.h"
 
 static const size_t arena_size_max = (size_t)4 << 30;
 
-struct mem_task {
-	struct task_row row;
-	size_t seq;
-	char *key; /* map index (4 bytes) and name */
-	UT_hash_handle hh;
-};
-
-struct mem_attempt {
-	struct attempt_row row;
-	int64_t token_before; /* of the same task; 0: none */
-	UT_hash_handle hh;    /* by token */
-};
-
-struct mem_version {
-	const char *hash, *text, *path, *dir;
-	struct mem_version *next;
-};
-
-struct list {
-	void **items;
-	size_t n, cap;
-};
-
-struct mem_run {
-	struct run_row row;
-	struct mem_version *version;
-	struct mem_task *tasks;
-	struct list attempts, events, checks;
-};
-
-struct undo {
-	void *row;
-	size_t size;
-	union {
-		struct run_row run;
-		struct task_row task;
-		struct attempt_row attempt;
-	} was;
-};
-
-/* A row that the batch added to the end of a list. */
-struct added {
-	struct list *list;
-	struct mem_attempt *attempt; /* or NULL */
-};
-
-struct memory_store {
-	struct store base;
-	struct arena arena;
-	struct list runs; /* struct mem_run, by id from 1 */
-	struct mem_version *versions;
-	struct mem_attempt *attempts;
-	int64_t next_token, next_event, next_event_at_begin;
-	struct undo *undo;
-	size_t nundo, undo_cap;
-	struct added *added;
-	size_t nadded, added_cap;
-};
-
-static struct memory_store *cast(struct store *s)
-{
-	return (struct memory_store *)s;
-}
-
 /* ---- small things -------------------------------------------------------------------- */
 
-static int list_add(struct list *l, void *item, struct err *err)
+int memory_list_add(struct mem_list *l, void *item, struct err *err)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? 2 * l->cap : 8;
@@ -111,19 +39,17 @@ static int grow(void **array, size_t n, size_t *cap, size_t size, struct err *er
 	return 0;
 }
 
-/* A copy that lives as long as the store; NULL for NULL. An arena that failed is found when
- * the batch ends. */
-static const char *keep(struct memory_store *m, const char *text)
+const char *memory_keep(struct memory_store *m, const char *text)
 {
 	return text ? arena_strdup(&m->arena, text) : NULL;
 }
 
 static const char *keep_or(struct memory_store *m, const char *text, const char *otherwise)
 {
-	return keep(m, text ? text : otherwise);
+	return memory_keep(m, text ? text : otherwise);
 }
 
-static struct mem_run *find_run(struct memory_store *m, int64_t id)
+struct mem_run *memory_find_run(struct memory_store *m, int64_t id)
 {
 	return id > 0 && (uint64_t)id <= m->runs.n ? m->runs.items[id - 1] : NULL;
 }
@@ -157,14 +83,14 @@ static struct mem_attempt *find_attempt(struct memory_store *m, int64_t token)
 
 /* ---- transactions -------------------------------------------------------------------- */
 
-static void begin(struct memory_store *m)
+void memory_begin(struct memory_store *m)
 {
 	m->nundo = m->nadded = 0;
 	m->next_event_at_begin = m->next_event;
+	m->next_plan_at_begin = m->next_plan;
 }
 
-/* To be called before a row is changed. */
-static int save(struct memory_store *m, void *row, size_t size, struct err *err)
+int memory_save(struct memory_store *m, void *row, size_t size, struct err *err)
 {
 	if (grow((void **)&m->undo, m->nundo, &m->undo_cap, sizeof *m->undo, err) < 0)
 		return -1;
@@ -175,11 +101,11 @@ static int save(struct memory_store *m, void *row, size_t size, struct err *err)
 	return 0;
 }
 
-static int add(
-	struct memory_store *m, struct list *l, void *row, struct mem_attempt *a, struct err *err)
+int memory_add(struct memory_store *m, struct mem_list *l, void *row, struct mem_attempt *a,
+	struct err *err)
 {
 	if (grow((void **)&m->added, m->nadded, &m->added_cap, sizeof *m->added, err) < 0 ||
-		list_add(l, row, err) < 0)
+		memory_list_add(l, row, err) < 0)
 		return -1;
 	m->added[m->nadded++] = (struct added){ l, a };
 	return 0;
@@ -193,6 +119,24 @@ static void release_run(struct mem_run *run)
 	free(run->checks.items);
 }
 
+/* Out of the tables; its attempts are not in one. */
+static void forget_run(struct memory_store *m, struct mem_run *run)
+{
+	HASH_DELETE(by_key, m->by_key, run);
+	HASH_DELETE(by_name, m->by_name, run);
+	release_run(run);
+}
+
+void memory_remove_run(struct memory_store *m, struct mem_run *run)
+{
+	for (size_t i = 0; i < run->attempts.n; i++) {
+		struct mem_attempt *a = run->attempts.items[i];
+		HASH_DEL(m->attempts, a);
+	}
+	m->runs.items[run->row.id - 1] = NULL;
+	forget_run(m, run);
+}
+
 static void roll_back(struct memory_store *m)
 {
 	while (m->nundo) {
@@ -203,14 +147,15 @@ static void roll_back(struct memory_store *m)
 		struct added *a = &m->added[--m->nadded];
 		a->list->n--;
 		if (a->list == &m->runs)
-			release_run(m->runs.items[m->runs.n]);
+			forget_run(m, m->runs.items[m->runs.n]);
 		if (a->attempt)
 			HASH_DEL(m->attempts, a->attempt);
 	}
 	m->next_event = m->next_event_at_begin;
+	m->next_plan = m->next_plan_at_begin;
 }
 
-static int end(struct memory_store *m, int r, struct err *err)
+int memory_end(struct memory_store *m, int r, struct err *err)
 {
 	if (r == 0 && m->arena.failed)
 		r = err_nomem(err);
@@ -222,29 +167,45 @@ static int end(struct memory_store *m, int r, struct err *err)
 
 /* ---- runs ---------------------------------------------------------------------------- */
 
-static struct mem_run *find_key(struct memory_store *m, const struct run_key *key)
+static char *make_key(struct arena *a, const struct run_key *key, size_t *ret_len)
 {
-	for (size_t i = 0; i < m->runs.n; i++) {
-		struct mem_run *run = m->runs.items[i];
-		if (run->row.interval_start_us == key->interval_start_us &&
-			run->row.interval_end_us == key->interval_end_us &&
-			strcmp(run->row.dag, key->dag) == 0)
-			return run;
-	}
-	return NULL;
+	size_t len = strlen(key->dag), times = 2 * sizeof(int64_t);
+	char *k = arena_alloc(a, times + len + 1);
+
+	if (!k)
+		return NULL;
+	memcpy(k, &key->interval_start_us, sizeof(int64_t));
+	memcpy(k + sizeof(int64_t), &key->interval_end_us, sizeof(int64_t));
+	memcpy(k + times, key->dag, len);
+	*ret_len = times + len;
+	return k;
+}
+
+struct mem_run *memory_find_key(struct memory_store *m, const struct run_key *key)
+{
+	struct arena scratch;
+	struct mem_run *run = NULL;
+	size_t len;
+
+	arena_init(&scratch, 1 << 20);
+	char *k = make_key(&scratch, key, &len);
+	if (k)
+		HASH_FIND(by_key, m->by_key, k, len, run);
+	else
+		m->arena.failed = true;
+	arena_release(&scratch);
+	return run;
 }
 
 static struct mem_run *find_name(struct memory_store *m, const char *name)
 {
-	for (size_t i = 0; i < m->runs.n; i++) {
-		struct mem_run *run = m->runs.items[i];
-		if (strcmp(run->row.name, name) == 0)
-			return run;
-	}
-	return NULL;
+	struct mem_run *run = NULL;
+
+	HASH_FIND(by_name, m->by_name, name, strlen(name), run);
+	return run;
 }
 
-static struct mem_version *find_version(struct memory_store *m, const char *hash)
+struct mem_version *memory_find_version(struct memory_store *m, const char *hash)
 {
 	struct mem_version *v = m->versions;
 
@@ -255,15 +216,18 @@ static struct mem_version *find_version(struct memory_store *m, const char *hash
 
 static struct mem_version *put_version(struct memory_store *m, const struct run_open *o)
 {
-	struct mem_version *v = find_version(m, o->version);
+	struct mem_version *v = memory_find_version(m, o->version);
 	const char *path = keep_or(m, o->dag_path, ""), *dir = keep_or(m, o->dag_dir, "");
 
 	if (!v) {
 		v = arena_alloc(&m->arena, sizeof *v);
-		const char *hash = keep(m, o->version), *text = keep_or(m, o->text, "");
+		const char *hash = memory_keep(m, o->version), *text = keep_or(m, o->text, "");
+		const char *dag = memory_keep(m, o->key.dag);
 		if (m->arena.failed)
 			return NULL;
-		*v = (struct mem_version){ .hash = hash, .text = text, .next = m->versions };
+		*v = (struct mem_version){
+			.hash = hash, .dag = dag, .text = text, .next = m->versions
+		};
 		m->versions = v;
 	}
 	if (m->arena.failed)
@@ -309,12 +273,30 @@ static int add_event(struct memory_store *m, struct mem_run *run, const struct c
 	*e = (struct event_row){ .id = m->next_event++,
 		.at_us = c->at_us,
 		.run_id = run->row.id,
-		.task = c->kind == CHANGE_RUN ? NULL : keep(m, c->task),
+		.task = c->kind == CHANGE_RUN ? NULL : memory_keep(m, c->task),
 		.map_index = c->kind == CHANGE_RUN ? -1 : c->map_index,
 		.from = from,
 		.to = to,
 		.reason = reason_name(c->reason) };
-	return add(m, &run->events, e, NULL, err);
+	return memory_add(m, &run->events, e, NULL, err);
+}
+
+static int index_run(
+	struct memory_store *m, struct mem_run *run, const struct run_key *key, struct err *err)
+{
+	size_t len;
+
+	run->key = make_key(&m->arena, key, &len);
+	if (!run->key)
+		return err_nomem(err);
+	HASH_ADD_KEYPTR(by_key, m->by_key, run->key, len, run);
+	if (!run->by_key.tbl)
+		return err_nomem(err);
+	HASH_ADD_KEYPTR(by_name, m->by_name, run->row.name, strlen(run->row.name), run);
+	if (run->by_name.tbl)
+		return 0;
+	HASH_DELETE(by_key, m->by_key, run);
+	return err_nomem(err);
 }
 
 static struct mem_run *new_run(struct memory_store *m, const struct run_open *o, struct err *err)
@@ -332,8 +314,8 @@ static struct mem_run *new_run(struct memory_store *m, const struct run_open *o,
 		return NULL;
 	}
 	run->row = (struct run_row){ .id = (int64_t)m->runs.n + 1,
-		.name = keep(m, name),
-		.dag = keep(m, o->key.dag),
+		.name = memory_keep(m, name),
+		.dag = memory_keep(m, o->key.dag),
 		.ds = keep_or(m, o->ds, ""),
 		.zone = keep_or(m, o->zone, "UTC"),
 		.params = keep_or(m, o->params, "{}"),
@@ -346,10 +328,14 @@ static struct mem_run *new_run(struct memory_store *m, const struct run_open *o,
 	struct change created = {
 		.kind = CHANGE_RUN, .reason = REASON_CREATED, .at_us = o->now_us
 	};
-	if (add_event(m, run, &created, "", run_state_name(RUN_QUEUED), err) < 0 ||
-		add(m, &m->runs, run, NULL, err) < 0)
+	if (m->arena.failed ||
+		add_event(m, run, &created, "", run_state_name(RUN_QUEUED), err) < 0 ||
+		index_run(m, run, &o->key, err) < 0)
 		return NULL;
-	return run;
+	if (memory_add(m, &m->runs, run, NULL, err) == 0)
+		return run;
+	forget_run(m, run);
+	return NULL;
 }
 
 static int take_run(
@@ -357,13 +343,16 @@ static int take_run(
 {
 	struct mem_version *version = put_version(m, o);
 
-	if (!version || save(m, &run->row, sizeof run->row, err) < 0)
+	if (!version || memory_save(m, &run->row, sizeof run->row, err) < 0)
 		return err_nomem(err);
 	if (o->params)
-		run->row.params = keep(m, o->params);
+		run->row.params = memory_keep(m, o->params);
 	run->row.version = version->hash;
-	run->row.owner = o->owner;
-	run->row.lease_until_us = o->lease_until_us;
+	run->row.owner = o->owner.pid ? o->owner : (struct owner){ .pid = 0 };
+	run->row.lease_until_us = o->owner.pid ? o->lease_until_us : 0;
+	run->row.wanted |= o->wanted;
+	if (o->backfill_id)
+		run->row.backfill_id = o->backfill_id;
 	run->row.epoch++;
 	for (size_t i = 0; i < o->ntasks; i++)
 		if (put_task(m, run, o->tasks[i], i, err) < 0)
@@ -372,29 +361,36 @@ static int take_run(
 	return 0;
 }
 
-static int memory_run_open(
-	struct store *s, const struct run_open *o, struct run_opened *ret, struct err *err)
+int memory_open_in(
+	struct memory_store *m, const struct run_open *o, struct run_opened *ret, struct err *err)
 {
-	struct memory_store *m = cast(s);
-	struct mem_run *run = find_key(m, &o->key);
+	struct mem_run *run = memory_find_key(m, &o->key);
 	bool created = !run;
 
 	if (run && backend_may_take(
 			   run->row.name, &run->row.owner, run->row.lease_until_us, o, err) < 0)
 		return -1;
-	begin(m);
 	if (!run)
 		run = new_run(m, o, err);
-	if (end(m, run ? take_run(m, run, o, err) : -1, err) < 0)
+	if (!run || take_run(m, run, o, err) < 0)
 		return -1;
 	*ret = (struct run_opened){ run->row.id, run->row.epoch, created };
 	return 0;
 }
 
+static int memory_run_open(
+	struct store *s, const struct run_open *o, struct run_opened *ret, struct err *err)
+{
+	struct memory_store *m = memory_cast(s);
+
+	memory_begin(m);
+	return memory_end(m, memory_open_in(m, o, ret, err), err);
+}
+
 static struct mem_run *owned_run(
 	struct memory_store *m, int64_t run_id, int64_t epoch, struct err *err)
 {
-	struct mem_run *run = find_run(m, run_id);
+	struct mem_run *run = memory_find_run(m, run_id);
 
 	if (!run)
 		backend_no_run(run_id, err);
@@ -408,7 +404,7 @@ static struct mem_run *owned_run(
 static int memory_run_renew(
 	struct store *s, int64_t run_id, int64_t epoch, int64_t lease_until_us, struct err *err)
 {
-	struct mem_run *run = owned_run(cast(s), run_id, epoch, err);
+	struct mem_run *run = owned_run(memory_cast(s), run_id, epoch, err);
 
 	if (!run)
 		return -1;
@@ -416,9 +412,29 @@ static int memory_run_renew(
 	return 0;
 }
 
+static bool is_owner(const struct owner *a, const struct owner *b)
+{
+	return a->pid == b->pid && a->start_ticks == b->start_ticks &&
+	       strcmp(a->host, b->host) == 0 && strcmp(a->boot_id, b->boot_id) == 0;
+}
+
+static int memory_renew_owned(
+	struct store *s, const struct owner *owner, int64_t lease_until_us, struct err *err)
+{
+	struct memory_store *m = memory_cast(s);
+
+	(void)err;
+	for (size_t i = 0; i < m->runs.n; i++) {
+		struct mem_run *run = m->runs.items[i];
+		if (run && is_owner(&run->row.owner, owner))
+			run->row.lease_until_us = lease_until_us;
+	}
+	return 0;
+}
+
 static int memory_run_close(struct store *s, int64_t run_id, int64_t epoch, struct err *err)
 {
-	struct mem_run *run = owned_run(cast(s), run_id, epoch, err);
+	struct mem_run *run = owned_run(memory_cast(s), run_id, epoch, err);
 
 	if (!run)
 		return -1;
@@ -430,8 +446,8 @@ static int memory_run_close(struct store *s, int64_t run_id, int64_t epoch, stru
 static int memory_reserve_tokens(struct store *s, int64_t n, int64_t *ret_first, struct err *err)
 {
 	(void)err;
-	*ret_first = cast(s)->next_token;
-	cast(s)->next_token += n;
+	*ret_first = memory_cast(s)->next_token;
+	memory_cast(s)->next_token += n;
 	return 0;
 }
 
@@ -444,13 +460,14 @@ static int change_run(
 
 	if (r->state != c->run.from)
 		return backend_wrong_state(c, run_state_name(r->state), err);
-	if (save(m, r, sizeof *r, err) < 0)
+	if (memory_save(m, r, sizeof *r, err) < 0)
 		return -1;
 	r->state = c->run.to;
 	r->reason = c->reason;
 	if (r->state == RUN_RUNNING && !r->started_us)
 		r->started_us = c->at_us;
 	r->ended_us = run_state_is_final(r->state) ? c->at_us : 0;
+	r->wanted = r->wanted && !run_state_is_final(r->state);
 	return add_event(m, run, c, run_state_name(c->run.from), run_state_name(c->run.to), err);
 }
 
@@ -464,7 +481,7 @@ static int change_task(
 	struct task_row *r = &t->row;
 	if (r->state != c->state.from)
 		return backend_wrong_state(c, task_state_name(r->state), err);
-	if (save(m, r, sizeof *r, err) < 0)
+	if (memory_save(m, r, sizeof *r, err) < 0)
 		return -1;
 	r->state = c->state.to;
 	r->reason = c->reason;
@@ -474,8 +491,8 @@ static int change_task(
 	r->changed_us = c->at_us;
 	r->due_us = c->state.due_us;
 	if (backend_records_hash(c, r->hash))
-		r->hash = keep(m, c->state.hash);
-	r->outputs = keep(m, c->state.outputs);
+		r->hash = memory_keep(m, c->state.hash);
+	r->outputs = memory_keep(m, c->state.outputs);
 	return add_event(
 		m, run, c, task_state_name(c->state.from), task_state_name(c->state.to), err);
 }
@@ -502,7 +519,7 @@ static int change_start(
 		return backend_bad_token(c, INT64_MAX, t->row.token, err);
 	if (find_attempt(m, token) || has_try(m, t, c->attempt.try))
 		return backend_token_used(c, err);
-	if (save(m, &t->row, sizeof t->row, err) < 0)
+	if (memory_save(m, &t->row, sizeof t->row, err) < 0)
 		return -1;
 	struct mem_attempt *a = arena_alloc(&m->arena, sizeof *a);
 	if (!a)
@@ -519,7 +536,7 @@ static int change_start(
 	HASH_ADD(hh, m->attempts, row.token, sizeof a->row.token, a);
 	if (!a->hh.tbl)
 		return err_nomem(err);
-	if (add(m, &run->attempts, a, a, err) == 0)
+	if (memory_add(m, &run->attempts, a, a, err) == 0)
 		return 0;
 	HASH_DEL(m->attempts, a);
 	return -1;
@@ -536,15 +553,15 @@ static int change_end(
 		return backend_bad_end(c, NULL, err);
 	if (a->row.outcome != OUTCOME_NONE)
 		return backend_bad_end(c, outcome_name(a->row.outcome), err);
-	if (save(m, &a->row, sizeof a->row, err) < 0)
+	if (memory_save(m, &a->row, sizeof a->row, err) < 0)
 		return -1;
 	a->row.outcome = c->attempt.outcome;
 	a->row.exit_status = c->attempt.exit_status;
 	a->row.signal = c->attempt.signal;
 	a->row.started_us = c->attempt.started_us;
 	a->row.ended_us = c->attempt.ended_us;
-	a->row.error = keep(m, c->attempt.error);
-	a->row.result = keep(m, c->attempt.result);
+	a->row.error = memory_keep(m, c->attempt.error);
+	a->row.result = memory_keep(m, c->attempt.result);
 	return 0;
 }
 
@@ -560,7 +577,7 @@ static_assert(sizeof changers / sizeof *changers == CHANGE_KIND_MAX, "one for ea
 
 static int change(struct memory_store *m, const struct change *c, struct err *err)
 {
-	struct mem_run *run = find_run(m, c->run_id);
+	struct mem_run *run = memory_find_run(m, c->run_id);
 
 	if (!changers[c->kind])
 		return 0;
@@ -575,7 +592,7 @@ static int change(struct memory_store *m, const struct change *c, struct err *er
 
 static int add_check(struct memory_store *m, const struct check_row *c, struct err *err)
 {
-	struct mem_run *run = find_run(m, c->run_id);
+	struct mem_run *run = memory_find_run(m, c->run_id);
 	struct check_row *row;
 
 	if (!run)
@@ -585,309 +602,47 @@ static int add_check(struct memory_store *m, const struct check_row *c, struct e
 		return err_nomem(err);
 	*row = (struct check_row){ .run_id = c->run_id,
 		.token = c->token,
-		.task = keep(m, c->task),
-		.name = keep(m, c->name),
-		.severity = keep(m, c->severity),
-		.status = keep(m, c->status),
-		.observed = keep(m, c->observed),
-		.expected = keep(m, c->expected),
-		.sample = keep(m, c->sample) };
-	return add(m, &run->checks, row, NULL, err);
+		.task = memory_keep(m, c->task),
+		.name = memory_keep(m, c->name),
+		.severity = memory_keep(m, c->severity),
+		.status = memory_keep(m, c->status),
+		.observed = memory_keep(m, c->observed),
+		.expected = memory_keep(m, c->expected),
+		.sample = memory_keep(m, c->sample) };
+	return memory_add(m, &run->checks, row, NULL, err);
 }
 
 static int memory_commit(struct store *s, const struct store_batch *b, struct err *err)
 {
-	struct memory_store *m = cast(s);
+	struct memory_store *m = memory_cast(s);
 	int r = 0;
 
 	for (size_t i = 0; i < b->nleases; i++)
 		if (!owned_run(m, b->leases[i].run_id, b->leases[i].epoch, err))
 			return -1;
-	begin(m);
+	memory_begin(m);
 	for (size_t i = 0; r == 0 && i < b->nchanges; i++)
 		r = change(m, &b->changes[i], err);
 	for (size_t i = 0; r == 0 && i < b->nchecks; i++)
 		r = add_check(m, &b->checks[i], err);
-	return end(m, r, err);
-}
-
-/* ---- reading ------------------------------------------------------------------------- */
-
-static const char *lend(struct arena *a, const char *text)
-{
-	return text ? arena_strdup(a, text) : NULL;
-}
-
-static void count_tasks(const struct mem_run *run, struct run_row *row)
-{
-	struct mem_task *t, *next;
-
-	HASH_ITER (hh, run->tasks, t, next) {
-		row->ntasks++;
-		row->nsuccess += t->row.state == TASK_SUCCESS;
-		row->nfailed += t->row.state == TASK_FAILED;
-		row->nrunning += t->row.state == TASK_RUNNING;
-	}
-}
-
-static void put_run(struct rows *rows, const struct mem_run *run)
-{
-	struct run_row *r = rows_add(rows);
-	struct arena *a = rows->arena;
-
-	if (!r)
-		return;
-	*r = run->row;
-	r->name = lend(a, r->name);
-	r->dag = lend(a, r->dag);
-	r->ds = lend(a, r->ds);
-	r->zone = lend(a, r->zone);
-	r->params = lend(a, r->params);
-	r->trigger = lend(a, r->trigger);
-	r->version = lend(a, r->version);
-	r->dag_path = lend(a, run->version->path);
-	r->dag_dir = lend(a, run->version->dir);
-	count_tasks(run, r);
-}
-
-static int by_id(const void *a, const void *b)
-{
-	const struct mem_run *x = *(struct mem_run *const *)a, *y = *(struct mem_run *const *)b;
-
-	return x->row.id < y->row.id ? 1 : -1;
-}
-
-static int by_interval(const void *a, const void *b)
-{
-	const struct run_row *x = &(*(struct mem_run *const *)a)->row;
-	const struct run_row *y = &(*(struct mem_run *const *)b)->row;
-
-	if (x->interval_start_us != y->interval_start_us)
-		return x->interval_start_us < y->interval_start_us ? 1 : -1;
-	if (x->interval_end_us != y->interval_end_us)
-		return x->interval_end_us < y->interval_end_us ? 1 : -1;
-	return 0;
-}
-
-static int by_run_name(const void *a, const void *b)
-{
-	return strcmp(
-		(*(struct mem_run *const *)a)->row.name, (*(struct mem_run *const *)b)->row.name);
-}
-
-/* Is there no run of this DAG with a newer interval? */
-static bool is_latest(struct memory_store *m, struct mem_run *run)
-{
-	for (size_t i = 0; i < m->runs.n; i++) {
-		struct mem_run *other = m->runs.items[i];
-		if (strcmp(other->row.dag, run->row.dag) == 0 && by_interval(&run, &other) > 0)
-			return false;
-	}
-	return true;
-}
-
-static bool run_matches(struct memory_store *m, struct mem_run *run, const struct run_query *q)
-{
-	const struct run_filter *f = q->filter;
-	const struct run_row *r = &run->row;
-
-	switch (q->kind) {
-	case RUN_QUERY_FILTER:
-		return (!f->dag || strcmp(f->dag, r->dag) == 0) &&
-		       (f->state < 0 || f->state == (int)r->state) &&
-		       (!f->latest_per_dag || is_latest(m, run));
-	case RUN_QUERY_ID:
-		return r->id == q->id;
-	case RUN_QUERY_NAME:
-		return strcmp(r->name, q->text) == 0;
-	case RUN_QUERY_PREFIX:
-		return strncmp(r->name, q->text, strlen(q->text)) == 0;
-	case RUN_QUERY_KEY:
-		return find_key(m, q->key) == run;
-	default:
-		return false;
-	}
-}
-
-static int memory_runs(
-	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err)
-{
-	struct memory_store *m = cast(s);
-	struct rows rows = { .arena = &ret->arena, .size = sizeof(struct run_row) };
-	struct list found = { .n = 0 };
-	int limit = q->kind == RUN_QUERY_FILTER ? q->filter->limit : q->limit;
-	int (*order)(const void *, const void *) = by_id;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < m->runs.n; i++)
-		if (run_matches(m, m->runs.items[i], q))
-			r = list_add(&found, m->runs.items[i], err);
-	if (q->kind == RUN_QUERY_PREFIX)
-		order = by_run_name;
-	else if (q->kind == RUN_QUERY_FILTER && q->filter->dag && !q->filter->latest_per_dag)
-		order = by_interval;
-	if (found.n)
-		qsort(found.items, found.n, sizeof *found.items, order);
-	for (size_t i = 0; i < found.n && (limit <= 0 || i < (size_t)limit); i++)
-		put_run(&rows, found.items[i]);
-	free(found.items);
-	return r < 0 ? -1 : rows_end(&rows, ret, err);
-}
-
-static int by_seq(const void *a, const void *b)
-{
-	const struct mem_task *x = *(struct mem_task *const *)a, *y = *(struct mem_task *const *)b;
-
-	if (x->seq != y->seq)
-		return x->seq < y->seq ? -1 : 1;
-	int r = strcmp(x->row.name, y->row.name);
-	return r ? r : x->row.map_index - y->row.map_index;
-}
-
-static int put_tasks(
-	struct rows *rows, struct mem_run *run, const struct row_query *q, struct err *err)
-{
-	struct list sorted = { .n = 0 };
-	struct mem_task *t, *next;
-	int r = 0;
-
-	(void)q;
-	HASH_ITER (hh, run->tasks, t, next)
-		if (r == 0)
-			r = list_add(&sorted, t, err);
-	if (sorted.n)
-		qsort(sorted.items, sorted.n, sizeof *sorted.items, by_seq);
-	for (size_t i = 0; r == 0 && i < sorted.n; i++) {
-		struct task_row *row = rows_add(rows);
-		if (!row)
-			break;
-		*row = ((struct mem_task *)sorted.items[i])->row;
-		row->name = lend(rows->arena, row->name);
-		row->hash = lend(rows->arena, row->hash);
-		row->outputs = lend(rows->arena, row->outputs);
-	}
-	free(sorted.items);
-	return r;
-}
-
-static int by_token(const void *a, const void *b)
-{
-	const struct attempt_row *x = a, *y = b;
-
-	return (x->token > y->token) - (x->token < y->token);
-}
-
-static int put_attempts(
-	struct rows *rows, struct mem_run *run, const struct row_query *q, struct err *err)
-{
-	(void)err;
-	for (size_t i = 0; i < run->attempts.n; i++) {
-		const struct attempt_row *a = &((struct mem_attempt *)run->attempts.items[i])->row;
-		if ((q->task && strcmp(q->task, a->task) != 0) ||
-			(q->kind == ROWS_IN_FLIGHT && a->outcome != OUTCOME_NONE))
-			continue;
-		struct attempt_row *row = rows_add(rows);
-		if (!row)
-			break;
-		*row = *a;
-		row->task = lend(rows->arena, a->task);
-		row->error = lend(rows->arena, a->error);
-		row->result = lend(rows->arena, a->result);
-	}
-	if (rows->n)
-		qsort(rows->data, rows->n, rows->size, by_token);
-	return 0;
-}
-
-static int put_events(
-	struct rows *rows, struct mem_run *run, const struct row_query *q, struct err *err)
-{
-	(void)err;
-	for (size_t i = 0; i < run->events.n; i++) {
-		const struct event_row *e = run->events.items[i];
-		if (q->task && (!e->task || strcmp(q->task, e->task) != 0))
-			continue;
-		struct event_row *row = rows_add(rows);
-		if (!row)
-			break;
-		*row = *e;
-		row->task = lend(rows->arena, e->task);
-	}
-	return 0;
-}
-
-static int put_checks(
-	struct rows *rows, struct mem_run *run, const struct row_query *q, struct err *err)
-{
-	(void)err;
-	for (size_t i = 0; i < run->checks.n; i++) {
-		const struct check_row *c = run->checks.items[i];
-		if (q->task && strcmp(q->task, c->task) != 0)
-			continue;
-		struct check_row *row = rows_add(rows);
-		if (!row)
-			break;
-		*row = (struct check_row){ .run_id = c->run_id,
-			.token = c->token,
-			.task = lend(rows->arena, c->task),
-			.name = lend(rows->arena, c->name),
-			.severity = lend(rows->arena, c->severity),
-			.status = lend(rows->arena, c->status),
-			.observed = lend(rows->arena, c->observed),
-			.expected = lend(rows->arena, c->expected),
-			.sample = lend(rows->arena, c->sample) };
-	}
-	return 0;
-}
-
-static const struct row_putter {
-	size_t size;
-	int (*put)(
-		struct rows *rows, struct mem_run *run, const struct row_query *q, struct err *err);
-} putters[] = {
-	[ROWS_TASKS] = { sizeof(struct task_row), put_tasks },
-	[ROWS_ATTEMPTS] = { sizeof(struct attempt_row), put_attempts },
-	[ROWS_IN_FLIGHT] = { sizeof(struct attempt_row), put_attempts },
-	[ROWS_EVENTS] = { sizeof(struct event_row), put_events },
-	[ROWS_CHECKS] = { sizeof(struct check_row), put_checks },
-};
-static_assert(sizeof putters / sizeof *putters == ROWS_MAX, "one for each kind");
-
-static int memory_rows(
-	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err)
-{
-	struct rows rows = { .arena = &ret->arena, .size = putters[q->kind].size };
-	struct mem_run *run = find_run(cast(s), q->run_id);
-
-	if (run && putters[q->kind].put(&rows, run, q, err) < 0)
-		return -1;
-	return rows_end(&rows, ret, err);
-}
-
-static int memory_version_text(
-	struct store *s, const char *version, char **ret_text, struct err *err)
-{
-	struct mem_version *v = find_version(cast(s), version);
-
-	if (!v)
-		return err_set(err, ERR_NOT_FOUND, "there is no DAG version %s", version);
-	char *text = strdup(v->text);
-	if (!text)
-		return err_nomem(err);
-	*ret_text = text;
-	return 0;
+	return memory_end(m, r, err);
 }
 
 /* ---- opening and closing ------------------------------------------------------------- */
 
 static void memory_free(struct store *s)
 {
-	struct memory_store *m = cast(s);
+	struct memory_store *m = memory_cast(s);
 
+	HASH_CLEAR(by_key, m->by_key);
+	HASH_CLEAR(by_name, m->by_name);
 	for (size_t i = 0; i < m->runs.n; i++)
-		release_run(m->runs.items[i]);
+		if (m->runs.items[i])
+			release_run(m->runs.items[i]);
 	HASH_CLEAR(hh, m->attempts);
+	memory_release_dags(m);
 	free(m->runs.items);
+	free(m->backfills.items);
 	free(m->undo);
 	free(m->added);
 	arena_release(&m->arena);
@@ -905,6 +660,16 @@ static const struct store_ops ops = {
 	.runs = memory_runs,
 	.rows = memory_rows,
 	.version_text = memory_version_text,
+	.renew_owned = memory_renew_owned,
+	.plan_commit = memory_plan_commit,
+	.dags_put = memory_dags_put,
+	.switch_set = memory_switch_set,
+	.backfill_create = memory_backfill_create,
+	.backfill_set = memory_backfill_set,
+	.prune = memory_prune,
+	.vacuum = memory_vacuum,
+	.list = memory_list,
+	.durations = memory_durations,
 };
 
 int store_open_memory(struct store **ret, struct err *err)
@@ -915,7 +680,7 @@ int store_open_memory(struct store **ret, struct err *err)
 		return err_nomem(err);
 	m->base.ops = &ops;
 	arena_init(&m->arena, arena_size_max);
-	m->next_token = m->next_event = 1;
+	m->next_token = m->next_event = m->next_plan = 1;
 	*ret = &m->base;
 	return 0;
 }

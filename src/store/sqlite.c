@@ -189,6 +189,8 @@ static void sqlite_free(struct store *base)
 
 	for (int i = 0; i < SQL_MAX; i++)
 		sqlite3_finalize(s->stmts[i]);
+	for (int i = 0; i < SQLITE_RUNS_MAX; i++)
+		sqlite3_finalize(s->run_lists[i]);
 	sqlite3_close_v2(s->db);
 	free(s->path);
 	free(s);
@@ -205,6 +207,16 @@ static const struct store_ops ops = {
 	.runs = sqlite_runs,
 	.rows = sqlite_rows,
 	.version_text = sqlite_version_text,
+	.renew_owned = sqlite_renew_owned,
+	.plan_commit = sqlite_plan_commit,
+	.dags_put = sqlite_dags_put,
+	.switch_set = sqlite_switch_set,
+	.backfill_create = sqlite_backfill_create,
+	.backfill_set = sqlite_backfill_set,
+	.prune = sqlite_prune,
+	.vacuum = sqlite_vacuum,
+	.list = sqlite_list,
+	.durations = sqlite_durations,
 };
 
 int store_schema_version(void)
@@ -365,6 +377,10 @@ static int prepare_to_write(struct sqlite_store *s, struct err *err)
 	size_t n;
 	const struct migration *rows = migrations_all(&n);
 
+	/* Only before anything is written to the file, and without effect afterwards: how
+	 * store_vacuum can give pages back. */
+	if (sqlite3_exec(s->db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL) != SQLITE_OK)
+		return sqlite_error(s->db, s->path, "set it up", err);
 	if (turn_wal_on(s, err) < 0)
 		return -1;
 	return migrations_apply(s->db, s->path, rows, n, err);

@@ -1,7 +1,8 @@
 /* What the files of the SQLite backend share. Not for other rooms.
  *
- * sqlite.c opens and closes and translates errors, sqlite_sql.c holds the statements,
- * sqlite_write.c and sqlite_read.c use them.
+ * sqlite.c opens and closes and translates errors, sqlite_sql.c holds the statements.
+ * sqlite_write.c (runs and their changes) and sqlite_plan.c (what a daemon decides) write,
+ * sqlite_read.c (runs) and sqlite_list.c (the rest) read.
  */
 #ifndef WEIR_STORE_SQLITE_H
 #define WEIR_STORE_SQLITE_H
@@ -36,12 +37,21 @@ enum sqlite_sql {
 	SQL_CHECK_INSERT,
 	SQL_TOKENS_RESERVE,
 	SQL_TOKENS_NEXT,
+	SQL_RENEW_OWNED,
+	SQL_PLAN_INSERT,
+	SQL_DAG_PUT,
+	SQL_SWITCH_ON,
+	SQL_SWITCH_OFF,
+	SQL_AUDIT_INSERT,
+	SQL_BACKFILL_INSERT,
+	SQL_BACKFILL_MOVE,
+	SQL_BACKFILL_STATE,
+	SQL_BACKFILL_SET,
+	SQL_RUN_DELETE,
+	SQL_VERSIONS_DELETE,
+	SQL_PLANS_DELETE,
 	/* reading */
-	SQL_RUNS_ALL,
-	SQL_RUNS_OF_DAG,
-	SQL_RUNS_OF_STATE,
-	SQL_RUNS_OF_DAG_STATE,
-	SQL_RUNS_LATEST,
+	SQL_RUNS_OLD,
 	SQL_RUNS_BY_ID,
 	SQL_RUNS_BY_NAME,
 	SQL_RUNS_BY_PREFIX,
@@ -53,9 +63,28 @@ enum sqlite_sql {
 	SQL_EVENTS,
 	SQL_CHECKS,
 	SQL_VERSION_TEXT,
+	SQL_DAGS,
+	SQL_FROZEN,
+	SQL_PLANS,
+	SQL_BACKFILLS,
+	SQL_DURATIONS,
 	SQL_MAX
 };
 const char *sqlite_sql_text(enum sqlite_sql id);
+
+/* Lists of runs: a statement for each set of conditions. Their parameters, whichever of them
+ * are used: ?1 DAG, ?2 state, ?3 backfill, ?4 from, ?5 to, ?6 limit. */
+enum sqlite_runs {
+	SQLITE_RUNS_OF_DAG = 1 << 0,
+	SQLITE_RUNS_OF_STATE = 1 << 1,
+	SQLITE_RUNS_OF_BACKFILL = 1 << 2,
+	SQLITE_RUNS_WANTED = 1 << 3,
+	SQLITE_RUNS_IN_RANGE = 1 << 4,
+	SQLITE_RUNS_LATEST = 1 << 5, /* of each DAG */
+	SQLITE_RUNS_MAX = 1 << 6
+};
+struct buf;
+void sqlite_runs_text(struct buf *b, unsigned conditions);
 
 struct sqlite_store {
 	struct store base;
@@ -64,6 +93,7 @@ struct sqlite_store {
 	bool read_only;
 	int64_t tokens_end; /* tokens below it were reserved, as far as this process knows */
 	sqlite3_stmt *stmts[SQL_MAX]; /* prepared when first used, kept */
+	sqlite3_stmt *run_lists[SQLITE_RUNS_MAX];
 };
 
 /* The error of `db`'s last call as an err: path, what could not be done, why, and what helps. -1.
@@ -106,6 +136,24 @@ int sqlite_run_renew(
 int sqlite_run_close(struct store *s, int64_t run_id, int64_t epoch, struct err *err);
 int sqlite_reserve_tokens(struct store *s, int64_t n, int64_t *ret_first, struct err *err);
 int sqlite_commit(struct store *s, const struct store_batch *batch, struct err *err);
+int sqlite_renew_owned(
+	struct store *s, const struct owner *owner, int64_t lease_until_us, struct err *err);
+/* Within a transaction. Strings it needs live in `a`. */
+int sqlite_open_in(struct sqlite_store *s, const struct run_open *o, struct arena *a,
+	struct run_opened *ret, struct err *err);
+
+/* sqlite_plan.c */
+int sqlite_plan_commit(
+	struct store *s, const struct store_plan *plan, struct run_opened *ret, struct err *err);
+int sqlite_dags_put(
+	struct store *s, const struct dag_put *dags, size_t n, int64_t now_us, struct err *err);
+int sqlite_switch_set(struct store *s, const struct switch_put *put, struct err *err);
+int sqlite_backfill_create(
+	struct store *s, const struct backfill_new *b, int64_t *ret_id, struct err *err);
+int sqlite_backfill_set(struct store *s, const struct backfill_set *set, struct err *err);
+int sqlite_prune(
+	struct store *s, int64_t before_us, int max, struct store_result *ret, struct err *err);
+int sqlite_vacuum(struct store *s, int pages, struct err *err);
 
 /* sqlite_read.c */
 int sqlite_runs(
@@ -113,5 +161,25 @@ int sqlite_runs(
 int sqlite_rows(
 	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err);
 int sqlite_version_text(struct store *s, const char *version, char **ret_text, struct err *err);
+/* The rows of a bound statement that selects runs. */
+int sqlite_collect_runs(struct sqlite_query *q, struct store_result *ret, struct err *err);
+
+/* Columns of a row, read from the first on, into the arena of a result. */
+struct sqlite_cursor {
+	struct sqlite_query *q;
+	struct arena *arena;
+	int col;
+};
+int64_t sqlite_get_int(struct sqlite_cursor *c);
+const char *sqlite_get_text(struct sqlite_cursor *c); /* NULL stays NULL */
+const char *sqlite_get_text_or_empty(struct sqlite_cursor *c);
+/* A name of an enum; or `unknown`, for one that a later weir added, and removed again. */
+int sqlite_get_name(struct sqlite_cursor *c, int (*by_name)(const char *), int unknown);
+
+/* sqlite_list.c */
+int sqlite_list(
+	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err);
+int sqlite_durations(
+	struct store *s, const char *dag, int n, struct durations *ret, struct err *err);
 
 #endif

@@ -1,22 +1,16 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "store/sqlite.h"
 
-/* Reads columns from the first, into the arena of a result. */
-struct cursor {
-	struct sqlite_query *q;
-	struct arena *arena;
-	int col;
-};
-
-static int64_t get_int(struct cursor *c)
+int64_t sqlite_get_int(struct sqlite_cursor *c)
 {
 	return sqlite3_column_int64(c->q->stmt, c->col++);
 }
 
-static int get_int_or(struct cursor *c, int null)
+static int get_int_or(struct sqlite_cursor *c, int null)
 {
 	int col = c->col++;
 
@@ -25,8 +19,7 @@ static int get_int_or(struct cursor *c, int null)
 		       : sqlite3_column_int(c->q->stmt, col);
 }
 
-/* NULL stays NULL. */
-static const char *get_text(struct cursor *c)
+const char *sqlite_get_text(struct sqlite_cursor *c)
 {
 	int col = c->col++;
 	const char *text = (const char *)sqlite3_column_text(c->q->stmt, col);
@@ -36,22 +29,21 @@ static const char *get_text(struct cursor *c)
 	return arena_strndup(c->arena, text, (size_t)sqlite3_column_bytes(c->q->stmt, col));
 }
 
-static const char *get_text_or_empty(struct cursor *c)
+const char *sqlite_get_text_or_empty(struct sqlite_cursor *c)
 {
-	const char *text = get_text(c);
+	const char *text = sqlite_get_text(c);
 
 	return text ? text : "";
 }
 
-/* A name of an enum, or `unknown`: a reason that a later weir added, and removed again. */
-static int get_name(struct cursor *c, int (*by_name)(const char *), int unknown)
+int sqlite_get_name(struct sqlite_cursor *c, int (*by_name)(const char *), int unknown)
 {
 	int v = by_name(sqlite_text(c->q, c->col++));
 
 	return v < 0 ? unknown : v;
 }
 
-static void get_fixed(struct cursor *c, char *to, size_t size)
+static void get_fixed(struct sqlite_cursor *c, char *to, size_t size)
 {
 	const char *from = sqlite_text(c->q, c->col++);
 	size_t len = strnlen(from, size - 1);
@@ -60,122 +52,132 @@ static void get_fixed(struct cursor *c, char *to, size_t size)
 	to[len] = '\0';
 }
 
-static void read_run(struct cursor *c, void *row)
+static void read_run(struct sqlite_cursor *c, void *row)
 {
 	struct run_row *r = row;
 
-	r->id = get_int(c);
-	r->name = get_text_or_empty(c);
-	r->dag = get_text_or_empty(c);
-	r->ds = get_text_or_empty(c);
-	r->zone = get_text_or_empty(c);
-	r->params = get_text_or_empty(c);
-	r->trigger = get_text_or_empty(c);
-	r->version = get_text_or_empty(c);
-	r->dag_path = get_text_or_empty(c);
-	r->dag_dir = get_text_or_empty(c);
-	r->interval_start_us = get_int(c);
-	r->interval_end_us = get_int(c);
-	r->state = (enum run_state)get_name(c, run_state_by_name, RUN_FAILED);
-	r->reason = (enum reason)get_name(c, reason_by_name, REASON_NONE);
-	r->created_us = get_int(c);
-	r->started_us = get_int(c);
-	r->ended_us = get_int(c);
+	r->id = sqlite_get_int(c);
+	r->name = sqlite_get_text_or_empty(c);
+	r->dag = sqlite_get_text_or_empty(c);
+	r->ds = sqlite_get_text_or_empty(c);
+	r->zone = sqlite_get_text_or_empty(c);
+	r->params = sqlite_get_text_or_empty(c);
+	r->trigger = sqlite_get_text_or_empty(c);
+	r->version = sqlite_get_text_or_empty(c);
+	r->dag_path = sqlite_get_text_or_empty(c);
+	r->dag_dir = sqlite_get_text_or_empty(c);
+	r->interval_start_us = sqlite_get_int(c);
+	r->interval_end_us = sqlite_get_int(c);
+	r->state = (enum run_state)sqlite_get_name(c, run_state_by_name, RUN_FAILED);
+	r->reason = (enum reason)sqlite_get_name(c, reason_by_name, REASON_NONE);
+	r->created_us = sqlite_get_int(c);
+	r->started_us = sqlite_get_int(c);
+	r->ended_us = sqlite_get_int(c);
 	get_fixed(c, r->owner.host, sizeof r->owner.host);
 	get_fixed(c, r->owner.boot_id, sizeof r->owner.boot_id);
-	r->owner.pid = get_int(c);
-	r->owner.start_ticks = get_int(c);
-	r->lease_until_us = get_int(c);
-	r->epoch = get_int(c);
+	r->owner.pid = sqlite_get_int(c);
+	r->owner.start_ticks = sqlite_get_int(c);
+	r->lease_until_us = sqlite_get_int(c);
+	r->epoch = sqlite_get_int(c);
+	r->wanted = sqlite_get_int(c);
+	r->backfill_id = sqlite_get_int(c);
 }
 
-static void read_task(struct cursor *c, void *row)
+static void read_task(struct sqlite_cursor *c, void *row)
 {
 	struct task_row *r = row;
 
-	r->name = get_text_or_empty(c);
-	r->map_index = (int)get_int(c);
-	r->state = (enum task_state)get_name(c, task_state_by_name, TASK_FAILED);
-	r->reason = (enum reason)get_name(c, reason_by_name, REASON_NONE);
-	r->tries = (int)get_int(c);
-	r->failures = (int)get_int(c);
-	r->lost = (int)get_int(c);
-	r->changed_us = get_int(c);
-	r->due_us = get_int(c);
-	r->token = get_int(c);
-	r->hash = get_text(c);
-	r->outputs = get_text(c);
+	r->name = sqlite_get_text_or_empty(c);
+	r->map_index = (int)sqlite_get_int(c);
+	r->state = (enum task_state)sqlite_get_name(c, task_state_by_name, TASK_FAILED);
+	r->reason = (enum reason)sqlite_get_name(c, reason_by_name, REASON_NONE);
+	r->tries = (int)sqlite_get_int(c);
+	r->failures = (int)sqlite_get_int(c);
+	r->lost = (int)sqlite_get_int(c);
+	r->changed_us = sqlite_get_int(c);
+	r->due_us = sqlite_get_int(c);
+	r->token = sqlite_get_int(c);
+	r->hash = sqlite_get_text(c);
+	r->outputs = sqlite_get_text(c);
 }
 
-static void read_attempt(struct cursor *c, void *row)
+static void read_attempt(struct sqlite_cursor *c, void *row)
 {
 	struct attempt_row *r = row;
 
-	r->token = get_int(c);
-	r->task = get_text_or_empty(c);
-	r->map_index = (int)get_int(c);
-	r->try = (int)get_int(c);
-	r->outcome = (enum outcome)get_name(c, outcome_by_name, OUTCOME_LOST);
+	r->token = sqlite_get_int(c);
+	r->task = sqlite_get_text_or_empty(c);
+	r->map_index = (int)sqlite_get_int(c);
+	r->try = (int)sqlite_get_int(c);
+	r->outcome = (enum outcome)sqlite_get_name(c, outcome_by_name, OUTCOME_LOST);
 	r->exit_status = get_int_or(c, -1);
-	r->signal = (int)get_int(c);
-	r->queued_us = get_int(c);
-	r->started_us = get_int(c);
-	r->ended_us = get_int(c);
-	r->error = get_text(c);
-	r->result = get_text(c);
+	r->signal = (int)sqlite_get_int(c);
+	r->queued_us = sqlite_get_int(c);
+	r->started_us = sqlite_get_int(c);
+	r->ended_us = sqlite_get_int(c);
+	r->error = sqlite_get_text(c);
+	r->result = sqlite_get_text(c);
 }
 
-static void read_event(struct cursor *c, void *row)
+static void read_event(struct sqlite_cursor *c, void *row)
 {
 	struct event_row *r = row;
 
-	r->id = get_int(c);
-	r->at_us = get_int(c);
-	r->task = get_text(c);
-	r->map_index = (int)get_int(c);
-	r->from = get_text_or_empty(c);
-	r->to = get_text_or_empty(c);
-	r->reason = get_text_or_empty(c);
-	r->detail = get_text(c);
+	r->id = sqlite_get_int(c);
+	r->at_us = sqlite_get_int(c);
+	r->task = sqlite_get_text(c);
+	r->map_index = (int)sqlite_get_int(c);
+	r->from = sqlite_get_text_or_empty(c);
+	r->to = sqlite_get_text_or_empty(c);
+	r->reason = sqlite_get_text_or_empty(c);
+	r->detail = sqlite_get_text(c);
 }
 
-static void read_check(struct cursor *c, void *row)
+static void read_check(struct sqlite_cursor *c, void *row)
 {
 	struct check_row *r = row;
 
-	r->token = get_int(c);
-	r->task = get_text_or_empty(c);
-	r->name = get_text_or_empty(c);
-	r->severity = get_text_or_empty(c);
-	r->status = get_text_or_empty(c);
-	r->observed = get_text(c);
-	r->expected = get_text(c);
-	r->sample = get_text(c);
+	r->token = sqlite_get_int(c);
+	r->task = sqlite_get_text_or_empty(c);
+	r->name = sqlite_get_text_or_empty(c);
+	r->severity = sqlite_get_text_or_empty(c);
+	r->status = sqlite_get_text_or_empty(c);
+	r->observed = sqlite_get_text(c);
+	r->expected = sqlite_get_text(c);
+	r->sample = sqlite_get_text(c);
 }
 
 /* ---- runs ---------------------------------------------------------------------------- */
 
+static unsigned conditions_of(const struct run_filter *f)
+{
+	return (f->dag ? SQLITE_RUNS_OF_DAG : 0u) | (f->state >= 0 ? SQLITE_RUNS_OF_STATE : 0u) |
+	       (f->backfill_id ? SQLITE_RUNS_OF_BACKFILL : 0u) |
+	       (f->wanted ? SQLITE_RUNS_WANTED : 0u) | (f->in_range ? SQLITE_RUNS_IN_RANGE : 0u) |
+	       (f->latest_per_dag ? SQLITE_RUNS_LATEST : 0u);
+}
+
 static struct sqlite_query filter_query(struct sqlite_store *s, const struct run_filter *f)
 {
-	static const char doing[] = "list runs";
-	static const enum sqlite_sql by[2][2] = {
-		{ SQL_RUNS_ALL, SQL_RUNS_OF_STATE },
-		{ SQL_RUNS_OF_DAG, SQL_RUNS_OF_DAG_STATE },
-	};
-	const char *state = f->state >= 0 ? run_state_name((enum run_state)f->state) : NULL;
-	struct sqlite_query q;
+	unsigned conditions = conditions_of(f);
+	sqlite3_stmt **stmt = &s->run_lists[conditions];
+	struct sqlite_query q = { .s = s, .doing = "list runs" };
+	struct buf text;
 
-	if (f->latest_per_dag) {
-		q = sqlite_query(s, SQL_RUNS_LATEST, doing);
-		sqlite_bind_text(&q, f->dag);
-		sqlite_bind_text(&q, state);
-	} else {
-		q = sqlite_query(s, by[f->dag != NULL][state != NULL], doing);
-		if (f->dag)
-			sqlite_bind_text(&q, f->dag);
-		if (state)
-			sqlite_bind_text(&q, state);
+	if (!*stmt) {
+		buf_init(&text, BUF_MAX_TEXT);
+		sqlite_runs_text(&text, conditions);
+		q.rc = text.failed ? SQLITE_NOMEM
+				   : sqlite3_prepare_v3(s->db, text.data, -1,
+					     SQLITE_PREPARE_PERSISTENT, stmt, NULL);
+		buf_release(&text);
 	}
+	q.stmt = *stmt;
+	sqlite_bind_text(&q, f->dag);
+	sqlite_bind_text(&q, f->state >= 0 ? run_state_name((enum run_state)f->state) : NULL);
+	sqlite_bind_int(&q, f->backfill_id);
+	sqlite_bind_int(&q, f->from_us);
+	sqlite_bind_int(&q, f->to_us);
 	sqlite_bind_int(&q, f->limit > 0 ? f->limit : -1);
 	return q;
 }
@@ -231,26 +233,31 @@ static int count_tasks(struct sqlite_store *s, struct run_row *row, struct err *
 	return 0;
 }
 
-int sqlite_runs(
-	struct store *base, const struct run_query *rq, struct store_result *ret, struct err *err)
+int sqlite_collect_runs(struct sqlite_query *q, struct store_result *ret, struct err *err)
 {
-	struct sqlite_store *s = (struct sqlite_store *)base;
 	struct rows rows = { .arena = &ret->arena, .size = sizeof(struct run_row) };
-	struct sqlite_query q = run_query(s, rq, &ret->arena);
 	int r;
 
-	while ((r = sqlite_step(&q, err)) == 1) {
+	while ((r = sqlite_step(q, err)) == 1) {
 		struct run_row *row = rows_add(&rows);
 		if (!row)
 			break;
-		read_run(&(struct cursor){ &q, &ret->arena, 0 }, row);
-		if (count_tasks(s, row, err) < 0) {
+		read_run(&(struct sqlite_cursor){ q, &ret->arena, 0 }, row);
+		if (count_tasks(q->s, row, err) < 0) {
 			r = -1;
 			break;
 		}
 	}
-	sqlite_done(&q);
+	sqlite_done(q);
 	return r < 0 ? -1 : rows_end(&rows, ret, err);
+}
+
+int sqlite_runs(
+	struct store *base, const struct run_query *rq, struct store_result *ret, struct err *err)
+{
+	struct sqlite_query q = run_query((struct sqlite_store *)base, rq, &ret->arena);
+
+	return sqlite_collect_runs(&q, ret, err);
 }
 
 /* ---- rows of a run ------------------------------------------------------------------- */
@@ -260,7 +267,7 @@ static const struct row_reader {
 	bool by_task; /* the statement has a second parameter, the task or NULL */
 	size_t size, run_id_at;
 	const char *doing;
-	void (*read)(struct cursor *c, void *row);
+	void (*read)(struct sqlite_cursor *c, void *row);
 } readers[] = {
 	[ROWS_TASKS] = { SQL_TASKS, false, sizeof(struct task_row),
 		offsetof(struct task_row, run_id), "list tasks", read_task },
@@ -292,7 +299,7 @@ int sqlite_rows(
 		if (!row)
 			break;
 		memcpy(row + reader->run_id_at, &rq->run_id, sizeof rq->run_id);
-		reader->read(&(struct cursor){ &q, &ret->arena, 0 }, row);
+		reader->read(&(struct sqlite_cursor){ &q, &ret->arena, 0 }, row);
 	}
 	sqlite_done(&q);
 	return r < 0 ? -1 : rows_end(&rows, ret, err);

@@ -4,15 +4,25 @@
 
 #include <assert.h>
 
+#include "base/buf.h"
+
 /* LEFT JOIN keeps the run the outer loop, whatever the planner believes of the tables. */
 #define RUN_SELECT                                                                              \
 	"SELECT r.id, r.name, r.dag, r.ds, r.zone, r.params, r.\"trigger\", r.version, v.path," \
 	" v.dir, r.interval_start_us, r.interval_end_us, r.state, r.reason, r.created_us,"      \
 	" r.started_us, r.ended_us, r.owner_host, r.owner_boot_id, r.owner_pid,"                \
-	" r.owner_start_ticks, r.lease_until_us, r.epoch "                                      \
+	" r.owner_start_ticks, r.lease_until_us, r.epoch, r.wanted, r.backfill_id "             \
 	"FROM run r LEFT JOIN dag_version v ON v.hash = r.version "
 
-#define NEWEST "ORDER BY r.interval_start_us DESC, r.interval_end_us DESC LIMIT "
+/* A row for each DAG that is known, or that a switch is set for. */
+#define DAG_NAMES                                                   \
+	"SELECT name FROM dag WHERE ?1 IS NULL OR name = ?1 UNION " \
+	"SELECT dag FROM switch WHERE dag <> '*' AND (?1 IS NULL OR dag = ?1)"
+
+/* The newest decision about an interval of a DAG. */
+#define LAST_PLAN(dag)                                                                         \
+	"(SELECT n.id FROM plan n WHERE n.dag = " dag " AND n.action <> '" BACKEND_PLAN_CANCEL \
+	"' ORDER BY n.id DESC LIMIT 1)"
 
 static const char *const texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -27,11 +37,13 @@ static const char *const texts[] = {
 	[SQL_RUN_INSERT] =
 		"INSERT INTO run(name, dag, interval_start_us, interval_end_us, ds, zone, params,"
 		" \"trigger\", version, created_us, owner_host, owner_boot_id, owner_pid,"
-		" owner_start_ticks, lease_until_us, epoch)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1)",
+		" owner_start_ticks, lease_until_us, wanted, backfill_id, epoch)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
+		" ?17, 1)",
 	[SQL_RUN_TAKE] =
 		"UPDATE run SET params = coalesce(?2, params), version = ?3, owner_host = ?4,"
 		" owner_boot_id = ?5, owner_pid = ?6, owner_start_ticks = ?7, lease_until_us = ?8,"
+		" wanted = max(wanted, ?9), backfill_id = coalesce(?10, backfill_id),"
 		" epoch = epoch + 1 WHERE id = ?1",
 	[SQL_RUN_RENEW] = "UPDATE run SET lease_until_us = ?3 WHERE id = ?1 AND epoch = ?2",
 	[SQL_RUN_CLOSE] =
@@ -40,7 +52,7 @@ static const char *const texts[] = {
 	[SQL_RUN_STATE] = "SELECT state FROM run WHERE id = ?1",
 	[SQL_RUN_CHANGE] =
 		"UPDATE run SET state = ?3, reason = ?4, started_us = coalesce(started_us, ?5),"
-		" ended_us = ?6 WHERE id = ?1 AND state = ?2",
+		" ended_us = ?6, wanted = wanted * ?7 WHERE id = ?1 AND state = ?2",
 	[SQL_VERSION_PUT] =
 		"INSERT INTO dag_version(hash, dag, path, dir, text, created_us)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -78,22 +90,50 @@ static const char *const texts[] = {
 	[SQL_TOKENS_RESERVE] =
 		"UPDATE counter SET next = next + ?1 WHERE name = 'token' RETURNING next",
 	[SQL_TOKENS_NEXT] = "SELECT next FROM counter WHERE name = 'token'",
+	[SQL_RENEW_OWNED] =
+		"UPDATE run SET lease_until_us = ?5 WHERE owner_pid = ?1"
+		" AND owner_start_ticks = ?2 AND owner_host = ?3 AND owner_boot_id = ?4",
+	[SQL_PLAN_INSERT] =
+		"INSERT INTO plan(at_us, dag, action, why, start_us, end_us, run_after_us, count)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[SQL_DAG_PUT] =
+		"INSERT INTO dag(name, path, dir, version, error, present, changed_us)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(name) DO UPDATE SET"
+		" path = coalesce(?2, path), dir = coalesce(?3, dir),"
+		" version = coalesce(?4, version), error = ?5, present = ?6, changed_us = ?7"
+		" WHERE path IS NOT coalesce(?2, path) OR dir IS NOT coalesce(?3, dir)"
+		" OR version IS NOT coalesce(?4, version) OR error IS NOT ?5 OR present <> ?6",
+	[SQL_SWITCH_ON] = "INSERT INTO switch(dag, task, which, who, reason, at_us)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
+			  " who = ?4, reason = ?5, at_us = ?6",
+	[SQL_SWITCH_OFF] = "DELETE FROM switch WHERE dag = ?1 AND task = ?2 AND which = ?3",
+	[SQL_AUDIT_INSERT] = "INSERT INTO audit(at_us, who, what, subject, reason)"
+			     " VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SQL_BACKFILL_INSERT] =
+		"INSERT INTO backfill(dag, mode, params, who, reason, from_us, to_us, created_us,"
+		" cursor_us, newest_first, jobs, ntotal)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+	[SQL_BACKFILL_MOVE] = "UPDATE backfill SET cursor_us = ?2, exhausted = ?3 WHERE id = ?1",
+	[SQL_BACKFILL_STATE] = "SELECT state FROM backfill WHERE id = ?1",
+	/* A change without a person keeps who made the last one. */
+	[SQL_BACKFILL_SET] = "UPDATE backfill SET state = ?2, ended_us = ?3,"
+			     " state_reason = iif(?4 IS NULL, state_reason, ?5),"
+			     " state_who = coalesce(?4, state_who) WHERE id = ?1",
+	[SQL_RUN_DELETE] = "DELETE FROM run WHERE id = ?1",
+	[SQL_VERSIONS_DELETE] =
+		"DELETE FROM dag_version WHERE hash IN (SELECT ?2 UNION ALL"
+		" SELECT hash FROM dag_version WHERE dag = ?1)"
+		" AND NOT EXISTS (SELECT 1 FROM run WHERE version = dag_version.hash)",
+	[SQL_PLANS_DELETE] =
+		"DELETE FROM plan WHERE id IN (SELECT p.id FROM plan p WHERE p.at_us < ?1"
+		" AND p.id < " LAST_PLAN("p.dag") " ORDER BY p.id LIMIT ?2)",
 
-	[SQL_RUNS_ALL] = RUN_SELECT "ORDER BY r.id DESC LIMIT ?1",
-	[SQL_RUNS_OF_DAG] = RUN_SELECT "WHERE r.dag = ?1 " NEWEST "?2",
-	[SQL_RUNS_OF_STATE] = RUN_SELECT "WHERE r.state = ?1 ORDER BY r.id DESC LIMIT ?2",
-	[SQL_RUNS_OF_DAG_STATE] = RUN_SELECT "WHERE r.dag = ?1 AND r.state = ?2 " NEWEST "?3",
-	/* One step per DAG over the index of keys, not one per run. */
-	[SQL_RUNS_LATEST] =
-		"WITH RECURSIVE d(dag) AS ("
-		" SELECT min(dag) FROM run WHERE dag >= coalesce(?1, '')"
-		" UNION ALL SELECT (SELECT min(dag) FROM run WHERE dag > d.dag) FROM d"
-		" WHERE d.dag IS NOT NULL AND ?1 IS NULL), "
-		"latest(id) AS (SELECT (SELECT l.id FROM run l WHERE l.dag = d.dag"
-		" ORDER BY l.interval_start_us DESC, l.interval_end_us DESC LIMIT 1)"
-		" FROM d WHERE d.dag IS NOT NULL AND (?1 IS NULL OR d.dag = ?1)) " RUN_SELECT
-		"WHERE r.id IN (SELECT id FROM latest) AND (?2 IS NULL OR r.state = ?2) "
-		"ORDER BY r.id DESC LIMIT ?3",
+	/* Not what someone works on, or wants to; a lease that ended that long ago is nobody's. */
+	[SQL_RUNS_OLD] = RUN_SELECT
+	"WHERE r.ended_us < ?1 AND +r.state IN ('success', 'failed', 'cancelled')"
+	" AND +r.wanted = 0"
+	" AND (+r.owner_pid IS NULL OR r.lease_until_us < ?1)"
+	" ORDER BY r.ended_us, r.id LIMIT ?2",
 	[SQL_RUNS_BY_ID] = RUN_SELECT "WHERE r.id = ?1",
 	[SQL_RUNS_BY_NAME] = RUN_SELECT "WHERE r.name = ?1",
 	[SQL_RUNS_BY_PREFIX] =
@@ -121,10 +161,102 @@ static const char *const texts[] = {
 		"SELECT token, task, name, severity, status, observed, expected, sample"
 		" FROM check_result WHERE run_id = ?1 AND (?2 IS NULL OR task = ?2) ORDER BY id",
 	[SQL_VERSION_TEXT] = "SELECT text FROM dag_version WHERE hash = ?1",
+	[SQL_DAGS] = "WITH name(name) AS (" DAG_NAMES ") "
+		     "SELECT name.name, d.path, d.dir, d.version, d.error, d.present,"
+		     " p.who, p.reason, p.at_us, pa.who, pa.reason, pa.at_us,"
+		     " w.who, w.reason, w.at_us, wa.who, wa.reason, wa.at_us,"
+		     " l.id, l.at_us, l.dag, l.action, l.why, l.start_us, l.end_us,"
+		     " l.run_after_us, l.count FROM name"
+		     " LEFT JOIN dag d ON d.name = name.name"
+		     " LEFT JOIN switch p ON (p.dag, p.task, p.which) = (name.name, '', 'paused')"
+		     " LEFT JOIN switch pa ON (pa.dag, pa.task, pa.which) = ('*', '', 'paused')"
+		     " LEFT JOIN switch w ON (w.dag, w.task, w.which) = (name.name, '', 'draining')"
+		     " LEFT JOIN switch wa ON (wa.dag, wa.task, wa.which) = ('*', '', 'draining')"
+		     " LEFT JOIN plan l ON l.id = " LAST_PLAN("name.name") " ORDER BY name.name",
+	[SQL_FROZEN] = "SELECT dag, task, who, reason, at_us FROM switch"
+		       " WHERE task <> '' AND (?1 IS NULL OR dag = ?1) ORDER BY dag, task",
+	[SQL_PLANS] = "SELECT id, at_us, dag, action, why, start_us, end_us, run_after_us, count"
+		      " FROM plan WHERE dag = ?1 ORDER BY id DESC LIMIT ?2",
+	[SQL_BACKFILLS] =
+		"SELECT b.id, b.dag, b.mode, b.params, b.who, b.reason, b.from_us, b.to_us,"
+		" b.created_us, b.ended_us, b.cursor_us, b.newest_first, b.exhausted, b.jobs,"
+		" b.state, b.state_who, b.state_reason, b.ntotal,"
+		" (SELECT count(*) FROM run WHERE backfill_id = b.id AND state = 'success'),"
+		" (SELECT count(*) FROM run WHERE backfill_id = b.id"
+		"	AND state IN ('failed', 'cancelled')),"
+		" (SELECT count(*) FROM run WHERE backfill_id = b.id"
+		"	AND state IN ('queued', 'running'))"
+		" FROM backfill b WHERE ?1 IS NULL OR b.id = ?1 ORDER BY b.id DESC",
+	[SQL_DURATIONS] = "SELECT ended_us - started_us FROM run"
+			  " WHERE dag = ?1 AND state = 'success' AND +started_us IS NOT NULL"
+			  " AND +ended_us IS NOT NULL"
+			  " ORDER BY interval_start_us DESC, interval_end_us DESC LIMIT ?2",
 };
 static_assert(sizeof texts / sizeof *texts == SQL_MAX, "a text for each statement");
 
 const char *sqlite_sql_text(enum sqlite_sql id)
 {
 	return texts[id];
+}
+
+/* ---- lists of runs ------------------------------------------------------------------- */
+
+/* One step per DAG over the index of keys, not one per run. */
+#define LATEST                                                                  \
+	"WITH RECURSIVE d(dag) AS ("                                            \
+	" SELECT min(dag) FROM run WHERE dag >= coalesce(?1, '')"               \
+	" UNION ALL SELECT (SELECT min(dag) FROM run WHERE dag > d.dag) FROM d" \
+	" WHERE d.dag IS NOT NULL AND ?1 IS NULL), "                            \
+	"latest(id) AS (SELECT (SELECT l.id FROM run l WHERE l.dag = d.dag"     \
+	" ORDER BY l.interval_start_us DESC, l.interval_end_us DESC LIMIT 1)"   \
+	" FROM d WHERE d.dag IS NOT NULL AND (?1 IS NULL OR d.dag = ?1)) "
+
+/* The first that is given is to find the rows, by its index; "+" keeps SQLite, which knows
+ * nothing of the sizes, from using the index of another. */
+static const struct condition {
+	enum sqlite_runs condition;
+	const char *leads, *follows;
+} conditions[] = {
+	{ SQLITE_RUNS_LATEST, "r.id IN (SELECT id FROM latest)", "" },
+	{ SQLITE_RUNS_WANTED, "r.wanted = 1 AND +r.state IN ('queued', 'running')",
+		"+r.wanted = 1 AND +r.state IN ('queued', 'running')" },
+	{ SQLITE_RUNS_OF_BACKFILL, "r.backfill_id = ?3", "+r.backfill_id = ?3" },
+	{ SQLITE_RUNS_OF_DAG, "r.dag = ?1", "+r.dag = ?1" },
+	{ SQLITE_RUNS_OF_STATE, "r.state = ?2", "+r.state = ?2" },
+	{ SQLITE_RUNS_IN_RANGE, "r.interval_start_us BETWEEN ?4 AND ?5",
+		"r.interval_start_us BETWEEN ?4 AND ?5" },
+};
+
+/* DAG and state are found by one index. */
+static bool is_found_with(unsigned set, enum sqlite_runs condition)
+{
+	return condition == SQLITE_RUNS_OF_STATE &&
+	       (set & ~(unsigned)SQLITE_RUNS_OF_STATE) == SQLITE_RUNS_OF_DAG;
+}
+
+static const char *order(unsigned set)
+{
+	if (set & SQLITE_RUNS_IN_RANGE)
+		return " ORDER BY r.interval_start_us, r.interval_end_us, r.id";
+	if ((set & SQLITE_RUNS_OF_DAG) && !(set & SQLITE_RUNS_LATEST))
+		return " ORDER BY r.interval_start_us DESC, r.interval_end_us DESC";
+	return " ORDER BY r.id DESC";
+}
+
+void sqlite_runs_text(struct buf *b, unsigned set)
+{
+	const char *before = "WHERE ";
+
+	if (set & SQLITE_RUNS_LATEST)
+		buf_addstr(b, LATEST);
+	buf_addstr(b, RUN_SELECT);
+	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
+		const struct condition *c = &conditions[i];
+		if (!(set & c->condition))
+			continue;
+		bool leads = before[0] == 'W' || is_found_with(set, c->condition);
+		buf_addf(b, "%s%s", before, leads ? c->leads : c->follows);
+		before = " AND ";
+	}
+	buf_addf(b, "%s LIMIT ?6", order(set));
 }

@@ -61,6 +61,11 @@ static int put_version(struct sqlite_store *s, const struct run_open *o, struct 
 
 static void bind_owner(struct sqlite_query *q, const struct run_open *o)
 {
+	if (o->owner.pid == 0) {
+		for (int i = 0; i < 5; i++)
+			sqlite_bind_text(q, NULL);
+		return;
+	}
 	sqlite_bind_text(q, o->owner.host);
 	sqlite_bind_text(q, o->owner.boot_id);
 	sqlite_bind_int(q, o->owner.pid);
@@ -129,6 +134,8 @@ static int insert_run(struct sqlite_store *s, const struct run_open *o, struct a
 	sqlite_bind_text(&q, o->version);
 	sqlite_bind_int(&q, o->now_us);
 	bind_owner(&q, o);
+	sqlite_bind_int(&q, o->wanted);
+	sqlite_bind_time(&q, o->backfill_id);
 	if (sqlite_run(&q, err) < 0)
 		return -1;
 	*ret = (struct run_opened){ sqlite3_last_insert_rowid(s->db), 1, true };
@@ -142,13 +149,14 @@ static int insert_run(struct sqlite_store *s, const struct run_open *o, struct a
 static int take_run(struct sqlite_store *s, const struct run_open *o, const struct present *p,
 	struct run_opened *ret, struct err *err)
 {
-	if (backend_may_take(p->name, &p->owner, p->lease_until_us, o, err) < 0)
-		return -1;
 	struct sqlite_query q = sqlite_query(s, SQL_RUN_TAKE, "take the run over");
+
 	sqlite_bind_int(&q, p->id);
 	sqlite_bind_text(&q, o->params);
 	sqlite_bind_text(&q, o->version);
 	bind_owner(&q, o);
+	sqlite_bind_int(&q, o->wanted);
+	sqlite_bind_time(&q, o->backfill_id);
 	*ret = (struct run_opened){ p->id, p->epoch + 1, false };
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }
@@ -167,12 +175,16 @@ static int put_tasks(
 	return 0;
 }
 
-static int open_in(struct sqlite_store *s, const struct run_open *o, struct arena *a,
+int sqlite_open_in(struct sqlite_store *s, const struct run_open *o, struct arena *a,
 	struct run_opened *ret, struct err *err)
 {
 	struct present present;
 	int there = find_present(s, &o->key, a, &present, err);
 
+	/* Nothing is written before it is known not to be refused. */
+	if (there > 0 &&
+		backend_may_take(present.name, &present.owner, present.lease_until_us, o, err) < 0)
+		return -1;
 	if (there < 0 || put_version(s, o, err) < 0)
 		return -1;
 	int r = there ? take_run(s, o, &present, ret, err) : insert_run(s, o, a, ret, err);
@@ -188,7 +200,7 @@ int sqlite_run_open(
 	if (sqlite_begin(s, err) < 0)
 		return -1;
 	arena_init(&a, 1 << 20);
-	int r = sqlite_end(s, open_in(s, open, &a, ret, err), "record the run", err);
+	int r = sqlite_end(s, sqlite_open_in(s, open, &a, ret, err), "record the run", err);
 	arena_release(&a);
 	return r;
 }
@@ -244,6 +256,23 @@ int sqlite_run_close(struct store *base, int64_t run_id, int64_t epoch, struct e
 	return sqlite_end(s, r, doing, err);
 }
 
+int sqlite_renew_owned(
+	struct store *base, const struct owner *owner, int64_t lease_until_us, struct err *err)
+{
+	static const char doing[] = "renew the leases of this process";
+	struct sqlite_store *s = (struct sqlite_store *)base;
+
+	if (sqlite_begin(s, err) < 0)
+		return -1;
+	struct sqlite_query q = sqlite_query(s, SQL_RENEW_OWNED, doing);
+	sqlite_bind_int(&q, owner->pid);
+	sqlite_bind_int(&q, owner->start_ticks);
+	sqlite_bind_text(&q, owner->host);
+	sqlite_bind_text(&q, owner->boot_id);
+	sqlite_bind_int(&q, lease_until_us);
+	return sqlite_end(s, sqlite_run(&q, err) < 0 ? -1 : 0, doing, err);
+}
+
 /* ---- tokens -------------------------------------------------------------------------- */
 
 /* The counter's next value; `n` more than before. */
@@ -291,6 +320,7 @@ static int change_run(struct sqlite_store *s, const struct change *c, struct err
 	sqlite_bind_text(&q, reason_name(c->reason));
 	sqlite_bind_time(&q, c->run.to == RUN_RUNNING ? c->at_us : 0);
 	sqlite_bind_time(&q, run_state_is_final(c->run.to) ? c->at_us : 0);
+	sqlite_bind_int(&q, !run_state_is_final(c->run.to)); /* nobody wants more of it */
 	int n = sqlite_run(&q, err);
 	if (n < 0)
 		return -1;

@@ -103,6 +103,11 @@ struct run_opened {
 struct store_plan {
 	const struct plan_row *rows;
 	size_t nrows;
+	/* How far the schedules of DAGs are decided (planner_state_add). */
+	const struct plan_state {
+		const char *dag, *text;
+	} * states;
+	size_t nstates;
 	const struct run_open *opens;
 	size_t nopens;
 	/* Backfills that moved on, with the runs of this plan: where the next run is looked for. */
@@ -250,7 +255,9 @@ struct dag_row {
 	bool present, paused, draining;
 	const char *paused_by, *paused_reason, *draining_by, *draining_reason;
 	int64_t paused_us, draining_us;
-	bool all_paused;             /* by a switch on "*" (paused_* then tell of it) */
+	bool all_paused; /* by a switch on "*" (paused_* then tell of it) */
+	const char *
+		plan_state; /* how far its schedule is decided (planner_state_add); NULL: not yet */
 	const struct plan_row *last; /* newest decision about an interval; NULL: none yet */
 };
 

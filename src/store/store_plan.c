@@ -21,8 +21,8 @@ static const char *const backfill_states[] = {
 	[BACKFILL_CANCELLED] = "cancelled",
 	[BACKFILL_DONE] = "done",
 };
-static_assert(sizeof backfill_states / sizeof *backfill_states == BACKFILL_STATE_MAX,
-	"a name for each");
+static_assert(
+	sizeof backfill_states / sizeof *backfill_states == BACKFILL_STATE_MAX, "a name for each");
 
 static const char *const modes[] = { "missing", "failed", "all" };
 
@@ -158,8 +158,8 @@ int store_frozen(struct store *s, const char *dag, struct store_result *ret, str
 int store_plans(
 	struct store *s, const char *dag, int limit, struct store_result *ret, struct err *err)
 {
-	return query_list(s,
-		&(struct list_query){ .kind = LIST_PLANS, .dag = dag, .limit = limit }, ret, err);
+	return query_list(s, &(struct list_query){ .kind = LIST_PLANS, .dag = dag, .limit = limit },
+		ret, err);
 }
 
 int store_backfills(struct store *s, int64_t id, struct store_result *ret, struct err *err)

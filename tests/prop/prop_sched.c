@@ -674,6 +674,21 @@ static void crash(struct world *w)
 	}
 }
 
+/* Another has taken a run over: what was just decided about it is not committed, and what flies
+ * goes on without us. It comes back to us later. */
+static void lose(struct world *w)
+{
+	struct mrun *r = &w->runs[below(w, w->nruns)];
+
+	if (!r->here)
+		return;
+	sched_forget_changes(w->s, r->id);
+	sched_drop_run(w->s, r->id);
+	r->here = false;
+	for (int i = 0; i < r->dag->ntasks; i++)
+		r->tasks[i].flight.ended = false;
+}
+
 static void (*const steps[])(struct world *) = { step_tick, step_tick, step_tick, step_end,
 	step_end, step_end, step_end, step_stray_end, step_time, step_time };
 
@@ -690,9 +705,12 @@ static void one_step(struct world *w)
 		crash(w);
 		return;
 	}
+	bool lost = one_in(w, 80);
+	if (lost)
+		lose(w);
 	commit(w);
 	check(w);
-	if (step == step_tick || step == step_time)
+	if (!lost && (step == step_tick || step == step_time))
 		check_not_stuck(w);
 	if (sched_tokens_left(w->s) == 0 && one_in(w, 2))
 		top_up(w);

@@ -152,14 +152,14 @@ static void test_calendar(void **state)
 	load(&l,
 		"cron: 0 2 * * *\n"
 		"calendar:\n"
-		"  only: [business_days, SAT]\n"
-		"  exclude: [days, 2026-12-25, monday, 2026-05-01]\n"
+		"  only: business_days\n"
+		"  exclude: [days, 2026-12-25, Monday, weekends, TUE, 2026-05-01]\n"
 		"  action: next\n",
 		dir);
 	assert_non_null(l.spec);
 	assert_int_equal(l.spec->calendar.action, TIMETABLE_MOVE_NEXT);
-	assert_int_equal(l.spec->calendar.only.weekdays, 0x7e);
-	assert_int_equal(l.spec->calendar.exclude.weekdays, 0x02);
+	assert_int_equal(l.spec->calendar.only.weekdays, 0x3e);
+	assert_int_equal(l.spec->calendar.exclude.weekdays, 0x47);
 	assert_int_equal(l.spec->calendar.exclude.n_days, 4);
 	assert_int_equal(l.spec->calendar.exclude.days[0], civil_day(2026, 1, 1));
 	assert_int_equal(l.spec->calendar.exclude.days[1], civil_day(2026, 5, 1));

@@ -901,6 +901,29 @@ static void test_runs_share_slots(void **state)
 	world_release(&w);
 }
 
+/* What was said of a run that is no longer ours is taken back; the others' words stand. */
+static void test_forget(void **state)
+{
+	static const struct story st = { .name = "forget", .dag = "a;b" };
+	struct world w;
+	size_t n;
+
+	(void)state;
+	world_init(&w, &st);
+	add_run(&w, 7);
+	add_run(&w, 8);
+	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
+	sched_forget_changes(w.s, 7);
+	sched_drop_run(w.s, 7);
+	assert_int_equal(sched_running(w.s), 2);
+	const struct change *c = sched_changes(w.s, &n);
+	assert_int_equal(n, 1 + 2 * 2);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(c[i].run_id, 8);
+	assert_string_equal(starts(&w), "8a 8b");
+	world_release(&w);
+}
+
 /* A timer of a run that is gone does not reach the one that took its place. */
 static void test_dropped_timer(void **state)
 {
@@ -1061,6 +1084,7 @@ int main(void)
 		cmocka_unit_test(test_end_is_kept),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_runs_share_slots),
+		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_dropped_timer),
 		cmocka_unit_test(test_timer_of_unselected),
 		cmocka_unit_test(test_many),

@@ -1,237 +1,9 @@
-/* One suite over every backend of the store, and what is SQLite's alone. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* One suite over every backend of the store. */
+#include "tests/lib/store_fixture.h"
 
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "base/err.h"
-#include "store/migrations.h"
-#include "store/sqlite.h"
-#include "store/store.h"
-
-enum { BACKEND_SQLITE, BACKEND_MEMORY, BACKEND_MAX };
-
-struct fixture {
-	int backend;
-	char dir[64], path[96];
-	struct store *s;
-	struct owner self;
-	struct err err;
-};
-
-static int setup(void **state)
-{
-	int backend = *(const int *)*state;
-	struct fixture *f = calloc(1, sizeof *f);
-
-	*state = f;
-	f->backend = backend;
-	snprintf(f->dir, sizeof f->dir, "/tmp/weir-test-store-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
-	snprintf(f->path, sizeof f->path, "%s/weir.db", f->dir);
-	int r = backend == BACKEND_SQLITE ? store_open_sqlite(&f->s, f->path, STORE_CREATE, &f->err)
-					  : store_open_memory(&f->s, &f->err);
-	if (r < 0)
-		print_error("%s\n", f->err.msg);
-	return r < 0 ? r : owner_self(&f->self, &f->err);
-}
-
-static int teardown(void **state)
-{
-	static const char *const ends[] = { "", "-wal", "-shm", "-journal", "-copy" };
-	struct fixture *f = *state;
-	char name[128];
-
-	store_close(f->s);
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-		snprintf(name, sizeof name, "%s%s", f->path, ends[i]);
-		unlink(name);
-	}
-	rmdir(f->dir);
-	free(f);
-	return 0;
-}
-
-/* ---- helpers ------------------------------------------------------------------------- */
-
-#define OK(f, call)                                              \
-	do {                                                     \
-		if ((call) < 0)                                  \
-			fail_msg("%s: %s", #call, (f)->err.msg); \
-	} while (0)
-
-#define FAILS(f, want, call)                                                                       \
-	do {                                                                                       \
-		err_clear(&(f)->err);                                                              \
-		assert_int_equal((call), -1);                                                      \
-		if ((f)->err.code != (want))                                                       \
-			fail_msg(                                                                  \
-				"%s: %s, %s", #call, err_info((f)->err.code)->name, (f)->err.msg); \
-	} while (0)
-
-#define SAYS(f, text)                                                         \
-	do {                                                                  \
-		if (!strstr((f)->err.msg, (text)))                            \
-			fail_msg("'%s' is not in: %s", (text), (f)->err.msg); \
-	} while (0)
-
-static const char *const three[] = { "orders", "payments", "daily" };
-
-static struct run_open opening(const struct fixture *f, const char *dag, int day)
-{
-	static char name[8][80], longer[8][80];
-	static int at;
-
-	at = (at + 1) % 8;
-	snprintf(name[at], sizeof name[at], "%s@2026-11-%02d", dag, day);
-	snprintf(longer[at], sizeof longer[at], "%s@2026-11-%02dT00:00", dag, day);
-	return (struct run_open){
-		.key = { dag, day * 86400000000LL, (day + 1) * 86400000000LL },
-		.name = name[at],
-		.long_name = longer[at],
-		.ds = "2026-11-19",
-		.zone = "Europe/Berlin",
-		.params = "{\"region\":\"eu\"}",
-		.trigger = "manual",
-		.dag_path = "dags/x.yaml",
-		.dag_dir = "/srv/dags",
-		.version = "abc123",
-		.text = "dag: x\n",
-		.tasks = three,
-		.ntasks = 3,
-		.owner = f->self,
-		.lease_until_us = 2000000,
-		.now_us = 1000000,
-	};
-}
-
-static void open_run(struct fixture *f, const struct run_open *o, int64_t *id, int64_t *epoch)
-{
-	bool created;
-
-	OK(f, store_run_open(f->s, o, id, epoch, &created, &f->err));
-}
-
-static struct change task_change(
-	int64_t run, const char *task, enum task_state from, enum task_state to, enum reason why)
-{
-	struct change c = { .kind = CHANGE_TASK,
-		.reason = why,
-		.at_us = 5000000,
-		.run_id = run,
-		.task = task,
-		.map_index = -1 };
-
-	c.state.from = from;
-	c.state.to = to;
-	return c;
-}
-
-static struct change run_change(int64_t run, enum run_state from, enum run_state to, int64_t at_us)
-{
-	struct change c = { .kind = CHANGE_RUN,
-		.reason = REASON_ALL_DONE,
-		.at_us = at_us,
-		.run_id = run,
-		.task_index = -1,
-		.map_index = -1 };
-
-	c.run.from = from;
-	c.run.to = to;
-	return c;
-}
-
-static struct change start(int64_t run, const char *task, int try, int64_t token)
-{
-	struct change c = {
-		.kind = CHANGE_START, .at_us = 5000001, .run_id = run, .task = task, .map_index = -1
-	};
-
-	c.attempt.try = try;
-	c.attempt.token = token;
-	return c;
-}
-
-static struct change ended(int64_t run, const char *task, int64_t token, enum outcome outcome)
-{
-	struct change c = {
-		.kind = CHANGE_END, .at_us = 5000002, .run_id = run, .task = task, .map_index = -1
-	};
-
-	c.attempt.token = token;
-	c.attempt.outcome = outcome;
-	c.attempt.exit_status = 3;
-	c.attempt.started_us = 11;
-	c.attempt.ended_us = 22;
-	c.attempt.error = "no such table";
-	c.attempt.result = "{\"rows\":1}";
-	return c;
-}
-
-static int commit(struct fixture *f, int64_t run, int64_t epoch, const struct change *c, size_t n)
-{
-	struct store_batch b = { .run_id = run, .epoch = epoch, .changes = c, .nchanges = n };
-
-	return store_commit(f->s, &b, &f->err);
-}
-
-static void check_state(struct fixture *f, int64_t run, const char *task, enum task_state want)
-{
-	struct store_result r;
-
-	OK(f, store_tasks(f->s, run, &r, &f->err));
-	for (size_t i = 0; i < r.n; i++)
-		if (strcmp(r.tasks[i].name, task) == 0) {
-			assert_string_equal(
-				task_state_name(r.tasks[i].state), task_state_name(want));
-			store_result_release(&r);
-			return;
-		}
-	fail_msg("no task %s", task);
-}
-
-static size_t count_events(struct fixture *f, int64_t run)
-{
-	struct store_result r;
-
-	OK(f, store_events(f->s, run, NULL, &r, &f->err));
-	size_t n = r.n;
-	store_result_release(&r);
-	return n;
-}
-
-static int64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
-}
-
-static struct owner of_other_host(void)
-{
-	struct owner o = { .pid = 4711, .start_ticks = 9 };
-
-	snprintf(o.host, sizeof o.host, "another-host.example");
-	snprintf(o.boot_id, sizeof o.boot_id, "00000000-0000-0000-0000-000000000000");
-	return o;
-}
 
 /* ---- owners -------------------------------------------------------------------------- */
 
@@ -602,7 +374,8 @@ static void test_checks(void **state)
 		{ id, 5, "daily", "unique(day)", "warn", "fail", "2 rows", "0 rows", "[[\"x\"]]" },
 		{ id, 6, "orders", "row_count", "error", "error", NULL, NULL, NULL },
 	};
-	struct store_batch b = { .run_id = id, .epoch = epoch, .checks = rows, .nchecks = 3 };
+	struct store_lease lease = { id, epoch };
+	struct store_batch b = { .leases = &lease, .nleases = 1, .checks = rows, .nchecks = 3 };
 	OK(f, store_commit(f->s, &b, &f->err));
 	OK(f, store_checks(f->s, id, NULL, &r, &f->err));
 	assert_int_equal(r.n, 3);
@@ -618,8 +391,10 @@ static void test_checks(void **state)
 	OK(f, store_checks(f->s, id, "daily", &r, &f->err));
 	assert_int_equal(r.n, 2);
 	store_result_release(&r);
-	b.run_id = 0;
 	rows[0].run_id = 77;
+	FAILS(f, ERR_INTERNAL, store_commit(f->s, &b, &f->err));
+	SAYS(f, "a check of run 77, whose lease is not checked");
+	b.nleases = 0;
 	FAILS(f, ERR_NOT_FOUND, store_commit(f->s, &b, &f->err));
 	rows[0].name = NULL;
 	FAILS(f, ERR_INTERNAL, store_commit(f->s, &b, &f->err));
@@ -687,7 +462,7 @@ static void test_bad_change_undoes_all(void **state)
 			"is queued, and cannot go from running" },
 		{ run_change(id, RUN_SUCCESS, RUN_FAILED, 1), "may not go from success to failed" },
 		{ run_change(id, RUN_QUEUED, (enum run_state) - 1, 1), "no such state" },
-		{ run_change(id + 1, RUN_QUEUED, RUN_RUNNING, 1), "hold one of run" },
+		{ run_change(id + 1, RUN_QUEUED, RUN_RUNNING, 1), "whose lease is not checked" },
 		{ start(id, "orders", 2, 101), "was never reserved" },
 		{ start(id, "orders", 2, 0), "without a token" },
 		{ start(id, "orders", 0, 60), "try 0" },
@@ -729,33 +504,30 @@ static void test_bad_change_undoes_all(void **state)
 
 /* ---- queries ------------------------------------------------------------------------- */
 
-static void finish(struct fixture *f, int64_t id, int64_t epoch)
-{
-	struct change c[] = {
-		run_change(id, RUN_QUEUED, RUN_RUNNING, 1),
-		run_change(id, RUN_RUNNING, RUN_SUCCESS, 2),
-	};
-
-	OK(f, commit(f, id, epoch, c, 2));
-}
-
 static void fill(struct fixture *f)
 {
 	static const struct {
 		const char *dag;
 		int day;
-		bool done;
-	} runs[] = { { "sales", 19, true }, { "sales", 21, false }, { "sales", 20, true },
-		{ "stock", 3, true }, { "stock", 2, false }, { "ads", 28, false } };
+		bool done, wanted;
+		int64_t backfill_id;
+	} runs[] = { { "sales", 19, true, true, 7 }, { "sales", 21, false, true, 0 },
+		{ "sales", 20, true, false, 0 }, { "stock", 3, true, true, 7 },
+		{ "stock", 2, false, false, 0 }, { "ads", 28, false, true, 7 } };
 	int64_t id, epoch;
 
 	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
 		struct run_open o = opening(f, runs[i].dag, runs[i].day);
+		o.wanted = runs[i].wanted;
+		o.backfill_id = runs[i].backfill_id;
 		open_run(f, &o, &id, &epoch);
 		if (runs[i].done)
 			finish(f, id, epoch);
 	}
 }
+
+#define RANGE(from, to) \
+	.in_range = true, .from_us = (from)*86400000000LL, .to_us = (to)*86400000000LL
 
 static void test_run_lists(void **state)
 {
@@ -764,21 +536,40 @@ static void test_run_lists(void **state)
 		struct run_filter filter;
 		const char *want;
 	} cases[] = {
-		{ { NULL, -1, 0, false }, "6 5 4 3 2 1 " },
-		{ { NULL, -1, 2, false }, "6 5 " },
-		{ { "sales", -1, 0, false }, "2 3 1 " },
-		{ { "sales", -1, 1, false }, "2 " },
-		{ { "sal", -1, 0, false }, "" },
-		{ { NULL, RUN_SUCCESS, 0, false }, "4 3 1 " },
-		{ { NULL, RUN_QUEUED, 1, false }, "6 " },
-		{ { NULL, RUN_FAILED, 0, false }, "" },
-		{ { "sales", RUN_SUCCESS, 0, false }, "3 1 " },
-		{ { "sales", RUN_SUCCESS, 1, false }, "3 " },
-		{ { NULL, -1, 0, true }, "6 4 2 " },
-		{ { NULL, -1, 2, true }, "6 4 " },
-		{ { "stock", -1, 0, true }, "4 " },
-		{ { "st", -1, 0, true }, "" },
-		{ { NULL, RUN_SUCCESS, 0, true }, "4 " },
+		{ { .state = -1 }, "6 5 4 3 2 1 " },
+		{ { .state = -1, .limit = 2 }, "6 5 " },
+		{ { .dag = "sales", .state = -1 }, "2 3 1 " },
+		{ { .dag = "sales", .state = -1, .limit = 1 }, "2 " },
+		{ { .dag = "sal", .state = -1 }, "" },
+		{ { .state = RUN_SUCCESS }, "4 3 1 " },
+		{ { .state = RUN_QUEUED, .limit = 1 }, "6 " },
+		{ { .state = RUN_FAILED }, "" },
+		{ { .dag = "sales", .state = RUN_SUCCESS }, "3 1 " },
+		{ { .dag = "sales", .state = RUN_SUCCESS, .limit = 1 }, "3 " },
+		{ { .state = -1, .latest_per_dag = true }, "6 4 2 " },
+		{ { .state = -1, .limit = 2, .latest_per_dag = true }, "6 4 " },
+		{ { .dag = "stock", .state = -1, .latest_per_dag = true }, "4 " },
+		{ { .dag = "st", .state = -1, .latest_per_dag = true }, "" },
+		{ { .state = RUN_SUCCESS, .latest_per_dag = true }, "4 " },
+		{ { .state = -1, .wanted = true }, "6 2 " },
+		{ { .state = -1, .wanted = true, .limit = 1 }, "6 " },
+		{ { .dag = "sales", .state = -1, .wanted = true }, "2 " },
+		{ { .state = RUN_SUCCESS, .wanted = true }, "" },
+		{ { .state = RUN_QUEUED, .wanted = true, .latest_per_dag = true }, "6 2 " },
+		{ { .state = -1, .backfill_id = 7 }, "6 4 1 " },
+		{ { .state = -1, .backfill_id = 8 }, "" },
+		{ { .dag = "sales", .state = -1, .backfill_id = 7 }, "1 " },
+		{ { .state = RUN_QUEUED, .backfill_id = 7 }, "6 " },
+		{ { .state = -1, .backfill_id = 7, .wanted = true }, "6 " },
+		{ { .state = -1, .backfill_id = 7, .latest_per_dag = true }, "6 4 " },
+		{ { .dag = "sales", .state = -1, RANGE(19, 20) }, "1 3 " },
+		{ { .dag = "sales", .state = -1, RANGE(19, 20), .limit = 1 }, "1 " },
+		{ { .dag = "sales", .state = -1, RANGE(22, 30) }, "" },
+		{ { .dag = "sales", .state = RUN_QUEUED, RANGE(19, 28) }, "2 " },
+		{ { .state = -1, RANGE(0, 19) }, "5 4 1 " },
+		{ { .state = -1, RANGE(0, 28), .backfill_id = 7 }, "4 1 6 " },
+		{ { .state = -1, RANGE(0, 28), .latest_per_dag = true }, "4 2 6 " },
+		{ { .state = -1, RANGE(0, 28), .wanted = true }, "2 6 " },
 	};
 	struct store_result r;
 
@@ -938,503 +729,8 @@ static void test_many_tasks(void **state)
 	assert_true(took_us < 5000000);
 }
 
-/* ---- SQLite alone -------------------------------------------------------------------- */
-
-static void reopen(struct fixture *f, unsigned flags)
+int main(void)
 {
-	store_close(f->s);
-	f->s = NULL;
-	OK(f, store_open_sqlite(&f->s, f->path, flags, &f->err));
-}
-
-static void sql(struct fixture *f, const char *text)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-	if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", text, sqlite3_errmsg(db));
-	sqlite3_close(db);
-}
-
-static sqlite3 *handle(struct fixture *f)
-{
-	return ((struct sqlite_store *)f->s)->db;
-}
-
-static int pragma(struct fixture *f, const char *text)
-{
-	int v = -1;
-
-	OK(f, sqlite_read_pragma(handle(f), f->path, text, &v, &f->err));
-	return v;
-}
-
-static void test_reopen(void **state)
-{
-	struct fixture *f = *state;
-	struct run_open o = opening(f, "sales", 19);
-	int64_t id, epoch, first, second;
-	struct stat st;
-	struct store_result r;
-
-	assert_int_equal(stat(f->path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(pragma(f, "PRAGMA user_version"), store_schema_version());
-	assert_int_equal(pragma(f, "PRAGMA foreign_keys"), 1);
-	assert_int_equal(pragma(f, "PRAGMA synchronous"), 2);
-	assert_int_equal(pragma(f, "PRAGMA trusted_schema"), 0);
-	assert_int_equal(pragma(f, "SELECT count(*) FROM migration"), store_schema_version());
-	assert_int_equal(pragma(f, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-	assert_int_equal(pragma(f, "SELECT count(*) FROM pragma_table_list WHERE type = 'table'"
-				   " AND NOT strict AND name NOT LIKE 'sqlite_%'"),
-		0);
-	open_run(f, &o, &id, &epoch);
-	OK(f, store_reserve_tokens(f->s, 5, &first, &f->err));
-	reopen(f, STORE_CREATE);
-	check_state(f, id, "orders", TASK_NONE);
-	OK(f, store_reserve_tokens(f->s, 5, &second, &f->err));
-	assert_int_equal(second, first + 5);
-	assert_int_equal(pragma(f, "SELECT count(*) FROM migration"), store_schema_version());
-	reopen(f, 0);
-	check_state(f, id, "orders", TASK_NONE);
-
-	reopen(f, STORE_READ_ONLY);
-	check_state(f, id, "orders", TASK_NONE);
-	FAILS(f, ERR_INTERNAL, store_reserve_tokens(f->s, 5, &second, &f->err));
-	SAYS(f, "for reading only");
-	OK(f, store_run_find(f->s, "sales", &r, &f->err));
-	store_result_release(&r);
-}
-
-static void test_not_there(void **state)
-{
-	struct fixture *f = *state;
-	struct store *s = NULL;
-	char path[160];
-
-	snprintf(path, sizeof path, "%s/none.db", f->dir);
-	FAILS(f, ERR_NOT_FOUND, store_open_sqlite(&s, path, STORE_READ_ONLY, &f->err));
-	FAILS(f, ERR_NOT_FOUND,
-		store_open_sqlite(&s, path, STORE_READ_ONLY | STORE_CREATE, &f->err));
-	FAILS(f, ERR_NOT_FOUND, store_open_sqlite(&s, path, 0, &f->err));
-	SAYS(f, path);
-	assert_int_equal(access(path, F_OK), -1);
-	snprintf(path, sizeof path, "%s/no/folder.db", f->dir);
-	FAILS(f, ERR_STORE, store_open_sqlite(&s, path, STORE_CREATE, &f->err));
-	SAYS(f, "WEIR_HOME");
-	FAILS(f, ERR_STORE, store_open_sqlite(&s, f->dir, STORE_CREATE, &f->err));
-	assert_null(s);
-}
-
-static void write_file(const char *path, const char *data, size_t len)
-{
-	FILE *fp = fopen(path, "we");
-
-	assert_non_null(fp);
-	assert_int_equal(fwrite(data, 1, len, fp), len);
-	assert_int_equal(fclose(fp), 0);
-}
-
-static void test_refused_files(void **state)
-{
-	struct fixture *f = *state;
-	struct store *s = NULL;
-	char text[8192];
-
-	store_close(f->s);
-	f->s = NULL;
-	sql(f, "PRAGMA user_version = 99");
-	for (unsigned flags = 0; flags < 4; flags++) {
-		FAILS(f, ERR_STORE, store_open_sqlite(&s, f->path, flags, &f->err));
-		SAYS(f, "made by a newer weir (schema 99, this one knows 1)");
-		SAYS(f, f->path);
-	}
-
-	/* of another program: refused, and left as it was */
-	unlink(f->path);
-	sql(f, "CREATE TABLE x(a); INSERT INTO x VALUES (1)");
-	FAILS(f, ERR_STORE, store_open_sqlite(&s, f->path, STORE_CREATE, &f->err));
-	SAYS(f, "another program");
-	sql(f, "PRAGMA application_id = 7; DROP TABLE x");
-	FAILS(f, ERR_STORE, store_open_sqlite(&s, f->path, STORE_CREATE, &f->err));
-	SAYS(f, "another program");
-	sqlite3 *db;
-	sqlite3_open(f->path, &db);
-	int wal = -1;
-	sqlite_read_pragma(
-		db, "", "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &wal, NULL);
-	sqlite3_close(db);
-	assert_int_equal(wal, 0);
-
-	/* no database at all */
-	memset(text, 'x', sizeof text);
-	write_file(f->path, text, sizeof text);
-	FAILS(f, ERR_STORE, store_open_sqlite(&s, f->path, STORE_CREATE, &f->err));
-	SAYS(f, "not a database");
-	FAILS(f, ERR_STORE, store_open_sqlite(&s, f->path, STORE_READ_ONLY, &f->err));
-
-	/* an empty file, as a crash between its making and its first write leaves it */
-	write_file(f->path, "", 0);
-	FAILS(f, ERR_NOT_FOUND, store_open_sqlite(&s, f->path, STORE_READ_ONLY, &f->err));
-	FAILS(f, ERR_NOT_FOUND, store_open_sqlite(&s, f->path, 0, &f->err));
-	OK(f, store_open_sqlite(&f->s, f->path, STORE_CREATE, &f->err));
-	assert_null(s);
-}
-
-/* Every page overwritten in turn: an error that says so, or the right answer; never a crash. */
-static void test_damaged(void **state)
-{
-	enum { PAGE = 4096 };
-	struct fixture *f = *state;
-	struct run_open o = opening(f, "sales", 19);
-	int64_t id, epoch;
-	struct stat st;
-	int refused = 0;
-
-	open_run(f, &o, &id, &epoch);
-	store_close(f->s);
-	f->s = NULL;
-	assert_int_equal(stat(f->path, &st), 0);
-	char *whole = malloc((size_t)st.st_size);
-	FILE *fp = fopen(f->path, "re");
-	assert_int_equal(fread(whole, 1, (size_t)st.st_size, fp), st.st_size);
-	fclose(fp);
-	for (long at = 0; at < st.st_size; at += PAGE) {
-		char *copy = malloc((size_t)st.st_size);
-		memcpy(copy, whole, (size_t)st.st_size);
-		memset(copy + at + (at ? 0 : 200), 0xa5, at ? PAGE : PAGE - 200);
-		write_file(f->path, copy, (size_t)st.st_size);
-		free(copy);
-		struct store *s = NULL;
-		struct store_result r;
-		err_clear(&f->err);
-		if (store_open_sqlite(&s, f->path, 0, &f->err) == 0) {
-			if (store_run_open(s, &o, &id, &epoch, NULL, &f->err) == 0 &&
-				store_run_find(s, "sales", &r, &f->err) == 0)
-				store_result_release(&r);
-			store_close(s);
-		}
-		if (f->err.code) {
-			assert_int_equal(f->err.code, ERR_STORE);
-			SAYS(f, "damaged");
-			refused++;
-		}
-	}
-	free(whole);
-	assert_true(refused > 3);
-	unlink(f->path);
-}
-
-static void test_migrations(void **state)
-{
-	static const struct migration rows[] = {
-		{ 1, "CREATE TABLE migration(version INTEGER PRIMARY KEY, applied_us INTEGER NOT "
-		     "NULL);" },
-		{ 2, "CREATE TABLE a(x); INSERT INTO a VALUES (1);" },
-		{ 3, "UPDATE a SET x = x + 1;" },
-		{ 4, "UPDATE a SET x = 100; CREATE TABLE a(x);" },
-	};
-	struct fixture *f = *state;
-	sqlite3 *db;
-	int v;
-
-	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
-	OK(f, migrations_apply(db, "test", rows, 1, &f->err));
-	OK(f, migrations_apply(db, "test", rows, 3, &f->err));
-	OK(f, migrations_apply(db, "test", rows, 3, &f->err));
-	OK(f, migrations_apply(db, "test", rows, 1, &f->err));
-	OK(f, sqlite_read_pragma(db, "test", "PRAGMA user_version", &v, &f->err));
-	assert_int_equal(v, 3);
-	/* one that fails leaves nothing */
-	FAILS(f, ERR_INTERNAL, migrations_apply(db, "test", rows, 4, &f->err));
-	OK(f, sqlite_read_pragma(db, "test", "PRAGMA user_version", &v, &f->err));
-	assert_int_equal(v, 3);
-	OK(f, sqlite_read_pragma(db, "test", "SELECT x FROM a", &v, &f->err));
-	assert_int_equal(v, 2);
-	OK(f, sqlite_read_pragma(db, "test", "SELECT count(*) FROM migration", &v, &f->err));
-	assert_int_equal(v, 3);
-	sqlite3_close(db);
-
-	size_t n;
-	const struct migration *all = migrations_all(&n);
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(all[i].version, i + 1);
-}
-
-/* Several processes make the store, reserve tokens and open runs at once. */
-static void test_processes(void **state)
-{
-	enum { PROCESSES = 4, TIMES = 25, N = 7 };
-	struct fixture *f = *state;
-	int fds[2];
-	pid_t pids[PROCESSES];
-
-	store_close(f->s);
-	f->s = NULL;
-	unlink(f->path);
-	assert_int_equal(pipe(fds), 0);
-	for (int p = 0; p < PROCESSES; p++) {
-		pids[p] = fork();
-		if (pids[p])
-			continue;
-		struct store *s;
-		int64_t first, last = 0, id, epoch;
-		struct run_open o = opening(f, "sales", 19);
-		if (owner_self(&o.owner, NULL) < 0 ||
-			store_open_sqlite(&s, f->path, STORE_CREATE, &f->err) < 0)
-			_exit(2);
-		for (int i = 0; i < TIMES; i++) {
-			if (store_reserve_tokens(s, N, &first, &f->err) < 0 || first <= last)
-				_exit(3);
-			last = first;
-			if (write(fds[1], &first, sizeof first) != sizeof first)
-				_exit(4);
-		}
-		int r = store_run_open(s, &o, &id, &epoch, NULL, &f->err);
-		if (r < 0 && f->err.code != ERR_REFUSED)
-			_exit(5);
-		store_close(s);
-		_exit(0);
-	}
-	close(fds[1]);
-	bool seen[PROCESSES * TIMES] = { false };
-	int64_t first;
-	int n = 0;
-	while (read(fds[0], &first, sizeof first) == sizeof first) {
-		assert_int_equal((first - 1) % N, 0);
-		assert_in_range((first - 1) / N, 0, PROCESSES * TIMES - 1);
-		assert_false(seen[(first - 1) / N]);
-		seen[(first - 1) / N] = true;
-		n++;
-	}
-	close(fds[0]);
-	for (int p = 0; p < PROCESSES; p++) {
-		int status;
-		waitpid(pids[p], &status, 0);
-		assert_true(WIFEXITED(status));
-		assert_int_equal(WEXITSTATUS(status), 0);
-	}
-	assert_int_equal(n, PROCESSES * TIMES);
-	OK(f, store_open_sqlite(&f->s, f->path, 0, &f->err));
-	assert_int_equal(pragma(f, "SELECT count(*) FROM run"), 1);
-}
-
-/* Locked, full, not writable: an error of its kind, nothing kept, and usable afterwards. */
-static void test_faults(void **state)
-{
-	struct fixture *f = *state;
-	struct run_open o = opening(f, "sales", 19);
-	int64_t id, epoch, token;
-	sqlite3 *other;
-
-	open_run(f, &o, &id, &epoch);
-	struct change c[] = {
-		task_change(id, "orders", TASK_NONE, TASK_RUNNING, REASON_STARTED),
-		task_change(id, "orders", TASK_RUNNING, TASK_SUCCESS, REASON_SUCCEEDED),
-	};
-	char *large = malloc(1 << 20);
-	memset(large, 'x', (1 << 20) - 1);
-	large[(1 << 20) - 1] = '\0';
-	c[1].state.outputs = large;
-
-	sqlite3_busy_timeout(handle(f), 1);
-	assert_int_equal(sqlite3_open(f->path, &other), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	FAILS(f, ERR_BUSY, commit(f, id, epoch, c, 2));
-	SAYS(f, "try again");
-	FAILS(f, ERR_BUSY, store_reserve_tokens(f->s, 1, &token, &f->err));
-	FAILS(f, ERR_BUSY, store_run_renew(f->s, id, epoch, 1, &f->err));
-	FAILS(f, ERR_BUSY, store_run_open(f->s, &o, &id, &epoch, NULL, &f->err));
-	check_state(f, id, "orders", TASK_NONE); /* readers go on */
-	sqlite3_close(other);
-
-	int pages = pragma(f, "PRAGMA page_count");
-	char text[64];
-	snprintf(text, sizeof text, "PRAGMA max_page_count = %d", pages + 1);
-	pragma(f, text);
-	FAILS(f, ERR_STORE, commit(f, id, epoch, c, 2));
-	SAYS(f, "the disk is full");
-	SAYS(f, f->path);
-	check_state(f, id, "orders", TASK_NONE);
-	pragma(f, "PRAGMA max_page_count = 1000000");
-
-	assert_int_equal(
-		sqlite3_exec(handle(f), "PRAGMA query_only = 1", NULL, NULL, NULL), SQLITE_OK);
-	FAILS(f, ERR_STORE, commit(f, id, epoch, c, 2));
-	SAYS(f, "cannot be written");
-	assert_int_equal(
-		sqlite3_exec(handle(f), "PRAGMA query_only = 0", NULL, NULL, NULL), SQLITE_OK);
-
-	/* the kernel refuses to let the log grow */
-	struct rlimit was, small = { 200000, 200000 };
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
-	small.rlim_max = was.rlim_max;
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	int r = commit(f, id, epoch, c, 2);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-	assert_int_equal(r, -1);
-	assert_int_equal(f->err.code, ERR_STORE);
-	check_state(f, id, "orders", TASK_NONE);
-
-	OK(f, commit(f, id, epoch, c, 2));
-	check_state(f, id, "orders", TASK_SUCCESS);
-	assert_int_equal(count_events(f, id), 3);
-	reopen(f, 0);
-	check_state(f, id, "orders", TASK_SUCCESS);
-	assert_int_equal(pragma(f, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
-	free(large);
-}
-
-static const char *program; /* this file; /proc/self/exe is another one under valgrind */
-
-/* The program that is killed: this one, started anew with the argument "steps" and a path.
- * It prints a byte for each step that the store reported as done. */
-static int steps(const char *path)
-{
-	struct fixture f = { .backend = BACKEND_SQLITE };
-	int64_t id, epoch, token;
-
-	if (owner_self(&f.self, NULL) < 0)
-		return 1;
-	struct run_open o = opening(&f, "sales", 19);
-	if (store_open_sqlite(&f.s, path, STORE_CREATE, &f.err) < 0 ||
-		store_run_open(f.s, &o, &id, &epoch, NULL, &f.err) < 0 || write(1, "x", 1) != 1 ||
-		store_reserve_tokens(f.s, 1, &token, &f.err) < 0 || write(1, "x", 1) != 1)
-		return 1;
-	struct change c[] = {
-		task_change(id, "orders", TASK_NONE, TASK_RUNNING, REASON_STARTED),
-		start(id, "orders", 1, token),
-	};
-	if (commit(&f, id, epoch, c, 2) < 0 || write(1, "x", 1) != 1 ||
-		store_run_close(f.s, id, epoch, &f.err) < 0)
-		return 1;
-	store_close(f.s);
-	return 0;
-}
-
-/* Run the steps, killed at write `n`: how many bytes it printed. */
-static int run_steps(const char *path, int n, int *ret_status)
-{
-	int fds[2], done = 0;
-	char number[16], x;
-
-	snprintf(number, sizeof number, "%d", n);
-	assert_int_equal(pipe(fds), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		setenv("WEIR_TEST_KILL_AT_WRITE", number, 1);
-		dup2(fds[1], 1);
-		close(fds[0]);
-		close(fds[1]);
-		execl(program, program, "steps", path, (char *)NULL);
-		_exit(127);
-	}
-	close(fds[1]);
-	while (read(fds[0], &x, 1) == 1)
-		done++;
-	close(fds[0]);
-	waitpid(pid, ret_status, 0);
-	return done;
-}
-
-static void check_after_kill(struct fixture *f, int done)
-{
-	struct run_open o = opening(f, "sales", 19);
-	int64_t id, epoch;
-	bool created;
-
-	OK(f, store_open_sqlite(&f->s, f->path, STORE_CREATE, &f->err));
-	OK(f, store_run_open(f->s, &o, &id, &epoch, &created, &f->err));
-	assert_false(created && done >= 1);
-	int running = pragma(f, "SELECT count(*) FROM task WHERE state = 'running'");
-	assert_int_equal(pragma(f, "SELECT count(*) FROM attempt"), running);
-	assert_int_equal(pragma(f, "SELECT count(*) FROM event"), 1 + running);
-	assert_int_equal(pragma(f, "SELECT count(*) FROM task"), 3);
-	if (done >= 2)
-		assert_int_equal(pragma(f, "SELECT next FROM counter"), 2);
-	if (done >= 3)
-		assert_int_equal(running, 1);
-	store_close(f->s);
-	f->s = NULL;
-}
-
-/* Killed at each write step: what a step reported as done is there, what it did not may be
- * absent, and nothing is half there. */
-static void test_killed_at_writes(void **state)
-{
-	struct fixture *f = *state;
-	char wal[128];
-	int n, status;
-
-	store_close(f->s);
-	f->s = NULL;
-	snprintf(wal, sizeof wal, "%s-wal", f->path);
-	for (n = 1; n < 100; n++) {
-		unlink(f->path);
-		unlink(wal);
-		int done = run_steps(f->path, n, &status);
-		if (WIFEXITED(status))
-			break;
-		assert_int_equal(WTERMSIG(status), SIGKILL);
-		check_after_kill(f, done);
-	}
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	print_message("# killed at %d write steps\n", n - 1);
-	assert_int_equal(n - 1, 3 * (store_schema_version() + 4));
-}
-
-/* A folder without write permission: what is closed cleanly can still be read. */
-static void test_read_only_folder(void **state)
-{
-	struct fixture *f = *state;
-	struct run_open o = opening(f, "sales", 19);
-	int64_t id, epoch;
-
-	if (geteuid() == 0 && seteuid(65534) < 0)
-		skip();
-	seteuid(0);
-	open_run(f, &o, &id, &epoch);
-	store_close(f->s);
-	f->s = NULL;
-	bool root = geteuid() == 0;
-	if (root)
-		assert_int_equal(chown(f->path, 65534, (gid_t)-1), 0);
-	assert_int_equal(chmod(f->dir, 0555), 0);
-	if (root)
-		assert_int_equal(seteuid(65534), 0);
-	struct store *s = NULL;
-	int r = store_open_sqlite(&s, f->path, STORE_READ_ONLY, &f->err);
-	struct store *writer = NULL;
-	struct err refused = { .code = ERR_NONE };
-	int w = store_open_sqlite(&writer, f->path, STORE_CREATE, &refused);
-	if (root)
-		assert_int_equal(seteuid(0), 0);
-	chmod(f->dir, 0755);
-	OK(f, r);
-	f->s = s;
-	check_state(f, id, "orders", TASK_NONE);
-	assert_int_equal(w, -1);
-	assert_int_equal(refused.code, ERR_STORE);
-	assert_non_null(strstr(refused.msg, "permission"));
-}
-
-static int backends[] = { BACKEND_SQLITE, BACKEND_MEMORY };
-
-#define ONE(test, backend)                                                                   \
-	{                                                                                    \
-#test " (" #backend ")", test, setup, teardown, &backends[BACKEND_##backend] \
-	}
-#define BOTH(test) ONE(test, SQLITE), ONE(test, MEMORY)
-
-int main(int argc, char **argv)
-{
-	program = argv[0];
-	if (argc == 3 && strcmp(argv[1], "steps") == 0)
-		return steps(argv[2]);
-
 	const struct CMUnitTest tests[] = {
 		ONE(test_owner, MEMORY),
 		BOTH(test_open_and_again),
@@ -1449,15 +745,6 @@ int main(int argc, char **argv)
 		BOTH(test_tokens),
 		BOTH(test_all_names),
 		BOTH(test_many_tasks),
-		ONE(test_reopen, SQLITE),
-		ONE(test_not_there, SQLITE),
-		ONE(test_refused_files, SQLITE),
-		ONE(test_damaged, SQLITE),
-		ONE(test_migrations, SQLITE),
-		ONE(test_processes, SQLITE),
-		ONE(test_faults, SQLITE),
-		ONE(test_killed_at_writes, SQLITE),
-		ONE(test_read_only_folder, SQLITE),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,0 +1,27 @@
+/* The routes of the daemon's API: the operations of run/ops_call.h, and what only a daemon can
+ * answer. */
+#ifndef WEIR_HTTP_ROUTES_H
+#define WEIR_HTTP_ROUTES_H
+
+#include <jansson.h>
+
+#include "run/ops.h"
+
+struct err;
+struct http_route;
+
+/* What the routes' handlers are given as `arg`. */
+struct http_api {
+	struct ops ops; /* its `by` is set for each request: the peer's user */
+	void *daemon;
+	/* Read the DAG folder anew: {"dags": n, "changed": n, "errors": n}, or what the daemon
+	 * wants to say. */
+	int (*reload)(void *daemon, json_t **ret, struct err *err);
+	/* How the daemon and its DAGs stand: a new reference. */
+	int (*status)(void *daemon, json_t **ret, struct err *err);
+};
+
+/* The table; its last row's method is NULL. It lives as long as the process. */
+const struct http_route *http_routes(void);
+
+#endif

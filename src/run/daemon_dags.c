@@ -1,0 +1,229 @@
+/* The daemon's DAGs: from the folder to the planner, with the switches people set. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "core/model.h"
+#include "run/daemon_impl.h"
+
+struct steered *daemon_steer(struct daemon *d, const char *name)
+{
+	struct steered *s;
+
+	HASH_FIND_STR(d->steered, name, s);
+	if (s)
+		return s;
+	s = calloc(1, sizeof *s);
+	if (!s || !(s->name = strdup(name))) {
+		free(s);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, d->steered, s->name, strlen(s->name), s);
+	return s;
+}
+
+/* ---- what the store knows ------------------------------------------------------------- */
+
+static void read_row(struct steered *s, const struct dag_row *row)
+{
+	s->paused = row->paused || row->all_paused;
+	s->draining = row->draining;
+	if (row->plan_state && !s->has_state)
+		s->has_state = planner_state_parse(row->plan_state, &s->state, NULL) == 0;
+}
+
+static int read_switches(struct daemon *d, const char *dag, struct err *err)
+{
+	struct store_result rows = { 0 };
+
+	if (store_dags(d->engine.store, dag, &rows, err) < 0)
+		return err->code == ERR_NOT_FOUND ? 0 : -1;
+	for (size_t i = 0; i < rows.n; i++) {
+		struct steered *s = daemon_steer(d, rows.dags[i].name);
+		if (s)
+			read_row(s, &rows.dags[i]);
+	}
+	store_result_release(&rows);
+	return 0;
+}
+
+/* ---- the planner's view --------------------------------------------------------------- */
+
+static void plan_dag(struct daemon *d, const struct catalog_dag *c, struct steered *s)
+{
+	struct err err = { 0 };
+	const struct planner_dag dag = { .name = c->name,
+		.spec = &c->spec,
+		.max_active_runs = c->max_active_runs,
+		.overlap = (enum planner_overlap)c->overlap,
+		.paused = s->paused || s->draining,
+		.state = s->has_state ? &s->state : NULL,
+		.active = s->active };
+
+	if (c->params_error && c->spec.kind != TIMETABLE_MANUAL) {
+		say(d, LEVEL_ERROR, "the DAG cannot be scheduled", { "dag", c->name },
+			{ "error", c->params_error });
+		planner_remove_dag(d->planner, c->name);
+	} else if (planner_set_dag(d->planner, &dag, clock_now_us(), &err) < 0) {
+		say(d, LEVEL_ERROR, "the DAG cannot be scheduled", { "dag", c->name },
+			{ "error", err.msg });
+	}
+}
+
+/* Held tasks of a run wait until the switch is off. */
+void daemon_hold_run(struct daemon *d, struct active_run *r)
+{
+	const struct run_data *data = r->data;
+	struct store_result frozen = { 0 };
+	struct sched_hold h = { r->id, -1, data->dag->paused, REASON_PAUSED };
+
+	sched_hold(d->engine.sched, &h);
+	if (store_frozen(d->engine.store, r->dag->name, &frozen, NULL) < 0)
+		return;
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		bool held = false;
+		for (size_t k = 0; k < frozen.n; k++)
+			held = held || strcmp(frozen.frozen[k].task, r->dag->tasks[i].name) == 0;
+		h = (struct sched_hold){ r->id, i, held, REASON_FROZEN };
+		sched_hold(d->engine.sched, &h);
+	}
+	store_result_release(&frozen);
+}
+
+static void apply_switches(struct daemon *d, const char *name)
+{
+	struct catalog_dag *c = catalog_find(d->catalog, name);
+	struct steered *s = daemon_steer(d, name);
+	struct active_run *r, *next;
+
+	if (s && c)
+		plan_dag(d, c, s);
+	HASH_ITER (hh, d->engine.runs, r, next)
+		if (strcmp(r->dag->name, name) == 0)
+			daemon_hold_run(d, r);
+}
+
+void daemon_switched(struct daemon *d, const char *dag)
+{
+	bool all = strcmp(dag, "*") == 0;
+	struct steered *s, *next;
+	struct err err = { 0 };
+
+	if (read_switches(d, all ? NULL : dag, &err) < 0)
+		say(d, LEVEL_ERROR, "cannot read the switches", { "error", err.msg });
+	HASH_ITER (hh, d->steered, s, next)
+		if (all || strcmp(s->name, dag) == 0)
+			apply_switches(d, s->name);
+}
+
+/* ---- the folder ----------------------------------------------------------------------- */
+
+struct puts {
+	struct daemon *daemon;
+	struct dag_put *list;
+	size_t n, cap;
+};
+
+static void add_put(struct puts *p, const struct dag_put *put)
+{
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? p->cap * 2 : 64;
+		struct dag_put *grown = reallocarray(p->list, cap, sizeof *grown);
+		if (!grown)
+			return;
+		p->list = grown;
+		p->cap = cap;
+	}
+	p->list[p->n++] = *put;
+}
+
+static void take_changed(void *arg, struct catalog_dag *c)
+{
+	struct puts *p = arg;
+	struct daemon *d = p->daemon;
+
+	if (c->error)
+		say(d, LEVEL_ERROR, "the file cannot be loaded", { "file", c->path },
+			{ "dag", c->name }, { "kept", c->name ? "its last good version" : NULL },
+			{ "error", c->error });
+	if (!c->name)
+		return;
+	add_put(p, &(struct dag_put){ .name = c->name,
+			   .path = c->path,
+			   .dir = c->dir,
+			   .version = c->error ? NULL : c->version,
+			   .error = c->error,
+			   .present = true });
+	struct steered *s = daemon_steer(d, c->name);
+	if (c->error || !s)
+		return;
+	say(d, LEVEL_INFO, "DAG loaded", { "dag", c->name }, { "file", c->path },
+		{ "version", c->version });
+	plan_dag(d, c, s);
+}
+
+static int tell_store(struct daemon *d, struct puts *p, struct err *err)
+{
+	int rc = p->n ? store_dags_put(d->engine.store, p->list, p->n, clock_now_us(), err) : 0;
+
+	if (rc < 0)
+		say(d, LEVEL_ERROR, "cannot record the DAGs", { "error", err->msg });
+	return rc;
+}
+
+int daemon_scan(struct daemon *d, struct err *err)
+{
+	struct puts p = { .daemon = d };
+	char *removed[64];
+	size_t n = 0;
+
+	free(d->folder_error);
+	d->folder_error = NULL;
+	int changed = catalog_scan(d->catalog, err);
+	if (changed < 0) {
+		d->folder_error = strdup(err->msg);
+		say(d, LEVEL_ERROR, "cannot read the folder of the DAGs", { "error", err->msg });
+		return -1;
+	}
+	while (n < 64 && (removed[n] = catalog_next_removed(d->catalog))) {
+		/* A name that moved to another file is not gone. */
+		if (!catalog_find(d->catalog, removed[n])) {
+			say(d, LEVEL_INFO, "DAG removed; its runs finish", { "dag", removed[n] });
+			planner_remove_dag(d->planner, removed[n]);
+			add_put(&p, &(struct dag_put){ .name = removed[n] });
+		}
+		n++;
+	}
+	catalog_each_changed(d->catalog, take_changed, &p);
+	daemon_watch_folders(d);
+	int rc = tell_store(d, &p, err);
+	for (size_t i = 0; i < n; i++)
+		free(removed[i]);
+	free(p.list);
+	/* More than that were removed at once: the rest in another pass. */
+	return rc < 0 ? -1 : n == 64 ? daemon_scan(d, err) : changed;
+}
+
+int daemon_dags_init(struct daemon *d, struct err *err)
+{
+	d->planner = planner_new();
+	if (!d->planner)
+		return err_nomem(err);
+	if (catalog_new(&d->catalog, d->config->folder, &d->config->catalog, err) < 0)
+		return -1;
+	return read_switches(d, NULL, err);
+}
+
+void daemon_dags_release(struct daemon *d)
+{
+	struct steered *s, *next;
+
+	planner_free(d->planner);
+	catalog_free(d->catalog);
+	HASH_ITER (hh, d->steered, s, next) {
+		HASH_DEL(d->steered, s);
+		free(s->name);
+		free(s);
+	}
+	free(d->folder_error);
+}

@@ -1,0 +1,122 @@
+/* What the files of the daemon share; nobody else includes it. */
+#ifndef WEIR_RUN_DAEMON_IMPL_H
+#define WEIR_RUN_DAEMON_IMPL_H
+
+#include <event2/event.h>
+#include <uthash.h>
+
+#include "core/planner.h"
+#include "run/daemon.h"
+#include "run/daemon_log.h"
+#include "run/engine.h"
+
+/* A DAG as far as the daemon steers it. Lives on while runs of it do, also when its file is gone.
+ */
+struct steered {
+	char *name;
+	int active; /* runs of the schedule that are not final */
+	int live;   /* runs in hand, of any kind */
+	bool has_state;
+	struct planner_state state; /* as the store had it at the start */
+	bool paused, draining;
+	UT_hash_handle hh;
+};
+
+/* What the daemon knows of a run in hand: active_run->data. */
+struct run_data {
+	struct steered *dag;
+	bool scheduled;      /* counts for max_active_runs */
+	int64_t backfill_id; /* 0: none */
+	int64_t created_us;
+};
+
+/* A run that is opened but not in hand yet: there is a limit to how many are. */
+struct pending_run {
+	int64_t run_id, epoch;
+	int64_t backfill_id;
+	bool again; /* it is final and all of it is to be done again */
+};
+
+/* A supervisor of a former daemon, whose tasks still run. */
+struct former {
+	struct daemon *daemon;
+	char *journal;
+	int fd;
+	struct event *event;
+};
+
+struct live_backfill {
+	struct backfill_row row; /* its strings in `arena` */
+	struct store_result kept;
+	int lane;
+	int active; /* runs pending or in hand */
+	UT_hash_handle hh;
+};
+
+struct daemon {
+	const struct daemon_config *config;
+	struct engine engine;
+	struct catalog *catalog;
+	struct planner *planner;
+	struct steered *steered;
+	struct ops ops;
+	struct daemon_log log;
+	char *journal_path;
+	int lock_fd, timer_fd, watch_fd;
+	struct event *on_term, *on_int, *on_hup, *on_clock, *on_watch, *on_settled, *on_chores;
+	struct pending_run *pending; /* a queue */
+	size_t pending_head, npending, pending_cap;
+	struct former *formers;
+	size_t nformers;
+	char **journals; /* of former daemons, to be settled; NULL-ended */
+	bool taken_over; /* runs of the former daemon are in hand */
+	struct live_backfill *backfills;
+	void *server;
+	char *folder_error;
+	struct err trouble; /* with the store; code ERR_NONE: it is well */
+	int64_t started_us, retry_us;
+	int nsignals;
+	bool stopping, done, failed;
+	struct err err;
+};
+
+#define say(d, level, msg, ...) daemon_log(&(d)->log, level, msg, LOG_PAIRS(__VA_ARGS__))
+
+/* run/daemon.c: do all that can be done now; called after each event. */
+void daemon_turn(struct daemon *d);
+void daemon_fail(struct daemon *d, const struct err *err);
+
+/* run/daemon_dags.c */
+int daemon_dags_init(struct daemon *d, struct err *err);
+void daemon_dags_release(struct daemon *d);
+int daemon_scan(struct daemon *d, struct err *err);
+struct steered *daemon_steer(
+	struct daemon *d, const char *name);                  /* made when new; NULL: no memory */
+void daemon_switched(struct daemon *d, const char *dag);      /* its switches, or "*" */
+void daemon_hold_run(struct daemon *d, struct active_run *r); /* as the switches say */
+
+/* run/daemon_runs.c */
+int daemon_plan(struct daemon *d, struct err *err); /* what is due becomes runs */
+int daemon_promote(struct daemon *d, struct err *err);
+int daemon_add_pending(struct daemon *d, const struct pending_run *p);
+int daemon_take_over(struct daemon *d, struct err *err); /* wanted runs of the store */
+void daemon_run_idle(struct daemon *d, struct active_run *r);
+void daemon_forget_run(struct daemon *d, struct active_run *r);
+
+/* run/daemon_backfill.c */
+int daemon_backfills_init(struct daemon *d, struct err *err);
+void daemon_backfills_release(struct daemon *d);
+int daemon_backfills_feed(struct daemon *d, struct err *err); /* runs while there is room */
+void daemon_backfill_changed(struct daemon *d, int64_t id);
+struct live_backfill *daemon_backfill(struct daemon *d, int64_t id);
+
+/* run/daemon_watch.c */
+int daemon_watch_init(struct daemon *d, struct err *err);
+void daemon_watch_folders(struct daemon *d);
+void daemon_watch_release(struct daemon *d);
+
+/* run/notify.c: sd_notify(3), without its library; nothing happens where nobody listens. */
+void notify_systemd(const char *state);
+int64_t notify_watchdog_us(void); /* 0: none */
+
+#endif

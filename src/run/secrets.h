@@ -1,0 +1,18 @@
+/* Secrets in what attempts report: outputs, checks and errors go into the store and to whoever
+ * watches, so the values are masked there as they are in the logs (exec/mask.h).
+ */
+#ifndef WEIR_RUN_SECRETS_H
+#define WEIR_RUN_SECRETS_H
+
+struct err;
+struct job_context;
+struct result;
+struct task;
+
+/* Replace the secrets of the task's `env:`, and of the configuration's connections where an
+ * operator ran, by "***". A value that can no longer be had (its file is gone) is passed over. -1:
+ * out of memory, and the result must not be used. */
+int secrets_mask_result(
+	const struct job_context *c, const struct task *t, struct result *r, struct err *err);
+
+#endif

@@ -1,0 +1,154 @@
+/* What the files of the memory backend share. Not for other rooms.
+ *
+ * memory.c holds runs and their changes, memory_plan.c what a daemon decides, memory_read.c
+ * answers. Strings live in one arena until the store is closed. A batch that fails is undone
+ * from copies of the rows it changed, newest first; rows it added are dropped from the ends of
+ * their lists.
+ */
+#ifndef WEIR_STORE_MEMORY_H
+#define WEIR_STORE_MEMORY_H
+
+/* Out of memory is an error here, not an exit. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "store/backend.h"
+
+struct mem_task {
+	struct task_row row;
+	size_t seq;
+	char *key; /* map index (4 bytes) and name */
+	UT_hash_handle hh;
+};
+
+struct mem_attempt {
+	struct attempt_row row;
+	int64_t token_before; /* of the same task; 0: none */
+	UT_hash_handle hh;    /* by token */
+};
+
+struct mem_version {
+	const char *hash, *dag, *text, *path, *dir;
+	struct mem_version *next;
+};
+
+struct mem_list {
+	void **items;
+	size_t n, cap;
+};
+
+struct mem_run {
+	struct run_row row;
+	struct mem_version *version;
+	struct mem_task *tasks;
+	struct mem_list attempts, events, checks;
+	char *key; /* start and end of the interval (8 bytes each), DAG */
+	UT_hash_handle by_key, by_name;
+};
+
+struct mem_switch {
+	bool on;
+	const char *by, *reason;
+	int64_t at_us;
+};
+
+/* Whatever is kept for a DAG; it may be one the store does not know. */
+struct mem_dag {
+	const char *name;
+	struct dag_row row; /* name NULL: not known; its switches and `last` are not used */
+	struct mem_switch switches[DAG_SWITCH_MAX];
+	struct mem_list frozen; /* struct frozen_row */
+	struct mem_list plans;  /* struct plan_row, by id */
+	UT_hash_handle hh;
+};
+
+struct undo {
+	void *row;
+	size_t size;
+	union {
+		struct run_row run;
+		struct task_row task;
+		struct attempt_row attempt;
+		struct dag_row dag;
+		struct backfill_row backfill;
+	} was;
+};
+
+/* A row that the batch added to the end of a list. */
+struct added {
+	struct mem_list *list;
+	struct mem_attempt *attempt; /* or NULL */
+};
+
+struct memory_store {
+	struct store base;
+	struct arena arena;
+	struct mem_list runs; /* struct mem_run, by id from 1; NULL: forgotten */
+	struct mem_run *by_key, *by_name;
+	struct mem_dag *dags;
+	struct mem_list backfills; /* struct backfill_row, by id from 1; its counts are not used */
+	struct mem_version *versions;
+	struct mem_attempt *attempts;
+	int64_t next_token, next_event, next_event_at_begin, next_plan, next_plan_at_begin;
+	struct undo *undo;
+	size_t nundo, undo_cap;
+	struct added *added;
+	size_t nadded, added_cap;
+};
+
+static inline struct memory_store *memory_cast(struct store *s)
+{
+	return (struct memory_store *)s;
+}
+
+/* memory.c */
+int memory_list_add(struct mem_list *l, void *item, struct err *err);
+/* A copy that lives as long as the store; NULL for NULL. An arena that failed is found when
+ * the batch ends. */
+const char *memory_keep(struct memory_store *m, const char *text);
+struct mem_run *memory_find_run(struct memory_store *m, int64_t id);
+struct mem_run *memory_find_key(struct memory_store *m, const struct run_key *key);
+struct mem_version *memory_find_version(struct memory_store *m, const char *hash);
+
+void memory_begin(struct memory_store *m);
+/* To be called before a row is changed. */
+int memory_save(struct memory_store *m, void *row, size_t size, struct err *err);
+/* Add a row, which may be an attempt, to the end of a list. */
+int memory_add(struct memory_store *m, struct mem_list *l, void *row, struct mem_attempt *a,
+	struct err *err);
+/* 0 when all is kept; else all is undone. */
+int memory_end(struct memory_store *m, int r, struct err *err);
+/* Between begin and end. */
+int memory_open_in(
+	struct memory_store *m, const struct run_open *o, struct run_opened *ret, struct err *err);
+void memory_remove_run(struct memory_store *m, struct mem_run *run);
+
+/* memory_plan.c */
+struct mem_dag *memory_find_dag(struct memory_store *m, const char *name); /* or NULL */
+int memory_plan_commit(
+	struct store *s, const struct store_plan *plan, struct run_opened *ret, struct err *err);
+int memory_dags_put(
+	struct store *s, const struct dag_put *dags, size_t n, int64_t now_us, struct err *err);
+int memory_switch_set(struct store *s, const struct switch_put *put, struct err *err);
+int memory_backfill_create(
+	struct store *s, const struct backfill_new *b, int64_t *ret_id, struct err *err);
+int memory_backfill_set(struct store *s, const struct backfill_set *set, struct err *err);
+int memory_prune(
+	struct store *s, int64_t before_us, int max, struct store_result *ret, struct err *err);
+int memory_vacuum(struct store *s, int pages, struct err *err);
+void memory_release_dags(struct memory_store *m);
+
+/* memory_read.c */
+void memory_put_run(struct rows *rows, const struct mem_run *run);
+const struct plan_row *memory_last_plan(const struct mem_dag *d); /* or NULL */
+int memory_runs(
+	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err);
+int memory_rows(
+	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err);
+int memory_version_text(struct store *s, const char *version, char **ret_text, struct err *err);
+int memory_list(
+	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err);
+int memory_durations(
+	struct store *s, const char *dag, int n, struct durations *ret, struct err *err);
+
+#endif

@@ -1,0 +1,185 @@
+/* Rows that belong to no run. */
+#include <assert.h>
+
+#include "base/err.h"
+#include "store/sqlite.h"
+
+static void read_plan(struct sqlite_cursor *c, void *row)
+{
+	struct plan_row *r = row;
+
+	r->id = sqlite_get_int(c);
+	r->at_us = sqlite_get_int(c);
+	r->dag = sqlite_get_text_or_empty(c);
+	r->action = sqlite_get_text_or_empty(c);
+	r->why = sqlite_get_text_or_empty(c);
+	r->start_us = sqlite_get_int(c);
+	r->end_us = sqlite_get_int(c);
+	r->run_after_us = sqlite_get_int(c);
+	r->count = sqlite_get_int(c);
+}
+
+struct setting {
+	bool on;
+	const char *by, *reason;
+	int64_t at_us;
+};
+
+/* A switch is there when its time, which is never NULL in the table, is. */
+static struct setting read_setting(struct sqlite_cursor *c)
+{
+	struct setting s = { .on = false };
+
+	s.by = sqlite_get_text(c);
+	s.reason = sqlite_get_text(c);
+	s.on = sqlite3_column_type(c->q->stmt, c->col) != SQLITE_NULL;
+	s.at_us = sqlite_get_int(c);
+	return s;
+}
+
+static const struct plan_row *read_last(struct sqlite_cursor *c)
+{
+	if (sqlite3_column_type(c->q->stmt, c->col) == SQLITE_NULL)
+		return NULL;
+	struct plan_row *last = arena_alloc(c->arena, sizeof *last);
+	if (last)
+		read_plan(c, last);
+	return last;
+}
+
+static void read_dag(struct sqlite_cursor *c, void *row)
+{
+	struct dag_row *r = row;
+
+	r->name = sqlite_get_text_or_empty(c);
+	r->path = sqlite_get_text(c);
+	r->dir = sqlite_get_text(c);
+	r->version = sqlite_get_text(c);
+	r->error = sqlite_get_text(c);
+	r->present = sqlite_get_int(c);
+	struct setting paused = read_setting(c);
+	struct setting all_paused = read_setting(c);
+	struct setting draining = read_setting(c);
+	struct setting all_draining = read_setting(c);
+	r->all_paused = all_paused.on;
+	if (all_paused.on)
+		paused = all_paused;
+	if (!draining.on)
+		draining = all_draining;
+	r->paused = paused.on;
+	r->paused_by = paused.by;
+	r->paused_reason = paused.reason;
+	r->paused_us = paused.at_us;
+	r->draining = draining.on;
+	r->draining_by = draining.by;
+	r->draining_reason = draining.reason;
+	r->draining_us = draining.at_us;
+	r->last = read_last(c);
+}
+
+static void read_frozen(struct sqlite_cursor *c, void *row)
+{
+	struct frozen_row *r = row;
+
+	r->dag = sqlite_get_text_or_empty(c);
+	r->task = sqlite_get_text_or_empty(c);
+	r->by = sqlite_get_text(c);
+	r->reason = sqlite_get_text(c);
+	r->at_us = sqlite_get_int(c);
+}
+
+static void read_backfill(struct sqlite_cursor *c, void *row)
+{
+	struct backfill_row *r = row;
+
+	r->id = sqlite_get_int(c);
+	r->dag = sqlite_get_text_or_empty(c);
+	r->mode = sqlite_get_text_or_empty(c);
+	r->params = sqlite_get_text_or_empty(c);
+	r->by = sqlite_get_text(c);
+	r->reason = sqlite_get_text(c);
+	r->from_us = sqlite_get_int(c);
+	r->to_us = sqlite_get_int(c);
+	r->created_us = sqlite_get_int(c);
+	r->ended_us = sqlite_get_int(c);
+	r->cursor_us = sqlite_get_int(c);
+	r->newest_first = sqlite_get_int(c);
+	r->exhausted = sqlite_get_int(c);
+	r->jobs = (int)sqlite_get_int(c);
+	r->state = (enum backfill_state)sqlite_get_name(c, backfill_state_by_name, BACKFILL_DONE);
+	r->state_by = sqlite_get_text(c);
+	r->state_reason = sqlite_get_text(c);
+	r->ntotal = sqlite_get_int(c);
+	r->nsuccess = sqlite_get_int(c);
+	r->nfailed = sqlite_get_int(c);
+	r->nactive = sqlite_get_int(c);
+}
+
+/* ---- queries ------------------------------------------------------------------------- */
+
+static void bind_dag(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_text(q, lq->dag);
+}
+
+static void bind_limit(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_text(q, lq->dag);
+	sqlite_bind_int(q, lq->limit > 0 ? lq->limit : -1);
+}
+
+static void bind_id(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_time(q, lq->id); /* NULL: all */
+}
+
+static const struct list_reader {
+	enum sqlite_sql sql;
+	void (*bind)(struct sqlite_query *q, const struct list_query *lq);
+	size_t size;
+	const char *doing;
+	void (*read)(struct sqlite_cursor *c, void *row);
+} readers[] = {
+	[LIST_DAGS] = { SQL_DAGS, bind_dag, sizeof(struct dag_row), "list DAGs", read_dag },
+	[LIST_FROZEN] = { SQL_FROZEN, bind_dag, sizeof(struct frozen_row), "list frozen tasks",
+		read_frozen },
+	[LIST_PLANS] = { SQL_PLANS, bind_limit, sizeof(struct plan_row), "list decisions",
+		read_plan },
+	[LIST_BACKFILLS] = { SQL_BACKFILLS, bind_id, sizeof(struct backfill_row), "list backfills",
+		read_backfill },
+};
+static_assert(sizeof readers / sizeof *readers == LIST_MAX, "a reader for each kind");
+
+int sqlite_list(
+	struct store *base, const struct list_query *lq, struct store_result *ret, struct err *err)
+{
+	const struct list_reader *reader = &readers[lq->kind];
+	struct rows rows = { .arena = &ret->arena, .size = reader->size };
+	struct sqlite_query q =
+		sqlite_query((struct sqlite_store *)base, reader->sql, reader->doing);
+	int r;
+
+	reader->bind(&q, lq);
+	while ((r = sqlite_step(&q, err)) == 1) {
+		void *row = rows_add(&rows);
+		if (!row)
+			break;
+		reader->read(&(struct sqlite_cursor){ &q, &ret->arena, 0 }, row);
+	}
+	sqlite_done(&q);
+	return r < 0 ? -1 : rows_end(&rows, ret, err);
+}
+
+int sqlite_durations(
+	struct store *base, const char *dag, int n, struct durations *ret, struct err *err)
+{
+	struct sqlite_query q = sqlite_query(
+		(struct sqlite_store *)base, SQL_DURATIONS, "look for durations of runs");
+	int r;
+
+	sqlite_bind_text(&q, dag);
+	sqlite_bind_int(&q, n);
+	while ((r = sqlite_step(&q, err)) == 1)
+		ret->us[ret->n++] = sqlite3_column_int64(q.stmt, 0);
+	return r;
+}
