@@ -11,10 +11,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-static int open_for_read(const char *path, struct err *err)
+static int open_for_read(const char *path, bool regular, struct err *err)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
 
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "%s: no such file", path);
@@ -29,16 +29,16 @@ static int open_for_read(const char *path, struct err *err)
 		close(fd);
 		return err_set(err, ERR_IO, "%s: is a folder, not a file", path);
 	}
-	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode)) {
+	if (!S_ISREG(st.st_mode) && (regular || !S_ISFIFO(st.st_mode))) {
 		close(fd);
 		return err_set(err, ERR_IO, "%s: is not a file", path);
 	}
 	return fd;
 }
 
-int io_read_file(const char *path, struct buf *out, struct err *err)
+static int read_file(const char *path, bool regular, struct buf *out, struct err *err)
 {
-	int rc = -1, fd = open_for_read(path, err);
+	int rc = -1, fd = open_for_read(path, regular, err);
 
 	if (fd < 0)
 		return -1;
@@ -62,6 +62,16 @@ int io_read_file(const char *path, struct buf *out, struct err *err)
 	}
 	close(fd);
 	return rc;
+}
+
+int io_read_file(const char *path, struct buf *out, struct err *err)
+{
+	return read_file(path, false, out, err);
+}
+
+int io_read_regular(const char *path, struct buf *out, struct err *err)
+{
+	return read_file(path, true, out, err);
 }
 
 int io_write_all(int fd, const void *data, size_t len, struct err *err)

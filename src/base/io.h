@@ -12,6 +12,8 @@ struct err;
 /* Append the file to `out`, whose maximum bounds it. ENOENT gives ERR_NOT_FOUND. Only
  * regular files and pipes are read; a folder is an error. */
 int io_read_file(const char *path, struct buf *out, struct err *err);
+/* The same for what others may have put there: a pipe is an error, too, and is not waited for. */
+int io_read_regular(const char *path, struct buf *out, struct err *err);
 /* Write all of it, through short writes and EINTR. */
 int io_write_all(int fd, const void *data, size_t len, struct err *err);
 /* Make `path` hold `data`: written aside in the same folder, fsync, rename, fsync of the

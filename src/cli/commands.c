@@ -5,6 +5,16 @@
 const struct command *const commands[] = {
 	/* Run */
 	&command_run,
+	&command_daemon,
+	/* Operate */
+	&command_trigger,
+	&command_backfill,
+	&command_backfills,
+	&command_pause,
+	&command_resume,
+	&command_drain,
+	&command_freeze,
+	&command_reload,
 	/* Look */
 	&command_status,
 	&command_runs,

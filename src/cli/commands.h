@@ -4,7 +4,16 @@
 
 #include "cli/command.h"
 
-extern const struct command command_run;        /* run.c */
+extern const struct command command_daemon;  /* daemon.c */
+extern const struct command command_run;     /* run.c */
+extern const struct command command_trigger; /* trigger.c */
+extern const struct command command_pause;   /* pause.c */
+extern const struct command command_resume;
+extern const struct command command_drain;
+extern const struct command command_freeze;
+extern const struct command command_backfill; /* backfill.c */
+extern const struct command command_backfills;
+extern const struct command command_reload;     /* reload.c */
 extern const struct command command_validate;   /* validate.c */
 extern const struct command command_next;       /* next.c */
 extern const struct command command_status;     /* status.c */

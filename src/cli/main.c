@@ -1,5 +1,6 @@
 /* weir: finds the command, runs it, reports its error once. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
@@ -144,8 +145,18 @@ static int dispatch(int argc, char **argv)
 	return c ? run(c, argc - 1, argv + 1) : unknown_command(argv[1]);
 }
 
+/* A descriptor that is closed would be given to a socket or a database next, and be written to.
+ * What is put in its place fails as it did: 0 cannot be read, 1 and 2 cannot be written. */
+static void fill_std_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+			_exit(err_info(ERR_IO)->exit_status);
+}
+
 int main(int argc, char **argv)
 {
+	fill_std_fds();
 	/* A reader that leaves must not end a run half-way: writes fail with EPIPE instead. */
 	signal(SIGPIPE, SIG_IGN);
 	setlocale(LC_CTYPE, "");

@@ -113,7 +113,8 @@ static void add_rows(struct buf *out, const struct task_progress *t)
 	}
 	if (!*sep && count_of(t, "rows", &n)) {
 		char text[32];
-		buf_addf(out, "%s rows", units_format_count(n, text, sizeof text));
+		buf_addf(out, "%s row%s", units_format_count(n, text, sizeof text),
+			n == 1 ? "" : "s");
 	}
 }
 

@@ -1,7 +1,10 @@
 /* The end of a run, in words: the same on a terminal and in a pipe. */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/io.h"
 #include "base/units.h"
 #include "cli/json.h"
 #include "cli/progress_impl.h"
@@ -173,6 +176,17 @@ static const char *output_text(const struct task_progress *t, const char *key)
 	return json_string_value(json_object_get(t->outputs, key));
 }
 
+/* A file's path is relative to the DAG's folder, and who reads it stands elsewhere. A table's name
+ * is left alone. */
+static void add_place(const struct summary *s, const char *where)
+{
+	const char *dir = s->p->dag->dir;
+	char *path = dir ? io_path_join(dir, where) : NULL;
+
+	clean(s, path && access(path, F_OK) == 0 ? path : where);
+	free(path);
+}
+
 static void quarantine(const struct summary *s)
 {
 	bool any = false;
@@ -193,7 +207,7 @@ static void quarantine(const struct summary *s)
 			n == 1 ? "" : "s");
 		if (where) {
 			buf_addstr(s->out, ", kept in ");
-			clean(s, where);
+			add_place(s, where);
 		}
 		buf_addc(s->out, '\n');
 	}

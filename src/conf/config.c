@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/near.h"
 #include "base/node.h"
+#include "base/units.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
 
@@ -30,12 +31,29 @@ struct config {
 
 static const struct field any_connection = { .type = FIELD_ANY };
 
+static const struct field keep_fields[] = {
+	{ .key = "runs",
+		.type = FIELD_DURATION,
+		.help = "How long the daemon keeps finished runs and their history. Default: for "
+			"ever.",
+		.example = "90d" },
+	{ .key = "logs",
+		.type = FIELD_DURATION,
+		.help = "How long it keeps their logs. Default: as long as the runs.",
+		.example = "30d" },
+	{ 0 },
+};
+
 const struct field config_fields[] = {
 	{ .key = "connections",
 		.type = FIELD_MAP,
 		.item = &any_connection,
 		.help = "Databases and services that tasks use by name. Each has a `type`; its "
 			"other keys depend on that." },
+	{ .key = "keep",
+		.type = FIELD_OBJECT,
+		.fields = keep_fields,
+		.help = "What the daemon removes when it is old." },
 	{ 0 },
 };
 
@@ -330,4 +348,22 @@ json_t *config_connection(
 		}
 	}
 	return ret;
+}
+
+static int64_t keep_us(const struct config *c, const char *key)
+{
+	const char *text = node_text(node_get(node_get(c->doc.root, "keep"), key));
+	int64_t us;
+
+	return text && units_parse_duration(text, &us, NULL) == 0 ? us : 0;
+}
+
+int64_t config_keep_runs_us(const struct config *c)
+{
+	return keep_us(c, "runs");
+}
+
+int64_t config_keep_logs_us(const struct config *c)
+{
+	return keep_us(c, "logs");
 }

@@ -3,6 +3,7 @@
 #define WEIR_CONF_CONFIG_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "conf/schema.h"
 
@@ -36,6 +37,10 @@ json_t *config_connection(
 /* {env: NAME} or {file: PATH} or a literal to its value, owned. Relative paths start at `dir`; one
  * trailing line break of a file is dropped. */
 char *config_secret(const struct node *n, const char *dir, struct err *err);
+
+/* `keep:` of runs and of logs, in microseconds; 0: for ever. */
+int64_t config_keep_runs_us(const struct config *c);
+int64_t config_keep_logs_us(const struct config *c);
 
 extern const struct field config_fields[];
 

@@ -11,12 +11,15 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/rng.h"
+#include "base/units.h"
 #include "core/lane.h"
 #include "core/model.h"
 #include "core/retry.h"
 #include "core/trigger.h"
 
 enum { STRINGS_MAX = 256 << 20, SLOT_SHIFT = 32 };
+#define LOST_DELAY_MAX_US (60 * US_PER_SECOND)
+enum { LOST_SHIFT_MAX = 6 }; /* 1 s, 2 s, ... 32 s, then the most */
 
 /* A task of an active run. */
 struct live_task {
@@ -605,14 +608,8 @@ static enum reason reason_of(const struct attempt_end *e)
 	}
 }
 
-static void record_end(
-	struct sched *s, const struct ref *at, const struct attempt_end *e, int64_t now_us)
+static void fill_end(struct sched *s, struct change *c, const struct attempt_end *e)
 {
-	struct change *c = add_task_change(s, CHANGE_END, reason_of(e), at, now_us);
-
-	if (!c)
-		return;
-	c->attempt.try = live(at)->tries;
 	c->attempt.token = e->token;
 	c->attempt.outcome = e->outcome;
 	c->attempt.exit_status = e->exit_status;
@@ -621,6 +618,26 @@ static void record_end(
 	c->attempt.ended_us = e->ended_us;
 	c->attempt.error = keep(s, e->error);
 	c->attempt.result = keep(s, e->result);
+}
+
+static void record_end(
+	struct sched *s, const struct ref *at, const struct attempt_end *e, int64_t now_us)
+{
+	struct change *c = add_task_change(s, CHANGE_END, reason_of(e), at, now_us);
+
+	if (!c)
+		return;
+	fill_end(s, c, e);
+	c->attempt.try = live(at)->tries;
+}
+
+/* What a crash took along is done again at once. Where the system is short of something, or crash
+ * follows crash, waiting helps. */
+static int64_t lost_delay_us(const struct attempt_end *e, int lost)
+{
+	if (lost <= 1 && !e->refused)
+		return 0;
+	return lost > LOST_SHIFT_MAX ? LOST_DELAY_MAX_US : US_PER_SECOND << (lost - 1);
 }
 
 /* A failed, timed out or lost attempt: another try, or the end. */
@@ -644,7 +661,8 @@ static void retry_or_fail(
 		set_task(s, at, TASK_FAILED, why, now_us);
 		return;
 	}
-	t->due_us = now_us + (lost ? 0 : retry_delay_us(p, t->failures, &s->rng));
+	t->due_us = now_us +
+		    (lost ? lost_delay_us(e, t->lost) : retry_delay_us(p, t->failures, &s->rng));
 	set_task(s, at, TASK_UP_FOR_RETRY, REASON_RETRY_WAIT, now_us);
 	arm_retry(s, at);
 }
@@ -676,6 +694,34 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t n
 	}
 	spread_news(s, now_us);
 	return true;
+}
+
+void sched_orphan_ended(
+	struct sched *s, const struct sched_orphan *o, const struct attempt_end *e, int64_t now_us)
+{
+	struct live_run *r = find_run(s, o->run_id);
+	const enum task_state from = TASK_RUNNING, to = TASK_CANCELLED;
+
+	if (!r)
+		return;
+	struct change *c = add_change(s, CHANGE_END, reason_of(e), r, now_us);
+	if (!c)
+		return;
+	c->task = o->task;
+	fill_end(s, c, e);
+	c->attempt.try = o->tries;
+	if (!state_task_may(from, to, REASON_CANCELLED))
+		abort();
+	c = add_change(s, CHANGE_TASK, REASON_CANCELLED, r, now_us);
+	if (!c)
+		return;
+	c->task = o->task;
+	c->state.from = from;
+	c->state.to = to;
+	c->state.tries = o->tries;
+	c->state.failures = o->failures;
+	c->state.lost = o->lost;
+	c->state.hash = o->hash;
 }
 
 void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us)

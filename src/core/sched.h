@@ -86,6 +86,7 @@ struct attempt_end {
 	enum outcome outcome; /* success, failed, timeout, skipped, cancelled or lost */
 	int exit_status, signal;
 	bool permanent; /* an operator's error that no retry mends */
+	bool refused;   /* lost: the system did not let it start. Tried again later and later */
 	int64_t started_us, ended_us;
 	const char *error;   /* copied */
 	const char *outputs; /* JSON object text; copied */
@@ -95,6 +96,16 @@ struct attempt_end {
 /* An end with a token that is not in flight (late, repeated, unknown) changes nothing and returns
  * false. */
 bool sched_attempt_ended(struct sched *s, const struct attempt_end *end, int64_t now_us);
+
+/* An attempt of a former owner ended, whose task is no longer in the DAG: the task is cancelled.
+ * `task` and `hash` are borrowed until changes are cleared. */
+struct sched_orphan {
+	int64_t run_id;
+	const char *task, *hash;
+	int tries, failures, lost; /* as the store has them */
+};
+void sched_orphan_ended(struct sched *s, const struct sched_orphan *o,
+	const struct attempt_end *end, int64_t now_us);
 
 /* Stop a run: nothing new starts, attempts in flight are stopped, waiting tasks are cancelled.
  * Called again with hard: kills what is left. */

@@ -459,14 +459,23 @@ void attempts_reap(struct attempts *a)
 
 /* ---- starting ---- */
 
-static int open_log(const struct exec_job *job, struct err *err)
+void attempt_log_open(struct attempt_log *log, const char *path)
 {
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
-	int fd = open(job->log_path, flags, 0640);
+	struct err err;
 
-	if (fd < 0 && errno == ENOENT && io_mkdirs_for(job->log_path, 0750, err) == 0)
-		fd = open(job->log_path, flags, 0640);
-	return fd;
+	err_clear(&err);
+	*log = (struct attempt_log){ .fd = open(path, flags | O_EXCL, 0640) };
+	if (log->fd < 0 && errno == ENOENT && io_mkdirs_for(path, 0750, &err) == 0)
+		log->fd = open(path, flags | O_EXCL, 0640);
+	log->created = log->fd >= 0;
+	if (log->fd < 0 && errno == EEXIST)
+		log->fd = open(path, flags, 0640);
+	if (log->fd >= 0)
+		return;
+	log->error = errno;
+	if (err.code != ERR_NONE)
+		snprintf(log->why, sizeof log->why, "%.255s", err.msg);
 }
 
 static int open_pipe(struct attempts *a, struct attempt *t, const struct exec_job *job, int *ret_fd)
@@ -494,22 +503,24 @@ static int open_pipe(struct attempts *a, struct attempt *t, const struct exec_jo
 }
 
 /* Where the task writes: its log, or the pipe to the masker. -1: the end says why. */
-static int open_output(struct attempts *a, struct attempt *t, const struct exec_job *job)
+static int open_output(
+	struct attempts *a, struct attempt *t, const struct exec_job *job, struct attempt_log *log)
 {
-	struct err err;
 	int out_fd = -1, log_fd;
 
-	err_clear(&err);
-	log_fd = open_log(job, &err);
+	if (log->fd < 0 && !log->error)
+		attempt_log_open(log, job->log_path);
+	log_fd = log->fd;
+	log->fd = -1;
 	if (log_fd >= 0 && !(job->secrets && job->secrets[0]))
 		return log_fd;
 	t->log_fd = log_fd;
 	if (log_fd >= 0 && open_pipe(a, t, job, &out_fd) == 0)
 		return out_fd;
-	int error = errno;
+	int error = log_fd < 0 ? log->error : errno;
 	t->end.outcome = spawn_is_system_error(error) ? OUTCOME_LOST : OUTCOME_FAILED;
-	if (err.code != ERR_NONE)
-		snprintf(t->end.error, sizeof t->end.error, "its log: %.240s", err.msg);
+	if (log->why[0])
+		snprintf(t->end.error, sizeof t->end.error, "its log: %.240s", log->why);
 	else
 		snprintf(t->end.error, sizeof t->end.error, "its log %.180s: %s", job->log_path,
 			strerror(error));
@@ -522,17 +533,20 @@ static void spawn(struct attempts *a, struct attempt *t, const struct exec_job *
 
 	if (a->step)
 		a->step();
+	spawn_tell(journal_child_fd(a->journal));
 	if (job->argv)
 		spawn_command(job, out_fd, &s);
 	else
 		spawn_operator(job, out_fd, a->run_operator, &s);
 	t->end.started_us = s.started_us;
+	a->journal->garbage = a->journal->garbage || s.torn;
 	if (s.fault != SPAWN_OK) {
 		spawn_explain(&s, job, &t->end);
 		return;
 	}
 	t->pid = s.pid;
-	journal_add_start(a->journal, t->token, s.pid, s.start_boot_us, s.started_us);
+	if (!s.told)
+		journal_add_start(a->journal, t->token, s.pid, s.start_boot_us, s.started_us);
 }
 
 /* It did not come to a process: the end says why. */
@@ -576,8 +590,15 @@ static struct attempt *new_attempt(struct attempts *a, const struct exec_job *jo
 	return t;
 }
 
-void attempts_start(struct attempts *a, const struct exec_job *job)
+bool attempts_has(struct attempts *a, int64_t token)
 {
+	return find(a, token) != NULL;
+}
+
+void attempts_start(struct attempts *a, const struct exec_job *job, struct attempt_log *log)
+{
+	struct attempt_log not_yet = { .fd = -1 };
+
 	if (find(a, job->token))
 		return;
 	struct attempt *t = new_attempt(a, job);
@@ -585,7 +606,7 @@ void attempts_start(struct attempts *a, const struct exec_job *job)
 		attempts_refuse(a, job->token, OUTCOME_LOST, "the supervisor is out of memory");
 		return;
 	}
-	int out_fd = open_output(a, t, job);
+	int out_fd = open_output(a, t, job, log ? log : &not_yet);
 	if (out_fd >= 0) {
 		spawn(a, t, job, out_fd);
 		close(out_fd);

@@ -27,6 +27,15 @@
 struct attempt;
 struct journal;
 
+/* A log that is opened ahead of the start. All zero but fd -1: it is not yet. */
+struct attempt_log {
+	int fd;        /* -1: it could not be opened, see error */
+	int error;     /* errno */
+	char why[256]; /* more of it, or empty */
+	bool created;  /* there was none before */
+};
+void attempt_log_open(struct attempt_log *log, const char *path);
+
 struct attempts {
 	struct attempt *by_token, *by_pid;
 	struct attempt *lingering; /* their process is reaped, their group or output not done */
@@ -47,8 +56,9 @@ void attempts_init(struct attempts *a);
 void attempts_release(struct attempts *a);
 
 /* Whatever stands in the way of a start becomes the attempt's end. A token in hand already is
- * passed over. */
-void attempts_start(struct attempts *a, const struct exec_job *job);
+ * passed over. `log` is taken over, and its fd then -1; NULL: not opened yet. */
+void attempts_start(struct attempts *a, const struct exec_job *job, struct attempt_log *log);
+bool attempts_has(struct attempts *a, int64_t token);
 /* An end without a start. */
 void attempts_refuse(struct attempts *a, int64_t token, enum outcome outcome, const char *error);
 /* A token not in hand (any more) is passed over. */

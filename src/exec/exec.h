@@ -59,8 +59,21 @@ struct exec_job {
 	int64_t grace_us;   /* from TERM to KILL; and for output that outlives the process */
 };
 
-/* Queue a start. Sent by exec_flush. Never blocks. A job too large for a frame (16 MiB) is an
- * error. */
+/* Hold and go: what a start needs is made ready while its decision is still being persisted.
+ * Nothing of a held attempt runs, is timed or is journaled; only its log may be open, for which its
+ * folder and an empty file are made. It is forgotten without an end, and that empty file removed,
+ * when it is dropped or stopped, when exec_free lets the supervisor go and when this process dies.
+ */
+
+/* Queue a start that is held. Sent by exec_flush. Never blocks. A job too large for a frame
+ * (16 MiB) is an error. */
+int exec_prepare(struct exec *x, const struct exec_job *job, struct err *err);
+/* Queue the release of a held start; from here on it is in flight and has an end. What stands in
+ * its way, known since it was prepared or not, becomes that end. */
+int exec_go(struct exec *x, int64_t token, struct err *err);
+/* Queue that a held start is forgotten. */
+int exec_drop(struct exec *x, int64_t token, struct err *err);
+/* Both in one: queue a start. */
 int exec_start(struct exec *x, const struct exec_job *job, struct err *err);
 /* Queue a stop: TERM to the group, grace, KILL; hard: KILL now. */
 int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err);
@@ -92,6 +105,8 @@ struct exec_journal_entry {
 	int64_t token;
 	bool started, ended;
 	int64_t pid, start_boot_us; /* start: CLOCK_BOOTTIME just before it was started */
+	const char *home;           /* for exec_reap_stray, set by the caller: the WEIR_HOME the
+				       attempt had. NULL: not compared */
 	struct exec_end end;        /* when ended */
 };
 struct exec_journal {
@@ -110,8 +125,8 @@ int exec_journal_stop(const char *path, bool hard, struct err *err);
  * is gone already. */
 int exec_journal_wait_fd(const char *path, struct err *err);
 /* After a supervisor's death: make sure that nothing of the attempt's process group is left (the
- * group's members are recognised by WEIR_TOKEN in their environment, or by pid and start time; a
- * recycled pid is never touched). */
+ * group's members are recognised by WEIR_TOKEN and WEIR_HOME in their environment, or by pid and
+ * start time; a recycled pid is never touched). */
 int exec_reap_stray(const struct exec_journal_entry *e, struct err *err);
 
 #endif

@@ -16,6 +16,9 @@ static const char *const type_names[] = {
 	[FRAME_STOP] = "stop",
 	[FRAME_BYE] = "bye",
 	[FRAME_END] = "end",
+	[FRAME_PREPARE] = "prepare",
+	[FRAME_GO] = "go",
+	[FRAME_DROP] = "drop",
 };
 static_assert(sizeof type_names / sizeof type_names[0] == FRAME_TYPE_MAX, "a name per type");
 
@@ -107,7 +110,8 @@ static int check_job(const struct exec_job *job, struct err *err)
 	return 0;
 }
 
-int frame_put_start(struct buf *out, const struct exec_job *job, int64_t now_us, struct err *err)
+static int put_job(struct buf *out, enum frame_type type, const struct exec_job *job,
+	int64_t now_us, struct err *err)
 {
 	uint32_t n_argv, n_env, n_secrets;
 	size_t payload = job->argv ? 0 : job->payload_len;
@@ -121,7 +125,7 @@ int frame_put_start(struct buf *out, const struct exec_job *job, int64_t now_us,
 		size = FRAME_MAX;
 	else
 		size += payload + 1;
-	if (put_head(out, FRAME_START, size, err) < 0)
+	if (put_head(out, type, size, err) < 0)
 		return err_context(err, "attempt %lld", (long long)job->token);
 	put_i64(out, job->token);
 	put_i64(out, job->timeout_us);
@@ -138,6 +142,33 @@ int frame_put_start(struct buf *out, const struct exec_job *job, int64_t now_us,
 	put_strs(out, job->argv);
 	put_strs(out, job->env);
 	put_strs(out, job->secrets);
+	return 0;
+}
+
+int frame_put_start(struct buf *out, const struct exec_job *job, int64_t now_us, struct err *err)
+{
+	return put_job(out, FRAME_START, job, now_us, err);
+}
+
+int frame_put_prepare(struct buf *out, const struct exec_job *job, struct err *err)
+{
+	return put_job(out, FRAME_PREPARE, job, 0, err);
+}
+
+int frame_put_go(struct buf *out, const struct frame_go *go, struct err *err)
+{
+	if (put_head(out, FRAME_GO, 16, err) < 0)
+		return -1;
+	put_i64(out, go->token);
+	put_i64(out, go->now_us);
+	return 0;
+}
+
+int frame_put_drop(struct buf *out, int64_t token, struct err *err)
+{
+	if (put_head(out, FRAME_DROP, 8, err) < 0)
+		return -1;
+	put_i64(out, token);
 	return 0;
 }
 
@@ -340,6 +371,29 @@ int frame_get_start(const struct frame *f, struct frame_start *ret, struct err *
 	job.secrets = n_secrets ? secrets : NULL;
 	ret->job = job;
 	ret->now_us = now_us;
+	return 0;
+}
+
+int frame_get_go(const struct frame *f, struct frame_go *ret, struct err *err)
+{
+	struct cursor c = cursor_of(f);
+	struct frame_go g = { .token = take_i64(&c) };
+
+	g.now_us = take_i64(&c);
+	if (done(&c, f, err) < 0)
+		return -1;
+	*ret = g;
+	return 0;
+}
+
+int frame_get_drop(const struct frame *f, int64_t *ret_token, struct err *err)
+{
+	struct cursor c = cursor_of(f);
+	int64_t token = take_i64(&c);
+
+	if (done(&c, f, err) < 0)
+		return -1;
+	*ret_token = token;
 	return 0;
 }
 

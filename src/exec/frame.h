@@ -7,8 +7,8 @@
  * supervisor is refused by name and not misread. Decoding trusts nothing: each length and count is
  * checked against the bytes that are there.
  *
- * The supervisor speaks first (HELLO). The driver sends START, STOP and, as its last word, BYE; the
- * supervisor sends END.
+ * The supervisor speaks first (HELLO). The driver sends START, or PREPARE and for the same token
+ * GO or DROP; STOP; and, as its last word, BYE. The supervisor sends END.
  */
 #ifndef WEIR_EXEC_FRAME_H
 #define WEIR_EXEC_FRAME_H
@@ -31,6 +31,9 @@ enum frame_type {
 	FRAME_STOP,
 	FRAME_BYE, /* all ends were received; no more work comes */
 	FRAME_END,
+	FRAME_PREPARE, /* as START, but held */
+	FRAME_GO,      /* start what is held */
+	FRAME_DROP,    /* forget what is held */
 	FRAME_TYPE_MAX
 };
 
@@ -58,8 +61,13 @@ struct frame_stop {
 	bool hard;
 };
 
-/* A decoded START. The job's arrays are `strings`, which is kept for the next one; its texts are
- * borrowed from the frame. Zero it before the first use. */
+struct frame_go {
+	int64_t token;
+	int64_t now_us; /* as of START */
+};
+
+/* A decoded START or PREPARE. The job's arrays are `strings`, which is kept for the next one; its
+ * texts are borrowed from the frame. Zero it before the first use. */
 struct frame_start {
 	struct exec_job job;
 	int64_t now_us; /* the driver's clock when that is a test's fake; else 0 */
@@ -74,6 +82,9 @@ struct frame_start {
  * buffer is as before. */
 int frame_put_hello(struct buf *out, const struct frame_hello *hello, struct err *err);
 int frame_put_start(struct buf *out, const struct exec_job *job, int64_t now_us, struct err *err);
+int frame_put_prepare(struct buf *out, const struct exec_job *job, struct err *err);
+int frame_put_go(struct buf *out, const struct frame_go *go, struct err *err);
+int frame_put_drop(struct buf *out, int64_t token, struct err *err);
 int frame_put_stop(struct buf *out, const struct frame_stop *stop, struct err *err);
 int frame_put_bye(struct buf *out, struct err *err);
 int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err);
@@ -81,6 +92,8 @@ int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err);
 /* Decode a frame of that type. ERR_DATA when its body is not what the type says. */
 int frame_get_hello(const struct frame *f, struct frame_hello *ret, struct err *err);
 int frame_get_start(const struct frame *f, struct frame_start *ret, struct err *err);
+int frame_get_go(const struct frame *f, struct frame_go *ret, struct err *err);
+int frame_get_drop(const struct frame *f, int64_t *ret_token, struct err *err);
 int frame_get_stop(const struct frame *f, struct frame_stop *ret, struct err *err);
 int frame_get_end(const struct frame *f, struct exec_end *ret, struct err *err);
 void frame_start_release(struct frame_start *s);

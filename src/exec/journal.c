@@ -151,10 +151,19 @@ int journal_add_end(struct journal *j, const struct exec_end *e)
 	return whole(j, before);
 }
 
+int journal_child_fd(const struct journal *j)
+{
+	return j->torn || j->garbage ? -1 : j->fd;
+}
+
 int journal_flush(struct journal *j)
 {
 	size_t done = 0;
 
+	/* What follows must not become a part of the line that was never finished. */
+	if (j->garbage && write(j->fd, "\n", 1) != 1)
+		return -1;
+	j->garbage = false;
 	while (done < j->pending.len) {
 		ssize_t n = write(j->fd, j->pending.data + done, j->pending.len - done);
 		if (n < 0 && errno == EINTR)
@@ -164,6 +173,8 @@ int journal_flush(struct journal *j)
 		done += (size_t)n;
 	}
 	bool all = done == j->pending.len;
+	if (done)
+		j->torn = j->pending.data[done - 1] != '\n';
 	if (all)
 		buf_clear(&j->pending);
 	else

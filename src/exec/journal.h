@@ -34,6 +34,8 @@ struct journal {
 	int fd;
 	char *path; /* absolute */
 	struct buf pending;
+	bool torn;    /* the file ends within a line whose rest is pending */
+	bool garbage; /* it ends within a line that will never be whole */
 };
 
 /* Make the file. ERR_REFUSED when there is one: whose attempts must be settled before it is
@@ -43,6 +45,8 @@ int journal_create(struct journal *j, const char *path, struct err *err);
 int journal_add_start(
 	struct journal *j, int64_t token, int64_t pid, int64_t start_boot_us, int64_t started_us);
 int journal_add_end(struct journal *j, const struct exec_end *end);
+/* Where a child may write a whole line of its own now (exec/spawn.h); -1: not now. */
+int journal_child_fd(const struct journal *j);
 /* Write what was added, in one write. When the disk refuses, what is left is kept for the next
  * time, and -1 returned. */
 int journal_flush(struct journal *j);

@@ -19,6 +19,7 @@
 #include "exec/supervisor.h"
 
 #define OUT_MAX (64u << 20)
+#define OUT_HIGH (32u << 20) /* so much is not kept for the next flush */
 #define READ_SIZE 65536
 #define HELLO_WAIT_MS 10000
 #define LEAVE_WAIT_MS 5000
@@ -191,14 +192,48 @@ static void make_room(struct exec *x)
 	x->sent = 0;
 }
 
+static int64_t fake_now_us(void)
+{
+	return clock_is_fake() ? clock_now_us() : 0;
+}
+
 int exec_start(struct exec *x, const struct exec_job *job, struct err *err)
 {
+	/* A failure shows at the next flush. */
+	if (x->out.len - x->sent > OUT_HIGH)
+		exec_flush(x, NULL);
 	if (x->sent)
 		make_room(x);
-	if (frame_put_start(&x->out, job, clock_is_fake() ? clock_now_us() : 0, err) < 0)
+	if (frame_put_start(&x->out, job, fake_now_us(), err) < 0)
 		return -1;
 	x->in_flight++;
 	return 0;
+}
+
+int exec_prepare(struct exec *x, const struct exec_job *job, struct err *err)
+{
+	if (x->sent)
+		make_room(x);
+	return frame_put_prepare(&x->out, job, err);
+}
+
+int exec_go(struct exec *x, int64_t token, struct err *err)
+{
+	const struct frame_go go = { .token = token, .now_us = fake_now_us() };
+
+	if (x->sent)
+		make_room(x);
+	if (frame_put_go(&x->out, &go, err) < 0)
+		return -1;
+	x->in_flight++;
+	return 0;
+}
+
+int exec_drop(struct exec *x, int64_t token, struct err *err)
+{
+	if (x->sent)
+		make_room(x);
+	return frame_put_drop(&x->out, token, err);
 }
 
 int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err)

@@ -54,6 +54,18 @@ int exec_journal_stop(const char *path, bool hard, struct err *err)
 
 /* ---- strays ---- */
 
+/* Tokens are numbered anew in every home. */
+static bool is_at_home(const struct exec_journal_entry *e, int64_t pid)
+{
+	char *entry = NULL;
+
+	if (!e->home)
+		return true;
+	bool same = asprintf(&entry, "WEIR_HOME=%s", e->home) >= 0 && proc_has_env(pid, entry);
+	free(entry);
+	return same;
+}
+
 /* Whether this member of the group proves that the group is the attempt's. */
 static bool proves(const struct exec_journal_entry *e, int64_t pid, const struct proc_stat *st)
 {
@@ -65,7 +77,7 @@ static bool proves(const struct exec_journal_entry *e, int64_t pid, const struct
 	if (pid == e->pid && st->start_ticks <= first + START_SLACK_US / proc_tick_us())
 		return true;
 	snprintf(entry, sizeof entry, "WEIR_TOKEN=%" PRId64, e->token);
-	return proc_has_env(pid, entry);
+	return proc_has_env(pid, entry) && is_at_home(e, pid);
 }
 
 static bool group_is_ours(const struct exec_journal_entry *e, const int64_t *pids, int n)

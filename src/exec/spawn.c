@@ -1,12 +1,14 @@
 #include "exec/spawn.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,11 +20,40 @@
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
 
+static int journal_fd = -1;
+static struct rlimit task_nofile;
+static bool raised_nofile;
+
+void spawn_tell(int fd)
+{
+	journal_fd = fd;
+}
+
+void spawn_raise_limits(void)
+{
+	struct rlimit all;
+
+	if (getrlimit(RLIMIT_NOFILE, &task_nofile) < 0 ||
+		task_nofile.rlim_cur == task_nofile.rlim_max)
+		return;
+	all = (struct rlimit){ task_nofile.rlim_max, task_nofile.rlim_max };
+	raised_nofile = setrlimit(RLIMIT_NOFILE, &all) == 0;
+}
+
+/* A journal's line of a start (exec/journal.h), but for the number of the process: the child alone
+ * knows it. */
+struct note {
+	char head[32], tail[64];
+	bool told, torn;
+};
+
 /* What the vforked child reads and writes, in the parent's memory. */
 struct order {
+	struct note note;
 	const char *const *argv, *const *env;
 	const char *search; /* PATH; NULL: argv[0] is a path */
 	const char *cwd;
+	int64_t token;
 	int out_fd;
 	pid_t parent;
 	enum spawn_fault fault;
@@ -30,8 +61,37 @@ struct order {
 	char path[PATH_MAX]; /* what was tried last */
 };
 
+static void begin_note(struct note *n, int64_t token, const struct spawn *s)
+{
+	n->told = n->torn = false;
+	snprintf(n->head, sizeof n->head, "S %" PRId64 " ", token);
+	snprintf(n->tail, sizeof n->tail, " %" PRId64 " %" PRId64 "\n", s->start_boot_us,
+		s->started_us);
+}
+
+/* In the child: by hand, for a vforked one may not call what allocates or locks. */
+static void write_note(struct note *n)
+{
+	char line[sizeof n->head + sizeof n->tail + 24], digits[24];
+	size_t len = 0, ndigits = 0;
+
+	if (journal_fd < 0)
+		return;
+	for (const char *p = n->head; *p; p++)
+		line[len++] = *p;
+	for (unsigned long pid = (unsigned long)getpid(); pid || !ndigits; pid /= 10)
+		digits[ndigits++] = (char)('0' + pid % 10);
+	while (ndigits)
+		line[len++] = digits[--ndigits];
+	for (const char *p = n->tail; *p; p++)
+		line[len++] = *p;
+	ssize_t done = write(journal_fd, line, len);
+	n->told = done == (ssize_t)len;
+	n->torn = done > 0 && !n->told;
+}
+
 /* The setting of either child. -1: errno. */
-static int settle(pid_t parent, int out_fd)
+static int settle(pid_t parent, int out_fd, struct note *note)
 {
 	sigset_t none;
 
@@ -40,7 +100,9 @@ static int settle(pid_t parent, int out_fd)
 	/* The parent may have died before the prctl. */
 	if (getppid() != parent)
 		_exit(STATUS_NOT_EXECUTABLE);
-	if (dup2(out_fd, STDOUT_FILENO) < 0 || dup2(out_fd, STDERR_FILENO) < 0)
+	write_note(note);
+	if (dup2(out_fd, STDOUT_FILENO) < 0 || dup2(out_fd, STDERR_FILENO) < 0 ||
+		(raised_nofile && setrlimit(RLIMIT_NOFILE, &task_nofile) < 0))
 		return -1;
 	sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);
@@ -96,7 +158,7 @@ static int search_and_execute(struct order *o)
 static _Noreturn __attribute__((noinline)) void child(struct order *o)
 {
 	o->fault = SPAWN_SYSTEM;
-	if (settle(o->parent, o->out_fd) == 0) {
+	if (settle(o->parent, o->out_fd, &o->note) == 0) {
 		o->fault = SPAWN_CWD;
 		if (chdir(o->cwd) == 0) {
 			o->fault = SPAWN_EXEC;
@@ -128,7 +190,10 @@ static void start_and_see(struct order *o, struct spawn *ret)
 	o->error = 0;
 	ret->started_us = clock_now_us();
 	ret->start_boot_us = proc_boottime_us();
+	begin_note(&o->note, o->token, ret);
 	ret->pid = start(o);
+	ret->told = o->note.told;
+	ret->torn = ret->torn || o->note.torn;
 	if (ret->pid < 0) {
 		ret->fault = SPAWN_FORK;
 		ret->error = errno;
@@ -188,6 +253,7 @@ void spawn_command(const struct exec_job *job, int out_fd, struct spawn *ret)
 		.argv = job->argv,
 		.env = job->env ? job->env : no_env,
 		.cwd = job->cwd,
+		.token = job->token,
 		.out_fd = out_fd,
 		.parent = getpid(),
 	};
@@ -205,12 +271,19 @@ void spawn_command(const struct exec_job *job, int out_fd, struct spawn *ret)
 		start_by_shell(&o, ret);
 }
 
-static _Noreturn void be_operator(
-	const struct exec_job *job, int out_fd, exec_operator_fn *run, pid_t parent)
+/* What an operator's child needs to know. */
+struct operator_order {
+	exec_operator_fn *run;
+	int out_fd;
+	pid_t parent;
+	struct note note;
+};
+
+static _Noreturn void be_operator(const struct exec_job *job, struct operator_order *o)
 {
 	static char *no_env[] = { NULL };
 
-	if (settle(parent, out_fd) < 0)
+	if (settle(o->parent, o->out_fd, &o->note) < 0)
 		_exit(STATUS_NOT_EXECUTABLE);
 	/* The control socket and the journal with its lock are the parent's alone. */
 	close_range(3, ~0U, 0);
@@ -222,7 +295,7 @@ static _Noreturn void be_operator(
 			strerror(errno));
 		_exit(STATUS_NOT_EXECUTABLE);
 	}
-	int status = run(job->payload, job->payload_len);
+	int status = o->run(job->payload, job->payload_len);
 	fflush(NULL);
 	_exit(status);
 }
@@ -230,14 +303,15 @@ static _Noreturn void be_operator(
 void spawn_operator(
 	const struct exec_job *job, int out_fd, exec_operator_fn *run, struct spawn *ret)
 {
-	pid_t parent = getpid();
+	struct operator_order o = { .run = run, .out_fd = out_fd, .parent = getpid() };
 
 	*ret = (struct spawn){ .pid = -1 };
 	ret->started_us = clock_now_us();
 	ret->start_boot_us = proc_boottime_us();
+	begin_note(&o.note, job->token, ret);
 	ret->pid = fork();
 	if (ret->pid == 0)
-		be_operator(job, out_fd, run, parent);
+		be_operator(job, &o);
 	if (ret->pid < 0) {
 		ret->fault = SPAWN_FORK;
 		ret->error = errno;

@@ -10,6 +10,7 @@
 #ifndef WEIR_EXEC_SPAWN_H
 #define WEIR_EXEC_SPAWN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,7 +31,19 @@ struct spawn {
 	int64_t start_boot_us; /* CLOCK_BOOTTIME just before */
 	enum spawn_fault fault;
 	int error; /* errno of the fault */
+	bool told; /* it wrote its line into the journal (of a command; an operator's child is not
+		      waited for) */
+	bool torn; /* it wrote a part of it */
 };
+
+/* From here on each child says that it was started, in a line of the journal (exec/journal.h) that
+ * it writes itself before its program begins: whatever it starts is then known by its group, also
+ * when the supervisor dies at once. -1, as in the beginning: the children write nothing. */
+void spawn_tell(int journal_fd);
+
+/* Let this process have as many descriptors as the system permits; its children have the former
+ * limit. */
+void spawn_raise_limits(void);
 
 /* vfork and exec. A program without a slash is looked for in the PATH of job->env (default
  * /usr/local/bin:/bin:/usr/bin), one with a slash from job->cwd; a text without "#!" is run by

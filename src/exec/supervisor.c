@@ -19,7 +19,9 @@
 #include "base/err.h"
 #include "exec/attempt.h"
 #include "exec/frame.h"
+#include "exec/held.h"
 #include "exec/journal.h"
+#include "exec/spawn.h"
 
 #define NAME "weir-supervisor"
 #define SOCKET_FD 3
@@ -37,6 +39,7 @@ struct supervisor {
 	bool said_bye, stopping, stopping_hard;
 	struct buf in, out;
 	struct frame_start start; /* kept for its memory */
+	struct held_set held;
 	struct journal journal;
 	struct attempts attempts;
 };
@@ -135,6 +138,7 @@ static int begin(struct supervisor *s, const struct exec_local_config *config, s
 	if (chdir("/") < 0)
 		return err_errno(err, "/");
 	malloc_trim(0);
+	spawn_raise_limits();
 	attempts_init(&s->attempts);
 	s->attempts.epoll_fd = s->epoll_fd;
 	s->attempts.run_operator = config->run_operator;
@@ -155,6 +159,7 @@ static void lose_driver(struct supervisor *s)
 	close(s->socket);
 	s->socket = -1;
 	s->more_input = false;
+	held_drop_all(&s->held);
 	buf_release(&s->in);
 	buf_release(&s->out);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -216,7 +221,45 @@ static int take_start(struct supervisor *s, const struct frame *f, struct err *e
 		attempts_refuse(&s->attempts, s->start.job.token, OUTCOME_CANCELLED,
 			"the supervisor was told to stop");
 	else
-		attempts_start(&s->attempts, &s->start.job);
+		attempts_start(&s->attempts, &s->start.job, NULL);
+	return 0;
+}
+
+static int take_prepare(struct supervisor *s, const struct frame *f, struct err *err)
+{
+	if (s->stopping || held_add(&s->held, f, err) == 0)
+		return 0;
+	return err->code == ERR_NOMEM ? 0 : -1; /* its GO will tell */
+}
+
+static int take_go(struct supervisor *s, const struct frame *f, struct err *err)
+{
+	struct frame_go go;
+
+	if (frame_get_go(f, &go, err) < 0)
+		return -1;
+	if (go.now_us)
+		clock_warp(go.now_us);
+	struct held *h = held_take(&s->held, go.token);
+	if (h)
+		attempts_start(&s->attempts, held_job(h), held_log(h));
+	else if (s->stopping)
+		attempts_refuse(&s->attempts, go.token, OUTCOME_CANCELLED,
+			"the supervisor was told to stop");
+	else if (!attempts_has(&s->attempts, go.token))
+		attempts_refuse(&s->attempts, go.token, OUTCOME_LOST,
+			"the supervisor does not have it prepared: dropped, or out of memory");
+	held_free(h);
+	return 0;
+}
+
+static int take_drop(struct supervisor *s, const struct frame *f, struct err *err)
+{
+	int64_t token;
+
+	if (frame_get_drop(f, &token, err) < 0)
+		return -1;
+	held_free(held_take(&s->held, token));
 	return 0;
 }
 
@@ -226,6 +269,7 @@ static int take_stop(struct supervisor *s, const struct frame *f, struct err *er
 
 	if (frame_get_stop(f, &stop, err) < 0)
 		return -1;
+	held_free(held_take(&s->held, stop.token));
 	attempts_stop(&s->attempts, stop.token, stop.hard);
 	return 0;
 }
@@ -241,6 +285,9 @@ static int take_bye(struct supervisor *s, const struct frame *f, struct err *err
 static int (*const takers[FRAME_TYPE_MAX])(
 	struct supervisor *s, const struct frame *f, struct err *err) = {
 	[FRAME_START] = take_start,
+	[FRAME_PREPARE] = take_prepare,
+	[FRAME_GO] = take_go,
+	[FRAME_DROP] = take_drop,
 	[FRAME_STOP] = take_stop,
 	[FRAME_BYE] = take_bye,
 };
@@ -268,7 +315,7 @@ static void take_frames(struct supervisor *s)
 		rc = take_frame(s, &f, &err);
 		if (rc < 0)
 			break;
-		starts += f.type == FRAME_START;
+		starts += f.type == FRAME_START || f.type == FRAME_GO;
 		used += f.size;
 		rc = 1;
 	}
@@ -314,6 +361,7 @@ static void read_signals(struct supervisor *s)
 			continue;
 		s->stopping = true;
 		s->stopping_hard = s->stopping_hard || sig == SIGQUIT;
+		held_drop_all(&s->held);
 		attempts_stop_all(&s->attempts, sig == SIGQUIT);
 	}
 	attempts_reap(&s->attempts);
@@ -406,6 +454,7 @@ _Noreturn void supervisor_main(int socket, const struct exec_local_config *confi
 			_exit(1);
 		}
 	}
+	held_drop_all(&s.held);
 	if (s.said_bye && !s.stopping)
 		journal_remove(&s.journal);
 	_exit(0);

@@ -49,7 +49,8 @@ static int handle_status(
 	const struct http_api *api = arg;
 
 	(void)req;
-	return api->status(api->daemon, &res->body, err);
+	res->body = api->status(api->daemon);
+	return res->body ? 0 : err_nomem(err);
 }
 
 static int handle_reload(

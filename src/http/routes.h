@@ -7,18 +7,19 @@
 
 #include "run/ops.h"
 
+struct daemon;
 struct err;
 struct http_route;
 
 /* What the routes' handlers are given as `arg`. */
 struct http_api {
 	struct ops ops; /* its `by` is set for each request: the peer's user */
-	void *daemon;
+	struct daemon *daemon;
 	/* Read the DAG folder anew: {"dags": n, "changed": n, "errors": n}, or what the daemon
 	 * wants to say. */
-	int (*reload)(void *daemon, json_t **ret, struct err *err);
-	/* How the daemon and its DAGs stand: a new reference. */
-	int (*status)(void *daemon, json_t **ret, struct err *err);
+	int (*reload)(struct daemon *d, json_t **ret, struct err *err);
+	/* How the daemon and its DAGs stand: a new reference, or NULL without memory. */
+	json_t *(*status)(struct daemon *d);
 };
 
 /* The table; its last row's method is NULL. It lives as long as the process. */

@@ -23,7 +23,8 @@ enum {
 	CONNECTIONS_MAX = 1024,
 	REQUEST_MS = 30 * 1000,
 	HEADERS_MAX = 16 * 1024,
-	TICKS = 4 /* looks at the connections within the limit of time */
+	FULL_MS = 20, /* between looks for room when all connections are in use */
+	TICKS = 4     /* looks at the connections within the limit of time */
 };
 
 /* A connection. Of evhttp's own only the bufferevent is within reach from its first moment on; a
@@ -99,13 +100,18 @@ static struct peer *find_peer(struct http_server *s, const struct bufferevent *b
 	return NULL;
 }
 
-/* Accept, or leave clients in the socket's queue. */
+/* Accept, or leave clients in the socket's queue, and look soon whether there is room: nobody says
+ * so when a client that has not asked anything goes away. */
 static void set_listening(struct http_server *s)
 {
-	if (s->npeers < s->limits.connections)
+	struct timeval soon = { 0, FULL_MS * 1000 };
+
+	if (s->npeers < s->limits.connections) {
 		evconnlistener_enable(s->listener);
-	else
+	} else {
 		evconnlistener_disable(s->listener);
+		event_add(s->reap, &soon);
+	}
 }
 
 static void set_tick(struct http_server *s)

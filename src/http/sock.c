@@ -119,30 +119,33 @@ int http_sock_connect(const char *path, int timeout_ms, struct err *err)
 	return connect_to(path, fd, err) < 0 ? close_with_errno(fd) : fd;
 }
 
+static int no_socket(const char *path, struct err *err)
+{
+	return err_set(err, ERR_REFUSED,
+		"%s is there and is no socket; move it away, or choose another place", path);
+}
+
 int http_sock_probe(const char *path, enum http_sock_state *ret, struct err *err)
 {
+	struct err why = { 0 };
 	struct stat st;
 
 	*ret = HTTP_SOCK_ABSENT;
-	if (lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
 	if (lstat(path, &st) < 0)
-		return err_errno(err, "%s", path);
+		return errno == ENOENT || errno == ENOTDIR ? 0 : err_errno(err, "%s", path);
 	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, ERR_REFUSED,
-			"%s is there and is no socket; move it away, or choose another place",
-			path);
+		return no_socket(path, err);
 	int fd = new_socket(SOCK_NONBLOCK, err);
 	if (fd < 0)
 		return -1;
-	int r = connect_to(path, fd, err);
+	int r = connect_to(path, fd, &why);
 	close_with_errno(fd);
 	if (r == 0 || errno == EAGAIN)
 		*ret = HTTP_SOCK_LISTENS;
 	else if (errno == ECONNREFUSED)
 		*ret = HTTP_SOCK_STALE;
 	else if (errno != ENOENT)
-		return -1;
+		return err_set(err, why.code, "%s", why.msg);
 	return 0;
 }
 

@@ -28,6 +28,7 @@ struct daemon_config {
 	enum log_format log_format;
 	bool verbose; /* debug lines, too */
 	FILE *log;
+	int64_t keep_runs_us, keep_logs_us; /* 0: for ever */
 	bool stop_tasks;  /* at the end tasks are stopped; else they go on under the supervisor */
 	int64_t until_us; /* tests with a fake clock: stop when it is reached and nothing runs; 0:
 			     never */
@@ -44,6 +45,7 @@ int daemon_run(const struct daemon_config *config, struct err *err);
 /* For the API. */
 const struct ops *daemon_ops(struct daemon *d);
 int daemon_reload(struct daemon *d, json_t **ret, struct err *err);
+const char *daemon_home(const struct daemon *d);
 json_t *daemon_status(struct daemon *d); /* new reference */
 char *daemon_socket_path(const char *home);
 /* The pid of the daemon on this WEIR_HOME; 0: none runs. */

@@ -3,6 +3,8 @@
 #define WEIR_RUN_DAEMON_IMPL_H
 
 #include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
 #include <uthash.h>
 
 #include "core/planner.h"
@@ -25,7 +27,8 @@ struct steered {
 /* What the daemon knows of a run in hand: active_run->data. */
 struct run_data {
 	struct steered *dag;
-	bool scheduled;      /* counts for max_active_runs */
+	bool scheduled; /* counts for max_active_runs */
+	bool cancelling;
 	int64_t backfill_id; /* 0: none */
 	int64_t created_us;
 };
@@ -46,8 +49,11 @@ struct former {
 };
 
 struct live_backfill {
-	struct backfill_row row; /* its strings in `arena` */
+	int64_t id;
+	struct backfill_row row; /* its strings in `kept` */
 	struct store_result kept;
+	struct planner_span *spans; /* its intervals, ascending */
+	size_t nspans, next;        /* next: how many were looked at */
 	int lane;
 	int active; /* runs pending or in hand */
 	UT_hash_handle hh;
@@ -63,12 +69,13 @@ struct daemon {
 	struct daemon_log log;
 	char *journal_path;
 	int lock_fd, timer_fd, watch_fd;
-	struct event *on_term, *on_int, *on_hup, *on_clock, *on_watch, *on_settled, *on_chores;
+	struct event *on_term, *on_int, *on_hup, *on_clock, *on_watch, *on_settled, *on_chores, *on_turn;
 	struct pending_run *pending; /* a queue */
 	size_t pending_head, npending, pending_cap;
 	struct former *formers;
 	size_t nformers;
 	char **journals; /* of former daemons, to be settled; NULL-ended */
+	size_t decided;  /* of the planner's decisions, how many are committed already */
 	bool taken_over; /* runs of the former daemon are in hand */
 	struct live_backfill *backfills;
 	void *server;
@@ -114,6 +121,10 @@ struct live_backfill *daemon_backfill(struct daemon *d, int64_t id);
 int daemon_watch_init(struct daemon *d, struct err *err);
 void daemon_watch_folders(struct daemon *d);
 void daemon_watch_release(struct daemon *d);
+
+/* run/daemon_chores.c */
+bool daemon_has_chores(const struct daemon *d);
+void daemon_chores(struct daemon *d);
 
 /* run/notify.c: sd_notify(3), without its library; nothing happens where nobody listens. */
 void notify_systemd(const char *state);

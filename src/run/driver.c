@@ -1,5 +1,6 @@
 #include "run/driver.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/units.h"
 #include "core/model.h"
 #include "run/driver_impl.h"
+#include "run/engine_impl.h"
 #include "run/paths.h"
 
 #define TICK_US (100 * US_PER_MS)
@@ -83,6 +85,17 @@ static void on_lost(void *arg, struct active_run *run)
 
 /* ---- signals and ticks ---------------------------------------------------------------- */
 
+/* The store is out of reach, and who waits for it has waited enough. */
+static void leave(struct driver *d)
+{
+	err_set(&d->err, ERR_INTERRUPTED,
+		"left before the store could be written: what became of the tasks is in the "
+		"supervisor's journal; run the same command again to go on");
+	d->engine.keep_journal = true;
+	d->failed = true;
+	event_base_loopbreak(d->engine.base);
+}
+
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	struct driver *d = arg;
@@ -93,9 +106,17 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	d->progress.stopping = true;
 	driver_tell(d, EVENT_RUN_STOPPING, -1,
 		d->nsignals == 1 ? "tasks are asked to end; once more to kill them"
-				 : "killing what still runs");
+		: d->engine.retry_us
+			? "killing what still runs; once more to leave without the store"
+			: "killing what still runs");
 	if (d->engine.settling || !d->run)
 		return;
+	if (d->nsignals > 1 && d->engine.retry_us)
+		engine_kill_now(&d->engine, d->run);
+	if (d->nsignals > 2 && d->engine.retry_us) {
+		leave(d);
+		return;
+	}
 	sched_cancel_run(d->engine.sched, d->run->id, d->nsignals > 1, clock_now_us());
 	engine_step(&d->engine);
 }
@@ -147,7 +168,8 @@ static int wait_for_former(void *arg, int fd, const char *journal, struct err *e
 	int stops = 0;
 
 	driver_tell(d, EVENT_RUN_SETTLING, -1,
-		"an earlier invocation was killed, and its tasks still run: waiting for them "
+		"an earlier invocation was killed or has lost its lease, and its tasks still run: "
+		"waiting for them "
 		"(Ctrl-C stops them)");
 	if (!e || event_add(e, NULL) < 0) {
 		free_event(e);
@@ -194,7 +216,9 @@ static int make_journal_path(struct driver *d, struct err *err)
 	int n = -1;
 
 	if (dir && prefix)
-		n = asprintf(&d->journal_path, "%s/%s%d.journal", dir, prefix, (int)getpid());
+		/* In a container the pid alone may be the same every time. */
+		n = asprintf(&d->journal_path, "%s/%s%d-%" PRId64 ".journal", dir, prefix,
+			(int)getpid(), clock_now_us());
 	free(dir);
 	free(prefix);
 	if (n >= 0)
@@ -266,8 +290,10 @@ static int carry_out(struct driver *d, struct err *err)
 	if (d->nsignals > 0)
 		sched_cancel_run(e->sched, d->run->id, d->nsignals > 1, clock_now_us());
 	engine_step(e);
-	/* A run in which nothing is to be done never becomes idle: it is. */
-	while (!d->failed && !d->idle && !sched_run_idle(e->sched, d->run->id))
+	/* A run in which nothing is to be done never becomes idle: it is. What the store has
+	 * refused so far is to be done. */
+	while (!d->failed && !d->idle &&
+		(e->dirty || e->retry_us || !sched_run_idle(e->sched, d->run->id)))
 		if (event_base_loop(e->base, EVLOOP_ONCE) < 0)
 			return err_set(err, ERR_IO, "the event loop failed");
 	if (d->failed)

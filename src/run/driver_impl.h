@@ -7,6 +7,7 @@
 
 #include "run/driver.h"
 #include "run/engine.h"
+#include "run/name.h"
 #include "run/observer.h"
 
 struct driver {
@@ -28,12 +29,10 @@ struct driver {
 int plan_select(const struct run_request *req, const struct store_result *rows,
 	struct task_init *ret, struct task_progress *ret_progress, struct err *err);
 
-/* run/params.c: the params of a run: those the user gave, or those of the former run (JSON text; NULL:
- * there was none), with defaults for what it had not. A new reference; NULL without memory. */
+/* run/params.c: the params of a run: those the user gave, or those of the former run (JSON text;
+ * NULL: there was none), with defaults for what it had not. A new reference; NULL without memory.
+ */
 json_t *run_params(const struct run_request *req, const char *former);
-
-/* run/name.c */
-char *run_name(const struct run_key *key, const char *ds, bool long_form);
 
 /* run/driver_open.c: the run's place in the store; d->run is set. */
 int driver_open(struct driver *d, struct err *err);

@@ -1,8 +1,13 @@
 /* The beginning of a run in the foreground: its place in the store. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -10,6 +15,8 @@
 #include "core/zone.h"
 #include "run/driver_impl.h"
 #include "run/paths.h"
+
+enum { NEW_JOURNAL_S = 10 };
 
 static struct run_key key_of(const struct run_request *req)
 {
@@ -164,6 +171,28 @@ int driver_open(struct driver *d, struct err *err)
 
 /* ---- journals ------------------------------------------------------------------------- */
 
+static bool has_end(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+/* A journal that never got its name: its supervisor died in its first moment. Who holds the lock,
+ * or may be about to take it, lives. */
+static void tidy_up(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_mtime + NEW_JOURNAL_S < time(NULL) &&
+		flock(fd, LOCK_SH | LOCK_NB) == 0)
+		unlink(path);
+	close(fd);
+}
+
 char **driver_find_journals(struct driver *d, struct err *err)
 {
 	char *dir_path = paths_journal_dir(d->req->home);
@@ -177,6 +206,12 @@ char **driver_find_journals(struct driver *d, struct err *err)
 		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
 			continue;
 		char *path = io_path_join(dir_path, e->d_name);
+		if (path && !has_end(path, ".journal")) {
+			if (has_end(path, ".new"))
+				tidy_up(path);
+			free(path);
+			continue;
+		}
 		char **grown = path ? reallocarray(list, n + 2, sizeof *list) : NULL;
 		if (!grown || strcmp(path, d->journal_path) == 0) {
 			free(path);

@@ -1,7 +1,9 @@
 #include "run/engine.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -69,7 +71,7 @@ void engine_release(struct engine *e)
 	store_close(e->store);
 	/* With ends that are read but not recorded, the journal must stay: it is their only record.
 	 */
-	if (e->dirty || e->failed)
+	if (e->dirty || e->failed || e->keep_journal)
 		exec_abandon(e->exec);
 	else
 		exec_free(e->exec);
@@ -90,10 +92,15 @@ void engine_release(struct engine *e)
 
 /* ---- runs ----------------------------------------------------------------------------- */
 
-static int make_work_dir(const struct engine *e, const char *name, struct err *err)
+int engine_make_work_dir(const struct engine *e, const char *name, struct err *err)
 {
 	char *dir = paths_work_dir(e->config.home, name);
-	int rc = dir ? io_mkdirs(dir, 0700, err) : err_nomem(err);
+	int rc = 0;
+
+	if (!dir)
+		rc = err_nomem(err);
+	else if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		rc = io_mkdirs(dir, 0700, err);
 
 	free(dir);
 	return rc;
@@ -138,7 +145,8 @@ struct active_run *engine_take(struct engine *e, const struct engine_take *t, st
 		err_nomem(err);
 		goto fail;
 	}
-	if (make_work_dir(e, r->name, err) < 0 || job_prepare(&r->job, &r->prepared, err) < 0)
+	if (engine_make_work_dir(e, r->name, err) < 0 ||
+		job_prepare(&r->job, &r->prepared, err) < 0)
 		goto fail;
 	HASH_ADD(hh, e->runs, id, sizeof r->id, r);
 	return r;
@@ -174,7 +182,8 @@ void engine_drop(struct engine *e, struct active_run *r, bool close)
 {
 	sched_drop_run(e->sched, r->id);
 	forget_idle(e, r);
-	if (close && e->store)
+	/* A store that cannot be written is not waited for: a dead owner is recognised. */
+	if (close && e->store && !e->retry_us)
 		store_run_close(e->store, r->id, r->epoch, NULL);
 	char *work = paths_work_dir(e->config.home, r->name);
 	if (work)

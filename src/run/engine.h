@@ -1,8 +1,10 @@
 /* The engine: carries out what the scheduler decides, for one run or for thousands.
  *
  * Event -> scheduler -> commit -> act -> sleep. All that changed in one step is one transaction;
- * nothing is started, stopped or told before it is committed. It holds no decision of its own. The
- * foreground run (run/driver.h) and the daemon (run/daemon.h) are two callers of it.
+ * nothing is started, stopped or told before it is committed. What is to start is described to the
+ * executor before, which makes it ready and holds it: that takes place while the disk commits. It
+ * holds no decision of its own. The foreground run (run/driver.h) and the daemon (run/daemon.h) are
+ * two callers of it.
  */
 #ifndef WEIR_RUN_ENGINE_H
 #define WEIR_RUN_ENGINE_H
@@ -81,7 +83,8 @@ struct engine {
 	struct arena scratch;
 	char **spent; /* output files that were read: removed when their content is committed */
 	size_t nspent;
-	struct unstarted *unstarted;
+	int64_t prepared; /* starts up to this token were given to the executor, to be held */
+	struct unstarted *unstarted; /* in the order of tokens */
 	size_t nunstarted;
 	struct store_lease *leases;
 	size_t leases_cap;
@@ -91,8 +94,9 @@ struct engine {
 	int64_t renew_us, retry_us; /* monotonic; retry_us 0: the store is well */
 	int64_t limit_us; /* the test's clock is not moved past it by retries; 0: no limit */
 	int64_t step;
-	bool settling; /* nothing is started */
-	bool dirty;    /* ends were read that are not committed yet */
+	bool settling;     /* nothing is started */
+	bool dirty;        /* ends were read that are not committed yet */
+	bool keep_journal; /* ends were read that we may not, or could not, commit: others shall */
 	bool failed;
 	struct err err;
 };

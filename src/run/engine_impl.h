@@ -12,6 +12,13 @@ void engine_loop_arm(struct engine *e);
 /* The engine cannot go on. */
 void engine_break(struct engine *e, const struct err *err);
 
+/* Kill what the run has in flight now, though that cannot be recorded yet: stopping is never wrong.
+ */
+void engine_kill_now(struct engine *e, const struct active_run *r);
+
+/* run/engine.c: WEIR_HOME/work/NAME */
+int engine_make_work_dir(const struct engine *e, const char *name, struct err *err);
+
 /* run/engine_step.c: one step; -1 with err when the commit or the executor failed. */
 int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
 

@@ -29,6 +29,26 @@ static bool may_pass(const struct err *err)
 	return err->code == ERR_BUSY || err->code == ERR_STORE || err->code == ERR_IO;
 }
 
+/* ---- stopping ahead of the store ------------------------------------------------------ */
+
+static void kill_all(struct engine *e, int64_t run_id)
+{
+	size_t n;
+
+	sched_cancel_run(e->sched, run_id, true, clock_now_us());
+	const struct change *changes = sched_changes(e->sched, &n);
+	for (size_t i = 0; i < n; i++)
+		if (changes[i].kind == CHANGE_STOP && changes[i].run_id == run_id)
+			exec_stop(e->exec, changes[i].attempt.token, true, NULL);
+	exec_flush(e->exec, NULL);
+}
+
+void engine_kill_now(struct engine *e, const struct active_run *r)
+{
+	kill_all(e, r->id);
+	engine_loop_arm(e);
+}
+
 /* ---- another owner -------------------------------------------------------------------- */
 
 /* Find the runs that are no longer ours, and forget them; their attempts are stopped, for the new
@@ -44,13 +64,9 @@ static void drop_lost_runs(struct engine *e)
 		if (store_run_renew(e->store, r->id, r->epoch, until, &err) == 0 ||
 			err.code != ERR_FENCED)
 			continue;
-		sched_cancel_run(e->sched, r->id, true, clock_now_us());
-		size_t n;
-		const struct change *changes = sched_changes(e->sched, &n);
-		for (size_t i = 0; i < n; i++)
-			if (changes[i].kind == CHANGE_STOP && changes[i].run_id == r->id)
-				exec_stop(e->exec, changes[i].attempt.token, true, NULL);
-		exec_flush(e->exec, NULL);
+		kill_all(e, r->id);
+		/* Its ends, read or still to come, are the new owner's to record. */
+		e->keep_journal = true;
 		sched_forget_changes(e->sched, r->id);
 		if (l->lost)
 			l->lost(l->arg, r);
@@ -93,6 +109,12 @@ static int step_all(struct engine *e, struct err *err)
 	return 0;
 }
 
+/* Each try may wait for a lock: there is time for signals between two. */
+static bool waits_for_store(const struct engine *e)
+{
+	return e->retry_us && !clock_is_fake() && clock_mono_us() < e->retry_us;
+}
+
 void engine_step(struct engine *e)
 {
 	struct err err = { 0 };
@@ -100,6 +122,10 @@ void engine_step(struct engine *e)
 
 	if (e->settling || e->failed)
 		return;
+	if (waits_for_store(e)) {
+		engine_loop_arm(e);
+		return;
+	}
 	do {
 		rc = step_all(e, &err);
 		if (rc < 0 && err.code == ERR_FENCED) {
@@ -160,9 +186,11 @@ static void renew(struct engine *e)
 	struct err err = { 0 };
 
 	e->renew_us = clock_mono_us() + RENEW_EVERY_US;
-	if (e->runs &&
-		store_renew_owned(e->store, &e->self, clock_now_us() + ENGINE_LEASE_US, &err) < 0)
-		store_trouble(e, &err);
+	if (!e->runs ||
+		store_renew_owned(e->store, &e->self, clock_now_us() + ENGINE_LEASE_US, &err) == 0)
+		return;
+	store_trouble(e, &err);
+	e->renew_us = e->retry_us;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -171,7 +199,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (clock_mono_us() >= e->renew_us)
+	if (!waits_for_store(e) && clock_mono_us() >= e->renew_us)
 		renew(e);
 	engine_step(e);
 	engine_loop_arm(e);
@@ -193,7 +221,7 @@ void engine_loop_arm(struct engine *e)
 	if (e->failed)
 		return;
 	if (e->retry_us)
-		delay = earlier(delay, e->retry_us - mono);
+		delay = e->retry_us - mono;
 	else if (wake != INT64_MAX)
 		delay = earlier(delay, wake - clock_now_us());
 	if (exec_flush(e->exec, NULL) > 0)

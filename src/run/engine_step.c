@@ -97,6 +97,8 @@ static void feed(struct engine *e, struct active_run *run, const struct task *t,
 		.exit_status = end->exit_status,
 		.signal = end->signal,
 		.permanent = r->permanent,
+		/* The executor says why it could not start one; a crash says nothing. */
+		.refused = end->outcome == OUTCOME_LOST && end->error[0],
 		.started_us = end->started_us,
 		.ended_us = end->ended_us,
 		.error = r->error,
@@ -181,10 +183,12 @@ static void feed_unstarted(struct engine *e)
 
 	for (size_t i = 0; i < e->nunstarted; i++) {
 		const struct unstarted *u = &e->unstarted[i];
+		bool transient = err_info(u->why.code)->transient;
 		struct attempt_end ae = { .token = u->token,
-			.outcome = OUTCOME_FAILED,
+			.outcome = transient ? OUTCOME_LOST : OUTCOME_FAILED,
 			.exit_status = -1,
-			.permanent = !err_info(u->why.code)->transient };
+			.permanent = !transient,
+			.refused = transient };
 		ae.started_us = ae.ended_us = clock_now_us();
 		ae.error = err_format(&u->why, text, sizeof text);
 		sched_attempt_ended(e->sched, &ae, ae.ended_us);
@@ -192,7 +196,7 @@ static void feed_unstarted(struct engine *e)
 	e->nunstarted = 0;
 }
 
-static void act_start(struct engine *e, const struct active_run *run, const struct change *c)
+static void prepare_start(struct engine *e, const struct active_run *run, const struct change *c)
 {
 	const struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
 		.try = c->attempt.try,
@@ -205,17 +209,52 @@ static void act_start(struct engine *e, const struct active_run *run, const stru
 		keep_unstarted(e, c->attempt.token, &err);
 		return;
 	}
-	if (exec_start(e->exec, &job.exec, &err) < 0)
+	/* Somebody may have tidied it up; a failure shows where the task writes there. */
+	engine_make_work_dir(e, run->name, NULL);
+	if (exec_prepare(e->exec, &job.exec, &err) < 0)
 		keep_unstarted(e, c->attempt.token, &err);
 	job_release(&job);
 }
 
-static void act(struct engine *e, const struct change *changes, size_t n)
+/* Give the executor the starts to hold. The changes may come again, after a refused commit, with
+ * more behind them: tokens rise in the order of starts, which tells what was here before. */
+static void prepare(struct engine *e, const struct change *changes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct change *c = &changes[i];
+		if (c->kind != CHANGE_START || c->attempt.token <= e->prepared)
+			continue;
+		prepare_start(e, engine_find(e, c->run_id), c);
+		e->prepared = c->attempt.token;
+	}
+	/* That the supervisor is gone is told by the flush behind the commit. */
+	exec_flush(e->exec, NULL);
+}
+
+static void act_start(struct engine *e, int64_t token, size_t *at_unstarted)
+{
+	struct err err = { 0 };
+	size_t i = *at_unstarted;
+
+	while (i < e->nunstarted && e->unstarted[i].token < token)
+		i++;
+	*at_unstarted = i;
+	if (i < e->nunstarted && e->unstarted[i].token == token)
+		return;
+	if (exec_go(e->exec, token, &err) == 0)
+		return;
+	exec_drop(e->exec, token, NULL);
+	keep_unstarted(e, token, &err);
+}
+
+static void act(struct engine *e, const struct change *changes, size_t n)
+{
+	size_t at_unstarted = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct change *c = &changes[i];
 		if (c->kind == CHANGE_START)
-			act_start(e, engine_find(e, c->run_id), c);
+			act_start(e, c->attempt.token, &at_unstarted);
 		else if (c->kind == CHANGE_STOP)
 			exec_stop(e->exec, c->attempt.token, c->attempt.hard, &e->err);
 	}
@@ -338,6 +377,7 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 	const struct change *changes = sched_changes(e->sched, ret_n);
 	if (*ret_n == 0)
 		return 0;
+	prepare(e, changes, *ret_n);
 	if (commit(e, changes, *ret_n, err) < 0)
 		return -1;
 	act(e, changes, *ret_n);

@@ -1,4 +1,5 @@
-/* Names of runs: what people type and read. */
+#include "run/name.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -6,7 +7,7 @@
 #include "base/civil.h"
 #include "base/units.h"
 #include "core/zone.h"
-#include "run/driver_impl.h"
+#include "store/store.h"
 
 enum { NAME_MAX_LEN = 512 };
 
@@ -18,8 +19,6 @@ static void add_instant(struct buf *out, int64_t at_us)
 	civil_strftime(out, &c, 0, "Z", c.sec ? "%Y-%m-%dT%H:%M:%SZ" : "%Y-%m-%dT%H:%MZ", NULL);
 }
 
-/* "nightly_sales@2026-11-19" for an interval of about a day or more, with the time where several
- * may start on one day, with both ends (the long form) where that name is taken. */
 char *run_name(const struct run_key *key, const char *ds, bool long_form)
 {
 	int64_t length_us = key->interval_end_us - key->interval_start_us;
@@ -39,4 +38,12 @@ char *run_name(const struct run_key *key, const char *ds, bool long_form)
 	char *name = buf_take(&out);
 	buf_release(&out);
 	return name;
+}
+
+void run_ds(const struct zone *zone, int64_t at_us, char *ret, size_t size)
+{
+	struct civil c;
+
+	zone_to_civil(zone ? zone : zone_utc(), at_us, &c, NULL);
+	snprintf(ret, size, "%04d-%02d-%02d", c.year, c.month, c.day);
 }

@@ -9,7 +9,7 @@
 #include "base/near.h"
 #include "base/utf8.h"
 #include "conf/dagfile.h"
-#include "run/driver_impl.h"
+#include "run/name.h"
 #include "run/ops_impl.h"
 
 enum { REASON_MAX_LEN = 1000, TASKS_NAMED = 512 };

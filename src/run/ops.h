@@ -131,6 +131,11 @@ enum backfill_action ops_backfill_decide(enum backfill_mode mode,
  * "last": {"interval_start", "interval_end", "action", "why"} | null}...]}. `dag` NULL: all. */
 int ops_dags(const struct ops *o, const char *dag, json_t **ret, struct err *err);
 
+/* The params of a run that a backfill opens, as JSON text: those that were given for the backfill
+ * (backfill_row.params), else those the run has, else `defaults`. Borrowed from these. */
+const char *ops_backfill_params(
+	const char *given, const struct run_row *existing, const char *defaults);
+
 /* --date of a DAG's schedule: a date, an instant, or NULL (the last whole interval at now_us).
  * ERR_USAGE. */
 int ops_interval(

@@ -93,6 +93,14 @@ enum backfill_action ops_backfill_decide(
 	return d->action;
 }
 
+const char *ops_backfill_params(
+	const char *given, const struct run_row *existing, const char *defaults)
+{
+	if (given && *given && strcmp(given, "{}") != 0)
+		return given;
+	return existing && existing->params ? existing->params : defaults;
+}
+
 /* ---- the plan ---------------------------------------------------------------------------- */
 
 static const char *const action_names[] = {
@@ -142,17 +150,22 @@ static int read_range(struct planned *p, struct err *err)
 	return err_set(err, ERR_USAGE, "--from %.64s is after --to %.64s", b->from, b->to);
 }
 
+static bool is_other(const struct planned *p, const struct run_row *run, enum exists exists)
+{
+	return exists == EXISTS_SUCCESS && strcmp(run->version, p->dag->hash) != 0;
+}
+
 static json_t *interval_json(const struct planned *p, const struct tick *t,
 	const struct run_row *run, const struct decision *d)
 {
 	char ds[32];
-	bool other = run && run->state == RUN_SUCCESS && strcmp(run->version, p->dag->hash) != 0;
+	enum exists exists = what_exists(run);
 
 	ops_ds(p->dag, t->start_us, ds);
 	return json_pack("{s:o, s:o, s:s, s:o, s:s, s:b, s:s, s:s}", "start",
 		ops_json_instant(p->zone, t->start_us), "end", ops_json_instant(p->zone, t->end_us),
 		"ds", ds, "run", ops_json_text(run ? run->name : NULL), "exists",
-		exists_names[what_exists(run)], "other_version", other, "action",
+		exists_names[exists], "other_version", is_other(p, run, exists), "action",
 		action_names[d->action], "why", d->why);
 }
 
@@ -161,7 +174,7 @@ static int add_interval(
 {
 	struct decision d = { BACKFILL_SKIP, "is not over yet" };
 	enum exists exists = what_exists(run);
-	bool other = run && exists == EXISTS_SUCCESS && strcmp(run->version, p->dag->hash) != 0;
+	bool other = is_other(p, run, exists);
 
 	if (++p->nintervals > OPS_BACKFILL_MAX)
 		return err_set(err, ERR_USAGE,

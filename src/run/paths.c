@@ -32,6 +32,11 @@ char *paths_log(const char *home, const char *run, const char *task, int try)
 	return format("%s/logs/%s/%s.%d.log", home, run, task, try);
 }
 
+char *paths_log_dir(const char *home, const char *run)
+{
+	return format("%s/logs/%s", home, run);
+}
+
 char *paths_output(const char *home, const char *run, const char *task, int try)
 {
 	return format("%s/work/%s/%s.%d.out", home, run, task, try);

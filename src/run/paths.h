@@ -16,6 +16,7 @@ struct err;
 
 char *paths_store(const char *home);
 char *paths_log(const char *home, const char *run, const char *task, int try);
+char *paths_log_dir(const char *home, const char *run);
 char *paths_output(const char *home, const char *run, const char *task, int try);
 char *paths_work_dir(const char *home, const char *run);
 char *paths_journal_dir(const char *home);

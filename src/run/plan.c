@@ -8,6 +8,7 @@
 #include "operators/operators.h"
 #include "run/driver_impl.h"
 #include "run/paths.h"
+#include "run/restore.h"
 
 static const char *const action_names[] = {
 	[PLAN_RUN] = "run",
@@ -76,12 +77,7 @@ static int select_only(const struct run_request *req, struct task_init *tasks, s
 static void restore(const struct task *t, const struct task_row *row, struct task_init *init,
 	struct task_progress *p)
 {
-	init->state = row->state;
-	init->tries = row->tries;
-	init->failures = row->failures;
-	init->lost = row->lost;
-	init->due_us = row->due_us;
-	init->token = row->token;
+	restore_task(row, init);
 	p->state = row->state;
 	p->reason = row->reason;
 	p->try = row->tries;

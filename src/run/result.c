@@ -138,7 +138,7 @@ static char *describe(const struct exec_end *end, const char *line)
 		n = asprintf(&text, "ran longer than its timeout%s%s", sep, line);
 		break;
 	case OUTCOME_LOST:
-		n = asprintf(&text, "lost: its supervisor is gone");
+		n = asprintf(&text, "its supervisor is gone");
 		break;
 	case OUTCOME_CANCELLED:
 		n = asprintf(&text, "stopped");
@@ -165,7 +165,7 @@ static int read_output(const char *path, struct buf *text, bool *ret_found, stru
 	/* A pipe or a device that a task put there would be read for ever. */
 	if (*ret_found && (stat(path, &st) < 0 || !S_ISREG(st.st_mode)))
 		return err_set(err, ERR_DATA, "WEIR_OUTPUT is no longer a file: %s", path);
-	if (io_read_file(path, text, &why) == 0 || why.code == ERR_NOT_FOUND)
+	if (io_read_regular(path, text, &why) == 0 || why.code == ERR_NOT_FOUND)
 		return 0;
 	*err = why;
 	return -1;

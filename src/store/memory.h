@@ -55,7 +55,9 @@ struct mem_switch {
 /* Whatever is kept for a DAG; it may be one the store does not know. */
 struct mem_dag {
 	const char *name;
-	struct dag_row row; /* name NULL: not known; its switches and `last` are not used */
+	/* name NULL: not known. `plan_state` is there anyway, its switches and `last` are not
+	 * used. */
+	struct dag_row row;
 	struct mem_switch switches[DAG_SWITCH_MAX];
 	struct mem_list frozen; /* struct frozen_row */
 	struct mem_list plans;  /* struct plan_row, by id */

@@ -62,6 +62,16 @@ static int add_plan(struct memory_store *m, const struct plan_row *p, struct err
 	return memory_add(m, &d->plans, row, NULL, err);
 }
 
+static int put_state(struct memory_store *m, const struct plan_state *p, struct err *err)
+{
+	struct mem_dag *d = need_dag(m, p->dag, err);
+
+	if (!d || memory_save(m, &d->row, sizeof d->row, err) < 0)
+		return -1;
+	d->row.plan_state = memory_keep(m, p->text);
+	return 0;
+}
+
 static struct backfill_row *find_backfill(struct memory_store *m, int64_t id, struct err *err)
 {
 	if (id > 0 && (uint64_t)id <= m->backfills.n)
@@ -107,6 +117,8 @@ int memory_plan_commit(
 		r = move_backfill(m, &plan->cursors[i], err);
 	for (size_t i = 0; r == 0 && i < plan->nrows; i++)
 		r = add_plan(m, &plan->rows[i], err);
+	for (size_t i = 0; r == 0 && i < plan->nstates; i++)
+		r = put_state(m, &plan->states[i], err);
 	for (size_t i = 0; r == 0 && i < plan->nopens; i++)
 		r = open_run(m, &plan->opens[i], &ret[i], err);
 	return memory_end(m, r, err);

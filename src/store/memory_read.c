@@ -336,7 +336,8 @@ static void put_dag(struct rows *rows, struct memory_store *m, const struct mem_
 		.dir = lend(a, d->row.dir),
 		.version = lend(a, d->row.version),
 		.error = lend(a, d->row.error),
-		.present = d->row.present };
+		.present = d->row.present,
+		.plan_state = lend(a, d->row.plan_state) };
 	const struct mem_switch *s = switch_of(m, d, DAG_PAUSED, &r->all_paused);
 	r->paused = s->on;
 	r->paused_by = lend(a, s->by);

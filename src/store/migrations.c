@@ -194,6 +194,12 @@ static const char schema_2[] =
 	") STRICT;"
 	"CREATE INDEX plan_by_dag ON plan(dag);"
 
+	/* How far the schedule of a DAG is decided. */
+	"CREATE TABLE plan_state ("
+	"	dag TEXT NOT NULL PRIMARY KEY,"
+	"	text TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+
 	"CREATE TABLE backfill ("
 	"	id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	"	dag TEXT NOT NULL,"

@@ -54,12 +54,33 @@ static int read_stat(int64_t pid, char *ret_state, int64_t *ret_start_ticks)
 	return 0;
 }
 
-/* Empty where the kernel does not tell. */
+/* "BOOT/NAMESPACE"; of what the kernel does not tell, nothing. */
 static void read_boot_id(char *ret, size_t size)
 {
+	char link[64];
+
 	if (read_small("/proc/sys/kernel/random/boot_id", ret, size) < 0)
 		ret[0] = '\0';
-	ret[strcspn(ret, "\n")] = '\0';
+	size_t len = strcspn(ret, "\n");
+	ret[len] = '\0';
+	ssize_t n = readlink("/proc/self/ns/pid", link, sizeof link - 1); /* pid:[4026531836] */
+	link[n > 0 ? n : 0] = '\0';
+	const char *number = strchr(link, '[');
+	if (number)
+		snprintf(ret + len, size - len, "/%.*s", (int)strcspn(number + 1, "]"), number + 1);
+}
+
+/* The same boot; unknown ones count as the same. */
+static bool same_boot(const char *a, const char *b)
+{
+	size_t la = strcspn(a, "/"), lb = strcspn(b, "/");
+
+	return !la || !lb || (la == lb && memcmp(a, b, la) == 0);
+}
+
+static bool same_namespace(const char *a, const char *b)
+{
+	return strcmp(a + strcspn(a, "/"), b + strcspn(b, "/")) == 0;
 }
 
 int owner_self(struct owner *ret, struct err *err)
@@ -97,7 +118,7 @@ bool owner_is_dead(const struct owner *o)
 	if (gethostname(host, sizeof host - 1) < 0 || strcmp(host, o->host) != 0)
 		return false;
 	read_boot_id(boot_id, sizeof boot_id);
-	if (boot_id[0] && o->boot_id[0] && strcmp(boot_id, o->boot_id) != 0)
+	if (!same_boot(boot_id, o->boot_id))
 		return true;
-	return o->pid > 0 && is_gone(o);
+	return o->pid > 0 && same_namespace(boot_id, o->boot_id) && is_gone(o);
 }

@@ -74,6 +74,7 @@ static void read_dag(struct sqlite_cursor *c, void *row)
 	r->draining_by = draining.by;
 	r->draining_reason = draining.reason;
 	r->draining_us = draining.at_us;
+	r->plan_state = sqlite_get_text(c);
 	r->last = read_last(c);
 }
 

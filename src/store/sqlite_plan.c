@@ -28,6 +28,16 @@ static int insert_plan(struct sqlite_store *s, const struct plan_row *p, struct 
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }
 
+static int put_state(struct sqlite_store *s, const struct plan_state *p, struct err *err)
+{
+	struct sqlite_query q =
+		sqlite_query(s, SQL_PLAN_STATE_PUT, "record how far a schedule is decided");
+
+	sqlite_bind_text(&q, p->dag);
+	sqlite_bind_text(&q, p->text);
+	return sqlite_run(&q, err) < 0 ? -1 : 0;
+}
+
 static int move_backfill(struct sqlite_store *s, const struct backfill_cursor *c, struct err *err)
 {
 	struct sqlite_query q = sqlite_query(s, SQL_BACKFILL_MOVE, "record a backfill's progress");
@@ -62,6 +72,9 @@ static int write_plan(struct sqlite_store *s, const struct store_plan *p, struct
 			return -1;
 	for (size_t i = 0; i < p->nrows; i++)
 		if (insert_plan(s, &p->rows[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < p->nstates; i++)
+		if (put_state(s, &p->states[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < p->nopens; i++)
 		if (open_run(s, &p->opens[i], a, &ret[i], err) < 0)

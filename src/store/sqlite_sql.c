@@ -96,6 +96,8 @@ static const char *const texts[] = {
 	[SQL_PLAN_INSERT] =
 		"INSERT INTO plan(at_us, dag, action, why, start_us, end_us, run_after_us, count)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[SQL_PLAN_STATE_PUT] = "INSERT INTO plan_state(dag, text) VALUES (?1, ?2)"
+			       " ON CONFLICT DO UPDATE SET text = ?2",
 	[SQL_DAG_PUT] =
 		"INSERT INTO dag(name, path, dir, version, error, present, changed_us)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(name) DO UPDATE SET"
@@ -165,13 +167,14 @@ static const char *const texts[] = {
 		     "SELECT name.name, d.path, d.dir, d.version, d.error, d.present,"
 		     " p.who, p.reason, p.at_us, pa.who, pa.reason, pa.at_us,"
 		     " w.who, w.reason, w.at_us, wa.who, wa.reason, wa.at_us,"
-		     " l.id, l.at_us, l.dag, l.action, l.why, l.start_us, l.end_us,"
+		     " ps.text, l.id, l.at_us, l.dag, l.action, l.why, l.start_us, l.end_us,"
 		     " l.run_after_us, l.count FROM name"
 		     " LEFT JOIN dag d ON d.name = name.name"
 		     " LEFT JOIN switch p ON (p.dag, p.task, p.which) = (name.name, '', 'paused')"
 		     " LEFT JOIN switch pa ON (pa.dag, pa.task, pa.which) = ('*', '', 'paused')"
 		     " LEFT JOIN switch w ON (w.dag, w.task, w.which) = (name.name, '', 'draining')"
 		     " LEFT JOIN switch wa ON (wa.dag, wa.task, wa.which) = ('*', '', 'draining')"
+		     " LEFT JOIN plan_state ps ON ps.dag = name.name"
 		     " LEFT JOIN plan l ON l.id = " LAST_PLAN("name.name") " ORDER BY name.name",
 	[SQL_FROZEN] = "SELECT dag, task, who, reason, at_us FROM switch"
 		       " WHERE task <> '' AND (?1 IS NULL OR dag = ?1) ORDER BY dag, task",

@@ -38,13 +38,16 @@ int store_schema_version(void); /* what this program writes */
 /* Identity of a process that owns runs: dead owners are recognised by it. */
 struct owner {
 	char host[64];
-	char boot_id[40]; /* /proc/sys/kernel/random/boot_id */
+	/* /proc/sys/kernel/random/boot_id, "/", and the number of the PID namespace: elsewhere
+	 * `pid` is another's, or nobody's */
+	char boot_id[80];
 	int64_t pid;
 	int64_t start_ticks; /* /proc/PID/stat field 22 */
 };
 int owner_self(struct owner *ret, struct err *err);
-/* True when it surely no longer runs: same host, and another boot, no such pid, or a pid
- * with another start time. */
+/* True when it surely no longer runs: same host, and another boot; or the same PID namespace, and
+ * no such pid, or a pid with another start time. Of another namespace (a container) nothing is
+ * sure: its lease decides. */
 bool owner_is_dead(const struct owner *o);
 
 /* ---- a run is opened, renewed, closed ------------------------------------------------ */

@@ -67,6 +67,9 @@ int store_plan_commit(
 		if (!r->dag || !r->action || !r->why)
 			return err_set(err, ERR_INTERNAL, "a decision without DAG, action or why");
 	}
+	for (size_t i = 0; i < plan->nstates; i++)
+		if (!plan->states[i].dag || !plan->states[i].text)
+			return err_set(err, ERR_INTERNAL, "a state of no schedule");
 	for (size_t i = 0; i < plan->nopens; i++)
 		if (backend_check_open(&plan->opens[i], err) < 0)
 			return -1;

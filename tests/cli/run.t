@@ -60,7 +60,7 @@ END
 weir run shop/shop.yaml --date 2026-11-19
 exits 0 "a first run of ingest, transform, quality, publish and a command succeeds"
 out_has "shop@2026-11-19: success" "it says so"
-out_has "orders  1 row rejected, kept in" "it says what was quarantined"
+out_has "orders  1 row rejected, kept in $T/shop/quarantine/shop/orders-2026-11-19.csv" "it says what was quarantined"
 is "$(cat shop/out/2026-11-19.csv)" "day,region,amount
 2026-11-19,eu,14.5" "the published file is right"
 is "$(cat shop/told)" "2026-11-19 eu" "the command ran once, with its templates filled in"

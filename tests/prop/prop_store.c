@@ -174,6 +174,7 @@ static void add_dags(struct buf *b, struct store *s, const char *name)
 		add_text(b, d->paused_reason);
 		add_text(b, d->draining_by);
 		add_text(b, d->draining_reason);
+		add_text(b, d->plan_state);
 		buf_addc(b, ' ');
 		add_plan(b, d->last);
 	}
@@ -600,7 +601,12 @@ static void step_plan(struct world *w)
 		.nopens = (size_t)below(w, 4),
 		.cursors = &cursor,
 		.ncursors = one_in(w, 4) };
+	struct plan_state states[] = { { dags[below(w, NDAGS)], texts[1 + below(w, 4)] },
+		{ dags[below(w, NDAGS)], texts[1 + below(w, 4)] } };
 	int r[2];
+
+	p.states = states;
+	p.nstates = (size_t)below(w, 3);
 
 	for (size_t i = 0; i < p.nrows; i++)
 		rows[i] = (struct plan_row){ .at_us = w->now_us,
@@ -718,6 +724,39 @@ static void step_prune(struct world *w)
 		assert_int_equal(store_vacuum(w->s[i], 1 + below(w, 9), NULL), 0);
 }
 
+/* Straight to its end, so that there is something to forget. */
+static void step_finish(struct world *w)
+{
+	static const enum run_state ends[] = { RUN_SUCCESS, RUN_FAILED, RUN_CANCELLED };
+	enum run_state to = ends[below(w, 3)];
+	struct store_result r;
+	int64_t id = 0;
+	int done[2];
+
+	assert_int_equal(store_runs(w->s[1], &(struct run_filter){ .state = -1 }, &r, NULL), 0);
+	struct change c[2] = { { .kind = CHANGE_RUN, .at_us = w->now_us } };
+	if (r.n) {
+		const struct run_row *row = &r.runs[below(w, (int)r.n)];
+		id = row->id;
+		c[0].run.from = row->state;
+	}
+	store_result_release(&r);
+	if (!id)
+		return;
+	c[0].run_id = id;
+	c[0].run.to = c[0].run.from == RUN_RUNNING ? RUN_QUEUED : RUN_RUNNING;
+	c[1] = c[0];
+	c[1].run.from = c[0].run.to;
+	c[1].run.to = to;
+	for (int i = 0; i < 2; i++) {
+		done[i] = store_commit(
+			w->s[i], &(struct store_batch){ .changes = c, .nchanges = 2 }, &w->err[i]);
+		if (done[i] == 0 && c[0].run.to == RUN_RUNNING)
+			store_run_close(w->s[i], id, w->epoch[id], NULL);
+	}
+	check_results(w, done);
+}
+
 static void step_renew(struct world *w)
 {
 	const struct owner *o = &w->owners[below(w, 2)];
@@ -728,7 +767,7 @@ static void step_renew(struct world *w)
 
 static void (*const steps[])(struct world *) = { step_open, step_open, step_lease, step_tokens,
 	step_find, step_commit, step_commit, step_commit, step_commit, step_commit, step_plan,
-	step_dags, step_switch, step_backfill, step_prune, step_renew };
+	step_dags, step_switch, step_backfill, step_prune, step_finish, step_finish, step_renew };
 
 static void test_same_answers(void **state)
 {

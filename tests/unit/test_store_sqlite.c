@@ -201,6 +201,58 @@ static void test_migrations(void **state)
 		assert_int_equal(all[i].version, i + 1);
 }
 
+/* A database of an older weir, with runs in it: brought up to date by whoever opens it. */
+static void test_older_database(void **state)
+{
+	struct fixture *f = *state;
+	struct run_filter all = { .state = -1 };
+	sqlite3 *db;
+	size_t n;
+	struct store_result r;
+	const struct migration *rows = migrations_all(&n);
+
+	assert_true(n >= 2);
+	for (unsigned flags = 0; flags <= STORE_CREATE; flags++) {
+		store_close(f->s);
+		f->s = NULL;
+		unlink(f->path);
+		assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+		OK(f, migrations_apply(db, f->path, rows, 1, &f->err));
+		sqlite3_close(db);
+		sql(f, "INSERT INTO dag_version VALUES ('v1', 'sales', 's.yaml', '/d', 'x', 1);"
+		       "INSERT INTO run(name, dag, interval_start_us, interval_end_us, ds, zone,"
+		       " params, \"trigger\", version, state, created_us, started_us, ended_us)"
+		       " VALUES ('sales@1', 'sales', 1, 2, 'd', 'UTC', '{}', 'manual', 'v1',"
+		       " 'success', 3, 10, 40);"
+		       "INSERT INTO run(name, dag, interval_start_us, interval_end_us, ds, zone,"
+		       " params, \"trigger\", version, created_us)"
+		       " VALUES ('sales@2', 'sales', 2, 3, 'd', 'UTC', '{}', 'manual', 'v1', 3);"
+		       "INSERT INTO task(run_id, name, state) VALUES (1, 'load', 'success');"
+		       "INSERT INTO event(at_us, run_id, to_state, reason)"
+		       " VALUES (3, 1, 'queued', 'created')");
+		OK(f, store_open_sqlite(&f->s, f->path, flags, &f->err));
+		assert_int_equal(pragma(f, "PRAGMA user_version"), store_schema_version());
+		OK(f, store_runs(f->s, &all, &r, &f->err));
+		assert_int_equal(r.n, 2);
+		assert_string_equal(r.runs[1].name, "sales@1");
+		assert_int_equal(r.runs[1].nsuccess, 1);
+		assert_false(r.runs[0].wanted || r.runs[1].wanted);
+		assert_int_equal(r.runs[1].backfill_id, 0);
+		store_result_release(&r);
+		int64_t us;
+		OK(f, store_typical_us(f->s, "sales", 5, &us, &f->err));
+		assert_int_equal(us, 30);
+		if (flags & STORE_READ_ONLY)
+			continue;
+		OK(f, store_prune(f->s, 100, 5, &r, &f->err));
+		assert_int_equal(r.n, 1);
+		store_result_release(&r);
+		assert_int_equal(count_events(f, 1), 0);
+		assert_int_equal(
+			pragma(f, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+	}
+}
+
 /* Several processes make the store, reserve tokens and open runs at once. */
 static void test_processes(void **state)
 {
@@ -328,27 +380,159 @@ static void test_faults(void **state)
 
 static const char *program; /* this file; /proc/self/exe is another one under valgrind */
 
+/* What the killed program does, one writing call a step. */
+static int step_plan(struct fixture *f)
+{
+	struct run_open o = opening(f, "stock", 19);
+	struct plan_row row = { .dag = "stock", .action = "create", .why = "due" };
+	struct plan_state state = { "stock", "to 19" };
+	struct backfill_cursor cursor = { 1, 77, true };
+	struct store_plan p = { &row, 1, &state, 1, &o, 1, &cursor, 1 };
+	struct run_opened opened;
+
+	o.owner.pid = 0;
+	o.wanted = true;
+	o.backfill_id = 1;
+	return store_plan_commit(f->s, &p, &opened, &f->err);
+}
+
+static int step_run_open(struct fixture *f)
+{
+	struct run_open o = opening(f, "sales", 19);
+	int64_t id, epoch;
+
+	return store_run_open(f->s, &o, &id, &epoch, NULL, &f->err);
+}
+
+static int step_tokens(struct fixture *f)
+{
+	int64_t token;
+
+	return store_reserve_tokens(f->s, 1, &token, &f->err);
+}
+
+static int step_commit(struct fixture *f)
+{
+	struct change c[] = {
+		run_change(1, RUN_QUEUED, RUN_RUNNING, 1),
+		task_change(1, "orders", TASK_NONE, TASK_RUNNING, REASON_STARTED),
+		start(1, "orders", 1, 1),
+		run_change(1, RUN_RUNNING, RUN_SUCCESS, 2),
+	};
+
+	return commit(f, 1, 1, c, 4);
+}
+
+static int step_renew(struct fixture *f)
+{
+	return store_renew_owned(f->s, &f->self, 9, &f->err);
+}
+
+static int step_close(struct fixture *f)
+{
+	return store_run_close(f->s, 1, 1, &f->err);
+}
+
+static int step_backfill(struct fixture *f)
+{
+	struct backfill_new b = {
+		.dag = "stock", .mode = "all", .jobs = 1, .ntotal = 1, .by = "ann"
+	};
+	int64_t id;
+
+	return store_backfill_create(f->s, &b, &id, &f->err);
+}
+
+static int step_backfill_set(struct fixture *f)
+{
+	return store_backfill_set(f->s, 1, BACKFILL_PAUSED, "bob", "night", 5, &f->err);
+}
+
+static int step_dags(struct fixture *f)
+{
+	struct dag_put dags[] = { { "sales", "s", "/d", "v", NULL, true },
+		{ "stock", "t", "/d", "v", NULL, true } };
+
+	return store_dags_put(f->s, dags, 2, 1, &f->err);
+}
+
+static int step_switch(struct fixture *f)
+{
+	struct switch_put p = { .dag = "sales", .on = true, .by = "ann", .now_us = 1 };
+
+	return store_switch(f->s, &p, &f->err);
+}
+
+static int step_prune(struct fixture *f)
+{
+	struct store_result r;
+
+	if (store_prune(f->s, 100, 5, &r, &f->err) < 0)
+		return -1;
+	store_result_release(&r);
+	return 0;
+}
+
+static int step_vacuum(struct fixture *f)
+{
+	return store_vacuum(f->s, 5, &f->err);
+}
+
+/* What holds after each: a number before it, and another after it, never a third. */
+static const struct step {
+	int (*run)(struct fixture *f);
+	const char *shows;
+	int before, after;
+} all_steps[] = {
+	{ step_run_open, "SELECT count(*) FROM run WHERE dag = 'sales'", 0, 1 },
+	{ step_tokens, "SELECT next FROM counter", 1, 2 },
+	{ step_commit,
+		"SELECT (SELECT count(*) FROM event WHERE run_id = 1)"
+		" + 10 * (SELECT count(*) FROM attempt)"
+		" + 100 * (SELECT count(*) FROM task WHERE state = 'running')"
+		" + 1000 * (SELECT count(*) FROM run WHERE state = 'success')",
+		1, 1114 },
+	{ step_renew, "SELECT lease_until_us FROM run WHERE id = 1", 2000000, 9 },
+	{ step_close, "SELECT count(owner_pid) FROM run", 1, 0 },
+	{ step_backfill, "SELECT (SELECT count(*) FROM backfill) + (SELECT count(*) FROM audit)", 0,
+		2 },
+	{ step_plan,
+		"SELECT (SELECT count(*) FROM plan) + 10 * (SELECT count(*) FROM plan_state)"
+		" + 100 * (SELECT count(*) FROM run WHERE wanted AND backfill_id = 1)"
+		" + 1000 * (SELECT count(*) FROM backfill WHERE exhausted AND cursor_us = 77)"
+		" + 10000 * (SELECT count(*) FROM task WHERE run_id = 2)",
+		0, 31111 },
+	{ step_backfill_set,
+		"SELECT (SELECT count(*) FROM backfill WHERE state = 'paused')"
+		" + (SELECT count(*) FROM audit WHERE who = 'bob')",
+		0, 2 },
+	{ step_dags, "SELECT count(*) FROM dag", 0, 2 },
+	{ step_switch,
+		"SELECT (SELECT count(*) FROM switch)"
+		" + (SELECT count(*) FROM audit WHERE what = 'paused' AND subject = 'sales')",
+		0, 2 },
+	{ step_prune,
+		"SELECT (SELECT count(*) FROM run WHERE id = 1)"
+		" + 10 * (SELECT count(*) FROM task WHERE run_id = 1)"
+		" + 100 * (SELECT count(*) FROM event WHERE run_id = 1)"
+		" + 1000 * (SELECT count(*) FROM attempt)",
+		1431, 0 },
+	{ step_vacuum, "SELECT 1", 1, 1 },
+};
+enum { NSTEPS = sizeof all_steps / sizeof *all_steps };
+
 /* The program that is killed: this one, started anew with the argument "steps" and a path.
  * It prints a byte for each step that the store reported as done. */
 static int steps(const char *path)
 {
 	struct fixture f = { .backend = BACKEND_SQLITE };
-	int64_t id, epoch, token;
 
-	if (owner_self(&f.self, NULL) < 0)
+	if (owner_self(&f.self, NULL) < 0 ||
+		store_open_sqlite(&f.s, path, STORE_CREATE, &f.err) < 0 || write(1, "x", 1) != 1)
 		return 1;
-	struct run_open o = opening(&f, "sales", 19);
-	if (store_open_sqlite(&f.s, path, STORE_CREATE, &f.err) < 0 ||
-		store_run_open(f.s, &o, &id, &epoch, NULL, &f.err) < 0 || write(1, "x", 1) != 1 ||
-		store_reserve_tokens(f.s, 1, &token, &f.err) < 0 || write(1, "x", 1) != 1)
-		return 1;
-	struct change c[] = {
-		task_change(id, "orders", TASK_NONE, TASK_RUNNING, REASON_STARTED),
-		start(id, "orders", 1, token),
-	};
-	if (commit(&f, id, epoch, c, 2) < 0 || write(1, "x", 1) != 1 ||
-		store_run_close(f.s, id, epoch, &f.err) < 0)
-		return 1;
+	for (int i = 0; i < NSTEPS; i++)
+		if (all_steps[i].run(&f) < 0 || write(1, "x", 1) != 1)
+			return 1;
 	store_close(f.s);
 	return 0;
 }
@@ -378,23 +562,29 @@ static int run_steps(const char *path, int n, int *ret_status)
 	return done;
 }
 
+/* `done`: steps reported, the opening being the first. The one after them may be there or not;
+ * then it is done anew where it is not, and all others after it: a killed store goes on. */
 static void check_after_kill(struct fixture *f, int done)
 {
-	struct run_open o = opening(f, "sales", 19);
-	int64_t id, epoch;
-	bool created;
-
 	OK(f, store_open_sqlite(&f->s, f->path, STORE_CREATE, &f->err));
-	OK(f, store_run_open(f->s, &o, &id, &epoch, &created, &f->err));
-	assert_false(created && done >= 1);
-	int running = pragma(f, "SELECT count(*) FROM task WHERE state = 'running'");
-	assert_int_equal(pragma(f, "SELECT count(*) FROM attempt"), running);
-	assert_int_equal(pragma(f, "SELECT count(*) FROM event"), 1 + running);
-	assert_int_equal(pragma(f, "SELECT count(*) FROM task"), 3);
-	if (done >= 2)
-		assert_int_equal(pragma(f, "SELECT next FROM counter"), 2);
-	if (done >= 3)
-		assert_int_equal(running, 1);
+	int next = done ? done - 1 : 0;
+	if (done > 1)
+		assert_int_equal(pragma(f, all_steps[done - 2].shows), all_steps[done - 2].after);
+	if (next < NSTEPS) {
+		int shown = pragma(f, all_steps[next].shows);
+		if (shown != all_steps[next].before && shown != all_steps[next].after)
+			fail_msg("step %d: %s: %d", next, all_steps[next].shows, shown);
+		next += shown == all_steps[next].after && all_steps[next].before != shown;
+	}
+	owner_self(&f->self, NULL);
+	for (; next < NSTEPS; next++) {
+		if (all_steps[next].run == step_renew) /* the owner is another process now */
+			continue;
+		if (all_steps[next].run(f) < 0)
+			fail_msg("step %d: %s", next, f->err.msg);
+		assert_int_equal(pragma(f, all_steps[next].shows), all_steps[next].after);
+	}
+	assert_int_equal(pragma(f, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
 	store_close(f->s);
 	f->s = NULL;
 }
@@ -422,7 +612,7 @@ static void test_killed_at_writes(void **state)
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 	print_message("# killed at %d write steps\n", n - 1);
-	assert_int_equal(n - 1, 3 * (store_schema_version() + 4));
+	assert_int_equal(n - 1, 3 * (store_schema_version() + NSTEPS));
 }
 
 /* A folder without write permission: what is closed cleanly can still be read. */
@@ -472,6 +662,7 @@ int main(int argc, char **argv)
 		ONE(test_refused_files, SQLITE),
 		ONE(test_damaged, SQLITE),
 		ONE(test_migrations, SQLITE),
+		ONE(test_older_database, SQLITE),
 		ONE(test_processes, SQLITE),
 		ONE(test_faults, SQLITE),
 		ONE(test_killed_at_writes, SQLITE),

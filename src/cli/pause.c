@@ -1,0 +1,274 @@
+/* Switches: pause, resume, drain, freeze. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/commands.h"
+#include "cli/remote.h"
+#include "cli/term.h"
+
+static bool is_true(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+static int print(const struct remote *r, json_t *answer, void (*add)(struct buf *, const json_t *),
+	struct err *err)
+{
+	struct term t;
+	struct buf out;
+
+	if (args_has(r->args, "json"))
+		return remote_print_json(r, answer, err);
+	term_init(&t, stdout, r->args);
+	buf_init(&out, BUF_MAX_TEXT);
+	if (!args_has(r->args, "quiet")) {
+		add(&out, answer);
+		remote_add_note(r, &out);
+	}
+	json_decref(answer);
+	term_write(&t, &out);
+	buf_release(&out);
+	return 0;
+}
+
+static void add_who(struct buf *out, const json_t *a)
+{
+	const char *reason = text_of(a, "reason");
+
+	buf_addf(out, " (by %s", text_of(a, "by"));
+	if (reason)
+		buf_addf(out, ": %s", reason);
+	buf_addstr(out, ").\n");
+}
+
+/* "All DAGs are", "nightly_sales is" */
+static void add_subject(struct buf *out, const json_t *a)
+{
+	const char *dag = text_of(a, "dag");
+
+	if (strcmp(dag, "*") == 0)
+		buf_addstr(out, "All DAGs are");
+	else
+		buf_addf(out, "%s is", dag);
+}
+
+static const char *resume_word(const json_t *a)
+{
+	const char *dag = text_of(a, "dag");
+
+	return strcmp(dag, "*") == 0 ? "--all" : dag;
+}
+
+static void add_paused(struct buf *out, const json_t *a)
+{
+	add_subject(out, a);
+	buf_addf(out, " %s", is_true(a, "changed") ? "paused" : "paused, as before");
+	add_who(out, a);
+	buf_addf(out, "To go on: weir resume %s\n", resume_word(a));
+}
+
+static void add_drained(struct buf *out, const json_t *a)
+{
+	add_subject(out, a);
+	buf_addf(out, " draining%s: what runs may end, no more runs are created",
+		is_true(a, "changed") ? "" : ", as before");
+	add_who(out, a);
+	buf_addf(out, "To go on: weir resume %s\n", resume_word(a));
+}
+
+static void add_resumed(struct buf *out, const json_t *a)
+{
+	bool all = strcmp(text_of(a, "dag"), "*") == 0;
+
+	add_subject(out, a);
+	if (!all && is_true(a, "all_paused")) {
+		buf_addstr(out, " still paused, since all DAGs are. To end that: weir resume "
+				"--all\n");
+		return;
+	}
+	if (!all && is_true(a, "draining")) {
+		buf_addstr(out, " still draining, since all DAGs are. To end that: weir resume "
+				"--all\n");
+		return;
+	}
+	buf_addf(out, " %s", is_true(a, "changed") ? "resumed" : "neither paused nor draining");
+	add_who(out, a);
+	if (all)
+		buf_addstr(out, "DAGs that were paused one by one stay paused.\n");
+}
+
+/* ---- pause, resume, drain ---------------------------------------------------------------- */
+
+static int find_target(struct remote *r, const char **ret, struct err *err)
+{
+	const char *word = args_operand(r->args, 0);
+
+	if (args_has(r->args, "all") == (word != NULL))
+		return err_set(err, ERR_USAGE, "name a DAG, or give --all");
+	*ret = "*";
+	return word ? remote_dag(r, word, ret, err) : 0;
+}
+
+static int switch_dag(const struct args *args, enum ops_call_id call,
+	void (*add)(struct buf *, const json_t *), struct err *err)
+{
+	struct remote r;
+	struct ops_target target = { 0 };
+	json_t *body = remote_body(args, err), *answer;
+	int rc = -1;
+
+	if (!body)
+		return -1;
+	if (remote_open(&r, args, REMOTE_WRITES, err) == 0 &&
+		find_target(&r, &target.dag, err) == 0 &&
+		remote_call(&r, call, &target, body, &answer, err) == 0)
+		rc = print(&r, answer, add, err);
+	remote_close(&r);
+	json_decref(body);
+	return rc;
+}
+
+static int pause_run(const struct args *args, struct err *err)
+{
+	return switch_dag(args, OPS_CALL_PAUSE, add_paused, err);
+}
+
+static int resume_run(const struct args *args, struct err *err)
+{
+	return switch_dag(args, OPS_CALL_RESUME, add_resumed, err);
+}
+
+static int drain_run(const struct args *args, struct err *err)
+{
+	return switch_dag(args, OPS_CALL_DRAIN, add_drained, err);
+}
+
+static const struct operand dag_operands[] = {
+	{ "DAG", VALUE_DAG, true, false, "the DAG's name, or the path of its file" }, { 0 }
+};
+static const struct option switch_options[] = {
+	{ .name = "all", .kind = VALUE_FLAG, .help = "all DAGs, those to come included" },
+	REMOTE_OPTION_REASON,
+	REMOTE_OPTION_DAGS,
+	{ 0 },
+};
+
+const struct command command_pause = {
+	.name = "pause",
+	.group = "Operate",
+	.summary = "hold a DAG, or all of them",
+	.doc = "No run of a paused DAG is created, and its runs start no more tasks; tasks that "
+	       "run "
+	       "already end in their own time. What comes due meanwhile is treated by the "
+	       "schedule's catchup rule once the DAG is resumed. Who paused it and why is kept and "
+	       "shown.\n\n"
+	       "  weir pause nightly_sales --reason \"source is being migrated\"\n"
+	       "  weir pause --all --reason \"data centre on battery\"",
+	.options = switch_options,
+	.operands = dag_operands,
+	.run = pause_run,
+};
+
+const struct command command_resume = {
+	.name = "resume",
+	.group = "Operate",
+	.summary = "end the pause or drain of a DAG",
+	.doc = "Both are ended. While all DAGs are paused, one that is resumed stays paused; "
+	       "\"weir resume --all\" ends what was said for all, and leaves those that were "
+	       "paused "
+	       "one by one. For tasks that are frozen: weir freeze DAG.TASK --off.",
+	.options = switch_options,
+	.operands = dag_operands,
+	.run = resume_run,
+};
+
+const struct command command_drain = {
+	.name = "drain",
+	.group = "Operate",
+	.summary = "let a DAG's runs end and create no more",
+	.doc = "Runs that have begun go on to their end; no more are created. For maintenance, and "
+	       "before a DAG is taken away. \"weir resume\" ends it.",
+	.options = switch_options,
+	.operands = dag_operands,
+	.run = drain_run,
+};
+
+/* ---- freeze ------------------------------------------------------------------------------ */
+
+static void add_frozen(struct buf *out, const json_t *a)
+{
+	bool on = is_true(a, "frozen"), changed = is_true(a, "changed");
+	const char *dag = text_of(a, "dag"), *task = text_of(a, "task");
+
+	if (on)
+		buf_addf(out, "%s.%s is frozen%s", dag, task, changed ? "" : ", as before");
+	else
+		buf_addf(out, "%s.%s %s", dag, task,
+			changed ? "is no longer frozen" : "was not frozen");
+	add_who(out, a);
+	if (on)
+		buf_addf(out, "To let it go: weir freeze %s.%s --off\n", dag, task);
+}
+
+static int freeze(const struct args *args, const struct ops_target *target, struct err *err)
+{
+	enum ops_call_id call = args_has(args, "off") ? OPS_CALL_UNFREEZE : OPS_CALL_FREEZE;
+	struct remote r;
+	json_t *body = remote_body(args, err), *answer;
+	int rc = -1;
+
+	if (!body)
+		return -1;
+	if (remote_open(&r, args, REMOTE_WRITES, err) == 0 &&
+		remote_call(&r, call, target, body, &answer, err) == 0)
+		rc = print(&r, answer, add_frozen, err);
+	remote_close(&r);
+	json_decref(body);
+	return rc;
+}
+
+static int freeze_run(const struct args *args, struct err *err)
+{
+	const char *word = args_operand(args, 0), *dot = strchr(word, '.');
+
+	if (!dot || dot == word || !dot[1])
+		return err_set(
+			err, ERR_USAGE, "name the task as DAG.TASK, such as nightly_sales.publish");
+	char *dag = strndup(word, (size_t)(dot - word));
+	if (!dag)
+		return err_nomem(err);
+	int rc = freeze(args, &(struct ops_target){ .dag = dag, .task = dot + 1 }, err);
+	free(dag);
+	return rc;
+}
+
+static const struct operand freeze_operands[] = {
+	{ "DAG.TASK", VALUE_TEXT, false, false, "the task, behind the name of its DAG" }, { 0 }
+};
+static const struct option freeze_options[] = {
+	{ .name = "off", .kind = VALUE_FLAG, .help = "let the task go on" },
+	REMOTE_OPTION_REASON,
+	REMOTE_OPTION_DAGS,
+	{ 0 },
+};
+
+const struct command command_freeze = {
+	.name = "freeze",
+	.group = "Operate",
+	.summary = "hold one task of a DAG, in all its runs",
+	.doc = "No attempt of a frozen task is started, in no run of the DAG; an attempt that runs "
+	       "already goes on. Other tasks go on as far as they do not need it. Who froze it and "
+	       "why is kept and shown.\n\n"
+	       "  weir freeze nightly_sales.publish --reason \"figures are being checked\"\n"
+	       "  weir freeze nightly_sales.publish --off",
+	.options = freeze_options,
+	.operands = freeze_operands,
+	.run = freeze_run,
+};

@@ -1,0 +1,647 @@
+#include "run/daemon.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/units.h"
+#include "core/model.h"
+#include "run/daemon_impl.h"
+#include "run/paths.h"
+
+#define RETRY_US US_PER_SECOND
+#define CHORES_US US_PER_MINUTE
+
+/* ---- one daemon per WEIR_HOME --------------------------------------------------------- */
+
+char *daemon_socket_path(const char *home)
+{
+	return io_path_join(home, "daemon.sock");
+}
+
+static char *lock_path(const char *home)
+{
+	return io_path_join(home, "daemon.lock");
+}
+
+static int read_pid(int fd)
+{
+	char text[32] = "";
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+	return n > 0 ? (int)strtol(text, NULL, 10) : 0;
+}
+
+int daemon_pid(const char *home)
+{
+	char *path = lock_path(home);
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1, pid = 0;
+
+	free(path);
+	if (fd < 0)
+		return 0;
+	/* Who can lock it finds that nobody runs. */
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		pid = read_pid(fd);
+	close(fd);
+	return pid;
+}
+
+static int lock_home(struct daemon *d, struct err *err)
+{
+	char *path = lock_path(d->config->home), text[32];
+
+	if (!path)
+		return err_nomem(err);
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int rc = d->lock_fd < 0 ? err_errno(err, "%s", path) : 0;
+	if (rc == 0 && flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		rc = errno == EWOULDBLOCK
+			     ? err_set(err, ERR_REFUSED, "a daemon runs on %s already (pid %d)",
+				       d->config->home, read_pid(d->lock_fd))
+			     : err_errno(err, "%s: lock", path);
+	int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+	if (rc == 0 &&
+		(ftruncate(d->lock_fd, 0) < 0 || pwrite(d->lock_fd, text, (size_t)n, 0) != n))
+		rc = err_errno(err, "%s", path);
+	free(path);
+	return rc;
+}
+
+/* ---- what the engine tells ------------------------------------------------------------ */
+
+static void on_change(void *arg, struct active_run *r, const struct change *c)
+{
+	struct daemon *d = arg;
+	char try[16];
+
+	/* What ended makes room: the daemon looks at it once this step is done. */
+	if (c->kind == CHANGE_END || c->kind == CHANGE_RUN)
+		event_active(d->on_turn, 0, 0);
+	if (c->kind == CHANGE_RUN) {
+		bool bad = c->run.to == RUN_FAILED || c->run.to == RUN_CANCELLED;
+		say(d, bad ? LEVEL_WARN : LEVEL_INFO, "run", { "run", r->name },
+			{ "from", run_state_name(c->run.from) },
+			{ "to", run_state_name(c->run.to) }, { "reason", reason_name(c->reason) });
+	} else if (c->kind == CHANGE_TASK) {
+		bool bad = c->state.to == TASK_FAILED || c->state.to == TASK_UP_FOR_RETRY;
+		say(d, bad ? LEVEL_WARN : LEVEL_INFO, "task", { "run", r->name },
+			{ "task", c->task }, { "from", task_state_name(c->state.from) },
+			{ "to", task_state_name(c->state.to) },
+			{ "reason", reason_name(c->reason) });
+	} else if (c->kind == CHANGE_END && c->attempt.error) {
+		snprintf(try, sizeof try, "%d", c->attempt.try);
+		say(d, LEVEL_WARN, "attempt", { "run", r->name }, { "task", c->task },
+			{ "try", try }, { "outcome", outcome_name(c->attempt.outcome) },
+			{ "error", c->attempt.error });
+	}
+}
+
+static void on_idle(void *arg, struct active_run *r)
+{
+	daemon_run_idle(arg, r);
+}
+
+static void set_trouble(struct daemon *d, const struct err *err)
+{
+	bool had = d->trouble.code != ERR_NONE;
+
+	if (err && !had)
+		say(d, LEVEL_ERROR, "cannot record; nothing starts until it can",
+			{ "error", err->msg });
+	else if (!err && had)
+		say(d, LEVEL_INFO, "can record again; going on", { "error", NULL });
+	if (err)
+		d->trouble = *err;
+	else
+		err_clear(&d->trouble);
+}
+
+static void on_store_trouble(void *arg, const struct err *err)
+{
+	set_trouble(arg, err);
+}
+
+void daemon_fail(struct daemon *d, const struct err *err)
+{
+	if (!d->failed)
+		d->err = *err;
+	d->failed = true;
+	event_base_loopbreak(d->engine.base);
+}
+
+static void on_broken(void *arg, const struct err *err)
+{
+	daemon_fail(arg, err);
+}
+
+static void on_lost(void *arg, struct active_run *r)
+{
+	struct daemon *d = arg;
+	struct run_data *data = r->data;
+
+	say(d, LEVEL_WARN, "the run has passed on to another owner", { "run", r->name });
+	if (!data)
+		return;
+	data->dag->live--;
+	if (data->scheduled) {
+		data->dag->active--;
+		planner_run_ended(d->planner, r->dag->name);
+	}
+	struct live_backfill *b = daemon_backfill(d, data->backfill_id);
+	if (b)
+		b->active--;
+	free(data);
+	r->data = NULL;
+}
+
+/* ---- a turn --------------------------------------------------------------------------- */
+
+static bool store_fault(const struct err *err)
+{
+	return err->code == ERR_BUSY || err->code == ERR_STORE || err->code == ERR_IO;
+}
+
+/* What is due becomes runs, and runs come into motion. -1: the store refuses; tried again later. */
+static int make_runs(struct daemon *d, struct err *err)
+{
+	if (d->stopping)
+		return 0;
+	if (daemon_plan(d, err) < 0 || daemon_backfills_feed(d, err) < 0)
+		return -1;
+	return daemon_promote(d, err);
+}
+
+static void arm_clock(struct daemon *d)
+{
+	int64_t wake = d->stopping ? INT64_MAX : planner_wake_us(d->planner);
+
+	if (d->retry_us && (wake == INT64_MAX || d->retry_us < wake))
+		wake = d->retry_us;
+	/* Zero would disarm it. */
+	if (wake != INT64_MAX && wake < 1)
+		wake = 1;
+	const struct itimerspec at = {
+		.it_value = { .tv_sec = wake == INT64_MAX ? 0 : wake / US_PER_SECOND,
+			.tv_nsec = wake == INT64_MAX ? 0 : wake % US_PER_SECOND * 1000 }
+	};
+	/* Set by the clock on the wall, and told when that is set: no jump is slept through. */
+	timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL);
+}
+
+/* With the test's clock, time passes only where nothing else can happen. */
+static bool warp(struct daemon *d)
+{
+	int64_t wake = planner_wake_us(d->planner), retry = sched_wake_us(d->engine.sched);
+
+	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 || d->stopping)
+		return false;
+	if (retry < wake)
+		wake = retry;
+	if (d->config->until_us && wake > d->config->until_us) {
+		d->stopping = true;
+		return false;
+	}
+	if (wake == INT64_MAX)
+		return false;
+	clock_warp(wake);
+	return true;
+}
+
+static void end_when_done(struct daemon *d)
+{
+	if (d->stopping && (!d->config->stop_tasks || sched_running(d->engine.sched) == 0)) {
+		d->done = true;
+		event_base_loopbreak(d->engine.base);
+	}
+}
+
+/* Once all runs of the former daemon are in hand, what its journals knew is in the store. */
+static void drop_journals(struct daemon *d)
+{
+	for (size_t i = 0; d->journals && d->journals[i]; i++) {
+		unlink(d->journals[i]);
+		free(d->journals[i]);
+	}
+	free(d->journals);
+	d->journals = NULL;
+}
+
+void daemon_turn(struct daemon *d)
+{
+	struct err err = { 0 };
+
+	if (d->failed || d->done)
+		return;
+	do {
+		d->retry_us = 0;
+		d->engine.limit_us = planner_wake_us(d->planner);
+		if (make_runs(d, &err) < 0) {
+			if (!store_fault(&err)) {
+				daemon_fail(d, &err);
+				return;
+			}
+			set_trouble(d, &err);
+			d->retry_us = clock_now_us() + RETRY_US;
+		} else if (d->trouble.code != ERR_NONE && !d->engine.retry_us) {
+			set_trouble(d, NULL);
+		}
+		engine_step(&d->engine);
+	} while (!d->failed && !d->retry_us && warp(d));
+	if (d->taken_over && d->journals && d->npending == 0)
+		drop_journals(d);
+	/* What ended made room, or a backfill complete. */
+	if (!d->failed && d->retry_us == 0 && make_runs(d, &err) == 0)
+		engine_step(&d->engine);
+	if (!clock_is_fake())
+		arm_clock(d);
+	end_when_done(d);
+}
+
+/* ---- events --------------------------------------------------------------------------- */
+
+static void on_clock(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t n;
+
+	(void)what;
+	if (read(fd, &n, sizeof n) < 0 && errno == ECANCELED)
+		say(d, LEVEL_WARN, "the clock was set; looking at the schedules anew",
+			{ "error", NULL });
+	daemon_turn(d);
+}
+
+static void stop(struct daemon *d, bool hard)
+{
+	struct active_run *r, *next;
+
+	d->stopping = true;
+	notify_systemd("STOPPING=1");
+	if (d->config->stop_tasks)
+		HASH_ITER (hh, d->engine.runs, r, next)
+			sched_cancel_run(d->engine.sched, r->id, hard, clock_now_us());
+	daemon_turn(d);
+}
+
+static void on_stop(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)what;
+	d->nsignals++;
+	say(d, LEVEL_INFO, "stopping", { "signal", sig == SIGTERM ? "TERM" : "INT" },
+		{ "tasks", d->config->stop_tasks ? "are stopped" : "go on under the supervisor" });
+	stop(d, d->nsignals > 1);
+}
+
+static void on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct err err = { 0 };
+
+	(void)sig;
+	(void)what;
+	say(d, LEVEL_INFO, "reloading", { "signal", "HUP" });
+	daemon_scan(d, &err);
+	daemon_turn(d);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	daemon_turn(arg);
+}
+
+/* Old runs and logs go a few at a time, so that it is never felt. */
+static void on_chores(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	daemon_chores(arg);
+}
+
+static int watch_events(struct daemon *d, struct err *err)
+{
+	struct event_base *base = d->engine.base;
+	const struct timeval chores = { .tv_sec = CHORES_US / US_PER_SECOND };
+
+	d->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (d->timer_fd < 0)
+		return err_errno(err, "timerfd");
+	d->on_term = evsignal_new(base, SIGTERM, on_stop, d);
+	d->on_int = evsignal_new(base, SIGINT, on_stop, d);
+	d->on_hup = evsignal_new(base, SIGHUP, on_hup, d);
+	d->on_clock = event_new(base, d->timer_fd, EV_READ | EV_PERSIST, on_clock, d);
+	d->on_chores = event_new(base, -1, EV_PERSIST, on_chores, d);
+	d->on_turn = event_new(base, -1, 0, on_turn, d);
+	if (!d->on_term || !d->on_int || !d->on_hup || !d->on_clock || !d->on_chores || !d->on_turn)
+		return err_nomem(err);
+	if (event_add(d->on_term, NULL) < 0 || event_add(d->on_int, NULL) < 0 ||
+		event_add(d->on_hup, NULL) < 0 || event_add(d->on_clock, NULL) < 0)
+		return err_set(err, ERR_IO, "cannot watch for signals");
+	if (daemon_has_chores(d))
+		event_add(d->on_chores, &chores);
+	return daemon_watch_init(d, err);
+}
+
+/* ---- a former daemon ------------------------------------------------------------------ */
+
+static void take_over(struct daemon *d)
+{
+	struct err err = { 0 };
+
+	if (daemon_backfills_init(d, &err) < 0 || daemon_take_over(d, &err) < 0) {
+		say(d, LEVEL_ERROR, "cannot take over", { "error", err.msg });
+		return;
+	}
+	d->taken_over = true;
+}
+
+static void on_former_gone(evutil_socket_t fd, short what, void *arg)
+{
+	struct former *f = arg;
+	struct daemon *d = f->daemon;
+	size_t left = 0;
+
+	(void)what;
+	event_free(f->event);
+	f->event = NULL;
+	close(fd);
+	for (size_t i = 0; i < d->nformers; i++)
+		left += d->formers[i].event != NULL;
+	if (left > 0)
+		return;
+	say(d, LEVEL_INFO, "the tasks of the former daemon have ended", { "error", NULL });
+	take_over(d);
+	daemon_turn(d);
+}
+
+/* Journals of former daemons on this WEIR_HOME. */
+static int find_journals(struct daemon *d, struct err *err)
+{
+	char *dir_path = paths_journal_dir(d->config->home);
+	DIR *dir = dir_path ? opendir(dir_path) : NULL;
+	size_t n = 0;
+
+	d->journals = calloc(1, sizeof *d->journals);
+	for (struct dirent *e; dir && d->journals && (e = readdir(dir));) {
+		size_t len = strlen(e->d_name);
+		if (strncmp(e->d_name, "daemon.", 7) != 0 || len < 15 ||
+			strcmp(e->d_name + len - 8, ".journal") != 0)
+			continue;
+		char *path = io_path_join(dir_path, e->d_name);
+		char **grown = path ? reallocarray(d->journals, n + 2, sizeof *grown) : NULL;
+		if (!grown || strcmp(path, d->journal_path) == 0) {
+			free(path);
+			d->journals = grown ? grown : d->journals;
+			continue;
+		}
+		d->journals = grown;
+		d->journals[n++] = path;
+		d->journals[n] = NULL;
+	}
+	if (dir)
+		closedir(dir);
+	free(dir_path);
+	return d->journals ? 0 : err_nomem(err);
+}
+
+/* Tasks of a former daemon that still run are waited for; new runs begin meanwhile. */
+static int watch_formers(struct daemon *d, struct err *err)
+{
+	size_t n = 0;
+
+	while (d->journals[n])
+		n++;
+	d->formers = calloc(n + 1, sizeof *d->formers);
+	if (!d->formers)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++) {
+		int fd = exec_journal_wait_fd(d->journals[i], NULL);
+		if (fd < 0)
+			continue;
+		struct former *f = &d->formers[d->nformers++];
+		*f = (struct former){ .daemon = d, .journal = d->journals[i], .fd = fd };
+		f->event = event_new(d->engine.base, fd, EV_READ, on_former_gone, f);
+		if (!f->event || event_add(f->event, NULL) < 0)
+			return err_nomem(err);
+		say(d, LEVEL_INFO, "tasks of a former daemon still run; waiting for them",
+			{ "journal", f->journal });
+	}
+	if (d->nformers == 0)
+		take_over(d);
+	return 0;
+}
+
+/* ---- operations ----------------------------------------------------------------------- */
+
+static struct dag *find_dag(void *arg, const char *name, struct err *err)
+{
+	struct daemon *d = arg;
+	const struct catalog_dag *c = catalog_find(d->catalog, name);
+	const struct config *config;
+
+	if (c)
+		return catalog_load(d->catalog, c, &config, err);
+	err_set(err, ERR_NOT_FOUND, "there is no DAG %s in %s", name, catalog_folder(d->catalog));
+	return NULL;
+}
+
+static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
+{
+	struct daemon *d = arg;
+	struct err err = { 0 };
+
+	if (what == OPS_SWITCHED)
+		daemon_switched(d, dag ? dag : "*");
+	else if (what == OPS_BACKFILL)
+		daemon_backfill_changed(d, id);
+	else if (daemon_take_over(d, &err) < 0)
+		say(d, LEVEL_ERROR, "cannot take up the run", { "error", err.msg });
+	daemon_turn(d);
+}
+
+const char *daemon_home(const struct daemon *d)
+{
+	return d->config->home;
+}
+
+const struct ops *daemon_ops(struct daemon *d)
+{
+	return &d->ops;
+}
+
+int daemon_reload(struct daemon *d, json_t **ret, struct err *err)
+{
+	int changed = daemon_scan(d, err);
+	int errors = 0;
+
+	if (changed < 0)
+		return -1;
+	for (struct catalog_dag *c = NULL; (c = catalog_next_file(d->catalog, c));)
+		errors += c->error != NULL;
+	daemon_turn(d);
+	*ret = json_pack("{s:i, s:i, s:i}", "dags", (int)catalog_count(d->catalog), "changed",
+		changed, "errors", errors);
+	return *ret ? 0 : err_nomem(err);
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
+static int make_journal_path(struct daemon *d, struct err *err)
+{
+	char *dir = paths_journal_dir(d->config->home);
+	int n = dir ? asprintf(&d->journal_path, "%s/daemon.%d-%lld.journal", dir, (int)getpid(),
+			      (long long)clock_now_us())
+		    : -1;
+
+	free(dir);
+	if (n < 0)
+		d->journal_path = NULL;
+	return n < 0 ? err_nomem(err) : 0;
+}
+
+static int begin(struct daemon *d, struct err *err)
+{
+	const struct engine_config config = { .home = d->config->home,
+		.journal = d->journal_path,
+		.max_running = d->config->jobs,
+		.listener = { .arg = d,
+			.change = on_change,
+			.idle = on_idle,
+			.store_trouble = on_store_trouble,
+			.broken = on_broken,
+			.lost = on_lost } };
+
+	if (engine_init(&d->engine, &config, err) < 0)
+		return -1;
+	d->ops = (struct ops){ .store = d->engine.store,
+		.find_dag = find_dag,
+		.arg = d,
+		.changed = on_ops,
+		.by = "daemon" };
+	if (daemon_dags_init(d, err) < 0 || watch_events(d, err) < 0 || find_journals(d, err) < 0)
+		return -1;
+	/* A folder that cannot be read now is shown in status, and may come. */
+	daemon_scan(d, err);
+	if (d->config->serve && d->config->serve(d, d->engine.base, &d->server, err) < 0)
+		return -1;
+	return watch_formers(d, err);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	notify_systemd("WATCHDOG=1");
+}
+
+static int loop(struct daemon *d, struct err *err)
+{
+	int64_t watchdog = notify_watchdog_us() / 2;
+	const struct timeval tv = { .tv_sec = watchdog / US_PER_SECOND,
+		.tv_usec = watchdog % US_PER_SECOND };
+	struct event *alive = event_new(d->engine.base, -1, EV_PERSIST, on_watchdog, d);
+
+	if (alive && watchdog > 0)
+		event_add(alive, &tv);
+	say(d, LEVEL_INFO, "ready", { "folder", catalog_folder(d->catalog) },
+		{ "home", d->config->home });
+	notify_systemd("READY=1");
+	daemon_turn(d);
+	while (!d->failed && !d->done)
+		if (event_base_loop(d->engine.base, EVLOOP_ONCE) < 0) {
+			err_set(err, ERR_IO, "the event loop failed");
+			break;
+		}
+	if (alive)
+		event_free(alive);
+	if (d->failed)
+		*err = d->err;
+	return d->done ? 0 : -1;
+}
+
+static void free_event(struct event *e)
+{
+	if (e)
+		event_free(e);
+}
+
+static void release(struct daemon *d)
+{
+	struct active_run *r, *next;
+
+	if (d->server)
+		d->config->unserve(d->server);
+	for (size_t i = 0; i < d->nformers; i++)
+		if (d->formers[i].event) {
+			event_free(d->formers[i].event);
+			close(d->formers[i].fd);
+		}
+	free(d->formers);
+	for (size_t i = 0; d->journals && d->journals[i]; i++)
+		free(d->journals[i]);
+	free(d->journals);
+	free_event(d->on_term);
+	free_event(d->on_int);
+	free_event(d->on_hup);
+	free_event(d->on_clock);
+	free_event(d->on_chores);
+	free_event(d->on_turn);
+	daemon_watch_release(d);
+	daemon_backfills_release(d);
+	HASH_ITER (hh, d->engine.runs, r, next) {
+		free(r->data);
+		r->data = NULL;
+	}
+	for (size_t i = 0; i < d->npending; i++) {
+		const struct pending_run *p = &d->pending[d->pending_head + i];
+		store_run_close(d->engine.store, p->run_id, p->epoch, NULL);
+	}
+	engine_release(&d->engine);
+	daemon_dags_release(d);
+	free(d->pending);
+	free(d->journal_path);
+	if (d->timer_fd >= 0)
+		close(d->timer_fd);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+}
+
+int daemon_run(const struct daemon_config *config, struct err *err)
+{
+	struct daemon d = { .config = config,
+		.lock_fd = -1,
+		.timer_fd = -1,
+		.watch_fd = -1,
+		.started_us = clock_now_us(),
+		.log = { .out = config->log,
+			.json = config->log_format == LOG_JSON,
+			.least = config->verbose ? LEVEL_DEBUG : LEVEL_INFO } };
+
+	int rc = paths_make_home(config->home, err);
+	if (rc == 0)
+		rc = lock_home(&d, err);
+	if (rc == 0)
+		rc = make_journal_path(&d, err);
+	if (rc == 0)
+		rc = begin(&d, err);
+	if (rc == 0)
+		rc = loop(&d, err);
+	if (rc == 0)
+		say(&d, LEVEL_INFO, "stopped", { "error", NULL });
+	release(&d);
+	return rc;
+}

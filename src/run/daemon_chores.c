@@ -1,0 +1,98 @@
+/* Retention: `keep:` of weir.yaml, applied a little at a time. */
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "conf/config.h"
+#include "run/daemon_impl.h"
+#include "run/paths.h"
+
+enum { RUNS_AT_ONCE = 100, FOLDERS_AT_ONCE = 200, PAGES_AT_ONCE = 256 };
+
+bool daemon_has_chores(const struct daemon *d)
+{
+	return d->config->keep_runs_us > 0 || d->config->keep_logs_us > 0;
+}
+
+/* A folder of files, with what is in it. */
+static void remove_folder(const char *path)
+{
+	DIR *dir = opendir(path);
+
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		char *file = e->d_name[0] == '.' ? NULL : io_path_join(path, e->d_name);
+		if (file)
+			unlink(file);
+		free(file);
+	}
+	if (dir)
+		closedir(dir);
+	rmdir(path);
+}
+
+static void remove_run_files(const struct daemon *d, const char *run)
+{
+	char *logs = paths_log_dir(d->config->home, run),
+	     *work = paths_work_dir(d->config->home, run);
+
+	if (logs)
+		remove_folder(logs);
+	if (work)
+		remove_folder(work);
+	free(logs);
+	free(work);
+}
+
+static void prune_runs(struct daemon *d)
+{
+	struct store_result gone = { 0 };
+	struct err err = { 0 };
+	char count[32];
+
+	if (store_prune(d->engine.store, clock_now_us() - d->config->keep_runs_us, RUNS_AT_ONCE,
+		    &gone, &err) < 0) {
+		say(d, LEVEL_WARN, "cannot remove old runs", { "error", err.msg });
+		return;
+	}
+	for (size_t i = 0; i < gone.n; i++)
+		remove_run_files(d, gone.runs[i].name);
+	if (gone.n > 0) {
+		snprintf(count, sizeof count, "%zu", gone.n);
+		say(d, LEVEL_INFO, "old runs removed", { "runs", count });
+		store_vacuum(d->engine.store, PAGES_AT_ONCE, NULL);
+	}
+	store_result_release(&gone);
+}
+
+/* Logs are kept shorter than runs: whole folders, by the time of their last change. */
+static void prune_logs(struct daemon *d)
+{
+	char *path = io_path_join(d->config->home, "logs");
+	DIR *dir = path ? opendir(path) : NULL;
+	int64_t before = (clock_now_us() - d->config->keep_logs_us) / 1000000;
+	int n = 0;
+
+	for (struct dirent *e; dir && n < FOLDERS_AT_ONCE && (e = readdir(dir));) {
+		struct stat st;
+		char *folder = e->d_name[0] == '.' ? NULL : io_path_join(path, e->d_name);
+		if (folder && stat(folder, &st) == 0 && st.st_mtime < before) {
+			remove_folder(folder);
+			n++;
+		}
+		free(folder);
+	}
+	if (dir)
+		closedir(dir);
+	free(path);
+}
+
+void daemon_chores(struct daemon *d)
+{
+	if (d->config->keep_runs_us > 0)
+		prune_runs(d);
+	if (d->config->keep_logs_us > 0)
+		prune_logs(d);
+}

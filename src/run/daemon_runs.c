@@ -1,0 +1,474 @@
+/* Runs of the daemon: made by the planner, by people and by backfills; taken in hand, and let go.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "core/model.h"
+#include "core/zone.h"
+#include "run/daemon_impl.h"
+#include "run/name.h"
+#include "run/restore.h"
+
+/* Decisions are committed in portions, so that the first runs of a busy second do not wait for the
+ * last; runs in hand are limited, so that ten thousand queued ones cost little memory. */
+enum { PORTION = 256, IN_HAND_MAX = 1000, STATE_TEXT_MAX = 8192 };
+
+/* ---- the queue of opened runs --------------------------------------------------------- */
+
+int daemon_add_pending(struct daemon *d, const struct pending_run *p)
+{
+	if (d->pending_head > 0 && d->npending == 0)
+		d->pending_head = 0;
+	size_t end = d->pending_head + d->npending;
+	if (end == d->pending_cap && d->pending_head > d->pending_cap / 2) {
+		memmove(d->pending, d->pending + d->pending_head, d->npending * sizeof *d->pending);
+		d->pending_head = 0;
+		end = d->npending;
+	}
+	if (end == d->pending_cap) {
+		size_t cap = d->pending_cap ? d->pending_cap * 2 : 64;
+		struct pending_run *grown = reallocarray(d->pending, cap, sizeof *grown);
+		if (!grown)
+			return -1;
+		d->pending = grown;
+		d->pending_cap = cap;
+	}
+	d->pending[end] = *p;
+	d->npending++;
+	return 0;
+}
+
+/* ---- taking a run in hand ------------------------------------------------------------- */
+
+/* The version the run began with: the one of the folder when it is still that, else out of the
+ * store. */
+static struct dag *load_version(struct daemon *d, const struct run_row *row,
+	const struct config **ret_config, struct err *err)
+{
+	const struct catalog_dag *c = catalog_find(d->catalog, row->dag);
+	char *text = NULL;
+
+	if (c && strcmp(c->version, row->version) == 0)
+		return catalog_load(d->catalog, c, ret_config, err);
+	if (store_version_text(d->engine.store, row->version, &text, err) < 0)
+		return NULL;
+	const struct catalog_text t = { row->dag_path, row->dag_dir, text };
+	struct dag *dag = catalog_load_text(d->catalog, &t, ret_config, err);
+	free(text);
+	return dag;
+}
+
+static struct active_run *take(struct daemon *d, const struct run_row *row,
+	const struct pending_run *p, struct dag *dag, const struct config *config, struct err *err)
+{
+	struct run_data *data = calloc(1, sizeof *data);
+	json_t *params = json_loads(row->params, 0, NULL);
+	struct active_run *r = NULL;
+
+	if (data && params && (data->dag = daemon_steer(d, row->dag))) {
+		data->scheduled = strcmp(row->trigger, "schedule") == 0;
+		data->backfill_id = row->backfill_id;
+		data->created_us = row->created_us;
+		const struct engine_take t = { .run_id = row->id,
+			.epoch = p->epoch,
+			.name = row->name,
+			.ds = row->ds,
+			.state = row->state,
+			.dag = dag,
+			.config = config,
+			.params = params,
+			.interval_start_us = row->interval_start_us,
+			.interval_end_us = row->interval_end_us,
+			.data = data };
+		r = engine_take(&d->engine, &t, err);
+	} else {
+		err_nomem(err);
+	}
+	json_decref(params);
+	if (!r)
+		free(data);
+	return r;
+}
+
+static int start(struct daemon *d, struct active_run *r, const struct pending_run *p, bool resume,
+	struct err *err)
+{
+	struct task_init *init = calloc((size_t)r->dag->ntasks + 1, sizeof *init);
+	const struct run_data *data = r->data;
+	struct live_backfill *b = daemon_backfill(d, data->backfill_id);
+	struct run_init run = { .tasks = init, .lane = b ? b->lane : 0, .resume = resume };
+	char *none[] = { NULL };
+	int rc = -1;
+
+	if (!init) {
+		err_nomem(err);
+	} else if (restore_tasks(d->engine.store, r->id, r->dag, init, err) == 0) {
+		for (int i = 0; i < r->dag->ntasks; i++)
+			init[i].clear = p->again;
+		rc = engine_settle(
+			&d->engine, r, init, d->journals ? d->journals : none, NULL, NULL, err);
+		/* What was settled has changed the tasks. */
+		if (rc == 0)
+			rc = restore_tasks(d->engine.store, r->id, r->dag, init, err);
+		for (int i = 0; rc == 0 && i < r->dag->ntasks; i++)
+			init[i].clear = p->again;
+		if (rc == 0)
+			rc = engine_start(&d->engine, r, &run, err);
+	}
+	free(init);
+	if (rc == 0)
+		daemon_hold_run(d, r);
+	return rc;
+}
+
+static void say_cannot_run(struct daemon *d, const struct run_row *row, const struct err *err)
+{
+	say(d, LEVEL_ERROR, "the run cannot go on", { "run", row->name }, { "error", err->msg });
+}
+
+/* Bring one opened run into motion. A run that cannot be (its version no longer loads) is let go;
+ * it stays wanted. */
+static int bring_up(struct daemon *d, const struct pending_run *p, struct err *err)
+{
+	struct store_result found = { 0 };
+	char ref[32];
+
+	snprintf(ref, sizeof ref, "%lld", (long long)p->run_id);
+	if (store_run_find(d->engine.store, ref, &found, err) < 0)
+		return -1;
+	const struct run_row *row = &found.runs[0];
+	const struct config *config;
+	struct dag *dag = load_version(d, row, &config, err);
+	struct active_run *r = dag ? take(d, row, p, dag, config, err) : NULL;
+	bool resume = row->state == RUN_RUNNING;
+	int rc = 0;
+	if (r) {
+		struct run_data *data = r->data;
+		data->dag->live++;
+		rc = start(d, r, p, resume, err);
+	}
+	if (!r || rc < 0) {
+		say_cannot_run(d, row, err);
+		if (r)
+			daemon_forget_run(d, r);
+		else
+			store_run_close(d->engine.store, p->run_id, p->epoch, NULL);
+	}
+	dag_unref(dag);
+	store_result_release(&found);
+	return 0;
+}
+
+int daemon_promote(struct daemon *d, struct err *err)
+{
+	while (d->npending > 0 && HASH_CNT(hh, d->engine.runs) < IN_HAND_MAX && !d->stopping) {
+		const struct pending_run p = d->pending[d->pending_head++];
+		d->npending--;
+		if (bring_up(d, &p, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- letting go ----------------------------------------------------------------------- */
+
+void daemon_forget_run(struct daemon *d, struct active_run *r)
+{
+	struct run_data *data = r->data;
+	struct live_backfill *b = daemon_backfill(d, data->backfill_id);
+
+	data->dag->live--;
+	if (b)
+		b->active--;
+	free(data);
+	r->data = NULL;
+	engine_drop(&d->engine, r, true);
+}
+
+void daemon_run_idle(struct daemon *d, struct active_run *r)
+{
+	struct run_data *data = r->data;
+
+	if (data->scheduled) {
+		data->dag->active--;
+		planner_run_ended(d->planner, r->dag->name);
+	}
+	daemon_forget_run(d, r);
+}
+
+/* ---- what the planner decided --------------------------------------------------------- */
+
+/* One portion on its way into the store. */
+struct portion {
+	struct arena arena;
+	struct plan_row rows[PORTION];
+	struct run_open opens[PORTION];
+	struct run_opened opened[PORTION];
+	const struct planner_decision *of[PORTION]; /* which decision an open comes from */
+	struct plan_state states[PORTION];
+	size_t nrows, nopens, nstates;
+};
+
+static const char *keep_name(
+	struct portion *p, const struct run_key *key, const char *ds, bool long_form)
+{
+	char *name = run_name(key, ds, long_form);
+	const char *copy = name ? arena_strdup(&p->arena, name) : NULL;
+
+	free(name);
+	return copy;
+}
+
+static size_t count(char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+static void add_open(struct daemon *d, struct portion *p, const struct planner_decision *dec)
+{
+	const struct catalog_dag *c = catalog_find(d->catalog, dec->dag);
+	const struct run_key key = { dec->dag, dec->tick.start_us, dec->tick.end_us };
+	int64_t now = clock_now_us();
+	char ds[32];
+
+	/* Its file is gone since: nothing to run. */
+	if (!c)
+		return;
+	run_ds(c->spec.zone, dec->tick.start_us, ds, sizeof ds);
+	p->of[p->nopens] = dec;
+	p->opens[p->nopens++] = (struct run_open){ .key = key,
+		.name = keep_name(p, &key, ds, false),
+		.long_name = keep_name(p, &key, ds, true),
+		.ds = arena_strdup(&p->arena, ds),
+		.zone = zone_name(c->spec.zone ? c->spec.zone : zone_utc()),
+		.params = c->params,
+		.trigger = "schedule",
+		.dag_path = c->path,
+		.dag_dir = c->dir,
+		.version = c->version,
+		.text = c->text,
+		.tasks = (const char *const *)c->tasks,
+		.ntasks = count(c->tasks),
+		.owner = d->engine.self,
+		.lease_until_us = now + ENGINE_LEASE_US,
+		.now_us = now,
+		.wanted = true };
+}
+
+static void add_row(struct portion *p, const struct planner_decision *dec)
+{
+	p->rows[p->nrows++] = (struct plan_row){ .at_us = clock_now_us(),
+		.dag = dec->dag,
+		.action = planner_action_name(dec->action),
+		.why = planner_why_name(dec->why),
+		.start_us = dec->tick.start_us,
+		.end_us = dec->tick.end_us,
+		.run_after_us = dec->tick.run_after_us,
+		.count = dec->count };
+}
+
+/* The state of each DAG is that after all decisions made so far: it is kept with the last portion.
+ */
+static void add_state(struct daemon *d, struct portion *p, const char *dag)
+{
+	struct planner_state state;
+	struct buf text;
+
+	if (!planner_state(d->planner, dag, &state))
+		return;
+	buf_init(&text, STATE_TEXT_MAX);
+	planner_state_add(&text, &state);
+	p->states[p->nstates++] = (struct plan_state){ dag, arena_strdup(&p->arena, text.data) };
+	buf_release(&text);
+}
+
+static void cancel_oldest(struct daemon *d, const char *dag)
+{
+	struct active_run *r, *next, *oldest = NULL;
+
+	HASH_ITER (hh, d->engine.runs, r, next) {
+		const struct run_data *data = r->data;
+		if (data && data->scheduled && !data->cancelling &&
+			strcmp(r->dag->name, dag) == 0 &&
+			(!oldest || r->job.interval_start_us < oldest->job.interval_start_us))
+			oldest = r;
+	}
+	if (!oldest)
+		return;
+	((struct run_data *)oldest->data)->cancelling = true;
+	say(d, LEVEL_WARN, "cancelling the run to make room for the next", { "run", oldest->name });
+	sched_cancel_run(d->engine.sched, oldest->id, false, clock_now_us());
+}
+
+static void say_decision(struct daemon *d, const struct planner_decision *dec)
+{
+	char start[32];
+
+	if (dec->action == PLANNER_KEEP)
+		return;
+	snprintf(start, sizeof start, "%lld", (long long)(dec->tick.start_us / 1000000));
+	say(d, dec->action == PLANNER_SKIP ? LEVEL_WARN : LEVEL_INFO, "schedule",
+		{ "dag", dec->dag }, { "action", planner_action_name(dec->action) },
+		{ "why", planner_why_name(dec->why) }, { "interval_start", start });
+}
+
+/* Runs that are opened go on; one that is another's, or exists and is done, is not ours to count.
+ */
+static void take_opened(struct daemon *d, const struct portion *p)
+{
+	for (size_t i = 0; i < p->nopens; i++) {
+		const struct planner_decision *dec = p->of[i];
+		struct steered *s = daemon_steer(d, dec->dag);
+		const struct pending_run run = { .run_id = p->opened[i].run_id,
+			.epoch = p->opened[i].epoch };
+		if (!run.run_id || !s || !p->opened[i].created) {
+			planner_run_ended(d->planner, dec->dag);
+			if (run.run_id)
+				store_run_close(d->engine.store, run.run_id, run.epoch, NULL);
+			continue;
+		}
+		s->active++;
+		daemon_add_pending(d, &run);
+	}
+}
+
+static int commit_portion(struct daemon *d, struct portion *p, struct err *err)
+{
+	const struct store_plan plan = { .rows = p->rows,
+		.nrows = p->nrows,
+		.states = p->states,
+		.nstates = p->nstates,
+		.opens = p->opens,
+		.nopens = p->nopens };
+
+	if (p->arena.failed)
+		return err_nomem(err);
+	return store_plan_commit(d->engine.store, &plan, p->opened, err);
+}
+
+int daemon_plan(struct daemon *d, struct err *err)
+{
+	size_t n, done = d->decided;
+
+	if (planner_tick(d->planner, clock_now_us(), err) < 0)
+		return -1;
+	const struct planner_decision *list = planner_decisions(d->planner, &n);
+	struct portion *p = n > done ? calloc(1, sizeof *p) : NULL;
+	if (n > done && !p)
+		return err_nomem(err);
+	int rc = 0;
+	while (rc == 0 && done < n) {
+		size_t end = n - done > PORTION ? done + PORTION : n;
+		arena_init(&p->arena, BUF_MAX_TEXT);
+		p->nrows = p->nopens = p->nstates = 0;
+		for (size_t i = done; i < end; i++) {
+			if (list[i].action == PLANNER_CREATE)
+				add_open(d, p, &list[i]);
+			if (list[i].action != PLANNER_KEEP)
+				add_row(p, &list[i]);
+			add_state(d, p, list[i].dag);
+		}
+		rc = commit_portion(d, p, err);
+		for (size_t i = done; rc == 0 && i < end; i++) {
+			say_decision(d, &list[i]);
+			if (list[i].action == PLANNER_CANCEL)
+				cancel_oldest(d, list[i].dag);
+		}
+		if (rc == 0) {
+			take_opened(d, p);
+			done = end;
+		}
+		arena_release(&p->arena);
+	}
+	free(p);
+	/* What was committed is not committed again when the rest is tried again. */
+	d->decided = done < n ? done : 0;
+	if (done == n)
+		planner_clear_decisions(d->planner);
+	return rc;
+}
+
+/* ---- after a restart, and by request -------------------------------------------------- */
+
+static int open_wanted(struct daemon *d, const struct run_row *row, struct err *err)
+{
+	int64_t now = clock_now_us();
+	char *text = NULL;
+	bool again = run_state_is_final(row->state);
+
+	if (engine_find(&d->engine, row->id))
+		return 0;
+	if (store_version_text(d->engine.store, row->version, &text, err) < 0)
+		return -1;
+	const struct run_open open = { .key = { row->dag, row->interval_start_us,
+					       row->interval_end_us },
+		.name = row->name,
+		.long_name = row->name,
+		.ds = row->ds,
+		.zone = row->zone,
+		.trigger = row->trigger,
+		.dag_path = row->dag_path,
+		.dag_dir = row->dag_dir,
+		.version = row->version,
+		.text = text,
+		.owner = d->engine.self,
+		.lease_until_us = now + ENGINE_LEASE_US,
+		.now_us = now,
+		.wanted = true,
+		.backfill_id = row->backfill_id };
+	struct pending_run run = { .backfill_id = row->backfill_id, .again = again };
+	bool created;
+	int rc = store_run_open(d->engine.store, &open, &run.run_id, &run.epoch, &created, err);
+	free(text);
+	/* Another's: it is that one's to carry on. */
+	if (rc < 0 && err->code == ERR_REFUSED)
+		return 0;
+	return rc < 0 ? -1 : daemon_add_pending(d, &run);
+}
+
+static bool is_pending(const struct daemon *d, int64_t run_id)
+{
+	for (size_t i = 0; i < d->npending; i++)
+		if (d->pending[d->pending_head + i].run_id == run_id)
+			return true;
+	return false;
+}
+
+int daemon_take_over(struct daemon *d, struct err *err)
+{
+	const struct run_filter wanted = { .state = -1, .wanted = true };
+	struct store_result rows = { 0 };
+
+	if (store_runs(d->engine.store, &wanted, &rows, err) < 0)
+		return -1;
+	int rc = 0;
+	/* Oldest first: the rows are newest first. */
+	for (size_t i = rows.n; rc == 0 && i-- > 0;) {
+		const struct run_row *row = &rows.runs[i];
+		struct steered *s = daemon_steer(d, row->dag);
+		if (!s || engine_find(&d->engine, row->id) || is_pending(d, row->id))
+			continue;
+		size_t before = d->npending;
+		rc = open_wanted(d, row, err);
+		if (rc < 0 || d->npending == before)
+			continue;
+		struct live_backfill *b = daemon_backfill(d, row->backfill_id);
+		if (b)
+			b->active++;
+		if (strcmp(row->trigger, "schedule") == 0) {
+			s->active++;
+			planner_run_started(d->planner, row->dag);
+		}
+		say(d, LEVEL_INFO, d->taken_over ? "run asked for" : "run taken over",
+			{ "run", row->name }, { "state", run_state_name(row->state) });
+	}
+	store_result_release(&rows);
+	return rc;
+}

@@ -1,0 +1,20 @@
+/* Names of runs: what people type and read. */
+#ifndef WEIR_RUN_NAME_H
+#define WEIR_RUN_NAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct run_key;
+struct zone;
+
+/* "nightly_sales@2026-11-19" for an interval of about a day or more, with the time where several
+ * may start on one day, with both ends (the long form) where that name is taken. `ds`: the local
+ * date of its start. Owned; NULL: no memory. */
+char *run_name(const struct run_key *key, const char *ds, bool long_form);
+
+/* The local date of an instant, "2026-11-19". `zone` NULL: UTC. */
+void run_ds(const struct zone *zone, int64_t at_us, char *ret, size_t size);
+
+#endif

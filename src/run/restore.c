@@ -1,0 +1,33 @@
+#include "run/restore.h"
+
+#include "core/model.h"
+#include "core/sched.h"
+#include "store/store.h"
+
+void restore_task(const struct task_row *row, struct task_init *ret)
+{
+	ret->state = row->state;
+	ret->tries = row->tries;
+	ret->failures = row->failures;
+	ret->lost = row->lost;
+	ret->due_us = row->due_us;
+	ret->token = row->token;
+}
+
+int restore_tasks(struct store *s, int64_t run_id, const struct dag *dag, struct task_init *ret,
+	struct err *err)
+{
+	struct store_result rows = { 0 };
+
+	if (store_tasks(s, run_id, &rows, err) < 0)
+		return -1;
+	for (int i = 0; i < dag->ntasks; i++)
+		ret[i] = (struct task_init){ .selected = true };
+	for (size_t i = 0; i < rows.n; i++) {
+		const struct task *t = dag_find(dag, rows.tasks[i].name);
+		if (t)
+			restore_task(&rows.tasks[i], &ret[t->index]);
+	}
+	store_result_release(&rows);
+	return 0;
+}

@@ -1,0 +1,19 @@
+/* Tasks of a run as the store knows them, for the scheduler. */
+#ifndef WEIR_RUN_RESTORE_H
+#define WEIR_RUN_RESTORE_H
+
+#include <stdint.h>
+
+struct dag;
+struct err;
+struct store;
+struct task_init;
+struct task_row;
+
+void restore_task(const struct task_row *row, struct task_init *ret);
+/* ret: dag->ntasks rows, all selected; tasks the store does not know are new; those the DAG does
+ * not have are history. */
+int restore_tasks(struct store *s, int64_t run_id, const struct dag *dag, struct task_init *ret,
+	struct err *err);
+
+#endif
