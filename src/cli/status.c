@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/grid.h"
 #include "cli/home.h"
+#include "cli/overview.h"
 #include "cli/runview.h"
 #include "cli/term.h"
 #include "cli/when.h"
@@ -142,99 +143,151 @@ static const struct grid_column status_columns[] = {
 	{ "NOW", GRID_FLEX },
 };
 
-static int status_text(const struct args *args, struct store *s, const struct run_row **list,
-	size_t n, struct err *err)
+enum { NEXT_SHOWN = 20 };
+
+/* What the command has found. */
+struct standing {
+	const struct args *args;
+	struct overview overview;
+	struct store *store; /* NULL: there is none, or it cannot be opened */
+	struct store_result runs;
+	const struct run_row **list; /* most urgent first */
+};
+
+static int add_runs(
+	const struct standing *s, const struct term *t, struct buf *out, struct err *err)
 {
-	struct term t;
 	struct grid g;
-	struct buf out, now;
+	struct buf now;
 	int rc = 0;
 
-	term_init(&t, stdout, args);
 	grid_init(&g, status_columns, sizeof status_columns / sizeof *status_columns);
-	buf_init(&out, BUF_MAX_TEXT);
 	buf_init(&now, BUF_MAX_TEXT);
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		add_run_cells(&g, list[i], clock_now_us());
+	for (size_t i = 0; i < s->runs.n && rc == 0; i++) {
+		add_run_cells(&g, s->list[i], s->overview.now_us);
 		buf_clear(&now);
-		rc = add_now(s, list[i], &now, err);
+		rc = add_now(s->store, s->list[i], &now, err);
 		grid_add(&g, STYLE_NONE, now.data);
 	}
-	grid_print(&g, &t, 0, &out);
-	if (n && urgency(list[0]) == 0) {
-		char word[300];
-		buf_addf(
-			&out, "\nweir show %s\n", cli_shell_word(list[0]->name, word, sizeof word));
-	}
-	if (rc == 0)
-		term_write(&t, &out);
+	grid_print(&g, t, 0, out);
 	buf_release(&now);
-	buf_release(&out);
 	grid_release(&g);
 	return rc;
 }
 
-static int status_json(struct store *s, const struct run_row **list, size_t n, struct err *err)
+/* Nothing was ever run: that is no error here, but the moment to say how to begin. */
+static void add_begin(struct buf *out)
 {
-	json_t *runs = json_array();
-
-	for (size_t i = 0; i < n; i++) {
-		json_t *o = runview_json(list[i]);
-		json_t *running = tasks_in(s, list[i], running_states, err);
-		json_t *failed = running ? tasks_in(s, list[i], failed_states, err) : NULL;
-		json_object_set_new(o, "running", running);
-		json_object_set_new(o, "failed", failed);
-		json_array_append_new(runs, o);
-		if (!failed) {
-			json_decref(runs);
-			return -1;
-		}
-	}
-	return cli_print_json(json_pack("{s:o}", "dags", runs), err);
+	buf_addstr(out, "Nothing was run yet. Begin with:\n"
+			"  weir validate DAG_FILE\n"
+			"  weir run DAG_FILE --date YYYY-MM-DD\n");
 }
 
-/* Nothing was ever run: that is no error here, but the moment to say how to begin. */
-static int status_empty(const struct args *args, struct err *err)
+static int status_text(const struct standing *s, struct err *err)
 {
-	if (args_has(args, "json"))
-		return cli_print_json(json_pack("{s:[]}", "dags"), err);
-	puts("Nothing was run yet. Begin with:\n"
-	     "  weir validate DAG_FILE\n"
-	     "  weir run DAG_FILE --date YYYY-MM-DD");
-	return 0;
+	struct term t;
+	struct buf out;
+	char word[300];
+	int rc = 0;
+
+	term_init(&t, stdout, s->args);
+	buf_init(&out, 256u << 20);
+	overview_add_head(&s->overview, &t, &out);
+	if (s->runs.n)
+		rc = add_runs(s, &t, &out, err);
+	else
+		add_begin(&out);
+	overview_add_next(&s->overview, &t, args_has(s->args, "verbose") ? 0 : NEXT_SHOWN, &out);
+	if (s->runs.n && urgency(s->list[0]) == 0)
+		buf_addf(&out, "\nweir show %s\n",
+			cli_shell_word(s->list[0]->name, word, sizeof word));
+	if (rc == 0)
+		term_write(&t, &out);
+	buf_release(&out);
+	return rc;
+}
+
+static json_t *run_json(struct store *s, const struct run_row *r, struct err *err)
+{
+	json_t *o = runview_json(r);
+	json_t *running = tasks_in(s, r, running_states, err);
+	json_t *failed = running ? tasks_in(s, r, failed_states, err) : NULL;
+
+	json_object_set_new(o, "running", running);
+	json_object_set_new(o, "failed", failed);
+	if (failed)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+static int status_json(const struct standing *s, struct err *err)
+{
+	json_t *all = json_object(), *runs = json_array();
+
+	overview_add_json(&s->overview, all);
+	json_object_set_new(all, "dags", runs);
+	for (size_t i = 0; i < s->runs.n; i++) {
+		json_t *o = run_json(s->store, s->list[i], err);
+		if (!o) {
+			json_decref(all);
+			return -1;
+		}
+		json_array_append_new(runs, o);
+	}
+	return cli_print_json(all, err);
+}
+
+/* The latest run of each DAG. Without a store there is none. */
+static int read_runs(struct standing *s, struct err *err)
+{
+	const struct run_filter f = { .state = -1, .latest_per_dag = true };
+
+	if (cli_store_open(s->args, &s->store, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(err);
+		return 0;
+	}
+	if (store_runs(s->store, &f, &s->runs, err) < 0) {
+		s->runs = (struct store_result){ .n = 0 };
+		return -1;
+	}
+	s->list = sorted(&s->runs, err);
+	return s->list ? 0 : -1;
 }
 
 static int status_run(const struct args *args, struct err *err)
 {
-	struct run_filter f = { .state = -1, .latest_per_dag = true };
-	struct store_result runs = { .n = 0 };
-	const struct run_row **list = NULL;
-	struct store *s = NULL;
-	int rc = -1;
+	struct standing s = { .args = args };
+	struct err ignored = { 0 };
+	int rc = overview_open(&s.overview, args, err);
 
-	if (cli_store_open(args, &s, err) < 0)
-		return err->code == ERR_NOT_FOUND ? status_empty(args, err) : -1;
-	if (store_runs(s, &f, &runs, err) < 0)
-		goto out;
-	if (runs.n == 0)
-		rc = status_empty(args, err);
-	else if ((list = sorted(&runs, err)))
-		rc = args_has(args, "json") ? status_json(s, list, runs.n, err)
-					    : status_text(args, s, list, runs.n, err);
-	free(list);
-	store_result_release(&runs);
-out:
-	store_close(s);
+	if (rc == 0) {
+		int read = read_runs(&s, err);
+		/* A store that cannot be read is the moment to see what the daemon says. */
+		if (read < 0)
+			s.runs.n = 0;
+		rc = args_has(args, "json") ? status_json(&s, read < 0 ? &ignored : err)
+					    : status_text(&s, read < 0 ? &ignored : err);
+		if (read < 0)
+			rc = -1;
+	}
+	free(s.list);
+	if (s.store)
+		store_result_release(&s.runs);
+	store_close(s.store);
+	overview_release(&s.overview);
 	return rc;
 }
 
 const struct command command_status = {
 	.name = "status",
 	.group = "Look",
-	.summary = "how every DAG stands: its latest run, problems first",
+	.summary = "how every DAG stands: the daemon, problems first, runs, what comes next",
 	.doc = "A run whose process was killed is shown as abandoned: running the DAG again for "
-	       "the "
-	       "same date goes on where it stopped.",
+	       "the same date goes on where it stopped. Of the coming runs the next 20 are shown, "
+	       "with --verbose all.",
 	.run = status_run,
 };
 

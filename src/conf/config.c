@@ -31,6 +31,11 @@ struct config {
 
 static const struct field any_connection = { .type = FIELD_ANY };
 
+static const struct field calendar_word = { .type = FIELD_STRING };
+static const struct field calendar_words = {
+	.type = FIELD_LIST, .item = &calendar_word, .flags = FIELD_OR_ONE
+};
+
 static const struct field keep_fields[] = {
 	{ .key = "runs",
 		.type = FIELD_DURATION,
@@ -50,6 +55,12 @@ const struct field config_fields[] = {
 		.item = &any_connection,
 		.help = "Databases and services that tasks use by name. Each has a `type`; its "
 			"other keys depend on that." },
+	{ .key = "calendars",
+		.type = FIELD_MAP,
+		.item = &calendar_words,
+		.help = "Days by name, for `calendar:` of schedules: dates, weekday names, "
+			"business_days, weekends, or files with a date a line.",
+		.example = "{ de_holidays: [holidays.txt, 2026-12-24] }" },
 	{ .key = "keep",
 		.type = FIELD_OBJECT,
 		.fields = keep_fields,
@@ -366,4 +377,10 @@ int64_t config_keep_runs_us(const struct config *c)
 int64_t config_keep_logs_us(const struct config *c)
 {
 	return keep_us(c, "logs");
+}
+
+const struct node *config_calendar(const struct config *c, const char *name, const char **ret_dir)
+{
+	*ret_dir = c->dir;
+	return node_get(node_get(c->doc.root, "calendars"), name);
 }

@@ -38,6 +38,9 @@ json_t *config_connection(
  * trailing line break of a file is dropped. */
 char *config_secret(const struct node *n, const char *dir, struct err *err);
 
+/* A named calendar: its list of words (conf/schedule.h), and in *ret_dir the folder its files are
+ * relative to. NULL: there is none. */
+const struct node *config_calendar(const struct config *c, const char *name, const char **ret_dir);
 /* `keep:` of runs and of logs, in microseconds; 0: for ever. */
 int64_t config_keep_runs_us(const struct config *c);
 int64_t config_keep_logs_us(const struct config *c);

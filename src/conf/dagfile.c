@@ -228,9 +228,10 @@ static void load_schedule(struct dag_loader *l, const struct node *n, struct kep
 	const struct node *active = node_get(n, "max_active_runs");
 	const char *overlap = node_text(node_get(n, "overlap"));
 	struct dag *dag = l->dag;
+	const struct schedule_env env = { dag->dir, l->env->config };
 
 	if (n)
-		dag->schedule = schedule_load(n, dag->dir, &dag->arena, &kept->zone, l->diags);
+		dag->schedule = schedule_load(n, &env, &dag->arena, &kept->zone, l->diags);
 	dag->max_active_runs = active && active->i > 0 ? (int)active->i : 1;
 	for (int i = 0; overlap && planner_overlap_names[i]; i++)
 		if (strcmp(overlap, planner_overlap_names[i]) == 0)

@@ -12,6 +12,7 @@
 #include "base/node.h"
 #include "base/units.h"
 #include "base/zonefile.h"
+#include "conf/config.h"
 #include "conf/diag.h"
 #include "core/planner.h"
 #include "core/timetable.h"
@@ -139,7 +140,7 @@ const struct field schedule_fields[] = {
 
 struct loader {
 	struct schedule_spec *spec;
-	const char *dir;
+	const struct schedule_env *env;
 	struct arena *arena;
 	struct diags *diags;
 };
@@ -266,6 +267,7 @@ static uint8_t weekdays_of(const char *word)
 }
 
 struct days {
+	uint8_t weekdays;
 	int64_t *list;
 	size_t n, cap;
 	bool failed;
@@ -297,11 +299,11 @@ static bool add_date(struct days *d, const char *text, struct err *err)
 }
 
 /* A file of dates: one a line, the rest of the line and # comments are passed over. */
-static void add_file(struct loader *l, struct days *d, const struct node *item)
+static void add_file(struct loader *l, struct days *d, const struct node *item, const char *dir)
 {
 	struct err err = { 0 };
 	struct buf text;
-	char *path = io_path_join(l->dir, item->text), *rest = NULL;
+	char *path = io_path_join(dir, item->text), *rest = NULL;
 	int number = 0;
 
 	buf_init(&text, CALENDAR_FILE_MAX);
@@ -324,21 +326,32 @@ static void add_file(struct loader *l, struct days *d, const struct node *item)
 	free(path);
 }
 
+/* The words of a calendar, written in the DAG file or, by its name, in weir.yaml. */
+static void add_words(struct loader *l, struct days *d, const struct node *n, const char *dir)
+{
+	for (size_t i = 0; i < list_size(n); i++) {
+		const struct node *item = list_item(n, i);
+		const char *word = node_text(item), *named_dir = NULL;
+		if (!word)
+			continue;
+		const struct config *config = dir == l->env->dir ? l->env->config : NULL;
+		const struct node *named =
+			config ? config_calendar(config, word, &named_dir) : NULL;
+		uint8_t bits = weekdays_of(word);
+		d->weekdays |= bits;
+		if (named)
+			add_words(l, d, named, named_dir);
+		else if (!bits && !add_date(d, word, NULL) && dir)
+			add_file(l, d, item, dir);
+	}
+}
+
 static void load_days(struct loader *l, const struct node *n, struct timetable_days *ret)
 {
 	struct days d = { 0 };
 
-	for (size_t i = 0; i < list_size(n); i++) {
-		const struct node *item = list_item(n, i);
-		const char *word = node_text(item);
-		if (!word)
-			continue;
-		uint8_t bits = weekdays_of(word);
-		if (bits)
-			ret->weekdays |= bits;
-		else if (!add_date(&d, word, NULL) && l->dir)
-			add_file(l, &d, item);
-	}
+	add_words(l, &d, n, l->env->dir);
+	ret->weekdays |= d.weekdays;
 	int64_t *copy = arena_array(l->arena, d.n + 1, sizeof *copy);
 	if (copy && d.n) {
 		qsort(d.list, d.n, sizeof *d.list, compare_i64);
@@ -425,11 +438,11 @@ static void load_mapping(struct loader *l, const struct node *n, struct zone **r
 		load_calendar(l, node_get(n, "calendar"));
 }
 
-const struct schedule_spec *schedule_load(const struct node *n, const char *dir,
+const struct schedule_spec *schedule_load(const struct node *n, const struct schedule_env *where,
 	struct arena *arena, struct zone **ret_zone, struct diags *diags)
 {
-	struct loader l = { .dir = dir, .arena = arena, .diags = diags };
-	const struct schema_env env = { .dir = dir };
+	struct loader l = { .env = where, .arena = arena, .diags = diags };
+	const struct schema_env env = { .dir = where->dir };
 	size_t errors_before = diags->nerrors;
 	struct err err = { 0 };
 

@@ -93,7 +93,8 @@ static void feed(struct engine *e, struct active_run *run, const struct task *t,
 {
 	char *result = result_text(r, end), *outputs = NULL;
 	struct attempt_end ae = { .token = end->token,
-		.outcome = r->bad_output ? OUTCOME_FAILED : end->outcome,
+		.outcome = r->bad_output && end->outcome == OUTCOME_SUCCESS ? OUTCOME_FAILED
+									    : end->outcome,
 		.exit_status = end->exit_status,
 		.signal = end->signal,
 		.permanent = r->permanent,

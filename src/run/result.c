@@ -125,12 +125,13 @@ static void last_line(const char *log_path, char *ret, size_t size)
 	snprintf(ret, size, "%.*s", (int)(n - start), tail + start);
 }
 
-static char *describe(const struct exec_end *end, const char *line)
+char *result_error(const struct exec_end *end, const char *line)
 {
 	char *text = NULL;
-	const char *sep = line[0] ? ": " : "";
+	const char *sep = line && line[0] ? ": " : "";
 	int n;
 
+	line = line ? line : "";
 	if (end->error[0])
 		return strdup(end->error);
 	switch (end->outcome) {
@@ -237,7 +238,7 @@ int result_read(const struct result_source *from, const struct exec_end *end, st
 	buf_release(&text);
 	if (end->outcome != OUTCOME_SUCCESS && end->outcome != OUTCOME_SKIPPED && !ret->error) {
 		last_line(from->log_path, line, sizeof line);
-		ret->error = describe(end, line);
+		ret->error = result_error(end, line);
 	}
 	return 0;
 }

@@ -31,6 +31,9 @@ struct result_source {
 int result_read(const struct result_source *from, const struct exec_end *end, struct result *ret,
 	struct err *err);
 void result_release(struct result *r);
+/* What to tell a person of an attempt that did not succeed; `line`, its last words, may be NULL.
+ * Owned; NULL without memory. */
+char *result_error(const struct exec_end *end, const char *line);
 
 /* Lines of key=value or a JSON object to a new JSON object; NULL with err (ERR_DATA, with the
  * line). */

@@ -16,17 +16,20 @@ enum { MASKED_MAX = 16 << 20 };
 
 /* ---- which values --------------------------------------------------------------------- */
 
-static json_t *values_of(const struct job_context *c, const struct task *t)
+/* `ret_missing`: a secret of the task itself cannot be had. */
+static json_t *values_of(const struct job_context *c, const struct task *t, bool *ret_missing)
 {
 	const struct node *env = t->env;
 	json_t *values = json_array();
 
 	for (size_t i = 0; env && env->type == NODE_MAP && i < env->n; i++) {
-		char *value = env->items[i]->type == NODE_MAP
-				      ? config_secret(env->items[i], c->dag->dir, NULL)
-				      : NULL;
+		if (env->items[i]->type != NODE_MAP)
+			continue;
+		char *value = config_secret(env->items[i], c->dag->dir, NULL);
 		if (value)
 			json_array_append_new(values, json_string(value));
+		else
+			*ret_missing = true;
 		free(value);
 	}
 	const char *const *name =
@@ -37,9 +40,10 @@ static json_t *values_of(const struct job_context *c, const struct task *t)
 }
 
 /* NULL without err: there is nothing to mask. */
-static struct mask *mask_of(const struct job_context *c, const struct task *t, struct err *err)
+static struct mask *mask_of(
+	const struct job_context *c, const struct task *t, bool *ret_missing, struct err *err)
 {
-	json_t *values = values_of(c, t);
+	json_t *values = values_of(c, t, ret_missing);
 	size_t n = json_array_size(values);
 	const char **list = calloc(n + 1, sizeof *list);
 	struct mask *m = NULL;
@@ -105,6 +109,20 @@ static json_t *masked_array(struct mask *m, json_t *array)
 	return ret;
 }
 
+/* A value of digits alone was taken for a number. */
+static json_t *masked_number(struct mask *m, json_t *number)
+{
+	char *plain = json_dumps(number, JSON_ENCODE_ANY);
+	char *text = plain ? masked_text(m, plain, strlen(plain)) : NULL;
+	json_t *ret = NULL;
+
+	if (text)
+		ret = strcmp(text, plain) == 0 ? json_incref(number) : json_string(text);
+	free(plain);
+	free(text);
+	return ret;
+}
+
 /* A new value; NULL: out of memory. jansson bounds the depth of what it parsed. */
 static json_t *masked(struct mask *m, json_t *value)
 {
@@ -112,6 +130,8 @@ static json_t *masked(struct mask *m, json_t *value)
 		return masked_object(m, value);
 	if (json_is_array(value))
 		return masked_array(m, value);
+	if (json_is_number(value))
+		return masked_number(m, value);
 	if (!json_is_string(value))
 		return json_incref(value);
 	char *text = masked_text(m, json_string_value(value), json_string_length(value));
@@ -131,15 +151,43 @@ static int replace(struct mask *m, json_t **slot)
 	return 0;
 }
 
+/* An attempt of a former process, which had a secret that this one has not: what may hold it cannot
+ * be masked. A further try would fail for want of the secret, too. */
+static int withhold(const struct task *t, struct result *r)
+{
+	bool any = json_object_size(r->outputs) || json_array_size(r->checks);
+	bool speaks = r->error && (t->kind != TASK_RUN || r->bad_output);
+
+	if (!any && !speaks)
+		return 0;
+	char *error = strdup("what it reported may hold a secret of its env: that cannot be had "
+			     "now, and is not kept; see its log");
+	if (!error)
+		return -1;
+	free(r->error);
+	r->error = error;
+	r->bad_output = r->bad_output || any;
+	r->permanent = r->permanent || any;
+	json_object_clear(r->outputs);
+	json_decref(r->checks);
+	r->checks = NULL;
+	return 0;
+}
+
 int secrets_mask_result(
 	const struct job_context *c, const struct task *t, struct result *r, struct err *err)
 {
 	struct err none = { 0 };
-	struct mask *m = mask_of(c, t, &none);
-	int rc = 0;
+	bool missing = false;
+	struct mask *m = mask_of(c, t, &missing, &none);
+	int rc = missing ? withhold(t, r) : 0;
 
 	if (!m)
-		return none.code == ERR_NONE ? 0 : err_nomem(err);
+		return none.code == ERR_NONE && rc == 0 ? 0 : err_nomem(err);
+	/* The line it quotes may end within a value. */
+	char *quote = r->bad_output && r->error ? strstr(r->error, ": \"") : NULL;
+	if (quote)
+		*quote = '\0';
 	char *error = r->error ? masked_text(m, r->error, strlen(r->error)) : NULL;
 	if (r->error && !error)
 		rc = -1;

@@ -10,8 +10,9 @@ struct result;
 struct task;
 
 /* Replace the secrets of the task's `env:`, and of the configuration's connections where an
- * operator ran, by "***". A value that can no longer be had (its file is gone) is passed over. -1:
- * out of memory, and the result must not be used. */
+ * operator ran, by "***". A connection's value that can no longer be had (its file is gone) is
+ * passed over; where one of the `env:` cannot, outputs, checks and an operator's error are not
+ * kept, and the attempt has bad outputs. -1: out of memory, and the result must not be used. */
 int secrets_mask_result(
 	const struct job_context *c, const struct task *t, struct result *r, struct err *err);
 

@@ -139,8 +139,8 @@ static const char schema_1[] =
 
 	"PRAGMA application_id = 0x57656972;";
 
-/* For a daemon. Each index is partial: it holds the few runs that are of interest, and costs
- * nothing for the finished ones; only run_ended grows with them. */
+/* For a daemon. The indices are partial: they hold the few runs that someone works on, or those
+ * that have ended, and cost nothing for all others. */
 static const char schema_2[] =
 	"ALTER TABLE run ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE run ADD COLUMN backfill_id INTEGER;"
@@ -148,6 +148,9 @@ static const char schema_2[] =
 	"CREATE INDEX run_owned ON run(owner_pid) WHERE owner_pid IS NOT NULL;"
 	"CREATE INDEX run_by_backfill ON run(backfill_id, state) WHERE backfill_id IS NOT NULL;"
 	"CREATE INDEX run_ended ON run(ended_us) WHERE ended_us IS NOT NULL;"
+	"DROP INDEX run_by_dag_state;" /* it was written at each change of a state */
+	"CREATE INDEX run_ended_by_dag ON run(dag, state, interval_start_us, interval_end_us)"
+	"	WHERE ended_us IS NOT NULL;"
 	"CREATE INDEX dag_version_by_dag ON dag_version(dag);"
 
 	"CREATE TABLE dag ("

@@ -77,12 +77,13 @@ const char *sqlite_sql_text(enum sqlite_sql id);
  * are used: ?1 DAG, ?2 state, ?3 backfill, ?4 from, ?5 to, ?6 limit. */
 enum sqlite_runs {
 	SQLITE_RUNS_OF_DAG = 1 << 0,
-	SQLITE_RUNS_OF_STATE = 1 << 1,
+	SQLITE_RUNS_ENDED = 1 << 1, /* of a final state */
 	SQLITE_RUNS_OF_BACKFILL = 1 << 2,
 	SQLITE_RUNS_WANTED = 1 << 3,
 	SQLITE_RUNS_IN_RANGE = 1 << 4,
 	SQLITE_RUNS_LATEST = 1 << 5, /* of each DAG */
-	SQLITE_RUNS_MAX = 1 << 6
+	SQLITE_RUNS_ACTIVE = 1 << 6, /* of a state that is not final */
+	SQLITE_RUNS_MAX = 1 << 7
 };
 struct buf;
 void sqlite_runs_text(struct buf *b, unsigned conditions);

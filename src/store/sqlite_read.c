@@ -149,9 +149,16 @@ static void read_check(struct sqlite_cursor *c, void *row)
 
 /* ---- runs ---------------------------------------------------------------------------- */
 
+static unsigned state_condition(int state)
+{
+	if (state < 0)
+		return 0;
+	return run_state_is_final((enum run_state)state) ? SQLITE_RUNS_ENDED : SQLITE_RUNS_ACTIVE;
+}
+
 static unsigned conditions_of(const struct run_filter *f)
 {
-	return (f->dag ? SQLITE_RUNS_OF_DAG : 0u) | (f->state >= 0 ? SQLITE_RUNS_OF_STATE : 0u) |
+	return (f->dag ? SQLITE_RUNS_OF_DAG : 0u) | state_condition(f->state) |
 	       (f->backfill_id ? SQLITE_RUNS_OF_BACKFILL : 0u) |
 	       (f->wanted ? SQLITE_RUNS_WANTED : 0u) | (f->in_range ? SQLITE_RUNS_IN_RANGE : 0u) |
 	       (f->latest_per_dag ? SQLITE_RUNS_LATEST : 0u);

@@ -192,7 +192,7 @@ static const char *const texts[] = {
 		" FROM backfill b WHERE ?1 IS NULL OR b.id = ?1 ORDER BY b.id DESC",
 	[SQL_DURATIONS] = "SELECT ended_us - started_us FROM run"
 			  " WHERE dag = ?1 AND state = 'success' AND +started_us IS NOT NULL"
-			  " AND +ended_us IS NOT NULL"
+			  " AND ended_us IS NOT NULL"
 			  " ORDER BY interval_start_us DESC, interval_end_us DESC LIMIT ?2",
 };
 static_assert(sizeof texts / sizeof *texts == SQL_MAX, "a text for each statement");
@@ -224,17 +224,17 @@ static const struct condition {
 	{ SQLITE_RUNS_WANTED, "r.wanted = 1 AND +r.state IN ('queued', 'running')",
 		"+r.wanted = 1 AND +r.state IN ('queued', 'running')" },
 	{ SQLITE_RUNS_OF_BACKFILL, "r.backfill_id = ?3", "+r.backfill_id = ?3" },
+	{ SQLITE_RUNS_ACTIVE, "r.state = ?2", "+r.state = ?2" },
 	{ SQLITE_RUNS_OF_DAG, "r.dag = ?1", "+r.dag = ?1" },
-	{ SQLITE_RUNS_OF_STATE, "r.state = ?2", "+r.state = ?2" },
+	{ SQLITE_RUNS_ENDED, "r.state = ?2 AND r.ended_us IS NOT NULL", "+r.state = ?2" },
 	{ SQLITE_RUNS_IN_RANGE, "r.interval_start_us BETWEEN ?4 AND ?5",
 		"r.interval_start_us BETWEEN ?4 AND ?5" },
 };
 
-/* DAG and state are found by one index. */
+/* DAG and state of what has ended are found by one index. */
 static bool is_found_with(unsigned set, enum sqlite_runs condition)
 {
-	return condition == SQLITE_RUNS_OF_STATE &&
-	       (set & ~(unsigned)SQLITE_RUNS_OF_STATE) == SQLITE_RUNS_OF_DAG;
+	return condition == SQLITE_RUNS_ENDED && set == (SQLITE_RUNS_ENDED | SQLITE_RUNS_OF_DAG);
 }
 
 static const char *order(unsigned set)

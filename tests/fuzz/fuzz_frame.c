@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct frame_hello hello;
 		struct frame_stop stop;
 		assert(f.size >= FRAME_HEAD && f.size <= size);
-		if (f.type == FRAME_START)
+		if (f.type == FRAME_START || f.type == FRAME_PREPARE)
 			check_start(&f);
 		if (f.type == FRAME_END)
 			check_end(&f);

@@ -797,7 +797,7 @@ static void test_same_answers(void **state)
 	print_message("# %d steps accepted (%d commits), %d refused, %d runs forgotten\n",
 		w.accepted, w.commits, w.refused, w.forgotten);
 	assert_true(nsteps < 500 ||
-		    (w.commits > nsteps / 50 && w.refused > nsteps / 6 && w.forgotten > 3));
+		    (w.commits > nsteps / 100 && w.refused > nsteps / 8 && w.forgotten > 3));
 	store_close(w.s[0]);
 	store_close(w.s[1]);
 	unlink(path);

@@ -34,7 +34,8 @@ static void load(struct loaded *l, const char *text, const char *dir)
 	diags_init(&l->diags);
 	arena_init(&l->arena, 1 << 20);
 	assert_int_equal(yaml_parse(&l->doc, "s.yaml", text, strlen(text), &l->diags), 0);
-	l->spec = schedule_load(l->doc.root, dir, &l->arena, &l->zone, &l->diags);
+	const struct schedule_env env = { .dir = dir };
+	l->spec = schedule_load(l->doc.root, &env, &l->arena, &l->zone, &l->diags);
 	assert_int_equal(l->spec == NULL, l->diags.nerrors > 0);
 }
 

@@ -134,18 +134,59 @@ static void test_end_stop_hello(void **state)
 	buf_release(&b);
 }
 
+/* A PREPARE is a START under another name; GO and DROP name their attempt. */
+static void test_prepare_go_drop(void **state)
+{
+	(void)state;
+	const struct frame_go go = { .token = -9, .now_us = INT64_MAX };
+	struct exec_job job = command();
+	struct frame_start s = { 0 };
+	struct frame_go got;
+	int64_t token;
+	struct buf b;
+
+	buf_init(&b, BUF_MAX_TEXT);
+	assert_int_equal(frame_put_prepare(&b, &job, NULL), 0);
+	struct frame f = only_frame(&b);
+	assert_int_equal(f.type, FRAME_PREPARE);
+	assert_int_equal(frame_get_start(&f, &s, NULL), 0);
+	assert_int_equal(s.job.token, 7);
+	assert_int_equal(s.now_us, 0);
+	assert_strs_equal(s.job.env, env);
+	frame_start_release(&s);
+	buf_clear(&b);
+	assert_int_equal(frame_put_go(&b, &go, NULL), 0);
+	f = only_frame(&b);
+	assert_int_equal(f.type, FRAME_GO);
+	assert_int_equal(frame_get_go(&f, &got, NULL), 0);
+	assert_true(got.token == -9 && got.now_us == INT64_MAX);
+	assert_int_equal(frame_get_drop(&f, &token, NULL), -1); /* longer than a DROP */
+	buf_clear(&b);
+	assert_int_equal(frame_put_drop(&b, 12, NULL), 0);
+	f = only_frame(&b);
+	assert_int_equal(f.type, FRAME_DROP);
+	assert_int_equal(frame_get_drop(&f, &token, NULL), 0);
+	assert_int_equal(token, 12);
+	assert_int_equal(frame_get_go(&f, &got, NULL), -1);
+	buf_release(&b);
+}
+
 static void decode(const struct frame *f)
 {
+	struct frame_go go;
+	int64_t token;
 	struct frame_start s = { 0 };
 	struct exec_end end;
 	struct frame_stop stop;
 	struct frame_hello hello;
 
-	if (f->type == FRAME_START)
+	if (f->type == FRAME_START || f->type == FRAME_PREPARE)
 		frame_get_start(f, &s, NULL);
 	frame_get_end(f, &end, NULL);
 	frame_get_stop(f, &stop, NULL);
 	frame_get_hello(f, &hello, NULL);
+	frame_get_go(f, &go, NULL);
+	frame_get_drop(f, &token, NULL);
 	frame_start_release(&s);
 }
 
@@ -201,10 +242,10 @@ static void test_refused(void **state)
 		unsigned char head[FRAME_HEAD];
 		enum err_code code;
 	} cases[] = {
-		{ { 0, 0, 0, 0, 2, 0, 1, 0 }, ERR_REFUSED }, /* version 2 */
-		{ { 0, 0, 0, 0, 0, 0, 1, 0 }, ERR_REFUSED }, /* version 0 */
-		{ { 0, 0, 0, 0, 1, 0, 5, 0 }, ERR_DATA },    /* no such type */
-		{ { 0, 0, 0, 1, 1, 0, 1, 0 }, ERR_DATA },    /* too large */
+		{ { 0, 0, 0, 0, 2, 0, 1, 0 }, ERR_REFUSED },           /* version 2 */
+		{ { 0, 0, 0, 0, 0, 0, 1, 0 }, ERR_REFUSED },           /* version 0 */
+		{ { 0, 0, 0, 0, 1, 0, FRAME_TYPE_MAX, 0 }, ERR_DATA }, /* no such type */
+		{ { 0, 0, 0, 1, 1, 0, 1, 0 }, ERR_DATA },              /* too large */
 		{ { 255, 255, 255, 255, 1, 0, 1, 0 }, ERR_DATA },
 	};
 
@@ -240,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_end_stop_hello),
+		cmocka_unit_test(test_prepare_go_drop),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_refused),

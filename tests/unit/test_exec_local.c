@@ -615,6 +615,247 @@ static void test_stop(void **state)
 	exec_free(x);
 }
 
+/* ---- hold and go ---- */
+
+static void hold(struct exec *x, const struct exec_job *job)
+{
+	struct err err = { 0 };
+
+	if (exec_prepare(x, job, &err) < 0 || exec_flush(x, &err) < 0)
+		fail_msg("exec_prepare: %s", err.msg);
+}
+
+static void go(struct exec *x, int64_t token)
+{
+	struct err err = { 0 };
+
+	if (exec_go(x, token, &err) < 0 || exec_flush(x, &err) < 0)
+		fail_msg("exec_go: %s", err.msg);
+}
+
+/* The supervisor acts in order: what was sent before has been dealt with. */
+static void fence(struct exec *x)
+{
+	const char *argv[] = { "true", NULL };
+	struct exec_job job = job_of(999, argv);
+
+	assert_int_equal(run_job(x, &job).outcome, OUTCOME_SUCCESS);
+}
+
+static const char *log_of(int64_t token)
+{
+	static char path[512];
+
+	snprintf(path, sizeof path, "%s/logs/%d/%" PRId64 ".log", folder, serial, token);
+	return path;
+}
+
+static struct exec_job marking_job(int64_t token)
+{
+	static const char *const argv[] = { "sh", "-c", "echo $GREETING; echo 1 > marked", NULL };
+	struct exec_job job = job_of(token, argv);
+	char marked[256];
+
+	snprintf(marked, sizeof marked, "%s/marked", folder);
+	unlink(marked);
+	return job;
+}
+
+static bool is_marked(void)
+{
+	char marked[256];
+
+	snprintf(marked, sizeof marked, "%s/marked", folder);
+	return io_exists(marked);
+}
+
+static void test_prepare_starts_nothing(void **state)
+{
+	(void)state;
+	struct exec *x = open_exec();
+	struct exec_job job = marking_job(1);
+	struct exec_journal j;
+
+	job.timeout_us = 1; /* of the process, not of the wait for its go */
+	hold(x, &job);
+	hold(x, &job); /* the same again: passed over */
+	fence(x);
+	assert_true(io_exists(log_of(1)));
+	assert_false(is_marked());
+	assert_int_equal(exec_journal_read(journal_path, &j, NULL), 0);
+	for (size_t i = 0; i < j.n; i++)
+		assert_int_not_equal(j.entries[i].token, 1);
+	exec_journal_release(&j);
+	poll(NULL, 0, 5);
+	exec_free(x);
+	assert_false(is_marked());
+	assert_false(io_exists(log_of(1)));
+	assert_false(io_exists(journal_path)); /* nothing was in flight */
+}
+
+static void test_go(void **state)
+{
+	(void)state;
+	struct exec *x = open_exec();
+	struct exec_job job = marking_job(1);
+
+	hold(x, &job);
+	fence(x);
+	go(x, 1);
+	struct exec_end e = await_end(x);
+	assert_int_equal(e.token, 1);
+	assert_int_equal(e.outcome, OUTCOME_SUCCESS);
+	assert_true(is_marked());
+	marking_job(1); /* log_path is its */
+	assert_string_equal(log_text(), "hello\n");
+	/* Both at once, an operator, with secrets, and what a released one leaves of its timeout.
+	 */
+	const char *argv[] = { "sh", "-c", "echo secret; exec sleep 1000", NULL };
+	const char *secrets[] = { "secret", NULL };
+	job = job_of(2, NULL);
+	job.payload = "status 5";
+	job.payload_len = 8;
+	hold(x, &job);
+	go(x, 2);
+	assert_int_equal(await_end(x).exit_status, 5);
+	job = job_of(3, argv);
+	job.secrets = secrets;
+	job.timeout_us = 50 * MS;
+	hold(x, &job);
+	go(x, 3);
+	assert_int_equal(await_end(x).outcome, OUTCOME_TIMEOUT);
+	assert_string_equal(log_text(), "***\n");
+	exec_free(x);
+}
+
+/* Ends come for all that got their go, in whichever order they were prepared; more are held than
+ * logs are opened ahead. */
+static void test_go_in_any_order(void **state)
+{
+	(void)state;
+	struct exec *x = open_exec();
+	const char *argv[] = { "sh", "-c", "echo done", NULL };
+	enum { N = 40 };
+	bool seen[N + 1] = { false };
+	struct err err;
+
+	for (int i = 1; i <= N; i++) {
+		struct exec_job job = job_of(i, argv);
+		hold(x, &job);
+	}
+	fence(x);
+	assert_true(io_exists(log_of(1)));
+	assert_false(io_exists(log_of(N)));
+	for (int i = N; i >= 1; i--)
+		assert_int_equal(exec_go(x, i, &err), 0);
+	assert_int_equal(exec_flush(x, &err), 0);
+	for (int i = 1; i <= N; i++) {
+		struct exec_end e = await_end(x);
+		assert_int_equal(e.outcome, OUTCOME_SUCCESS);
+		assert_true(e.token >= 1 && e.token <= N && !seen[e.token]);
+		seen[e.token] = true;
+		job_of(e.token, argv);
+		assert_string_equal(log_text(), "done\n");
+	}
+	exec_free(x);
+}
+
+/* Dropped and stopped ones leave nothing behind; a log that was there before stays. */
+static void test_drop_and_stop_of_held(void **state)
+{
+	(void)state;
+	struct exec *x = open_exec();
+
+	run_shell(x, 4, "true"); /* its log is empty, and not the held one's to remove */
+	for (int64_t token = 1; token <= 4; token++) {
+		struct exec_job job = marking_job(token);
+		hold(x, &job);
+	}
+	assert_int_equal(exec_drop(x, 1, NULL), 0);
+	assert_int_equal(exec_drop(x, 12345, NULL), 0);
+	assert_int_equal(exec_stop(x, 2, false, NULL), 0);
+	assert_int_equal(exec_stop(x, 3, true, NULL), 0);
+	assert_int_equal(exec_drop(x, 4, NULL), 0);
+	fence(x); /* the only end that comes */
+	assert_false(is_marked());
+	for (int64_t token = 1; token <= 3; token++)
+		assert_false(io_exists(log_of(token)));
+	assert_true(io_exists(log_of(4)));
+	/* What is not held any more cannot go: an end says so, for its caller waits for one. */
+	go(x, 1);
+	struct exec_end e = await_end(x);
+	assert_int_equal(e.token, 1);
+	assert_int_equal(e.outcome, OUTCOME_LOST);
+	assert_non_null(strstr(e.error, "prepared"));
+	/* A second go of a task in hand is passed over. */
+	struct exec_job job = marking_job(5);
+	hold(x, &job);
+	assert_int_equal(exec_go(x, 5, NULL), 0);
+	go(x, 5);
+	assert_int_equal(await_end(x).outcome, OUTCOME_SUCCESS);
+	exec_free(x);
+}
+
+static void test_prepare_log_refused(void **state)
+{
+	(void)state;
+	struct exec *x = open_exec();
+	const char *argv[] = { "true", NULL };
+	const char *const paths[] = { "/proc/no/such/log", "/dev/null/log", folder };
+	struct err err;
+
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		struct exec_job job = job_of(1, argv);
+		job.log_path = paths[i];
+		hold(x, &job);
+		fence(x); /* no end of it: nobody knows yet that it shall be */
+		go(x, 1);
+		struct exec_end e = await_end(x);
+		assert_int_equal(e.token, 1);
+		assert_int_equal(e.outcome, OUTCOME_FAILED);
+		assert_int_equal(e.exit_status, -1);
+		assert_non_null(strstr(e.error, "log"));
+		assert_null(strstr(e.error, "Success"));
+	}
+	struct exec_job job = job_of(1, argv);
+	job.cwd = "relative";
+	assert_int_equal(exec_prepare(x, &job, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID);
+	exec_free(x);
+}
+
+/* A supervisor that is told to stop forgets what it holds. */
+static void test_held_supervisor_stops(void **state)
+{
+	(void)state;
+	if (!have_pidfd())
+		return;
+	struct exec *x = open_exec();
+	struct exec_job job = marking_job(1);
+
+	const char *argv[] = { "sh", "-c",
+		"trap '' TERM; echo 1 > ready; while :; do sleep 1000; done", NULL };
+	struct exec_job other = job_of(2, argv);
+	char ready[256];
+	snprintf(ready, sizeof ready, "%s/ready", folder);
+	unlink(ready);
+	job.log_path = log_of(1);
+	hold(x, &job);
+	other.log_path = log_path;
+	start(x, &other);
+	await_number(ready);
+	assert_int_equal(exec_journal_stop(journal_path, false, NULL), 0);
+	go(x, 1); /* the driver may not know */
+	for (int64_t token = 1; token <= 2; token++) {
+		struct exec_end e = await_end(x);
+		assert_int_equal(e.token, token);
+		assert_int_equal(e.outcome, OUTCOME_CANCELLED);
+	}
+	exec_free(x);
+	assert_false(is_marked());
+	assert_false(io_exists(log_of(1)));
+}
+
 /* ---- many ---- */
 
 static void test_many(void **state)
@@ -776,6 +1017,54 @@ static void test_driver_dies(void **state)
 }
 
 /* The disk takes no more when the task ends: the supervisor stays until the end is written. */
+/* A driver that prepares and dies before it could commit: no trace is left, also while another task
+ * goes on. */
+static void test_driver_dies_before_go(void **state)
+{
+	(void)state;
+	if (!have_pidfd())
+		return;
+	struct exec_journal j;
+
+	serial++;
+	snprintf(journal_path, sizeof journal_path, "%s/journal.%d", folder, serial);
+	struct exec_job job = marking_job(1);
+	const char *argv[] = { "sh", "-c", "echo $$ > told; read x < fifo5", NULL };
+	char path[256], fifo[256];
+	snprintf(path, sizeof path, "%s", log_path);
+	job.log_path = path;
+	struct exec_job other = telling_job(argv);
+	snprintf(fifo, sizeof fifo, "%s/fifo5", folder);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct exec *x;
+		struct exec_local_config config = { .journal_path = journal_path,
+			.run_operator = run_operator };
+		if (exec_local_new(&x, &config, NULL) == 0 && exec_prepare(x, &job, NULL) == 0 &&
+			exec_start(x, &other, NULL) == 0 && exec_flush(x, NULL) == 0)
+			for (;;)
+				pause();
+		_exit(1);
+	}
+	await_number(told);
+	assert_true(io_exists(path));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	for (int i = 0; i < WAIT_MS && io_exists(path); i++)
+		poll(NULL, 0, 1);
+	assert_false(io_exists(path));
+	int fd = open(fifo, O_WRONLY);
+	assert_int_equal(write(fd, "x\n", 2), 2);
+	close(fd);
+	await_supervisor();
+	assert_false(is_marked());
+	read_journal(&j);
+	assert_int_equal(j.n, 1);
+	assert_int_equal(j.entries[0].token, other.token);
+	exec_journal_release(&j);
+}
+
 static void test_driver_dies_on_full_disk(void **state)
 {
 	(void)state;
@@ -1077,8 +1366,15 @@ int main(void)
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_no_timeout_after_end),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_prepare_starts_nothing),
+		cmocka_unit_test(test_go),
+		cmocka_unit_test(test_go_in_any_order),
+		cmocka_unit_test(test_drop_and_stop_of_held),
+		cmocka_unit_test(test_prepare_log_refused),
+		cmocka_unit_test(test_held_supervisor_stops),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_driver_dies),
+		cmocka_unit_test(test_driver_dies_before_go),
 		cmocka_unit_test(test_driver_dies_on_full_disk),
 		cmocka_unit_test(test_driver_dies_timeout_applies),
 		cmocka_unit_test(test_journal_stop),

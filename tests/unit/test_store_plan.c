@@ -800,12 +800,16 @@ static void test_indices(void **state)
 	struct buf b;
 
 	for (unsigned set = 1; set < SQLITE_RUNS_MAX; set++) {
-		const char *want = set & SQLITE_RUNS_LATEST        ? "r USING INTEGER PRIMARY KEY"
-				   : set & SQLITE_RUNS_WANTED      ? "r USING INDEX run_wanted"
-				   : set & SQLITE_RUNS_OF_BACKFILL ? "r USING INDEX run_by_backfill"
-				   : set & SQLITE_RUNS_OF_DAG      ? "r USING INDEX"
-				   : set & SQLITE_RUNS_OF_STATE    ? "r USING INDEX run_by_state"
-								   : "SCAN r";
+		const char *want =
+			set & SQLITE_RUNS_LATEST        ? "r USING INTEGER PRIMARY KEY"
+			: set & SQLITE_RUNS_WANTED      ? "r USING INDEX run_wanted"
+			: set & SQLITE_RUNS_OF_BACKFILL ? "r USING INDEX run_by_backfill"
+			: set & SQLITE_RUNS_ACTIVE      ? "r USING INDEX run_by_state"
+			: set == (SQLITE_RUNS_ENDED | SQLITE_RUNS_OF_DAG)
+				? "r USING INDEX run_ended_by_dag (dag=? AND state=?)"
+			: set & SQLITE_RUNS_OF_DAG ? "r USING INDEX sqlite_autoindex_run_2 (dag=?"
+			: set & SQLITE_RUNS_ENDED  ? "r USING INDEX run_by_state (state=?)"
+						   : "SCAN r";
 		buf_init(&b, 1 << 16);
 		sqlite_runs_text(&b, set);
 		explain(f, b.data, got, sizeof got);
@@ -827,7 +831,7 @@ static void test_indices(void **state)
 		{ SQL_DAGS, "SEARCH n USING INDEX plan_by_dag" },
 		{ SQL_PLANS, "SEARCH plan USING INDEX plan_by_dag" },
 		{ SQL_BACKFILLS, "SEARCH run USING COVERING INDEX run_by_backfill" },
-		{ SQL_DURATIONS, "SEARCH run USING INDEX run_by_dag_state" },
+		{ SQL_DURATIONS, "SEARCH run USING INDEX run_ended_by_dag" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		explain(f, sqlite_sql_text(cases[i].id), got, sizeof got);

