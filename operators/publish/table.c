@@ -81,6 +81,7 @@ static const struct operator_output outputs[] = {
 		"Rows written (by this attempt, or by the earlier one when already is true)." },
 	{ "already",
 		"Whether mode append found the interval published before, and wrote nothing." },
+	{ "table", "The table the rows went to, as written in to." },
 	{ NULL, NULL },
 };
 
@@ -211,6 +212,7 @@ static void report(struct operator_job *job, int64_t rows, bool already, int64_t
 			table_mode_names[mode_of(job->with)], took);
 	json_object_set_new(job->outputs, "rows_out", json_integer(rows));
 	json_object_set_new(job->outputs, "already", json_boolean(already));
+	json_object_set(job->outputs, "table", json_object_get(job->with, "to"));
 }
 
 static int publish(struct operator_job *job, const json_t *conn, sqlite3_stmt *stmt,

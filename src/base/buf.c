@@ -90,18 +90,24 @@ int buf_addpad(struct buf *b, char c, size_t n)
 
 int buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room = b->cap && !b->failed ? b->cap - b->len : 0;
 	va_list again;
 
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, again);
+	int n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, again);
 	va_end(again);
 	if (n < 0) {
 		b->failed = true;
 		return -1;
 	}
-	if (buf_reserve(b, (size_t)n) < 0)
-		return -1;
-	vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+	bool fits = (size_t)n < room && (size_t)n <= b->max - b->len;
+	if (!fits) {
+		if (room)
+			b->data[b->len] = '\0';
+		if (buf_reserve(b, (size_t)n) < 0)
+			return -1;
+		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+	}
 	b->len += (size_t)n;
 	return 0;
 }

@@ -421,7 +421,8 @@ static int print(const struct remote *r, enum view view, json_t *answer, struct 
 		remote_add_note(r, &out);
 	if (view == VIEW_ONE || view == VIEW_SET)
 		add_next(&out, answer);
-	term_write(&t, &out);
+	if ((view != VIEW_MADE && view != VIEW_SET) || !args_has(r->args, "quiet"))
+		term_write(&t, &out);
 	json_decref(answer);
 	buf_release(&out);
 	return 0;

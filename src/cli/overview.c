@@ -100,7 +100,7 @@ static int ask_store(struct overview *o, struct remote *r, struct err *err)
 int overview_open(struct overview *o, const struct args *args, struct err *err)
 {
 	struct remote r;
-	struct err why = { 0 };
+	struct err ignored;
 	bool answered = false;
 	int rc = -1;
 
@@ -108,15 +108,12 @@ int overview_open(struct overview *o, const struct args *args, struct err *err)
 	if (remote_open(&r, args, REMOTE_READS, err) < 0)
 		goto out;
 	rc = 0;
-	if (r.daemon) {
-		answered = ask_daemon(o, r.socket_path, &why) == 0;
-		if (!answered)
-			snprintf(o->trouble, sizeof o->trouble, "%s", why.msg);
-	}
-	if (!answered)
+	if (r.daemon)
+		answered = ask_daemon(o, r.socket_path, &o->trouble) == 0;
+	if (!answered) {
 		o->pid = daemon_pid(r.home);
-	if (!answered && ask_store(o, &r, &why) < 0 && !o->trouble[0])
-		snprintf(o->trouble, sizeof o->trouble, "%s", why.msg);
+		ask_store(o, &r, o->trouble.code ? &ignored : &o->trouble);
+	}
 out:
 	remote_close(&r);
 	return rc;
@@ -137,7 +134,8 @@ static json_t *list_or_empty(json_t *list)
 void overview_add_json(const struct overview *o, json_t *into)
 {
 	json_object_set_new(into, "daemon", o->daemon ? json_incref(o->daemon) : json_null());
-	json_object_set_new(into, "trouble", o->trouble[0] ? json_string(o->trouble) : json_null());
+	json_object_set_new(
+		into, "trouble", o->trouble.code ? json_string(o->trouble.msg) : json_null());
 	json_object_set_new(into, "schedules", list_or_empty(o->schedules));
 	json_object_set_new(into, "backfills", list_or_empty(o->backfills));
 }
@@ -182,6 +180,8 @@ static void add_daemon(const struct overview *o, const struct term *t, struct bu
 		ndags, plural(ndags));
 	buf_addf(&line, ", %lld run%s in hand, %lld task%s running", nruns, plural(nruns), running,
 		plural(running));
+	if (is_true(d, "taking_over"))
+		buf_addstr(&line, "; it waits for the tasks of a former daemon to end");
 	if (is_true(d, "stopping"))
 		buf_addstr(&line, "; it is stopping");
 	add_line(out, t, STYLE_GOOD, "daemon", line.data);
@@ -197,8 +197,8 @@ static void add_no_daemon(const struct overview *o, const struct term *t, struct
 			"pid %d does not answer; it may be starting or stopping", o->pid);
 		add_line(out, t, STYLE_BAD, "daemon", text);
 	} else {
-		add_line(out, t, STYLE_DIM, "daemon",
-			"no daemon is running; what is below is as it was left");
+		buf_addf(out, "%sNo daemon is running.%s\n", style_on(STYLE_DIM, t->colour),
+			style_off(STYLE_DIM, t->colour));
 	}
 }
 
@@ -246,8 +246,8 @@ static void add_problems(const struct overview *o, const struct term *t, struct 
 	json_t *dag;
 	size_t i;
 
-	if (o->trouble[0])
-		add_line(out, t, STYLE_BAD, "trouble", o->trouble);
+	if (o->trouble.code)
+		add_line(out, t, STYLE_BAD, "trouble", o->trouble.msg);
 	if (store)
 		add_line(out, t, STYLE_BAD, "store", store);
 	if (folder)

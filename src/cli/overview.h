@@ -8,17 +8,18 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
 struct args;
 struct buf;
-struct err;
 struct term;
 
 struct overview {
-	json_t *daemon;    /* of GET /v1/status, without the two lists; NULL: none answered */
-	json_t *schedules; /* its "dags" */
-	json_t *backfills; /* those that are not over */
-	int pid;           /* a daemon has WEIR_HOME, but does not answer: its pid; else 0 */
-	char trouble[512]; /* why it does not, or why there are no lists; "": all is well */
+	json_t *daemon;     /* of GET /v1/status, without the two lists; NULL: none answered */
+	json_t *schedules;  /* its "dags" */
+	json_t *backfills;  /* those that are not over */
+	int pid;            /* a daemon has WEIR_HOME, but does not answer: its pid; else 0 */
+	struct err trouble; /* why it does not, or why there are no lists; ERR_NONE: all is well */
 	int64_t now_us;
 };
 

@@ -80,8 +80,9 @@ static int open_store(struct remote *r, struct err *err)
 }
 
 /* Keep where the DAG is, so that its name alone tells next time, and its times are shown in its
- * zone. A daemon knows better. */
-static int remember(struct remote *r, struct err *err)
+ * zone. A daemon knows better. What was asked for is recorded already: it does not fail for this.
+ */
+static void remember(struct remote *r)
 {
 	const struct dag *dag = r->loaded.dag;
 	struct store_result found;
@@ -91,13 +92,12 @@ static int remember(struct remote *r, struct err *err)
 		.version = dag->hash,
 		.present = true };
 
-	if (r->access != REMOTE_WRITES)
-		return 0;
-	if (store_dags(r->store, dag->name, &found, err) < 0)
-		return -1;
+	if (r->access != REMOTE_WRITES || store_dags(r->store, dag->name, &found, NULL) < 0)
+		return;
 	bool known = found.n && found.dags[0].path;
 	store_result_release(&found);
-	return known ? 0 : store_dags_put(r->store, &put, 1, clock_now_us(), err);
+	if (!known)
+		store_dags_put(r->store, &put, 1, clock_now_us(), NULL);
 }
 
 /* ---- DAGs, where no daemon knows them -------------------------------------------------- */
@@ -254,8 +254,6 @@ static struct dag *find_by_store(struct remote *r, const char *name, struct err 
 			"DAG %s was in %s, which now holds DAG %s; give the path of its file, or "
 			"its folder by --dags",
 			name, path, r->loaded.dag->name);
-	if (rc == 0)
-		rc = remember(r, err);
 	free(path);
 	return rc == 0 ? dag_ref(r->loaded.dag) : NULL;
 }
@@ -281,10 +279,12 @@ static int call_local(struct remote *r, const struct ops_call *call,
 
 	if (!r->store && open_store(r, err) < 0)
 		return -1;
-	if (r->loaded.dag && remember(r, err) < 0)
-		return -1;
 	ops.store = r->store;
-	return call->call(&ops, target, body, ret, err);
+	if (call->call(&ops, target, body, ret, err) < 0)
+		return -1;
+	if (r->loaded.dag)
+		remember(r);
+	return 0;
 }
 
 static const char *value_of(const struct ops_target *t, const char *name, char *number)

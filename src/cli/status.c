@@ -107,7 +107,8 @@ static int add_now(struct store *s, const struct run_row *r, struct buf *b, stru
 	bool running = r->state == RUN_RUNNING;
 
 	if (runview_abandoned(r)) {
-		buf_addstr(b, "its process is gone; run it again to go on");
+		buf_addstr(b, r->wanted ? "its daemon is gone; the next one goes on"
+					: "its process is gone; run it again to go on");
 		return 0;
 	}
 	if (!running && r->state != RUN_FAILED)

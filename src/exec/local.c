@@ -192,6 +192,16 @@ static void make_room(struct exec *x)
 	x->sent = 0;
 }
 
+/* Before something large: what is much already is not kept for the next flush, where a failure will
+ * show. */
+static void make_way(struct exec *x)
+{
+	if (x->out.len - x->sent > OUT_HIGH)
+		exec_flush(x, NULL);
+	if (x->sent)
+		make_room(x);
+}
+
 static int64_t fake_now_us(void)
 {
 	return clock_is_fake() ? clock_now_us() : 0;
@@ -199,11 +209,7 @@ static int64_t fake_now_us(void)
 
 int exec_start(struct exec *x, const struct exec_job *job, struct err *err)
 {
-	/* A failure shows at the next flush. */
-	if (x->out.len - x->sent > OUT_HIGH)
-		exec_flush(x, NULL);
-	if (x->sent)
-		make_room(x);
+	make_way(x);
 	if (frame_put_start(&x->out, job, fake_now_us(), err) < 0)
 		return -1;
 	x->in_flight++;
@@ -212,8 +218,7 @@ int exec_start(struct exec *x, const struct exec_job *job, struct err *err)
 
 int exec_prepare(struct exec *x, const struct exec_job *job, struct err *err)
 {
-	if (x->sent)
-		make_room(x);
+	make_way(x);
 	return frame_put_prepare(&x->out, job, err);
 }
 

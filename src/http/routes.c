@@ -62,6 +62,15 @@ static int handle_reload(
 	return api->reload(api->daemon, &res->body, err);
 }
 
+static int handle_openapi(
+	void *arg, const struct http_request *req, struct http_response *res, struct err *err)
+{
+	(void)arg;
+	(void)req;
+	res->body = http_openapi(http_routes());
+	return res->body ? 0 : err_nomem(err);
+}
+
 static const struct http_route own[] = {
 	{ .method = "GET",
 		.path = "/v1/status",
@@ -74,6 +83,10 @@ static const struct http_route own[] = {
 			"are "
 			"read.",
 		.handle = handle_reload },
+	{ .method = "GET",
+		.path = "/v1/openapi.json",
+		.summary = "This API, described by OpenAPI 3.1",
+		.handle = handle_openapi },
 };
 enum { NOWN = sizeof own / sizeof *own };
 

@@ -18,7 +18,6 @@
 enum {
 	DAG_TEXT_MAX = 16 << 20,
 	ERROR_TEXT_MAX = 8 << 10,
-	SPEC_ARENA_MAX = 16 << 20,
 	DEPTH_MAX = 32, /* of folders: a link in a circle must end */
 };
 
@@ -46,6 +45,7 @@ struct catalog {
 	size_t nremoved;
 	char **folders; /* seen by the last scan */
 	size_t nfolders;
+	struct file_stamp config; /* of the weir.yaml of the folder that is being scanned */
 	uint64_t scan;
 	int nchanged;
 };
@@ -71,18 +71,26 @@ static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
 	       a->inode == b->inode;
 }
 
-/* FNV-1a (Fowler, Noll and Vo) over the stamps of the files a DAG names. */
-static uint64_t stamp_files(char *const *files)
+/* FNV-1a (Fowler, Noll and Vo). */
+static uint64_t add_stamp(uint64_t h, const struct file_stamp *stamp)
 {
-	uint64_t h = 14695981039346656037u;
+	const unsigned char *p = (const unsigned char *)stamp;
+
+	for (size_t k = 0; k < sizeof *stamp; k++)
+		h = (h ^ p[k]) * 1099511628211u;
+	return h;
+}
+
+/* The stamps of the configuration and of the files a DAG names. */
+static uint64_t stamp_files(const struct catalog *c, char *const *files)
+{
+	uint64_t h = add_stamp(14695981039346656037u, &c->config);
 
 	for (size_t i = 0; files && files[i]; i++) {
 		struct stat st = { 0 };
 		stat(files[i], &st);
 		const struct file_stamp stamp = stamp_of(&st);
-		const unsigned char *p = (const unsigned char *)&stamp;
-		for (size_t k = 0; k < sizeof stamp; k++)
-			h = (h ^ p[k]) * 1099511628211u;
+		h = add_stamp(h, &stamp);
 	}
 	return h;
 }
@@ -173,32 +181,50 @@ static char **copy_list(const char *const *list)
 	return copy;
 }
 
-static void *copy_array(struct arena *a, const void *from, size_t n, size_t size)
+static void *copy_array(char **at, const void *from, size_t n, size_t size)
 {
-	void *copy = n ? arena_array(a, n, size) : NULL;
+	void *copy = *at;
 
-	if (copy)
-		memcpy(copy, from, n * size);
+	if (n == 0)
+		return NULL;
+	memcpy(copy, from, n * size);
+	*at += n * size;
 	return copy;
 }
 
-/* The timetable without the DAG it came from. */
-static void copy_spec(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
+/* The timetable without the DAG it came from. Its arrays, all of numbers, go into one block that is
+ * no larger than they are: there may be ten thousand. */
+static bool copy_spec(struct catalog_dag *d, const struct dag *dag)
 {
-	struct timetable_days *days[] = { &d->spec.calendar.only, &d->spec.calendar.exclude };
+	struct schedule_spec *spec = &d->spec;
+	struct timetable_days *days[] = { &spec->calendar.only, &spec->calendar.exclude };
 
-	arena_release(&d->arena);
-	arena_init(&d->arena, SPEC_ARENA_MAX);
-	d->spec = (struct schedule_spec){ .zone = zone_utc() };
+	free(d->numbers);
+	d->numbers = NULL;
+	*spec = (struct schedule_spec){ .zone = zone_utc() };
 	if (!dag->schedule)
-		return;
-	d->spec = *dag->schedule;
-	d->spec.crons =
-		copy_array(&d->arena, d->spec.crons, d->spec.n_crons, sizeof *d->spec.crons);
-	d->spec.at_us = copy_array(&d->arena, d->spec.at_us, d->spec.n_at, sizeof *d->spec.at_us);
+		return true;
+	*spec = *dag->schedule;
+	size_t size = spec->n_crons * sizeof *spec->crons + spec->n_at * sizeof *spec->at_us;
 	for (size_t i = 0; i < sizeof days / sizeof *days; i++)
-		days[i]->days = copy_array(
-			&d->arena, days[i]->days, days[i]->n_days, sizeof *days[i]->days);
+		size += days[i]->n_days * sizeof *days[i]->days;
+	char *at = d->numbers = malloc(size + 1);
+	if (!at)
+		return false;
+	spec->crons = copy_array(&at, spec->crons, spec->n_crons, sizeof *spec->crons);
+	spec->at_us = copy_array(&at, spec->at_us, spec->n_at, sizeof *spec->at_us);
+	for (size_t i = 0; i < sizeof days / sizeof *days; i++)
+		days[i]->days =
+			copy_array(&at, days[i]->days, days[i]->n_days, sizeof *days[i]->days);
+	return true;
+}
+
+static void take_spec(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
+{
+	if (!copy_spec(d, dag)) {
+		d->spec = (struct schedule_spec){ .kind = TIMETABLE_MANUAL, .zone = zone_utc() };
+		return;
+	}
 	const struct zone *own = d->spec.zone;
 	d->spec.zone = zone_utc();
 	if (own && own != zone_utc())
@@ -267,23 +293,23 @@ static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *d
 	d->text = strdup(dag->text);
 	d->dir = strdup(dag->dir);
 	d->files = copy_list(dag->files);
-	d->files_stamp = stamp_files(d->files);
 	memcpy(d->version, dag->hash, sizeof d->version);
 	d->max_active_runs = dag->max_active_runs;
 	d->overlap = dag->overlap;
-	copy_spec(c, d, dag);
+	take_spec(c, d, dag);
 	copy_params(d, dag);
 	set_error(d, NULL);
 }
 
-static bool name_is_taken(const struct catalog *c, const struct catalog_dag *d,
-	const struct dag *dag, struct diags *diags)
+static bool name_is_taken(
+	const struct catalog *c, struct catalog_dag *d, const struct dag *dag, struct diags *diags)
 {
 	const struct catalog_dag *other = catalog_find(c, dag->name);
 	struct err err = { 0 };
 
 	if (!other || other == d)
 		return false;
+	d->shadowed = strdup(dag->name);
 	err_set(&err, ERR_INVALID, "another file has a DAG named \"%s\": %s", dag->name,
 		other->path);
 	diag_err(diags, d->path, &err);
@@ -296,6 +322,8 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 	char *dir = io_path_dir(d->path), *real = dir ? io_realpath(dir, NULL) : NULL;
 
 	diags_init(&diags);
+	free(d->shadowed);
+	d->shadowed = NULL;
 	const struct config *config = real ? share_config(c, real, &diags) : NULL;
 	const struct dagfile_env env = {
 		.operators = c->env.operators, .config = config, .check_files = true
@@ -305,12 +333,29 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 		accept(c, d, dag);
 	else
 		set_error(d, &diags);
+	d->files_stamp = stamp_files(c, d->files);
 	d->changed = true;
 	c->nchanged++;
 	dag_unref(dag);
 	diags_release(&diags);
 	free(real);
 	free(dir);
+}
+
+/* A file that cannot be read now: looked at again by the next scan. */
+static void refuse(struct catalog *c, struct catalog_dag *d, const struct err *err)
+{
+	struct diags diags;
+
+	d->stamp = (struct file_stamp){ 0 };
+	if (d->error && strstr(d->error, err->msg))
+		return;
+	diags_init(&diags);
+	diag_err(&diags, d->path, err);
+	set_error(d, &diags);
+	diags_release(&diags);
+	d->changed = true;
+	c->nchanged++;
 }
 
 /* ---- scanning ------------------------------------------------------------------------- */
@@ -322,11 +367,12 @@ static void free_dag(struct catalog_dag *d)
 	free(d->dir);
 	free(d->text);
 	free(d->error);
+	free(d->shadowed);
 	free_list(d->files);
 	free_list(d->tasks);
 	free(d->params);
 	free(d->params_error);
-	arena_release(&d->arena);
+	free(d->numbers);
 	free(d);
 }
 
@@ -346,7 +392,6 @@ static struct catalog_dag *add_path(struct catalog *c, const char *path)
 		free(d);
 		return NULL;
 	}
-	arena_init(&d->arena, SPEC_ARENA_MAX);
 	HASH_ADD_KEYPTR(by_path, c->by_path, d->path, strlen(d->path), d);
 	return d;
 }
@@ -355,22 +400,26 @@ static void look_at_file(struct catalog *c, const char *path, const struct stat 
 {
 	const struct file_stamp stamp = stamp_of(st);
 	struct catalog_dag *d;
+	struct err err = { 0 };
 	struct buf text;
 
 	HASH_FIND(by_path, c->by_path, path, strlen(path), d);
 	if (d)
 		d->mark = c->scan;
-	if (d && same_stamp(&d->stamp, &stamp) && d->files_stamp == stamp_files(d->files))
+	if (d && same_stamp(&d->stamp, &stamp) && d->files_stamp == stamp_files(c, d->files))
 		return;
 	buf_init(&text, DAG_TEXT_MAX);
-	bool read = io_read_file(path, &text, NULL) == 0;
+	bool read = io_read_file(path, &text, &err) == 0;
 	/* A file that was a DAG and is none now has an error; one that never was is no matter. */
 	if (!d && read && dagfile_looks_like_dag(text.data))
 		d = add_path(c, path);
 	if (d) {
 		d->mark = c->scan;
 		d->stamp = stamp;
-		load_dag(c, d, text.data);
+		if (read)
+			load_dag(c, d, text.data);
+		else
+			refuse(c, d, &err);
 	}
 	buf_release(&text);
 }
@@ -386,29 +435,58 @@ static void add_folder(struct catalog *c, const char *path)
 	c->nfolders += c->folders[c->nfolders] != NULL;
 }
 
-static int walk(struct catalog *c, const char *folder, int depth, struct err *err)
+/* What is in a folder that cannot be read is not gone. */
+static void keep_below(struct catalog *c, const char *folder)
+{
+	size_t len = strlen(folder);
+	struct catalog_dag *d, *next;
+
+	HASH_ITER (by_path, c->by_path, d, next)
+		if (strncmp(d->path, folder, len) == 0 && d->path[len] == '/')
+			d->mark = c->scan;
+}
+
+/* Which weir.yaml holds for the files of a folder, and as of when. */
+static void look_at_config(struct catalog *c, const char *folder)
+{
+	char *path = config_find(c->env.config_path, folder, NULL);
+	struct stat st = { 0 };
+
+	if (path)
+		stat(path, &st);
+	c->config = stamp_of(&st);
+	free(path);
+}
+
+static void walk(struct catalog *c, const char *folder, int depth)
 {
 	DIR *dir = opendir(folder);
-	int rc = 0;
 
-	if (!dir)
-		return err_errno(err, "%s", folder);
+	if (!dir) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			keep_below(c, folder);
+		return;
+	}
 	add_folder(c, folder);
-	for (struct dirent *e; (e = readdir(dir));) {
+	look_at_config(c, folder);
+	for (struct dirent *e; (errno = 0, e = readdir(dir));) {
 		struct stat st;
 		if (e->d_name[0] == '.' || e->d_name[0] == '_')
 			continue;
 		char *path = io_path_join(folder, e->d_name);
 		if (path && stat(path, &st) == 0) {
-			if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
-				walk(c, path, depth + 1, NULL);
-			else if (S_ISREG(st.st_mode) && is_yaml(e->d_name))
+			if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
+				walk(c, path, depth + 1);
+				look_at_config(c, folder);
+			} else if (S_ISREG(st.st_mode) && is_yaml(e->d_name)) {
 				look_at_file(c, path, &st);
+			}
 		}
 		free(path);
 	}
+	if (errno)
+		keep_below(c, folder);
 	closedir(dir);
-	return rc;
 }
 
 static void sweep(struct catalog *c)
@@ -428,22 +506,46 @@ static void sweep(struct catalog *c)
 	}
 }
 
+/* A name that was another file's is free when that file is gone, or has another name now. */
+static bool unshadow(struct catalog *c)
+{
+	struct catalog_dag *d, *next;
+	bool any = false;
+
+	HASH_ITER (by_path, c->by_path, d, next) {
+		struct stat st;
+		if (!d->shadowed || catalog_find(c, d->shadowed) || stat(d->path, &st) < 0)
+			continue;
+		char *dir = io_path_dir(d->path);
+		if (dir)
+			look_at_config(c, dir);
+		free(dir);
+		d->stamp = (struct file_stamp){ 0 };
+		look_at_file(c, d->path, &st);
+		any = true;
+	}
+	return any;
+}
+
 int catalog_scan(struct catalog *c, struct err *err)
 {
-	struct stat st;
+	DIR *dir = opendir(c->folder);
 
 	/* A folder that cannot be read (a share that is gone) is a fault, not the end of all DAGs.
 	 */
-	if (stat(c->folder, &st) < 0)
+	if (!dir)
 		return err_errno(err, "%s: the folder of the DAGs", c->folder);
+	closedir(dir);
 	for (size_t i = 0; i < c->nfolders; i++)
 		free(c->folders[i]);
 	c->nfolders = 0;
 	c->nchanged = 0;
 	c->scan++;
-	if (walk(c, c->folder, 0, err) < 0)
-		return -1;
+	walk(c, c->folder, 0);
 	sweep(c);
+	/* At most once a file: each time at least one of them gets its name. */
+	while (unshadow(c))
+		;
 	return c->nchanged;
 }
 

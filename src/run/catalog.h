@@ -13,7 +13,6 @@
 #include <sys/types.h>
 #include <uthash.h>
 
-#include "base/arena.h"
 #include "base/digest.h"
 #include "conf/dagfile.h"
 #include "core/timetable.h"
@@ -36,16 +35,16 @@ struct catalog_dag {
 	char *dir;
 	char *text; /* last good */
 	char version[DIGEST_HEX];
-	char *error; /* why the file as it stands cannot be loaded; NULL: it can */
-	struct schedule_spec
-		spec; /* last good; its arrays are in `arena`, its zone is the catalog's */
-	struct arena arena;
-	char **files;       /* that it names; NULL-ended */
-	char **tasks;       /* their names, in file order; NULL-ended */
-	char *params;       /* values of a run that is given none: JSON object text */
-	char *params_error; /* why there are none: a param has no default */
+	char *error;               /* why the file as it stands cannot be loaded; NULL: it can */
+	struct schedule_spec spec; /* last good; its zone is the catalog's */
+	void *numbers;             /* the arrays of `spec` */
+	char **files;              /* that it names; NULL-ended */
+	char **tasks;              /* their names, in file order; NULL-ended */
+	char *params;              /* values of a run that is given none: JSON object text */
+	char *params_error;        /* why there are none: a param has no default */
 	struct file_stamp stamp;
-	uint64_t files_stamp; /* of all of `files` together */
+	uint64_t files_stamp; /* of all of `files` and of its weir.yaml together */
+	char *shadowed;       /* the name it asks for, while another file has it; else NULL */
 	int max_active_runs, overlap;
 	bool changed;  /* since catalog_each_changed */
 	uint64_t mark; /* of the scan that saw it last */

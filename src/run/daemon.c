@@ -171,22 +171,43 @@ static bool store_fault(const struct err *err)
 	return err->code == ERR_BUSY || err->code == ERR_STORE || err->code == ERR_IO;
 }
 
+/* The runs of a former daemon, once none of its tasks runs, and those that people asked for. */
+static int take_wanted(struct daemon *d, struct err *err)
+{
+	bool all = !d->waits && !d->taken_over;
+
+	if (!all && !d->asked)
+		return 0;
+	if ((all && daemon_backfills_init(d, err) < 0) || daemon_take_over(d, err) < 0)
+		return -1;
+	d->taken_over = d->taken_over || all;
+	d->asked = false;
+	return 0;
+}
+
 /* What is due becomes runs, and runs come into motion. -1: the store refuses; tried again later. */
 static int make_runs(struct daemon *d, struct err *err)
 {
 	if (d->stopping)
 		return 0;
-	if (daemon_plan(d, err) < 0 || daemon_backfills_feed(d, err) < 0)
+	if (take_wanted(d, err) < 0 || daemon_plan(d, err) < 0 || daemon_backfills_feed(d, err) < 0)
 		return -1;
 	return daemon_promote(d, err);
 }
 
 static void arm_clock(struct daemon *d)
 {
-	int64_t wake = d->stopping ? INT64_MAX : planner_wake_us(d->planner);
+	const struct timeval retry = { .tv_sec = RETRY_US / US_PER_SECOND };
+	int64_t wake = d->stopping || d->retry_us ? INT64_MAX : planner_wake_us(d->planner);
 
-	if (d->retry_us && (wake == INT64_MAX || d->retry_us < wake))
-		wake = d->retry_us;
+	if (d->retry_us)
+		event_add(d->on_turn, &retry);
+	/* By way of the loop: what is ready there comes in between. */
+	else if (daemon_has_more(d))
+		event_add(d->on_turn, &(struct timeval){ 0 });
+	/* Its timers are warped to. */
+	if (clock_is_fake())
+		return;
 	/* Zero would disarm it. */
 	if (wake != INT64_MAX && wake < 1)
 		wake = 1;
@@ -203,7 +224,8 @@ static bool warp(struct daemon *d)
 {
 	int64_t wake = planner_wake_us(d->planner), retry = sched_wake_us(d->engine.sched);
 
-	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 || d->stopping)
+	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 || d->stopping ||
+		daemon_has_more(d))
 		return false;
 	if (retry < wake)
 		wake = retry;
@@ -236,34 +258,56 @@ static void drop_journals(struct daemon *d)
 	d->journals = NULL;
 }
 
-void daemon_turn(struct daemon *d)
+/* False: the store refuses, or all is lost. */
+static bool try_to_make_runs(struct daemon *d)
 {
 	struct err err = { 0 };
 
+	/* Each try may wait for a lock: there is time for requests between two. */
+	if (d->retry_us && !clock_is_fake() && clock_mono_us() < d->retry_us)
+		return false;
+	d->retry_us = 0;
+	if (make_runs(d, &err) == 0) {
+		if (d->trouble.code != ERR_NONE && !d->engine.retry_us)
+			set_trouble(d, NULL);
+		return true;
+	}
+	if (store_fault(&err)) {
+		set_trouble(d, &err);
+		d->retry_us = clock_mono_us() + RETRY_US;
+	} else {
+		daemon_fail(d, &err);
+	}
+	return false;
+}
+
+static void do_fake_chores(struct daemon *d)
+{
+	if (!clock_is_fake() || clock_now_us() < d->chores_us)
+		return;
+	daemon_chores(d);
+	d->chores_us = clock_now_us() + CHORES_US;
+}
+
+void daemon_turn(struct daemon *d)
+{
 	if (d->failed || d->done)
 		return;
 	do {
-		d->retry_us = 0;
 		d->engine.limit_us = planner_wake_us(d->planner);
-		if (make_runs(d, &err) < 0) {
-			if (!store_fault(&err)) {
-				daemon_fail(d, &err);
-				return;
-			}
-			set_trouble(d, &err);
-			d->retry_us = clock_now_us() + RETRY_US;
-		} else if (d->trouble.code != ERR_NONE && !d->engine.retry_us) {
-			set_trouble(d, NULL);
-		}
-		engine_step(&d->engine);
+		try_to_make_runs(d);
+		if (!d->failed)
+			engine_step(&d->engine);
+		do_fake_chores(d);
 	} while (!d->failed && !d->retry_us && warp(d));
 	if (d->taken_over && d->journals && d->npending == 0)
 		drop_journals(d);
 	/* What ended made room, or a backfill complete. */
-	if (!d->failed && d->retry_us == 0 && make_runs(d, &err) == 0)
+	if (!d->failed && try_to_make_runs(d))
 		engine_step(&d->engine);
-	if (!clock_is_fake())
-		arm_clock(d);
+	if (d->failed)
+		return;
+	arm_clock(d);
 	end_when_done(d);
 }
 
@@ -357,17 +401,6 @@ static int watch_events(struct daemon *d, struct err *err)
 
 /* ---- a former daemon ------------------------------------------------------------------ */
 
-static void take_over(struct daemon *d)
-{
-	struct err err = { 0 };
-
-	if (daemon_backfills_init(d, &err) < 0 || daemon_take_over(d, &err) < 0) {
-		say(d, LEVEL_ERROR, "cannot take over", { "error", err.msg });
-		return;
-	}
-	d->taken_over = true;
-}
-
 static void on_former_gone(evutil_socket_t fd, short what, void *arg)
 {
 	struct former *f = arg;
@@ -382,8 +415,8 @@ static void on_former_gone(evutil_socket_t fd, short what, void *arg)
 		left += d->formers[i].event != NULL;
 	if (left > 0)
 		return;
+	d->waits = false;
 	say(d, LEVEL_INFO, "the tasks of the former daemon have ended", { "error", NULL });
-	take_over(d);
 	daemon_turn(d);
 }
 
@@ -439,8 +472,7 @@ static int watch_formers(struct daemon *d, struct err *err)
 		say(d, LEVEL_INFO, "tasks of a former daemon still run; waiting for them",
 			{ "journal", f->journal });
 	}
-	if (d->nformers == 0)
-		take_over(d);
+	d->waits = d->nformers > 0;
 	return 0;
 }
 
@@ -461,14 +493,13 @@ static struct dag *find_dag(void *arg, const char *name, struct err *err)
 static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 {
 	struct daemon *d = arg;
-	struct err err = { 0 };
 
 	if (what == OPS_SWITCHED)
 		daemon_switched(d, dag ? dag : "*");
 	else if (what == OPS_BACKFILL)
 		daemon_backfill_changed(d, id);
-	else if (daemon_take_over(d, &err) < 0)
-		say(d, LEVEL_ERROR, "cannot take up the run", { "error", err.msg });
+	else
+		d->asked = true;
 	daemon_turn(d);
 }
 
@@ -531,7 +562,8 @@ static int begin(struct daemon *d, struct err *err)
 		.arg = d,
 		.changed = on_ops,
 		.by = "daemon" };
-	if (daemon_dags_init(d, err) < 0 || watch_events(d, err) < 0 || find_journals(d, err) < 0)
+	if (daemon_dags_init(d, err) < 0 || daemon_count_wanted(d, err) < 0 ||
+		watch_events(d, err) < 0 || find_journals(d, err) < 0)
 		return -1;
 	/* A folder that cannot be read now is shown in status, and may come. */
 	daemon_scan(d, err);

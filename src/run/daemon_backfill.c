@@ -40,23 +40,20 @@ static int list_intervals(struct live_backfill *b, const struct schedule_spec *s
 	return 0;
 }
 
-/* Behind what is done already: the cursor is the start of the interval looked at last, 0 at the
- * beginning. */
-static void find_place(struct live_backfill *b)
-{
-	b->next = 0;
-	while (b->row.cursor_us && b->next < b->nspans) {
-		size_t at = b->row.newest_first ? b->nspans - 1 - b->next : b->next;
-		int64_t start = b->spans[at].start_us;
-		if (b->row.newest_first ? start < b->row.cursor_us : start > b->row.cursor_us)
-			break;
-		b->next++;
-	}
-}
-
 static const struct planner_span *span_at(const struct live_backfill *b)
 {
 	return &b->spans[b->row.newest_first ? b->nspans - 1 - b->next : b->next];
+}
+
+/* Behind what is done already. The cursor is where the next interval is looked for: the earliest
+ * start (newest first: the latest) that has not been looked at. */
+static void find_place(struct live_backfill *b)
+{
+	for (b->next = 0; b->next < b->nspans; b->next++) {
+		int64_t start = span_at(b)->start_us;
+		if (b->row.newest_first ? start <= b->row.cursor_us : start >= b->row.cursor_us)
+			return;
+	}
 }
 
 /* ---- which backfills ------------------------------------------------------------------ */
@@ -124,7 +121,7 @@ int daemon_backfills_init(struct daemon *d, struct err *err)
 		const struct backfill_row *row = &rows.backfills[i];
 		struct err why = { 0 };
 		bool open = row->state == BACKFILL_RUNNING || row->state == BACKFILL_PAUSED;
-		if (open && add(d, row->id, &why) < 0)
+		if (open && !daemon_backfill(d, row->id) && add(d, row->id, &why) < 0)
 			say(d, LEVEL_ERROR, "the backfill cannot go on", { "error", why.msg });
 	}
 	store_result_release(&rows);
@@ -142,7 +139,6 @@ void daemon_backfills_release(struct daemon *d)
 static void cancel_runs(struct daemon *d, int64_t id)
 {
 	struct active_run *r, *next;
-	size_t kept = 0;
 
 	HASH_ITER (hh, d->engine.runs, r, next) {
 		const struct run_data *data = r->data;
@@ -150,13 +146,9 @@ static void cancel_runs(struct daemon *d, int64_t id)
 			sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
 	}
 	for (size_t i = 0; i < d->npending; i++) {
-		const struct pending_run p = d->pending[d->pending_head + i];
-		if (p.backfill_id == id)
-			store_run_close(d->engine.store, p.run_id, p.epoch, NULL);
-		else
-			d->pending[d->pending_head + kept++] = p;
+		struct pending_run *p = &d->pending[d->pending_head + i];
+		p->cancel = p->cancel || p->backfill_id == id;
 	}
-	d->npending = kept;
 }
 
 void daemon_backfill_changed(struct daemon *d, int64_t id)
@@ -185,6 +177,7 @@ void daemon_backfill_changed(struct daemon *d, int64_t id)
 struct opening {
 	const struct catalog_dag *dag;
 	struct run_key key;
+	const struct run_row *existing; /* NULL: none */
 	bool again;
 };
 
@@ -205,7 +198,7 @@ static int open_run(
 		.long_name = long_name,
 		.ds = ds,
 		.zone = zone_name(o->dag->spec.zone ? o->dag->spec.zone : zone_utc()),
-		.params = b->row.params ? b->row.params : o->dag->params,
+		.params = ops_backfill_params(b->row.params, o->existing, o->dag->params),
 		.trigger = "backfill",
 		.dag_path = o->dag->path,
 		.dag_dir = o->dag->dir,
@@ -219,7 +212,7 @@ static int open_run(
 		.wanted = true,
 		.backfill_id = b->id };
 	const struct backfill_cursor cursor = { .id = b->id,
-		.cursor_us = o->key.interval_start_us };
+		.cursor_us = o->key.interval_start_us + (b->row.newest_first ? -1 : 1) };
 	const struct store_plan plan = {
 		.opens = &open, .nopens = 1, .cursors = &cursor, .ncursors = 1
 	};
@@ -254,6 +247,7 @@ static int feed_one(
 		return -1;
 	const struct run_row *existing = found.n ? &found.runs[0] : NULL;
 	enum backfill_action action = ops_backfill_decide(mode, existing, &why);
+	o.existing = existing;
 	o.again = action == BACKFILL_OVERWRITE;
 	/* An interval that is not complete yet has no data. */
 	bool complete = span->end_us <= clock_now_us();

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "core/model.h"
 #include "run/daemon_impl.h"
+
+#define FOLDER_AGAIN_US (2 * US_PER_SECOND)
 
 struct steered *daemon_steer(struct daemon *d, const char *name)
 {
@@ -49,6 +52,16 @@ static int read_switches(struct daemon *d, const char *dag, struct err *err)
 
 /* ---- the planner's view --------------------------------------------------------------- */
 
+/* Should it come back, its schedule goes on from here. */
+static void forget_plan(struct daemon *d, const char *name)
+{
+	struct steered *s = daemon_steer(d, name);
+
+	if (s && planner_state(d->planner, name, &s->state))
+		s->has_state = true;
+	planner_remove_dag(d->planner, name);
+}
+
 static void plan_dag(struct daemon *d, const struct catalog_dag *c, struct steered *s)
 {
 	struct err err = { 0 };
@@ -63,7 +76,7 @@ static void plan_dag(struct daemon *d, const struct catalog_dag *c, struct steer
 	if (c->params_error && c->spec.kind != TIMETABLE_MANUAL) {
 		say(d, LEVEL_ERROR, "the DAG cannot be scheduled", { "dag", c->name },
 			{ "error", c->params_error });
-		planner_remove_dag(d->planner, c->name);
+		forget_plan(d, c->name);
 	} else if (planner_set_dag(d->planner, &dag, clock_now_us(), &err) < 0) {
 		say(d, LEVEL_ERROR, "the DAG cannot be scheduled", { "dag", c->name },
 			{ "error", err.msg });
@@ -171,25 +184,36 @@ static int tell_store(struct daemon *d, struct puts *p, struct err *err)
 	return rc;
 }
 
+/* Nobody tells when a folder that was gone is back: it is looked at again. */
+static void set_folder_error(struct daemon *d, const struct err *err)
+{
+	const struct timeval again = { .tv_sec = FOLDER_AGAIN_US / US_PER_SECOND };
+
+	if (err && !d->folder_error)
+		say(d, LEVEL_ERROR, "cannot read the folder of the DAGs", { "error", err->msg });
+	else if (!err && d->folder_error)
+		say(d, LEVEL_INFO, "the folder of the DAGs is back", { "error", NULL });
+	free(d->folder_error);
+	d->folder_error = err ? strdup(err->msg) : NULL;
+	if (err)
+		event_add(d->on_settled, &again);
+}
+
 int daemon_scan(struct daemon *d, struct err *err)
 {
 	struct puts p = { .daemon = d };
 	char *removed[64];
 	size_t n = 0;
 
-	free(d->folder_error);
-	d->folder_error = NULL;
 	int changed = catalog_scan(d->catalog, err);
-	if (changed < 0) {
-		d->folder_error = strdup(err->msg);
-		say(d, LEVEL_ERROR, "cannot read the folder of the DAGs", { "error", err->msg });
+	set_folder_error(d, changed < 0 ? err : NULL);
+	if (changed < 0)
 		return -1;
-	}
 	while (n < 64 && (removed[n] = catalog_next_removed(d->catalog))) {
 		/* A name that moved to another file is not gone. */
 		if (!catalog_find(d->catalog, removed[n])) {
 			say(d, LEVEL_INFO, "DAG removed; its runs finish", { "dag", removed[n] });
-			planner_remove_dag(d->planner, removed[n]);
+			forget_plan(d, removed[n]);
 			add_put(&p, &(struct dag_put){ .name = removed[n] });
 		}
 		n++;

@@ -17,10 +17,12 @@
 struct steered {
 	char *name;
 	int active; /* runs of the schedule that are not final */
+	int counted; /* of these, runs of a former daemon that are not taken over yet */
 	int live;   /* runs in hand, of any kind */
 	bool has_state;
 	struct planner_state state; /* as the store had it at the start */
 	bool paused, draining;
+	size_t last_decision; /* of those the planner has made: the last one of this DAG */
 	UT_hash_handle hh;
 };
 
@@ -38,6 +40,7 @@ struct pending_run {
 	int64_t run_id, epoch;
 	int64_t backfill_id;
 	bool again; /* it is final and all of it is to be done again */
+	bool cancel;
 };
 
 /* A supervisor of a former daemon, whose tasks still run. */
@@ -76,12 +79,16 @@ struct daemon {
 	size_t nformers;
 	char **journals; /* of former daemons, to be settled; NULL-ended */
 	size_t decided;  /* of the planner's decisions, how many are committed already */
+	bool waits;	 /* tasks of a former daemon run still */
 	bool taken_over; /* runs of the former daemon are in hand */
+	bool asked;	 /* runs that were asked for wait in the store */
 	struct live_backfill *backfills;
 	void *server;
 	char *folder_error;
 	struct err trouble; /* with the store; code ERR_NONE: it is well */
-	int64_t started_us, retry_us;
+	int64_t started_us;
+	int64_t retry_us;  /* monotonic; 0: the store is well */
+	int64_t chores_us; /* with the test's clock: when they are due */
 	int nsignals;
 	bool stopping, done, failed;
 	struct err err;
@@ -103,9 +110,14 @@ void daemon_switched(struct daemon *d, const char *dag);      /* its switches, o
 void daemon_hold_run(struct daemon *d, struct active_run *r); /* as the switches say */
 
 /* run/daemon_runs.c */
-int daemon_plan(struct daemon *d, struct err *err); /* what is due becomes runs */
+/* What is due becomes runs, and these come into motion: a portion at each call, so that the first
+ * need not wait for the last, nor the loop for all. */
+int daemon_plan(struct daemon *d, struct err *err);
 int daemon_promote(struct daemon *d, struct err *err);
+bool daemon_has_more(const struct daemon *d); /* there are more portions */
 int daemon_add_pending(struct daemon *d, const struct pending_run *p);
+/* At the start: what the schedules have in motion already. */
+int daemon_count_wanted(struct daemon *d, struct err *err);
 int daemon_take_over(struct daemon *d, struct err *err); /* wanted runs of the store */
 void daemon_run_idle(struct daemon *d, struct active_run *r);
 void daemon_forget_run(struct daemon *d, struct active_run *r);

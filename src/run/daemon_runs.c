@@ -14,7 +14,13 @@
 
 /* Decisions are committed in portions, so that the first runs of a busy second do not wait for the
  * last; runs in hand are limited, so that ten thousand queued ones cost little memory. */
-enum { PORTION = 256, IN_HAND_MAX = 1000, STATE_TEXT_MAX = 8192 };
+enum {
+	FIRST_PORTION = 32,
+	PORTION = 256,
+	BRING_UP_AT_ONCE = 64,
+	IN_HAND_MAX = 1000,
+	STATE_TEXT_MAX = 8192
+};
 
 /* ---- the queue of opened runs --------------------------------------------------------- */
 
@@ -43,6 +49,12 @@ int daemon_add_pending(struct daemon *d, const struct pending_run *p)
 
 /* ---- taking a run in hand ------------------------------------------------------------- */
 
+/* It counts for max_active_runs. */
+static bool is_scheduled(const struct run_row *row)
+{
+	return strcmp(row->trigger, "schedule") == 0 && !run_state_is_final(row->state);
+}
+
 /* The version the run began with: the one of the folder when it is still that, else out of the
  * store. */
 static struct dag *load_version(struct daemon *d, const struct run_row *row,
@@ -69,7 +81,7 @@ static struct active_run *take(struct daemon *d, const struct run_row *row,
 	struct active_run *r = NULL;
 
 	if (data && params && (data->dag = daemon_steer(d, row->dag))) {
-		data->scheduled = strcmp(row->trigger, "schedule") == 0;
+		data->scheduled = is_scheduled(row);
 		data->backfill_id = row->backfill_id;
 		data->created_us = row->created_us;
 		const struct engine_take t = { .run_id = row->id,
@@ -108,8 +120,10 @@ static int start(struct daemon *d, struct active_run *r, const struct pending_ru
 	} else if (restore_tasks(d->engine.store, r->id, r->dag, init, err) == 0) {
 		for (int i = 0; i < r->dag->ntasks; i++)
 			init[i].clear = p->again;
-		rc = engine_settle(
-			&d->engine, r, init, d->journals ? d->journals : none, NULL, NULL, err);
+		/* While tasks of a former daemon run, none of its runs is opened: no journal
+		 * has anything to tell of this one. */
+		rc = engine_settle(&d->engine, r, init,
+			d->journals && !d->waits ? d->journals : none, NULL, NULL, err);
 		/* What was settled has changed the tasks. */
 		if (rc == 0)
 			rc = restore_tasks(d->engine.store, r->id, r->dag, init, err);
@@ -124,13 +138,43 @@ static int start(struct daemon *d, struct active_run *r, const struct pending_ru
 	return rc;
 }
 
-static void say_cannot_run(struct daemon *d, const struct run_row *row, const struct err *err)
+/* A run that did not come into motion holds no slot of its DAG or backfill. */
+static void free_slots(struct daemon *d, const struct run_row *row)
 {
+	struct live_backfill *b = daemon_backfill(d, row->backfill_id);
+	struct steered *s = daemon_steer(d, row->dag);
+
+	if (b)
+		b->active--;
+	if (s && is_scheduled(row)) {
+		s->active--;
+		planner_run_ended(d->planner, row->dag);
+	}
+}
+
+/* It did not come into motion. A full disk or a locked database passes: then it is tried again. */
+static int put_off(struct daemon *d, const struct run_row *row, const struct pending_run *p,
+	struct active_run *r, struct err *err)
+{
+	bool passes = err_info(err->code)->transient || err->code == ERR_STORE;
+
+	if (r) {
+		struct run_data *data = r->data;
+		data->dag->live--;
+		free(data);
+		r->data = NULL;
+		engine_drop(&d->engine, r, false);
+	}
+	if (passes)
+		return -1;
 	say(d, LEVEL_ERROR, "the run cannot go on", { "run", row->name }, { "error", err->msg });
+	store_run_close(d->engine.store, p->run_id, p->epoch, NULL);
+	free_slots(d, row);
+	return 0;
 }
 
 /* Bring one opened run into motion. A run that cannot be (its version no longer loads) is let go;
- * it stays wanted. */
+ * it stays wanted. -1: try again later. */
 static int bring_up(struct daemon *d, const struct pending_run *p, struct err *err)
 {
 	struct store_result found = { 0 };
@@ -150,25 +194,26 @@ static int bring_up(struct daemon *d, const struct pending_run *p, struct err *e
 		data->dag->live++;
 		rc = start(d, r, p, resume, err);
 	}
-	if (!r || rc < 0) {
-		say_cannot_run(d, row, err);
-		if (r)
-			daemon_forget_run(d, r);
-		else
-			store_run_close(d->engine.store, p->run_id, p->epoch, NULL);
-	}
+	if (r && rc == 0 && p->cancel)
+		sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
+	rc = !r || rc < 0 ? put_off(d, row, p, r, err) : 0;
 	dag_unref(dag);
 	store_result_release(&found);
-	return 0;
+	return rc;
+}
+
+static bool can_promote(const struct daemon *d)
+{
+	return d->npending > 0 && HASH_CNT(hh, d->engine.runs) < IN_HAND_MAX;
 }
 
 int daemon_promote(struct daemon *d, struct err *err)
 {
-	while (d->npending > 0 && HASH_CNT(hh, d->engine.runs) < IN_HAND_MAX && !d->stopping) {
-		const struct pending_run p = d->pending[d->pending_head++];
-		d->npending--;
-		if (bring_up(d, &p, err) < 0)
+	for (int n = 0; n < BRING_UP_AT_ONCE && can_promote(d) && !d->stopping; n++) {
+		if (bring_up(d, &d->pending[d->pending_head], err) < 0)
 			return -1;
+		d->pending_head++;
+		d->npending--;
 	}
 	return 0;
 }
@@ -259,7 +304,8 @@ static void add_open(struct daemon *d, struct portion *p, const struct planner_d
 		.owner = d->engine.self,
 		.lease_until_us = now + ENGINE_LEASE_US,
 		.now_us = now,
-		.wanted = true };
+		.wanted = true,
+		.only_new = true };
 }
 
 static void add_row(struct portion *p, const struct planner_decision *dec)
@@ -274,8 +320,23 @@ static void add_row(struct portion *p, const struct planner_decision *dec)
 		.count = dec->count };
 }
 
-/* The state of each DAG is that after all decisions made so far: it is kept with the last portion.
- */
+/* The state of a DAG is that after all decisions made so far: it is kept with the last of them. */
+static void find_last(struct daemon *d, const struct planner_decision *list, size_t n)
+{
+	for (size_t i = d->decided; i < n; i++) {
+		struct steered *s = daemon_steer(d, list[i].dag);
+		if (s)
+			s->last_decision = i;
+	}
+}
+
+static bool is_last(struct daemon *d, const struct planner_decision *list, size_t i)
+{
+	const struct steered *s = daemon_steer(d, list[i].dag);
+
+	return s && s->last_decision == i;
+}
+
 static void add_state(struct daemon *d, struct portion *p, const char *dag)
 {
 	struct planner_state state;
@@ -319,8 +380,7 @@ static void say_decision(struct daemon *d, const struct planner_decision *dec)
 		{ "why", planner_why_name(dec->why) }, { "interval_start", start });
 }
 
-/* Runs that are opened go on; one that is another's, or exists and is done, is not ours to count.
- */
+/* Runs that are made go on; one that was there before, made by hand, is not ours to count. */
 static void take_opened(struct daemon *d, const struct portion *p)
 {
 	for (size_t i = 0; i < p->nopens; i++) {
@@ -328,10 +388,9 @@ static void take_opened(struct daemon *d, const struct portion *p)
 		struct steered *s = daemon_steer(d, dec->dag);
 		const struct pending_run run = { .run_id = p->opened[i].run_id,
 			.epoch = p->opened[i].epoch };
-		if (!run.run_id || !s || !p->opened[i].created) {
+		if (!run.run_id || !s) {
+			say(d, LEVEL_INFO, "the run is there already", { "run", p->opens[i].name });
 			planner_run_ended(d->planner, dec->dag);
-			if (run.run_id)
-				store_run_close(d->engine.store, run.run_id, run.epoch, NULL);
 			continue;
 		}
 		s->active++;
@@ -353,46 +412,63 @@ static int commit_portion(struct daemon *d, struct portion *p, struct err *err)
 	return store_plan_commit(d->engine.store, &plan, p->opened, err);
 }
 
+static void fill_portion(struct daemon *d, struct portion *p, const struct planner_decision *list,
+	size_t begin, size_t end)
+{
+	arena_init(&p->arena, BUF_MAX_TEXT);
+	for (size_t i = begin; i < end; i++) {
+		if (list[i].action == PLANNER_CREATE)
+			add_open(d, p, &list[i]);
+		if (list[i].action != PLANNER_KEEP)
+			add_row(p, &list[i]);
+		if (is_last(d, list, i))
+			add_state(d, p, list[i].dag);
+	}
+}
+
+/* The first portion is small: its runs are in motion before the next one is made. */
+static size_t portion_size(const struct daemon *d)
+{
+	return d->decided == 0 ? FIRST_PORTION : d->decided < PORTION ? d->decided : PORTION;
+}
+
 int daemon_plan(struct daemon *d, struct err *err)
 {
-	size_t n, done = d->decided;
+	size_t n, begin = d->decided, end = begin + portion_size(d);
 
 	if (planner_tick(d->planner, clock_now_us(), err) < 0)
 		return -1;
 	const struct planner_decision *list = planner_decisions(d->planner, &n);
-	struct portion *p = n > done ? calloc(1, sizeof *p) : NULL;
-	if (n > done && !p)
+	if (n <= begin)
+		return 0;
+	struct portion *p = calloc(1, sizeof *p);
+	if (!p)
 		return err_nomem(err);
-	int rc = 0;
-	while (rc == 0 && done < n) {
-		size_t end = n - done > PORTION ? done + PORTION : n;
-		arena_init(&p->arena, BUF_MAX_TEXT);
-		p->nrows = p->nopens = p->nstates = 0;
-		for (size_t i = done; i < end; i++) {
-			if (list[i].action == PLANNER_CREATE)
-				add_open(d, p, &list[i]);
-			if (list[i].action != PLANNER_KEEP)
-				add_row(p, &list[i]);
-			add_state(d, p, list[i].dag);
-		}
-		rc = commit_portion(d, p, err);
-		for (size_t i = done; rc == 0 && i < end; i++) {
-			say_decision(d, &list[i]);
-			if (list[i].action == PLANNER_CANCEL)
-				cancel_oldest(d, list[i].dag);
-		}
-		if (rc == 0) {
-			take_opened(d, p);
-			done = end;
-		}
-		arena_release(&p->arena);
+	if (end > n)
+		end = n;
+	find_last(d, list, n);
+	fill_portion(d, p, list, begin, end);
+	int rc = commit_portion(d, p, err);
+	for (size_t i = begin; rc == 0 && i < end; i++) {
+		say_decision(d, &list[i]);
+		if (list[i].action == PLANNER_CANCEL)
+			cancel_oldest(d, list[i].dag);
 	}
+	if (rc == 0) {
+		take_opened(d, p);
+		/* What was committed is not committed again when the rest is. */
+		d->decided = end < n ? end : 0;
+	}
+	arena_release(&p->arena);
 	free(p);
-	/* What was committed is not committed again when the rest is tried again. */
-	d->decided = done < n ? done : 0;
-	if (done == n)
+	if (rc == 0 && end == n)
 		planner_clear_decisions(d->planner);
 	return rc;
+}
+
+bool daemon_has_more(const struct daemon *d)
+{
+	return !d->stopping && (d->decided > 0 || can_promote(d));
 }
 
 /* ---- after a restart, and by request -------------------------------------------------- */
@@ -401,7 +477,12 @@ static int open_wanted(struct daemon *d, const struct run_row *row, struct err *
 {
 	int64_t now = clock_now_us();
 	char *text = NULL;
-	bool again = run_state_is_final(row->state);
+	/* What failed goes on where it stopped, unless all of it was asked for again. */
+	const struct live_backfill *b = daemon_backfill(d, row->backfill_id);
+	bool all = b && strcmp(row->trigger, "backfill") == 0 &&
+		   strcmp(b->row.mode, backfill_mode_names[BACKFILL_ALL]) == 0;
+	bool again = run_state_is_final(row->state) &&
+		     (all || strcmp(row->trigger, OPS_TRIGGER_FORCE) == 0);
 
 	if (engine_find(&d->engine, row->id))
 		return 0;
@@ -441,6 +522,53 @@ static bool is_pending(const struct daemon *d, int64_t run_id)
 	return false;
 }
 
+int daemon_count_wanted(struct daemon *d, struct err *err)
+{
+	const struct run_filter wanted = { .state = -1, .wanted = true };
+	struct store_result rows = { 0 };
+
+	if (store_runs(d->engine.store, &wanted, &rows, err) < 0)
+		return -1;
+	for (size_t i = 0; i < rows.n; i++) {
+		struct steered *s =
+			is_scheduled(&rows.runs[i]) ? daemon_steer(d, rows.runs[i].dag) : NULL;
+		if (s) {
+			s->counted++;
+			s->active++;
+		}
+	}
+	store_result_release(&rows);
+	return 0;
+}
+
+/* Runs that were counted, and that somebody else has carried on since. */
+static void uncount_rest(struct daemon *d)
+{
+	struct steered *s, *next;
+
+	HASH_ITER (hh, d->steered, s, next)
+		for (; s->counted > 0; s->counted--) {
+			s->active--;
+			planner_run_ended(d->planner, s->name);
+		}
+}
+
+static void count_taken(struct daemon *d, struct steered *s, const struct run_row *row)
+{
+	struct live_backfill *b = daemon_backfill(d, row->backfill_id);
+
+	if (b)
+		b->active++;
+	if (!is_scheduled(row))
+		return;
+	if (s->counted > 0) {
+		s->counted--;
+		return;
+	}
+	s->active++;
+	planner_run_started(d->planner, row->dag);
+}
+
 int daemon_take_over(struct daemon *d, struct err *err)
 {
 	const struct run_filter wanted = { .state = -1, .wanted = true };
@@ -455,20 +583,19 @@ int daemon_take_over(struct daemon *d, struct err *err)
 		struct steered *s = daemon_steer(d, row->dag);
 		if (!s || engine_find(&d->engine, row->id) || is_pending(d, row->id))
 			continue;
+		/* Its tasks may run still. */
+		if (d->waits && row->state == RUN_RUNNING)
+			continue;
 		size_t before = d->npending;
 		rc = open_wanted(d, row, err);
 		if (rc < 0 || d->npending == before)
 			continue;
-		struct live_backfill *b = daemon_backfill(d, row->backfill_id);
-		if (b)
-			b->active++;
-		if (strcmp(row->trigger, "schedule") == 0) {
-			s->active++;
-			planner_run_started(d->planner, row->dag);
-		}
+		count_taken(d, s, row);
 		say(d, LEVEL_INFO, d->taken_over ? "run asked for" : "run taken over",
 			{ "run", row->name }, { "state", run_state_name(row->state) });
 	}
+	if (rc == 0 && !d->waits)
+		uncount_rest(d);
 	store_result_release(&rows);
 	return rc;
 }

@@ -147,8 +147,9 @@ json_t *daemon_status(struct daemon *d)
 		instant(zone_utc(), d->started_us), "folder", catalog_folder(d->catalog), "home",
 		d->config->home, "folder_error", text_or_null(d->folder_error), "store_error",
 		text_or_null(trouble));
-	json_t *more = json_pack("{s:i, s:i, s:i, s:b}", "running", sched_running(d->engine.sched),
-		"jobs", d->config->jobs, "queued_runs", (int)d->npending, "stopping", d->stopping);
+	json_t *more = json_pack("{s:i, s:i, s:i, s:b, s:b}", "running",
+		sched_running(d->engine.sched), "jobs", d->config->jobs, "queued_runs",
+		(int)d->npending, "stopping", d->stopping, "taking_over", !d->taken_over);
 
 	json_object_update_new(o, more);
 	json_object_set_new(o, "dags", dags_status(d));

@@ -16,7 +16,7 @@
 #include "run/engine_impl.h"
 #include "run/paths.h"
 
-enum { SCRATCH_MAX = 64 << 20 };
+enum { SCRATCH_MAX = 64 << 20, STORE_PATIENCE_MS = 500 };
 
 /* ---- beginning and end ---------------------------------------------------------------- */
 
@@ -165,6 +165,8 @@ struct active_run *engine_find(const struct engine *e, int64_t run_id)
 
 int engine_start(struct engine *e, struct active_run *r, struct run_init *init, struct err *err)
 {
+	/* From here on there are tasks to be stopped, and people who may ask for it. */
+	store_set_patience(e->store, STORE_PATIENCE_MS);
 	init->run_id = r->id;
 	init->dag = r->dag;
 	init->state = r->state;

@@ -70,23 +70,36 @@ static bool is_all(const char *dag)
 	return strcmp(dag, "*") == 0;
 }
 
-/* How a DAG stands; of all DAGs: how any one stands, since a switch for all is in each row. */
-static int read_standing(struct store *s, const char *dag, struct standing *ret, struct err *err)
+static int add_standing(struct store *s, const char *dag, struct standing *ret, struct err *err)
 {
 	struct store_result dags;
 
-	*ret = (struct standing){ 0 };
 	if (store_dags(s, is_all(dag) ? NULL : dag, &dags, err) < 0)
 		return -1;
+	ret->known = dags.n > 0;
+	ret->draining = dags.n > 0;
 	for (size_t i = 0; i < dags.n; i++) {
 		const struct dag_row *row = &dags.dags[i];
-		ret->known = true;
 		ret->all_paused |= row->all_paused;
 		ret->paused |= is_all(dag) ? row->all_paused : row->paused;
-		ret->draining |= row->draining;
+		ret->draining &= row->draining;
 	}
 	store_result_release(&dags);
 	return 0;
+}
+
+/* How a DAG stands. A switch for all DAGs is told in the row of each: one that has none yet stands
+ * as the others do. */
+static int read_standing(struct store *s, const char *dag, struct standing *ret, struct err *err)
+{
+	*ret = (struct standing){ 0 };
+	if (add_standing(s, dag, ret, err) < 0)
+		return -1;
+	if (ret->known || is_all(dag))
+		return 0;
+	int rc = add_standing(s, "*", ret, err);
+	ret->known = false;
+	return rc;
 }
 
 /* A misspelt name is an error; a DAG whose file is broken or gone is none. */
@@ -120,65 +133,69 @@ static int put_switch(const struct ops *o, const char *dag, enum dag_switch whic
 	return store_switch(o->store, &put, err);
 }
 
-/* Whether a switch of the DAG itself is on is not told by how it stands while all are paused. */
+/* What each of these commands does to the switches: -1 leaves one as it is. */
+struct wish {
+	int paused, draining;
+	const char *reason;
+};
+
 static bool changed(const struct standing *was, const struct standing *is)
 {
 	return !was->known || was->paused != is->paused || was->draining != is->draining;
 }
 
-static int answer_standing(const struct ops *o, const char *dag, const char *reason,
+static int answer_standing(const struct ops *o, const char *dag, const struct wish *w,
 	const struct standing *was, json_t **ret, struct err *err)
 {
 	struct standing is;
 
 	if (read_standing(o->store, dag, &is, err) < 0)
 		return -1;
+	if (is_all(dag) && w->paused >= 0)
+		is.paused = is.all_paused = w->paused;
+	if (is_all(dag) && w->draining >= 0)
+		is.draining = w->draining;
 	ops_tell(o, OPS_SWITCHED, dag, 0);
 	return ops_answer(
 		json_pack("{s:s, s:b, s:b, s:b, s:s, s:o, s:b}", "dag", dag, "paused", is.paused,
 			"all_paused", is.all_paused, "draining", is.draining, "by", ops_by(o),
-			"reason", ops_json_text(reason), "changed", changed(was, &is)),
+			"reason", ops_json_text(w->reason), "changed", changed(was, &is)),
 		ret, err);
 }
 
-/* What each of these commands does to the switches: -1 leaves one as it is. */
-struct wish {
-	int paused, draining;
-};
-
-static int set_switches(const struct ops *o, const char *dag, const struct wish *w,
-	const char *reason, json_t **ret, struct err *err)
+static int set_switches(
+	const struct ops *o, const char *dag, const struct wish *w, json_t **ret, struct err *err)
 {
 	struct standing was;
 
 	if (!dag)
 		dag = "*";
-	if (ops_check_reason(reason, err) < 0 || read_standing(o->store, dag, &was, err) < 0 ||
+	if (ops_check_reason(w->reason, err) < 0 || read_standing(o->store, dag, &was, err) < 0 ||
 		check_known(o, dag, &was, err) < 0)
 		return -1;
-	if (w->paused >= 0 && put_switch(o, dag, DAG_PAUSED, w->paused, reason, err) < 0)
+	if (w->paused >= 0 && put_switch(o, dag, DAG_PAUSED, w->paused, w->reason, err) < 0)
 		return -1;
-	if (w->draining >= 0 && put_switch(o, dag, DAG_DRAINING, w->draining, reason, err) < 0)
+	if (w->draining >= 0 && put_switch(o, dag, DAG_DRAINING, w->draining, w->reason, err) < 0)
 		return -1;
-	return answer_standing(o, dag, reason, &was, ret, err);
+	return answer_standing(o, dag, w, &was, ret, err);
 }
 
 int ops_pause(const struct ops *o, const char *dag, bool on, const char *reason, json_t **ret,
 	struct err *err)
 {
-	return set_switches(o, dag, &(struct wish){ on, -1 }, reason, ret, err);
+	return set_switches(o, dag, &(struct wish){ on, -1, reason }, ret, err);
 }
 
 int ops_drain(const struct ops *o, const char *dag, bool on, const char *reason, json_t **ret,
 	struct err *err)
 {
-	return set_switches(o, dag, &(struct wish){ -1, on }, reason, ret, err);
+	return set_switches(o, dag, &(struct wish){ -1, on, reason }, ret, err);
 }
 
 int ops_resume(
 	const struct ops *o, const char *dag, const char *reason, json_t **ret, struct err *err)
 {
-	return set_switches(o, dag, &(struct wish){ false, false }, reason, ret, err);
+	return set_switches(o, dag, &(struct wish){ false, false, reason }, ret, err);
 }
 
 /* ---- freezing tasks ---------------------------------------------------------------------- */

@@ -117,7 +117,7 @@ struct planned {
 	const struct zone *zone;
 	int64_t from_us, to_us, now_us, typical_us;
 	int jobs;
-	json_t *intervals;
+	json_t *intervals; /* NULL: they are counted only */
 	int64_t nactions[NACTIONS], nexists[EXISTS_MAX];
 	int64_t nintervals, nother_version, nincomplete, nelsewhere;
 	int64_t last_start_us; /* of the last interval that is complete */
@@ -191,9 +191,9 @@ static int add_interval(
 	p->nactions[d.action]++;
 	p->nexists[exists]++;
 	p->nother_version += other;
-	return json_array_append_new(p->intervals, interval_json(p, t, run, &d)) < 0
-		       ? err_nomem(err)
-		       : 0;
+	if (p->intervals && json_array_append_new(p->intervals, interval_json(p, t, run, &d)) < 0)
+		return err_nomem(err);
+	return 0;
 }
 
 /* The run of an interval among those that start with it or later; those before are passed. */
@@ -277,15 +277,16 @@ static int find_overlap(struct planned *p, struct err *err)
 	return 0;
 }
 
-static int make_plan(
-	struct planned *p, const struct ops *o, const struct ops_backfill *b, struct err *err)
+/* `list`: each interval is told, not counted only. */
+static int make_plan(struct planned *p, const struct ops *o, const struct ops_backfill *b,
+	bool list, struct err *err)
 {
 	*p = (struct planned){ .ops = o,
 		.asked = b,
 		.now_us = clock_now_us(),
 		.jobs = b->jobs < 1 ? 1 : b->jobs,
-		.intervals = json_array() };
-	if (!p->intervals)
+		.intervals = list ? json_array() : NULL };
+	if (list && !p->intervals)
 		return err_nomem(err);
 	if ((unsigned)b->mode >= BACKFILL_MODE_MAX)
 		return err_set(err, ERR_INTERNAL, "a backfill has no mode %d", (int)b->mode);
@@ -364,7 +365,7 @@ int ops_backfill_plan(
 	const struct ops *o, const struct ops_backfill *b, json_t **ret, struct err *err)
 {
 	struct planned p;
-	int rc = make_plan(&p, o, b, err);
+	int rc = make_plan(&p, o, b, true, err);
 
 	if (rc == 0) {
 		json_t *plan = plan_json(&p);
@@ -417,7 +418,7 @@ int ops_backfill_create(
 {
 	struct planned p;
 	int64_t id;
-	int rc = make_plan(&p, o, b, err);
+	int rc = make_plan(&p, o, b, false, err);
 
 	if (rc == 0)
 		rc = create(&p, &id, err);

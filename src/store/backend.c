@@ -54,6 +54,8 @@ static bool same_owner(const struct owner *a, const struct owner *b)
 int backend_may_take(const char *run_name, const struct owner *present, int64_t lease_until_us,
 	const struct run_open *open, struct err *err)
 {
+	if (open->only_new)
+		return err_set(err, ERR_REFUSED, "run %s exists already", run_name);
 	if (present->pid <= 0 || same_owner(present, &open->owner) ||
 		lease_until_us <= open->now_us || owner_is_dead(present))
 		return 0;

@@ -351,6 +351,8 @@ static int take_run(
 	run->row.owner = o->owner.pid ? o->owner : (struct owner){ .pid = 0 };
 	run->row.lease_until_us = o->owner.pid ? o->lease_until_us : 0;
 	run->row.wanted |= o->wanted;
+	if (o->wanted && o->trigger)
+		run->row.trigger = memory_keep(m, o->trigger);
 	if (o->backfill_id)
 		run->row.backfill_id = o->backfill_id;
 	run->row.epoch++;

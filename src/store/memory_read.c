@@ -95,8 +95,7 @@ static bool run_matches(struct memory_store *m, struct mem_run *run, const struc
 	switch (q->kind) {
 	case RUN_QUERY_FILTER:
 		return (!f->dag || strcmp(f->dag, r->dag) == 0) &&
-		       (f->state < 0 || f->state == (int)r->state) &&
-		       (!f->wanted || (r->wanted && !run_state_is_final(r->state))) &&
+		       (f->state < 0 || f->state == (int)r->state) && (!f->wanted || r->wanted) &&
 		       (!f->backfill_id || f->backfill_id == r->backfill_id) &&
 		       (!f->in_range || (r->interval_start_us >= f->from_us &&
 						r->interval_start_us <= f->to_us)) &&

@@ -183,6 +183,13 @@ int sqlite_end(struct sqlite_store *s, int r, const char *doing, struct err *err
 
 /* ---- opening and closing ------------------------------------------------------------- */
 
+static void sqlite_set_patience(struct store *base, int timeout_ms)
+{
+	struct sqlite_store *s = (struct sqlite_store *)base;
+
+	sqlite3_busy_timeout(s->db, timeout_ms);
+}
+
 static void sqlite_free(struct store *base)
 {
 	struct sqlite_store *s = (struct sqlite_store *)base;
@@ -199,6 +206,7 @@ static void sqlite_free(struct store *base)
 static const struct store_ops ops = {
 	.name = "sqlite",
 	.free = sqlite_free,
+	.set_patience = sqlite_set_patience,
 	.run_open = sqlite_run_open,
 	.run_renew = sqlite_run_renew,
 	.run_close = sqlite_run_close,

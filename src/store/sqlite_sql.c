@@ -44,6 +44,7 @@ static const char *const texts[] = {
 		"UPDATE run SET params = coalesce(?2, params), version = ?3, owner_host = ?4,"
 		" owner_boot_id = ?5, owner_pid = ?6, owner_start_ticks = ?7, lease_until_us = ?8,"
 		" wanted = max(wanted, ?9), backfill_id = coalesce(?10, backfill_id),"
+		" trigger = iif(?9, coalesce(?11, trigger), trigger),"
 		" epoch = epoch + 1 WHERE id = ?1",
 	[SQL_RUN_RENEW] = "UPDATE run SET lease_until_us = ?3 WHERE id = ?1 AND epoch = ?2",
 	[SQL_RUN_CLOSE] =
@@ -221,8 +222,7 @@ static const struct condition {
 	const char *leads, *follows;
 } conditions[] = {
 	{ SQLITE_RUNS_LATEST, "r.id IN (SELECT id FROM latest)", "" },
-	{ SQLITE_RUNS_WANTED, "r.wanted = 1 AND +r.state IN ('queued', 'running')",
-		"+r.wanted = 1 AND +r.state IN ('queued', 'running')" },
+	{ SQLITE_RUNS_WANTED, "r.wanted = 1", "+r.wanted = 1" },
 	{ SQLITE_RUNS_OF_BACKFILL, "r.backfill_id = ?3", "+r.backfill_id = ?3" },
 	{ SQLITE_RUNS_ACTIVE, "r.state = ?2", "+r.state = ?2" },
 	{ SQLITE_RUNS_OF_DAG, "r.dag = ?1", "+r.dag = ?1" },

@@ -157,6 +157,7 @@ static int take_run(struct sqlite_store *s, const struct run_open *o, const stru
 	bind_owner(&q, o);
 	sqlite_bind_int(&q, o->wanted);
 	sqlite_bind_time(&q, o->backfill_id);
+	sqlite_bind_text(&q, o->trigger);
 	*ret = (struct run_opened){ p->id, p->epoch + 1, false };
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }

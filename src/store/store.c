@@ -16,6 +16,12 @@ void store_close(struct store *s)
 		s->ops->free(s);
 }
 
+void store_set_patience(struct store *s, int timeout_ms)
+{
+	if (s->ops->set_patience)
+		s->ops->set_patience(s, timeout_ms);
+}
+
 /* ---- writing ------------------------------------------------------------------------- */
 
 int store_run_open(struct store *s, const struct run_open *open, int64_t *ret_run_id,

@@ -33,6 +33,9 @@ enum store_open_flag {
 int store_open_sqlite(struct store **ret, const char *path, unsigned flags, struct err *err);
 int store_open_memory(struct store **ret, struct err *err);
 void store_close(struct store *s);
+/* How long a call waits for a lock of another process before it fails with ERR_BUSY: 5 s unless
+ * said. A loop that has signals to hear waits less, and tries again. */
+void store_set_patience(struct store *s, int timeout_ms);
 int store_schema_version(void); /* what this program writes */
 
 /* Identity of a process that owns runs: dead owners are recognised by it. */
@@ -64,7 +67,7 @@ struct run_open {
 	const char *ds;
 	const char *zone;    /* name of the schedule's zone */
 	const char *params;  /* JSON object text */
-	const char *trigger; /* "manual", later "schedule", "backfill" */
+	const char *trigger; /* "manual", "schedule", "backfill"; of a wanted run the last one */
 	const char *dag_path, *dag_dir, *version,
 		*text; /* the DAG version this use of the run has */
 	const char *const
@@ -72,7 +75,8 @@ struct run_open {
 	size_t ntasks;
 	struct owner owner; /* pid 0: nobody yet; the run waits for a daemon (`wanted`) */
 	int64_t lease_until_us, now_us;
-	bool wanted; /* a daemon is to carry it on until it is final: also after a restart */
+	bool wanted;   /* a daemon is to carry it on until it is final: also after a restart */
+	bool only_new; /* ERR_REFUSED when there is one already, whoever owns it */
 	int64_t backfill_id; /* 0: none; else it belongs to that backfill from now on */
 };
 
@@ -303,7 +307,7 @@ struct run_filter {
 	int state;           /* enum run_state, or -1: all */
 	int limit;           /* newest first; 0: all */
 	bool latest_per_dag; /* one row a DAG, its newest interval */
-	bool wanted;         /* only runs that are not final and that a daemon is to carry on */
+	bool wanted;         /* only runs that a daemon is to carry on, or to do once more */
 	int64_t backfill_id; /* 0: all */
 	bool in_range;       /* only intervals that start in [from_us, to_us], ascending by start */
 	int64_t from_us, to_us;

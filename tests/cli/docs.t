@@ -8,6 +8,7 @@
 #
 # In man pages a literal block of YAML is announced by a line above it:
 #     .\" CHECK dag|tasks|params|schedule|contract|config      must be valid
+#     .\" CHECK FOLDER/FILE.yaml                                 is written to that file
 #     .\" PLAIN                                                  is not checked
 # In the README, a block "```yaml PATH" is written to that file.
 . "${top_srcdir:-.}/tests/lib/cli.sh"
@@ -293,14 +294,14 @@ for cmd in $(sed -n '/^Start with/q; s/^  \([a-z][a-z-]*\)  .*/\1/p' "$T/out"); 
 	case $cmd in
 	help | version) check "weir.1 explains weir $cmd" grep -q "^\.Cm $cmd" "$man/weir.1" ;;
 	*)
-		check "weir $cmd has a page" test -f "$man/weir-$cmd.1"
+		check "weir $cmd has a page" test -f "$man/weir-$cmd.1" -o -f "$man/weir-$cmd.8"
 		;;
 	esac
 done
 for page in $pages; do
 	name=${page##*/weir-}
 	case $name in
-	*.1) [ "${page##*/}" = weir.1 ] || check "${page##*/} is of a command" "$WEIR" "${name%.1}" --help ;;
+	*.[18]) [ "${page##*/}" = weir.1 ] || check "${page##*/} is of a command" "$WEIR" "${name%.?}" --help ;;
 	esac
 done
 

@@ -63,9 +63,13 @@ said() {
 	head -c 3000 "$T/err" | sed 's/^/  err: /'
 }
 
+# One that hangs is killed, and fails its test: status 137.
+guard=
+command -v timeout >/dev/null && guard="timeout -s KILL 120"
+
 weir() {
 	said_words=$*
-	"$WEIR" "$@" >"$T/out" 2>"$T/err" </dev/null
+	$guard "$WEIR" "$@" >"$T/out" 2>"$T/err" </dev/null
 	status=$?
 }
 

@@ -255,7 +255,12 @@ static void commit_ended(struct world *w, struct mrun *r, struct mtask *t, const
 		outcome_name(t->flight.outcome), task_state_name(c->state.to),
 		task_state_name(want));
 	if (want == TASK_UP_FOR_RETRY) {
-		int64_t least = w->now_us, most = least + (lost ? 0 : p->max_us);
+		int64_t least = w->now_us, most = least + p->max_us;
+		if (lost && t->lost == 0)
+			most = least;
+		else if (lost)
+			least = most = w->now_us +
+				       (t->lost < 6 ? US_PER_SECOND << t->lost : US_PER_MINUTE);
 		CHECK(w, c->state.due_us >= least && c->state.due_us <= most, "%s: due", c->task);
 		CHECK(w, c->state.lost == t->lost + lost, "%s: lost", c->task);
 		CHECK(w, c->state.failures == t->failures + !lost, "%s: failures", c->task);

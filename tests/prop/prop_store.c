@@ -365,6 +365,8 @@ static struct run_open some_open(struct world *w, int n)
 		.lease_until_us = w->now_us + below(w, 50),
 		.now_us = w->now_us,
 		.wanted = one_in(w, 2),
+		.only_new = one_in(w, 6),
+		.trigger = texts[below(w, 3)],
 		.backfill_id = one_in(w, 2) ? below(w, NBACKFILLS) : 0,
 	};
 	if (one_in(w, 3))

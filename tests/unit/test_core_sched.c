@@ -5,7 +5,7 @@
  *
  *     tick            now
  *     +10             ten seconds later
- *     ok T, skip T, fail T [STATUS], perm T, signal T N, timeout T, lost T, cancelled T
+ *     ok T, skip T, fail T [STATUS], perm T, signal T N, timeout T, lost T, refused T, cancelled T
  *     end TOKEN       an end for a token that is not in flight
  *     cancel, kill    of the run
  *     tokens A B      the block [A, B)
@@ -201,6 +201,7 @@ static bool do_end(struct world *w, const char *verb, const char *task, int numb
 		{ "signal", OUTCOME_FAILED },
 		{ "timeout", OUTCOME_TIMEOUT },
 		{ "lost", OUTCOME_LOST },
+		{ "refused", OUTCOME_LOST },
 		{ "cancelled", OUTCOME_CANCELLED },
 	};
 
@@ -211,7 +212,8 @@ static bool do_end(struct world *w, const char *verb, const char *task, int numb
 				.outcome = verbs[i].outcome,
 				.exit_status = exits ? (number ? number : 1) : -1,
 				.signal = strcmp(verb, "signal") == 0 ? number : 0,
-				.permanent = strcmp(verb, "perm") == 0 };
+				.permanent = strcmp(verb, "perm") == 0,
+				.refused = strcmp(verb, "refused") == 0 };
 			assert_true(sched_attempt_ended(w->s, &e, w->now_us));
 			/* The same again is nothing. */
 			assert_false(sched_attempt_ended(w->s, &e, w->now_us));
@@ -368,7 +370,36 @@ static const struct story stories[] = {
 				    "a running>failed (not_retryable); "
 				    "run running>failed (some_failed)" } },
 		.end = "failed" },
-	{ .name = "lost attempts come back at once, do not spend retries, and are bounded",
+	{ .name = "what the system refused comes back later and later, a minute at most",
+		.dag = "a",
+		.lost_retries = 9,
+		.steps = { { "tick", "a none>running (started); start a 1/101" },
+			{ "refused a", "end a 1/101 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @1" },
+			{ "wake 1", NULL }, { "tick", NULL },
+			{ "+1", "a up_for_retry>running (started); start a 2/102" },
+			{ "refused a", "end a 2/102 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @3" },
+			{ "+2", "a up_for_retry>running (started); start a 3/103" },
+			{ "refused a", "end a 3/103 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @7" },
+			{ "+4", "a up_for_retry>running (started); start a 4/104" },
+			{ "refused a", "end a 4/104 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @15" },
+			{ "+8", "a up_for_retry>running (started); start a 5/105" },
+			{ "refused a", "end a 5/105 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @31" },
+			{ "+16", "a up_for_retry>running (started); start a 6/106" },
+			{ "refused a", "end a 6/106 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @63" },
+			{ "+32", "a up_for_retry>running (started); start a 7/107" },
+			{ "refused a", "end a 7/107 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @123" },
+			{ "+60", "a up_for_retry>running (started); start a 8/108" },
+			{ "refused a", "end a 8/108 lost (lost); "
+				       "a running>up_for_retry (retry_wait) @183" } },
+		.end = "running" },
+	{ .name = "the first lost attempt comes back at once, none spends retries, all are bounded",
 		.dag = "a",
 		.lost_retries = 2,
 		.steps = { { "tick", "a none>running (started); start a 1/101" },
@@ -378,8 +409,9 @@ static const struct story stories[] = {
 			{ "tick", "a up_for_retry>running (started); start a 2/102" },
 			{ "+5", NULL },
 			{ "lost a", "end a 2/102 lost (lost); "
-				    "a running>up_for_retry (retry_wait) @5" },
-			{ "tick", "a up_for_retry>running (started); start a 3/103" },
+				    "a running>up_for_retry (retry_wait) @7" },
+			{ "tick", NULL },
+			{ "+2", "a up_for_retry>running (started); start a 3/103" },
 			{ "lost a", "end a 3/103 lost (lost); a running>failed (lost_too_often); "
 				    "run running>failed (some_failed)" } },
 		.end = "failed" },
@@ -954,6 +986,47 @@ static void test_dropped_timer(void **state)
 	world_release(&w);
 }
 
+/* An attempt whose task is no longer in the DAG is told of as any other; the run is not touched. */
+static void test_orphan(void **state)
+{
+	static const struct story st = { .name = "orphan", .dag = "a" };
+	const struct sched_orphan o = { 7, "gone", "hash", 3, 2, 1 };
+	const struct attempt_end e = { .token = 55, .outcome = OUTCOME_LOST, .error = "why" };
+	struct task_view v;
+	struct world w;
+	size_t n;
+
+	(void)state;
+	world_init(&w, &st);
+	add_run(&w, 7);
+	sched_clear_changes(w.s);
+	sched_orphan_ended(
+		w.s, &(struct sched_orphan){ .run_id = 8, .task = "gone" }, &e, w.now_us);
+	sched_changes(w.s, &n);
+	assert_int_equal(n, 0);
+	sched_orphan_ended(w.s, &o, &e, w.now_us);
+	const struct change *c = sched_changes(w.s, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(c[0].kind, CHANGE_END);
+	assert_string_equal(c[0].task, "gone");
+	assert_int_equal(c[0].attempt.token, 55);
+	assert_int_equal(c[0].attempt.try, 3);
+	assert_int_equal(c[0].attempt.outcome, OUTCOME_LOST);
+	assert_string_equal(c[0].attempt.error, "why");
+	assert_int_equal(c[1].kind, CHANGE_TASK);
+	assert_int_equal(c[1].task_index, -1);
+	assert_int_equal(c[1].state.from, TASK_RUNNING);
+	assert_int_equal(c[1].state.to, TASK_CANCELLED);
+	assert_int_equal(c[1].state.tries, 3);
+	assert_int_equal(c[1].state.failures, 2);
+	assert_int_equal(c[1].state.lost, 1);
+	assert_string_equal(c[1].state.hash, "hash");
+	assert_true(sched_task_view(w.s, 7, 0, &v));
+	assert_int_equal(v.state, TASK_NONE);
+	sched_clear_changes(w.s);
+	world_release(&w);
+}
+
 /* A run that is let go and taken in anew without a task: the task's old timer is nothing. */
 static void test_timer_of_unselected(void **state)
 {
@@ -1087,6 +1160,7 @@ int main(void)
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_dropped_timer),
 		cmocka_unit_test(test_timer_of_unselected),
+		cmocka_unit_test(test_orphan),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_queue_grows),
 	};

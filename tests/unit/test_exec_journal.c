@@ -259,6 +259,57 @@ static void test_disk_full(void **state)
 	unlink(path);
 }
 
+static bool same_text(int fd, const char *want)
+{
+	char text[256] = "";
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+	return n >= 0 && strcmp(strchr(text, '\n') + 1, want) == 0;
+}
+
+/* Children write their own lines, but never into the middle of another. */
+static void test_child_lines(void **state)
+{
+	(void)state;
+	struct journal j;
+
+	assert_int_equal(journal_create(&j, path, NULL), 0);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(journal_child_fd(&j), j.fd);
+	/* A child's line was cut off: what follows begins anew. */
+	assert_int_equal(write(j.fd, "S 1 10", 6), 6);
+	j.garbage = true;
+	assert_int_equal(journal_child_fd(&j), -1);
+	journal_add_start(&j, 2, 101, 5000, 6000);
+	assert_int_equal(journal_flush(&j), 0);
+	assert_true(same_text(fd, "S 1 10\nS 2 101 5000 6000\n"));
+	assert_int_equal(journal_child_fd(&j), j.fd);
+	/* A line of our own is cut off, by a full disk. */
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct rlimit limit;
+		struct stat st;
+		signal(SIGXFSZ, SIG_IGN);
+		fstat(j.fd, &st);
+		getrlimit(RLIMIT_FSIZE, &limit);
+		limit.rlim_cur = (rlim_t)st.st_size + 5;
+		setrlimit(RLIMIT_FSIZE, &limit);
+		journal_add_start(&j, 3, 102, 5000, 6000);
+		bool ok = journal_flush(&j) < 0 && journal_child_fd(&j) < 0;
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_FSIZE, &limit);
+		ok = ok && journal_flush(&j) == 0 && journal_child_fd(&j) == j.fd;
+		_exit(!ok);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fd);
+	journal_remove(&j);
+	journal_release(&j);
+}
+
 static void test_no_journal(void **state)
 {
 	(void)state;
@@ -298,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_other_boot),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_child_lines),
 		cmocka_unit_test(test_no_journal),
 	};
 

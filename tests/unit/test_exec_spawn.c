@@ -230,6 +230,101 @@ static void test_operator(void **state)
 	close(fds[0]);
 }
 
+/* The child itself tells of its start, before its program begins. */
+static void test_tells(void **state)
+{
+	(void)state;
+	if (!have_vfork())
+		return;
+	const char *argv[] = { "true", NULL }, *env[] = { "PATH=/bin:/usr/bin", NULL };
+	const char *missing[] = { "./no-such-program", NULL };
+	char name[256], text[512] = "", want[512];
+	struct spawn s, o;
+
+	snprintf(name, sizeof name, "%s/notes", folder);
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	struct exec_job job = job_of(argv, env);
+	job.token = INT64_MAX;
+	spawn_tell(fd);
+	spawn_command(&job, STDERR_FILENO, &s);
+	assert_true(s.told);
+	assert_int_equal(status_of(s.pid), 0);
+	job.token = 7;
+	job.argv = NULL;
+	job.payload = "";
+	spawn_operator(&job, STDERR_FILENO, say, &o);
+	assert_int_equal(status_of(o.pid), 42);
+	spawn_tell(-1);
+	job = job_of(argv, env);
+	struct spawn t;
+	spawn_command(&job, STDERR_FILENO, &t);
+	assert_false(t.told);
+	assert_int_equal(status_of(t.pid), 0);
+	snprintf(want, sizeof want, "S %lld %d %lld %lld\nS 7 %d %lld %lld\n", (long long)INT64_MAX,
+		(int)s.pid, (long long)s.start_boot_us, (long long)s.started_us, (int)o.pid,
+		(long long)o.start_boot_us, (long long)o.started_us);
+	assert_true(pread(fd, text, sizeof text - 1, 0) > 0);
+	assert_string_equal(text, want);
+	/* One that cannot be written does not hold the task up. */
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	spawn_tell(full);
+	spawn_command(&job, STDERR_FILENO, &t);
+	assert_false(t.told);
+	assert_int_equal(status_of(t.pid), 0);
+	spawn_tell(-1);
+	job = job_of(missing, env);
+	spawn_command(&job, STDERR_FILENO, &t);
+	assert_int_equal(t.fault, SPAWN_EXEC);
+	close(full);
+	close(fd);
+}
+
+/* The soft limit is raised for this process, and is as it was for its children. */
+static void test_limits(void **state)
+{
+	(void)state;
+	const char *argv[] = { "/bin/sh", "-c", "exit $(ulimit -n)", NULL };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct rlimit now = { 77, 200 };
+		struct exec_job job = job_of(argv, NULL);
+		struct spawn s;
+		setrlimit(RLIMIT_NOFILE, &now);
+		spawn_raise_limits();
+		getrlimit(RLIMIT_NOFILE, &now);
+		spawn_command(&job, STDERR_FILENO, &s);
+		_exit(now.rlim_cur == 200 ? status_of(s.pid) : 1);
+	}
+	assert_int_equal(status_of(pid), 77);
+}
+
+/* Tokens are numbered anew in every home: that of another is no proof. */
+static void test_stray_of_another_home(void **state)
+{
+	(void)state;
+	const char *argv[] = { "sleep", "1000", NULL };
+	const char *env[] = { "PATH=/bin:/usr/bin", "WEIR_TOKEN=5", "WEIR_HOME=/home/a", NULL };
+	struct exec_job job = job_of(argv, env);
+	struct spawn s;
+	int wstatus;
+
+	spawn_command(&job, STDERR_FILENO, &s);
+	assert_int_equal(s.fault, SPAWN_OK);
+	/* Started so long before that the number may be another's now. */
+	struct exec_journal_entry e = { .token = 5,
+		.started = true,
+		.pid = s.pid,
+		.start_boot_us = s.start_boot_us > 5000000 ? s.start_boot_us - 5000000 : 0,
+		.home = "/home/b" };
+	assert_int_equal(exec_reap_stray(&e, NULL), 0);
+	assert_int_equal(waitpid(s.pid, &wstatus, WNOHANG), 0);
+	e.home = "/home/a";
+	exec_reap_stray(&e, NULL);
+	assert_int_equal(status_of(s.pid), -SIGKILL);
+}
+
 /* The system refuses a process: that is no fault of the job. */
 static void test_fork_refused(void **state)
 {
@@ -314,6 +409,9 @@ int main(void)
 		cmocka_unit_test(test_times_and_group),
 		cmocka_unit_test(test_dies_with_parent),
 		cmocka_unit_test(test_operator),
+		cmocka_unit_test(test_tells),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_stray_of_another_home),
 		cmocka_unit_test(test_fork_refused),
 		cmocka_unit_test(test_explain),
 	};

@@ -522,7 +522,6 @@ static void test_plan_text(void **state)
 static void test_plan_elsewhere(void **state)
 {
 	struct world *w = *state;
-	struct store_result found;
 
 	make_run(w, &(struct made){ "daily", "2026-11-02", RUN_SUCCESS, NULL, NULL });
 	/* The same DAG had another schedule once: a run of half a day. */
@@ -540,8 +539,6 @@ static void test_plan_elsewhere(void **state)
 	ok(w, ops_backfill_plan(&w->ops, &b, answer(w), &w->err));
 	assert_int_equal(number(w->got, "elsewhere"), 1);
 	assert_int_equal(number(json_object_get(w->got, "counts"), "run"), 3);
-	ok(w, store_run_find(w->store, "half", &found, &w->err));
-	store_result_release(&found);
 }
 
 static void test_plan_future(void **state)
@@ -783,6 +780,14 @@ static void test_pause_all(void **state)
 	assert_true(is_set(w->got, "all_paused"));
 	ok(w, ops_resume(&w->ops, "*", NULL, answer(w), &w->err));
 	assert_false(is_set(w->got, "paused"));
+	assert_true(is_set(w->got, "changed"));
+	ok(w, ops_drain(&w->ops, "*", true, NULL, answer(w), &w->err));
+	assert_true(is_set(w->got, "draining"));
+	assert_true(is_set(w->got, "changed"));
+	ok(w, ops_drain(&w->ops, "*", true, NULL, answer(w), &w->err));
+	assert_false(is_set(w->got, "changed"));
+	ok(w, ops_resume(&w->ops, "*", NULL, answer(w), &w->err));
+	assert_false(is_set(w->got, "draining"));
 	assert_true(is_set(w->got, "changed"));
 	ok(w, ops_dags(&w->ops, NULL, answer(w), &w->err));
 	const json_t *row = json_array_get(json_object_get(w->got, "dags"), 0);

@@ -152,7 +152,7 @@ static const struct attempt attempts[] = {
 	{ "a timeout", false, { .outcome = OUTCOME_TIMEOUT, .exit_status = -1, .signal = 15 }, NULL,
 		"step 7\n", "ran longer than its timeout: step 7", "{}", false, false },
 	{ "lost", false, { .outcome = OUTCOME_LOST, .exit_status = -1 }, NULL, "x\n",
-		"lost: its supervisor is gone", "{}", false, false },
+		"its supervisor is gone", "{}", false, false },
 	{ "stopped", false, { .outcome = OUTCOME_CANCELLED, .signal = 15 }, NULL, "x\n", "stopped",
 		"{}", false, false },
 	{ "not started", false,

@@ -24,6 +24,18 @@ static void test_owner(void **state)
 	o = of_other_host();
 	assert_false(owner_is_dead(&o));
 
+	/* In another PID namespace the number is another's; of another boot it is dead all the
+	 * same. */
+	o = f->self;
+	char *ns = strchr(o.boot_id, '/');
+	if (ns && ns > o.boot_id) {
+		snprintf(ns, 8, "/12345");
+		o.start_ticks++;
+		assert_false(owner_is_dead(&o));
+		o.boot_id[0] = o.boot_id[0] == '0' ? '1' : '0';
+		assert_true(owner_is_dead(&o));
+	}
+
 	/* a process that ended, before and after it is reaped */
 	int fds[2];
 	assert_int_equal(pipe(fds), 0);

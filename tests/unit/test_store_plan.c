@@ -75,6 +75,26 @@ static void test_wanted(void **state)
 	check_runs(f, wanted, "1 ");
 	check_runs(f, (struct run_filter){ .state = -1, .backfill_id = 5 }, "1 ");
 
+	/* a final run that is wanted once more is so before anything of it changes */
+	struct change end = run_change(id, RUN_RUNNING, RUN_FAILED, 10);
+	OK(f, commit(f, id, epoch, &end, 1));
+	check_runs(f, wanted, "");
+	o.trigger = "backfill";
+	open_run(f, &o, &id, &epoch);
+	check_runs(f, wanted, "1 ");
+	OK(f, store_run_find(f->s, "sales", &r, &f->err));
+	assert_int_equal(r.runs[0].state, RUN_FAILED);
+	assert_string_equal(r.runs[0].trigger, "backfill");
+	store_result_release(&r);
+
+	o.only_new = true;
+	FAILS(f, ERR_REFUSED, store_run_open(f->s, &o, &id, &epoch, NULL, &f->err));
+	SAYS(f, "exists already");
+	struct run_open fresh = waiting(f, "sales", 20);
+	fresh.only_new = true;
+	open_run(f, &fresh, &id, &epoch);
+	assert_int_equal(id, 2);
+
 	o.wanted = false;
 	FAILS(f, ERR_INTERNAL, store_run_open(f->s, &o, &id, &epoch, NULL, &f->err));
 	SAYS(f, "by nobody");
