@@ -37,12 +37,12 @@ struct node {
 	bool quoted;   /* scalar: was written in quotes or as a block */
 	int line, col; /* 1-based place of the first character; col counts characters (UTF-8) */
 	const struct source *source;
-	const char *text; /* scalar: its text, unescaped; NUL-terminated, holds no NUL */
-	size_t len;       /* scalar: bytes of text */
-	bool b;           /* NODE_BOOL */
-	int64_t i;        /* NODE_INT */
-	double f;         /* NODE_FLOAT, and NODE_INT as a double */
-	size_t n;         /* sequence: items; map: pairs */
+	const char *text;          /* scalar: its text, unescaped; NUL-terminated, holds no NUL */
+	size_t len;                /* scalar: bytes of text */
+	bool b;                    /* NODE_BOOL */
+	int64_t i;                 /* NODE_INT */
+	double f;                  /* NODE_FLOAT, and NODE_INT as a double */
+	size_t n;                  /* sequence: items; map: pairs */
 	const struct node **items; /* sequence: n items; map: n values */
 	const struct node **keys;  /* map: n scalar keys, unique, in file order */
 };

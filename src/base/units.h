@@ -26,8 +26,8 @@ int units_parse_percent(const char *text, double *ret_fraction, struct err *err)
 
 /* All write into buf and return it. */
 const char *units_format_duration(int64_t us, char *buf, size_t size); /* exact: "1h30m" */
-const char *units_format_elapsed(int64_t us, char *buf, size_t size);  /* to read: "1.2s", "3m05s" */
-const char *units_format_size(int64_t bytes, char *buf, size_t size);  /* "1.5 GiB" */
-const char *units_format_count(int64_t n, char *buf, size_t size);     /* "1,234,567" */
+const char *units_format_elapsed(int64_t us, char *buf, size_t size); /* to read: "1.2s", "3m05s" */
+const char *units_format_size(int64_t bytes, char *buf, size_t size); /* "1.5 GiB" */
+const char *units_format_count(int64_t n, char *buf, size_t size);    /* "1,234,567" */
 
 #endif

@@ -100,7 +100,7 @@ static int ask_store(struct overview *o, struct remote *r, struct err *err)
 int overview_open(struct overview *o, const struct args *args, struct err *err)
 {
 	struct remote r;
-	struct err ignored;
+	struct err why = { 0 };
 	bool answered = false;
 	int rc = -1;
 
@@ -112,7 +112,11 @@ int overview_open(struct overview *o, const struct args *args, struct err *err)
 		answered = ask_daemon(o, r.socket_path, &o->trouble) == 0;
 	if (!answered) {
 		o->pid = daemon_pid(r.home);
-		ask_store(o, &r, o->trouble.code ? &ignored : &o->trouble);
+		/* That there is no store yet is no trouble. */
+		if (ask_store(o, &r, &why) == 0)
+			err_clear(&why);
+		if (!o->trouble.code)
+			o->trouble = why;
 	}
 out:
 	remote_close(&r);

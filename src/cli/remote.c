@@ -287,13 +287,13 @@ static int call_local(struct remote *r, const struct ops_call *call,
 	return 0;
 }
 
-static const char *value_of(const struct ops_target *t, const char *name, char *number)
+static const char *value_of(const struct ops_target *t, const char *name, char *number, size_t size)
 {
 	if (strncmp(name, "dag}", 4) == 0)
 		return t->dag;
 	if (strncmp(name, "task}", 5) == 0)
 		return t->task;
-	sprintf(number, "%lld", (long long)t->id);
+	snprintf(number, size, "%lld", (long long)t->id);
 	return number;
 }
 
@@ -307,7 +307,7 @@ static void add_path(struct buf *out, const char *path, const struct ops_target 
 			buf_addc(out, *s);
 			continue;
 		}
-		http_add_encoded(out, value_of(target, s + 1, number));
+		http_add_encoded(out, value_of(target, s + 1, number, sizeof number));
 		s = strchr(s, '}');
 	}
 }

@@ -285,7 +285,7 @@ static int status_run(const struct args *args, struct err *err)
 const struct command command_status = {
 	.name = "status",
 	.group = "Look",
-	.summary = "how every DAG stands: the daemon, problems first, runs, what comes next",
+	.summary = "how things stand: the daemon, problems, runs, what comes next",
 	.doc = "A run whose process was killed is shown as abandoned: running the DAG again for "
 	       "the same date goes on where it stopped. Of the coming runs the next 20 are shown, "
 	       "with --verbose all.",

@@ -20,9 +20,9 @@ bool term_is_utf8(void)
 static int env_number(const char *name)
 {
 	const char *text = getenv(name);
-	int n = text ? atoi(text) : 0;
+	long n = text ? strtol(text, NULL, 10) : 0;
 
-	return n > 0 && n < 10000 ? n : 0;
+	return n > 0 && n < 10000 ? (int)n : 0;
 }
 
 bool term_size(FILE *out, int *ret_columns, int *ret_lines)

@@ -24,10 +24,16 @@ static void local(int64_t at_us, struct tm *ret)
 			(buf)[0] = '\0';                      \
 	} while (0)
 
+static const char *put(char *buf, const char *text)
+{
+	snprintf(buf, WHEN_SIZE, "%s", text);
+	return buf;
+}
+
 const char *when_local(int64_t at_us, char *buf)
 {
 	if (!at_us)
-		return strcpy(buf, "-");
+		return put(buf, "-");
 	FORMATTED(at_us, "%Y-%m-%d %H:%M:%S", buf);
 	return buf;
 }
@@ -64,7 +70,7 @@ const char *when_ago(int64_t at_us, int64_t now_us, char *buf)
 	int64_t d = now_us - at_us, size = d < 0 ? -d : d;
 
 	if (!at_us)
-		return strcpy(buf, "-");
+		return put(buf, "-");
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		if (size < units[i].unit_us)
 			continue;
@@ -72,7 +78,7 @@ const char *when_ago(int64_t at_us, int64_t now_us, char *buf)
 		snprintf(buf, WHEN_SIZE, d < 0 ? "in %lld%s" : "%lld%s ago", n, units[i].name);
 		return buf;
 	}
-	return strcpy(buf, "just now");
+	return put(buf, "just now");
 }
 
 const char *when_short(int64_t at_us, int64_t now_us, char *buf)
@@ -80,7 +86,7 @@ const char *when_short(int64_t at_us, int64_t now_us, char *buf)
 	struct tm at, now;
 
 	if (!at_us)
-		return strcpy(buf, "-");
+		return put(buf, "-");
 	local(at_us, &at);
 	local(now_us, &now);
 	if (at.tm_year != now.tm_year)

@@ -192,7 +192,8 @@ static bool is_date(const char *text)
 	for (int i = 0; shape[i]; i++)
 		if (shape[i] == '-' ? text[i] != '-' : !isdigit((unsigned char)text[i]))
 			return false;
-	int year = atoi(text), month = atoi(text + 5), day = atoi(text + 8);
+	int year = (int)strtol(text, NULL, 10), month = (int)strtol(text + 5, NULL, 10);
+	int day = (int)strtol(text + 8, NULL, 10);
 	return year > 0 && month >= 1 && month <= 12 && day >= 1 &&
 	       day <= civil_days_in_month(year, month);
 }

@@ -135,9 +135,8 @@ static int put_real(double f, struct buf *out)
 		if (strtod(text, NULL) == f)
 			break;
 	}
-	if (!strpbrk(text, ".eni"))
-		strcat(text, ".0");
-	return buf_addstr(out, text);
+	buf_addstr(out, text);
+	return strpbrk(text, ".eni") ? (out->failed ? -1 : 0) : buf_addstr(out, ".0");
 }
 
 static int put_instant(const struct value *v, struct buf *out)

@@ -76,7 +76,7 @@ void proc_boot_id(char ret[PROC_BOOT_ID])
 	ssize_t n = slurp("/proc/sys/kernel/random/boot_id", text, sizeof text);
 
 	if (n < PROC_BOOT_ID - 1) {
-		strcpy(ret, "-");
+		memcpy(ret, "-", 2);
 		return;
 	}
 	memcpy(ret, text, PROC_BOOT_ID - 1);

@@ -48,7 +48,7 @@ static int read_status(const struct line *l, struct http_answer *ret, struct err
 		if (shape[i] == 'd' ? !digit : l->at[i] != shape[i])
 			return not_http(err, "no status line");
 	}
-	ret->status = atoi(l->at + 9);
+	ret->status = (int)strtol(l->at + 9, NULL, 10);
 	size_t from = l->len > 13 ? 13 : l->len;
 	snprintf(ret->reason, sizeof ret->reason, "%.*s", (int)(l->len - from), l->at + from);
 	return 0;

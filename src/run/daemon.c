@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/near.h"
 #include "base/units.h"
 #include "core/model.h"
 #include "run/daemon_impl.h"
@@ -478,6 +479,22 @@ static int watch_formers(struct daemon *d, struct err *err)
 
 /* ---- operations ----------------------------------------------------------------------- */
 
+static int no_dag(const struct daemon *d, const char *name, struct err *err)
+{
+	const char **names = calloc(catalog_count(d->catalog) + 1, sizeof *names);
+	size_t n = 0;
+
+	if (!names)
+		return err_nomem(err);
+	for (const struct catalog_dag *c = NULL; (c = catalog_next(d->catalog, c));)
+		names[n++] = c->name;
+	const char *near = near_find(name, names, n);
+	free(names);
+	return err_set(err, ERR_NOT_FOUND, "there is no DAG \"%.128s\" in %s%s%s%s", name,
+		catalog_folder(d->catalog), near ? "; did you mean \"" : "", near ? near : "",
+		near ? "\"?" : "");
+}
+
 static struct dag *find_dag(void *arg, const char *name, struct err *err)
 {
 	struct daemon *d = arg;
@@ -486,7 +503,7 @@ static struct dag *find_dag(void *arg, const char *name, struct err *err)
 
 	if (c)
 		return catalog_load(d->catalog, c, &config, err);
-	err_set(err, ERR_NOT_FOUND, "there is no DAG %s in %s", name, catalog_folder(d->catalog));
+	no_dag(d, name, err);
 	return NULL;
 }
 

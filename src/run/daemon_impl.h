@@ -16,9 +16,9 @@
  */
 struct steered {
 	char *name;
-	int active; /* runs of the schedule that are not final */
+	int active;  /* runs of the schedule that are not final */
 	int counted; /* of these, runs of a former daemon that are not taken over yet */
-	int live;   /* runs in hand, of any kind */
+	int live;    /* runs in hand, of any kind */
 	bool has_state;
 	struct planner_state state; /* as the store had it at the start */
 	bool paused, draining;
@@ -72,16 +72,17 @@ struct daemon {
 	struct daemon_log log;
 	char *journal_path;
 	int lock_fd, timer_fd, watch_fd;
-	struct event *on_term, *on_int, *on_hup, *on_clock, *on_watch, *on_settled, *on_chores, *on_turn;
+	struct event *on_term, *on_int, *on_hup, *on_clock, *on_watch, *on_settled, *on_chores,
+		*on_turn;
 	struct pending_run *pending; /* a queue */
 	size_t pending_head, npending, pending_cap;
 	struct former *formers;
 	size_t nformers;
 	char **journals; /* of former daemons, to be settled; NULL-ended */
 	size_t decided;  /* of the planner's decisions, how many are committed already */
-	bool waits;	 /* tasks of a former daemon run still */
+	bool waits;      /* tasks of a former daemon run still */
 	bool taken_over; /* runs of the former daemon are in hand */
-	bool asked;	 /* runs that were asked for wait in the store */
+	bool asked;      /* runs that were asked for wait in the store */
 	struct live_backfill *backfills;
 	void *server;
 	char *folder_error;

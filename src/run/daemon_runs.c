@@ -196,7 +196,11 @@ static int bring_up(struct daemon *d, const struct pending_run *p, struct err *e
 	}
 	if (r && rc == 0 && p->cancel)
 		sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
-	rc = !r || rc < 0 ? put_off(d, row, p, r, err) : 0;
+	if (!r || rc < 0)
+		rc = put_off(d, row, p, r, err);
+	else if (run_state_is_final(r->state) && sched_run_idle(d->engine.sched, r->id))
+		/* Its last task had ended meanwhile: no step will tell. */
+		daemon_run_idle(d, r);
 	dag_unref(dag);
 	store_result_release(&found);
 	return rc;

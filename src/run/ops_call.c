@@ -117,8 +117,8 @@ static char *param_text(const char *name, const json_t *value)
 	const char *text = is_text ? json_string_value(value) : dumped;
 	char *ret = NULL;
 
-	if (text && (ret = malloc(strlen(name) + strlen(text) + 2)))
-		strcat(strcat(strcpy(ret, name), "="), text);
+	if (text && asprintf(&ret, "%s=%s", name, text) < 0)
+		ret = NULL;
 	free(dumped);
 	return ret;
 }

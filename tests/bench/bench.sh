@@ -2,7 +2,7 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn load csv start; default: all
+#     bench.sh [FIGURE...]      tasks disk spawn load csv start daemon cron store; default: all
 #
 #     WEIR          the binary; default ./weir
 #     CC            for the stopwatch and the bare loop; default cc
@@ -10,6 +10,7 @@
 #     BENCH_SCALE   megabytes of CSV; default 1000, and 3 runs of it (BENCH_CSV_RUNS)
 #     TMPDIR        where all of it happens; default /var/tmp. Needs about four times the CSV.
 #     WEIR_CASES    a folder of shared cases, with dags/; default ../shared/cases
+# and those of bench_daemon.sh and bench_store.sh.
 #
 # A value is the median, followed by least-largest of all runs. A ratio is of the medians. The
 # exit status is 0 also where a goal is not met: a shared machine is no judge.
@@ -30,7 +31,9 @@ case $weir in /*) ;; *) weir=$PWD/$weir ;; esac
 }
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/weir-bench.XXXXXX")
 memory=
-trap 'rm -rf "$work" ${memory:+"$memory"}' EXIT
+daemon=
+trap '[ -z "$daemon" ] || { kill "$daemon"; wait "$daemon"; }
+	rm -rf "$work" ${memory:+"$memory"}' EXIT
 trap 'exit 130' INT TERM HUP
 cd "$work"
 unset WEIR_HOME WEIR_CONFIG MAKEFLAGS MAKELEVEL MFLAGS
@@ -490,14 +493,17 @@ figure_start() {
 	idle
 }
 
+. "$here/bench_daemon.sh"
+. "$here/bench_store.sh"
+
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk spawn load csv start}; do
+for figure in ${*:-tasks disk spawn load csv start daemon cron store}; do
 	case $figure in
-	tasks | disk | spawn | load | csv | start) "figure_$figure" ;;
+	tasks | disk | spawn | load | csv | start | daemon | cron | store) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk spawn load csv start" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk spawn load csv start daemon cron store" >&2
 		exit 2
 		;;
 	esac

@@ -32,6 +32,11 @@ done
 installed "*/bash-completion/completions/weir" "completions for bash"
 installed "*/zsh/site-functions/_weir" "for zsh"
 installed "*/fish/vendor_completions.d/weir.fish" "for fish"
+installed "*/lib/systemd/system/weir.service" "the systemd unit"
+unit=$(find "$dest" -name weir.service | head -n 1)
+bindir=$(value bindir)
+case $bindir in '${exec_prefix}'*) bindir=$prefix${bindir#'${exec_prefix}'} ;; esac
+check "which starts the installed program" grep -qx "ExecStart=$bindir/weir daemon .*" "$unit"
 installed "*/doc/weir/README.md" "README"
 for f in nightly_sales.yaml weir.yaml make-sample.sh contracts/orders.yaml sql/daily_sales.sql; do
 	installed "*/doc/weir/examples/*$f" "example $f"

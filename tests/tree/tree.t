@@ -24,7 +24,7 @@ fi
 rank() {
 	case $1 in
 	base) echo 1 ;; core) echo 2 ;; conf) echo 3 ;; store | exec | data) echo 4 ;;
-	operators) echo 5 ;; run) echo 6 ;; http | cli) echo 7 ;; *) echo 0 ;;
+	operators) echo 5 ;; run) echo 6 ;; http) echo 7 ;; cli) echo 8 ;; *) echo 0 ;;
 	esac
 }
 bad=$(grep -rHno '#include "[a-z]*/[^"]*"' src operators --include='*.[ch]' |
@@ -53,7 +53,7 @@ bad=$(grep -rnE '\b(strcpy|strcat|sprintf|vsprintf|gets|strncpy|strtok|atoi|atol
 result $? "no banned function is called"
 [ -n "$bad" ] && echo "$bad" | sed 's/^/# /'
 
-bad=$(grep -rnE 'TODO|FIXME|XXX' src operators tests/unit tests/prop --include='*.[ch]' | grep -v XXXXXX)
+bad=$(grep -rnE '\b(TODO|FIXME|XXX)\b' src operators tests/unit tests/prop --include='*.[ch]' | grep -v XXXXXX)
 [ -z "$bad" ]
 result $? "no promise in place of code"
 [ -n "$bad" ] && echo "$bad" | sed 's/^/# /'

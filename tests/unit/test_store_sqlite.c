@@ -624,7 +624,7 @@ static void test_read_only_folder(void **state)
 
 	if (geteuid() == 0 && seteuid(65534) < 0)
 		skip();
-	seteuid(0);
+	assert_int_equal(seteuid(0), 0);
 	open_run(f, &o, &id, &epoch);
 	store_close(f->s);
 	f->s = NULL;
