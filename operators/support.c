@@ -34,6 +34,30 @@ bool support_bool(const json_t *with, const char *key, bool def)
 	return v ? json_is_true(v) : def;
 }
 
+int support_index(const json_t *with, const char *key, const char *const *names, int def)
+{
+	const char *text = support_string(with, key);
+
+	for (int i = 0; text && names[i]; i++)
+		if (strcmp(names[i], text) == 0)
+			return i;
+	return def;
+}
+
+int support_names(const json_t *list, const char ***ret, struct err *err)
+{
+	size_t n = json_array_size(list);
+	const char **names = calloc(n + 1, sizeof *names);
+
+	*ret = NULL;
+	if (!names)
+		return err_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		names[i] = json_string_value(json_array_get(list, i));
+	*ret = names;
+	return 0;
+}
+
 const json_t *support_conn(const struct operator_job *job, const char *name, struct err *err)
 {
 	const json_t *conn = json_object_get(job->connections, name);
@@ -147,12 +171,24 @@ void support_check_either(const struct operator_check *c, const char *a, const c
 	}
 }
 
-void support_check_together(const struct operator_check *c, const char *key, const char *needs)
+static void need_beside(const struct operator_check *c, const char *key, const char *needs)
 {
 	const struct node *k = node_key(c->with, key);
 
 	if (k && !node_get(c->with, needs))
 		diag_node(c->diags, DIAG_ERROR, k, "\"%s\" needs \"%s\" beside it", key, needs);
+}
+
+void support_check_source(const struct operator_check *c, const char *table_key)
+{
+	support_check_either(c, table_key, "query");
+	need_beside(c, "query", "connection");
+	need_beside(c, "connection", "query");
+}
+
+void support_note(const char *text)
+{
+	printf("%s\n", text);
 }
 
 /* ---- values -------------------------------------------------------------------------- */

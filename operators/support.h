@@ -16,6 +16,10 @@ struct sqlite3_stmt;
 
 const char *support_string(const json_t *with, const char *key); /* NULL: absent */
 bool support_bool(const json_t *with, const char *key, bool def);
+/* The index of the parameter's text in a NULL-ended list; `def` when it is absent or not there. */
+int support_index(const json_t *with, const char *key, const char *const *names, int def);
+/* The texts of a list, NULL-ended, borrowed from it; the array is the caller's to free. */
+int support_names(const json_t *list, const char ***ret, struct err *err);
 
 /* The connection of that name, borrowed; NULL with err. */
 const json_t *support_conn(const struct operator_job *job, const char *name, struct err *err);
@@ -37,8 +41,12 @@ int support_copy_query(struct sqlite3 *db, const json_t *query, struct err *err)
 
 /* At validation: exactly one of the two keys. */
 void support_check_either(const struct operator_check *c, const char *a, const char *b);
-/* At validation: `needs` must not stand without `key`, nor `key` without `needs`. */
-void support_check_together(const struct operator_check *c, const char *key, const char *needs);
+/* At validation: what support_open_source takes, exactly one of `table_key` and `query`, the latter
+ * with `connection`. */
+void support_check_source(const struct operator_check *c, const char *table_key);
+
+/* Print a line to the log. */
+void support_note(const char *text);
 
 /* A new JSON value of a column of the current row; a BLOB as hex. NULL: out of memory. */
 json_t *support_column_json(struct sqlite3_stmt *stmt, int column);

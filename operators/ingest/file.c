@@ -282,14 +282,6 @@ struct ingest {
 	struct intake_result result;
 };
 
-static int index_of(const char *const *names, const char *text, int def)
-{
-	for (int i = 0; text && names[i]; i++)
-		if (strcmp(names[i], text) == 0)
-			return i;
-	return def;
-}
-
 static int load_contract(struct ingest *in, struct err *err)
 {
 	const char *rel = support_string(in->job->with, "contract");
@@ -329,7 +321,6 @@ static int find_limit(struct ingest *in, struct err *err)
 static int find_files(struct ingest *in, struct err *err)
 {
 	const char *rel = support_string(in->job->with, "path");
-	const char *missing = support_string(in->job->with, "on_missing_file");
 	char *path = rel ? io_path_join(in->job->dir, rel) : NULL;
 
 	if (!path)
@@ -338,7 +329,8 @@ static int find_files(struct ingest *in, struct err *err)
 	free(path);
 	if (rc < 0 || in->files.n)
 		return rc < 0 ? -1 : 1;
-	switch ((enum on_missing)index_of(missing_names, missing, MISSING_FAIL)) {
+	switch ((enum on_missing)support_index(
+		in->job->with, "on_missing_file", missing_names, MISSING_FAIL)) {
 	case MISSING_SKIP:
 		printf("%s: no such file; the target stays as it is (on_missing_file: skip)\n",
 			rel);
@@ -351,23 +343,6 @@ static int find_files(struct ingest *in, struct err *err)
 	}
 	/* Not ERR_NOT_FOUND: a file that comes late is worth a retry. */
 	return err_set(err, ERR_IO, "%s: no such file, yet (see on_missing_file)", rel);
-}
-
-/* The names in a JSON list, NULL-ended, borrowed from it. */
-static int names_of(const json_t *list, const char ***ret, struct err *err)
-{
-	size_t n = json_array_size(list);
-
-	*ret = NULL;
-	if (!list)
-		return 0;
-	const char **names = calloc(n + 1, sizeof *names);
-	if (!names)
-		return err_nomem(err);
-	for (size_t i = 0; i < n; i++)
-		names[i] = json_string_value(json_array_get(list, i));
-	*ret = names;
-	return 0;
 }
 
 static int columns_of_contract(struct ingest *in, struct err *err)
@@ -385,22 +360,23 @@ static int columns_of_contract(struct ingest *in, struct err *err)
 static int fill_config(struct ingest *in, struct intake_config *c, struct err *err)
 {
 	const json_t *with = in->job->with;
-	const char *format = support_string(with, "format");
+	const json_t *nulls = json_object_get(with, "null");
 	const char *delimiter = support_string(with, "delimiter");
 	struct source_config *s = &c->source;
 
-	if (names_of(json_object_get(with, "null"), &in->nulls, err) < 0 ||
+	if ((nulls && support_names(nulls, &in->nulls, err) < 0) ||
 		columns_of_contract(in, err) < 0)
 		return -1;
 	s->delimiter = delimiter ? delimiter_of(delimiter) : ',';
 	if (!s->delimiter)
 		return err_set(err, ERR_INVALID, "\"%s\" is no delimiter", delimiter);
-	c->format_given = format != NULL;
-	s->format = (enum source_format)index_of(source_format_names, format, SOURCE_CSV);
-	s->compression = (enum input_compression)index_of(
-		input_compression_names, support_string(with, "compression"), INPUT_AUTO);
-	s->ragged = (enum source_ragged)index_of(
-		source_ragged_names, support_string(with, "ragged"), SOURCE_RAGGED_REJECT);
+	c->format_given = support_string(with, "format") != NULL;
+	s->format =
+		(enum source_format)support_index(with, "format", source_format_names, SOURCE_CSV);
+	s->compression = (enum input_compression)support_index(
+		with, "compression", input_compression_names, INPUT_AUTO);
+	s->ragged = (enum source_ragged)support_index(
+		with, "ragged", source_ragged_names, SOURCE_RAGGED_REJECT);
 	s->no_header = !support_bool(with, "header", true);
 	s->nulls = in->nulls;
 	s->columns = in->columns;

@@ -5,37 +5,15 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "data/aside.h"
 #include "data/convert.h"
 #include "data/csv.h"
 #include "data/row.h"
 #include "data/source.h"
 #include "operators/operators.h"
-#include "operators/publish/sink.h"
 #include "operators/support.h"
 
 enum { CHUNK = 64 << 10, PENDING_MAX = 256 << 20 };
-
-static int read_keys(struct file_sink *s, struct err *err)
-{
-	const json_t *keys = json_object_get(s->job->with, "key");
-	size_t n = json_array_size(keys);
-
-	s->keys = calloc(n + 1, sizeof *s->keys);
-	if (!s->keys)
-		return err_nomem(err);
-	for (size_t i = 0; i < n; i++)
-		s->keys[i] = json_string_value(json_array_get(keys, i));
-	s->target.keys = s->keys;
-	return 0;
-}
-
-static enum table_mode mode_of(const char *name)
-{
-	for (int i = 0; name && i < TABLE_MODE_MAX; i++)
-		if (strcmp(table_mode_names[i], name) == 0)
-			return (enum table_mode)i;
-	return TABLE_REPLACE_PARTITION;
-}
 
 int file_sink_init(struct file_sink *s, struct operator_job *job, struct err *err)
 {
@@ -52,11 +30,13 @@ int file_sink_init(struct file_sink *s, struct operator_job *job, struct err *er
 		return s->path ? 0 : err_nomem(err);
 	}
 	s->target.key = job->key;
-	s->target.mode = mode_of(support_string(job->with, "mode"));
+	s->target.mode = (enum table_mode)support_index(
+		job->with, "mode", table_mode_names, TABLE_REPLACE_PARTITION);
 	s->target.partition_column = support_string(job->with, "partition_column");
 	s->target.partition_value = support_string(job->with, "partition_value");
-	if (read_keys(s, err) < 0)
+	if (support_names(json_object_get(job->with, "key"), &s->keys, err) < 0)
 		return -1;
+	s->target.keys = s->keys;
 	return support_table(job, into, &s->target.conn, &s->target.table, err);
 }
 
@@ -79,21 +59,15 @@ static int name_columns(
 	return 0;
 }
 
-static enum compression compression_of(const char *path)
-{
-	size_t len = strlen(path);
-
-	if (len > 3 && strcmp(path + len - 3, ".gz") == 0)
-		return COMPRESSION_GZIP;
-	return len > 4 && strcmp(path + len - 4, ".zst") == 0 ? COMPRESSION_ZSTD : COMPRESSION_NONE;
-}
-
 static int open_file(
 	struct file_sink *s, const struct table_column *columns, size_t n, struct err *err)
 {
-	struct sink_target t = { s->path, compression_of(s->path), &s->job->key };
+	const struct aside_target t = { .path = s->path,
+		.compression = aside_compression_of(s->path),
+		.key = &s->job->key,
+		.note = support_note };
 
-	if (name_columns(s, columns, n, err) < 0 || sink_open(&s->file, &t, err) < 0)
+	if (name_columns(s, columns, n, err) < 0 || aside_open(&s->file, &t, err) < 0)
 		return -1;
 	struct buf *out = &s->pending;
 	for (size_t i = 0; !s->ndjson && i < n; i++) {
@@ -151,7 +125,7 @@ static void add_ndjson(struct file_sink *s, struct buf *out, const struct cell *
 static int flush(struct file_sink *s, struct err *err)
 {
 	if (buf_ok(&s->pending, s->path, err) < 0 ||
-		sink_write(s->file, s->pending.data, s->pending.len, err) < 0)
+		aside_write(s->file, s->pending.data, s->pending.len, err) < 0)
 		return -1;
 	buf_clear(&s->pending);
 	return 0;
@@ -190,16 +164,15 @@ int file_sink_row(void *arg, const struct cell *cells, struct err *err)
 int file_sink_commit(struct file_sink *s, struct err *err)
 {
 	struct table_writer *table = s->table;
-	struct sink_result result;
 
 	s->table = NULL;
 	if (table)
 		return table_commit(table, &s->rows, err);
 	if (flush(s, err) < 0)
 		return -1;
-	struct sink *file = s->file;
+	struct aside *file = s->file;
 	s->file = NULL;
-	return sink_commit(file, &result, err);
+	return aside_commit(file, NULL, err);
 }
 
 void file_sink_abort(struct file_sink *s)
@@ -207,7 +180,7 @@ void file_sink_abort(struct file_sink *s)
 	if (s->table || s->file)
 		s->rows = 0;
 	table_abort(s->table);
-	sink_abort(s->file);
+	aside_abort(s->file);
 	buf_release(&s->pending);
 	for (size_t i = 0; i < s->ncolumns; i++)
 		free(s->names[i]);

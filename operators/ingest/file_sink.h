@@ -9,10 +9,10 @@
 #include "base/buf.h"
 #include "data/table.h"
 
+struct aside;
 struct cell;
 struct err;
 struct operator_job;
-struct sink;
 
 struct file_sink {
 	struct operator_job *job;
@@ -21,7 +21,7 @@ struct file_sink {
 	struct table_writer *table;
 	char *path; /* of the file */
 	bool ndjson;
-	struct sink *file;
+	struct aside *file;
 	struct buf pending; /* of the file */
 	char **names;       /* of the file's columns; NDJSON: as JSON texts */
 	size_t ncolumns;

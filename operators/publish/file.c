@@ -13,10 +13,10 @@
 #include "base/units.h"
 #include "conf/diag.h"
 #include "conf/schema.h"
+#include "data/aside.h"
 #include "data/conn.h"
 #include "operators/operators.h"
 #include "operators/publish/format.h"
-#include "operators/publish/sink.h"
 #include "operators/support.h"
 
 extern const struct operator operator_publish_file;
@@ -65,7 +65,7 @@ static const struct field params[] = {
 		.help = "CSV: what stands for NULL. A text that reads the same is put in quotes." },
 	{ .key = "compression",
 		.type = FIELD_ENUM,
-		.values = compression_names,
+		.values = aside_compression_names,
 		.help = "By default what the path's extension says: .gz is gzip, .zst is zstd, "
 			"else "
 			"none." },
@@ -94,23 +94,13 @@ static void check(const struct operator_check *c)
 	const struct node *delimiter = node_get(c->with, "delimiter");
 	const char *text = node_text(delimiter);
 
-	support_check_either(c, "table", "query");
-	support_check_together(c, "query", "connection");
-	support_check_together(c, "connection", "query");
+	support_check_source(c, "table");
 	if (text && !delimiter_of(text))
 		diag_node(c->diags, DIAG_ERROR, delimiter,
 			"a delimiter is one ASCII character, not a quote or a line break");
 }
 
 /* ---- options ------------------------------------------------------------------------- */
-
-static int enum_of(const char *const *names, const char *name)
-{
-	for (int i = 0; names[i]; i++)
-		if (name && strcmp(names[i], name) == 0)
-			return i;
-	return -1;
-}
 
 static bool has_extension(const char *path, size_t len, const char *ext)
 {
@@ -119,21 +109,16 @@ static bool has_extension(const char *path, size_t len, const char *ext)
 	return len > n && strncmp(path + len - n, ext, n) == 0;
 }
 
-static enum compression compression_of(const json_t *with, const char *path)
+static enum aside_compression compression_of(const json_t *with, const char *path)
 {
-	int named = enum_of(compression_names, support_string(with, "compression"));
-	size_t len = strlen(path);
+	int named = support_index(with, "compression", aside_compression_names, -1);
 
-	if (named >= 0)
-		return (enum compression)named;
-	if (has_extension(path, len, ".gz"))
-		return COMPRESSION_GZIP;
-	return has_extension(path, len, ".zst") ? COMPRESSION_ZSTD : COMPRESSION_NONE;
+	return named >= 0 ? (enum aside_compression)named : aside_compression_of(path);
 }
 
 static enum format format_of(const json_t *with, const char *path)
 {
-	int named = enum_of(format_names, support_string(with, "format"));
+	int named = support_index(with, "format", format_names, -1);
 	size_t len = strlen(path);
 
 	if (named >= 0)
@@ -168,15 +153,15 @@ static int read_options(
 
 /* ---- writing ------------------------------------------------------------------------- */
 
-static int flush(struct sink *sink, struct buf *out, struct err *err)
+static int flush(struct aside *file, struct buf *out, struct err *err)
 {
-	if (buf_ok(out, "a row", err) < 0 || sink_write(sink, out->data, out->len, err) < 0)
+	if (buf_ok(out, "a row", err) < 0 || aside_write(file, out->data, out->len, err) < 0)
 		return -1;
 	buf_clear(out);
 	return 0;
 }
 
-static int stream(sqlite3_stmt *stmt, const struct format_options *o, struct sink *sink,
+static int stream(sqlite3_stmt *stmt, const struct format_options *o, struct aside *file,
 	int64_t *ret_rows, struct err *err)
 {
 	struct buf out;
@@ -188,20 +173,20 @@ static int stream(sqlite3_stmt *stmt, const struct format_options *o, struct sin
 	rc = format_begin(o, stmt, &out, err);
 	for (*ret_rows = 0; rc == 0 && step == SQLITE_ROW; step = sqlite3_step(stmt)) {
 		format_row(o, stmt, ++*ret_rows, &out);
-		rc = flush(sink, &out, err);
+		rc = flush(file, &out, err);
 	}
 	if (rc == 0 && step != SQLITE_DONE)
 		rc = conn_sqlite_error(sqlite3_db_handle(stmt), err, "reading the rows");
 	if (rc == 0) {
 		format_end(o, *ret_rows, &out);
-		rc = flush(sink, &out, err);
+		rc = flush(file, &out, err);
 	}
 	buf_release(&out);
 	return rc;
 }
 
 static void report(struct operator_job *job, const char *path, int64_t rows,
-	const struct sink_result *r, int64_t took_us)
+	const struct aside_result *r, int64_t took_us)
 {
 	char count[32], size[32], took[32];
 
@@ -216,21 +201,24 @@ static void report(struct operator_job *job, const char *path, int64_t rows,
 
 static int publish(struct operator_job *job, sqlite3_stmt *stmt, const char *path, struct err *err)
 {
-	struct sink_target target = {
-		.path = path, .compression = compression_of(job->with, path), .key = &job->key
+	struct aside_target target = {
+		.path = path,
+		.compression = compression_of(job->with, path),
+		.key = &job->key,
+		.note = support_note,
 	};
 	int64_t rows = 0, start = clock_mono_us();
 	struct format_options options;
-	struct sink_result result;
-	struct sink *sink;
+	struct aside_result result;
+	struct aside *file;
 
-	if (read_options(job->with, path, &options, err) < 0 || sink_open(&sink, &target, err) < 0)
+	if (read_options(job->with, path, &options, err) < 0 || aside_open(&file, &target, err) < 0)
 		return -1;
-	if (stream(stmt, &options, sink, &rows, err) < 0) {
-		sink_abort(sink);
+	if (stream(stmt, &options, file, &rows, err) < 0) {
+		aside_abort(file);
 		return -1;
 	}
-	if (sink_commit(sink, &result, err) < 0)
+	if (aside_commit(file, &result, err) < 0)
 		return -1;
 	report(job, path, rows, &result, clock_mono_us() - start);
 	return 0;

@@ -91,9 +91,7 @@ static void check(const struct operator_check *c)
 	bool merge = mode && strcmp(mode, "merge") == 0;
 	const struct node *key = node_key(c->with, "key");
 
-	support_check_either(c, "from", "query");
-	support_check_together(c, "query", "connection");
-	support_check_together(c, "connection", "query");
+	support_check_source(c, "from");
 	if (merge && !key)
 		diag_node(c->diags, DIAG_ERROR, node_get(c->with, "mode"),
 			"mode merge needs \"key\", the columns that identify a row");
@@ -105,12 +103,7 @@ static void check(const struct operator_check *c)
 
 static enum table_mode mode_of(const json_t *with)
 {
-	const char *name = support_string(with, "mode");
-
-	for (int i = 0; name && table_mode_names[i]; i++)
-		if (strcmp(table_mode_names[i], name) == 0)
-			return (enum table_mode)i;
-	return TABLE_REPLACE;
+	return (enum table_mode)support_index(with, "mode", table_mode_names, TABLE_REPLACE);
 }
 
 /* Values of one column need not have one type in SQLite; what the source declares is kept. */

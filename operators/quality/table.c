@@ -157,9 +157,7 @@ static void check_items(const struct operator_check *c)
 
 static void check(const struct operator_check *c)
 {
-	support_check_either(c, "table", "query");
-	support_check_together(c, "query", "connection");
-	support_check_together(c, "connection", "query");
+	support_check_source(c, "table");
 	check_items(c);
 }
 

@@ -130,8 +130,9 @@ static const struct option daemon_options[] = {
 		.help = "how log lines on stderr are written; default: text" },
 	{ .name = "stop-tasks",
 		.kind = VALUE_FLAG,
-		.help = "at the end stop running tasks; without it they go on, and the next daemon "
-			"takes up what became of them" },
+		.help = "at the end stop running tasks, for the next daemon to do again; without "
+			"it "
+			"they go on, and the next daemon takes up what became of them" },
 	{ 0 },
 };
 

@@ -57,67 +57,94 @@ static int ask_daemon(struct overview *o, const char *socket_path, struct err *e
 	if (http_call(&c, &status, &o->daemon, err) < 0)
 		return -1;
 	o->schedules = take_list(o->daemon, "dags");
-	o->backfills = take_list(o->daemon, "backfills");
 	return 0;
 }
 
-static bool is_open(const json_t *backfill)
+/* What a DAG has that the store knows nothing of. */
+static json_t *unknown_row(void)
 {
-	const char *state = text_of(backfill, "state");
+	static const char *const nulls[] = { "version", "paused_by", "paused_reason", "paused_at",
+		"draining_by", "draining_reason", "draining_at", "last" };
+	json_t *o = json_pack("{s:b, s:b, s:[]}", "present", 1, "all_paused", 0, "frozen");
 
-	return state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0);
+	for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++)
+		json_object_set_new(o, nulls[i], json_null());
+	return o;
 }
 
-static json_t *open_ones(json_t *backfills)
+/* Add what the store knows of each DAG (who switched what, and why) to what the daemon says. */
+static void join(json_t *schedules, const json_t *rows)
 {
-	json_t *list = json_array(), *b;
+	json_t *by_name = json_object(), *unknown = unknown_row(), *row, *dag;
 	size_t i;
 
-	json_array_foreach(backfills, i, b) if (is_open(b)) json_array_append(list, b);
-	json_decref(backfills);
-	return list;
+	json_array_foreach(rows, i, row) json_object_set(by_name, text_of(row, "dag"), row);
+	json_array_foreach(schedules, i, dag)
+	{
+		const char *name = text_of(dag, "dag");
+		row = name ? json_object_get(by_name, name) : NULL;
+		json_object_update_missing(dag, row ? row : unknown);
+	}
+	json_decref(by_name);
+	json_decref(unknown);
 }
 
-/* What waits for a daemon. */
-static int ask_store(struct overview *o, struct remote *r, struct err *err)
+/* The DAGs of the store, even where a daemon runs: it has other things to do. */
+static int ask_store(struct overview *o, const struct remote *asked, struct err *err)
 {
-	const struct ops_target none = { 0 };
-	json_t *dags = NULL, *backfills = NULL;
+	struct remote r;
+	json_t *answer = NULL;
 
-	r->daemon = false;
-	int rc = remote_call(r, OPS_CALL_DAGS, &none, NULL, &dags, err);
-	if (rc == 0)
-		o->schedules = take_list(dags, "dags");
-	if (rc == 0)
-		rc = remote_call(r, OPS_CALL_BACKFILLS, &none, NULL, &backfills, err);
-	if (rc == 0)
-		o->backfills = open_ones(take_list(backfills, "backfills"));
-	json_decref(dags);
-	json_decref(backfills);
+	if (remote_open(&r, asked->args, REMOTE_READS, err) < 0)
+		return -1;
+	r.daemon = false;
+	int rc = remote_call(&r, OPS_CALL_DAGS, &(struct ops_target){ 0 }, NULL, &answer, err);
+	if (o->schedules)
+		join(o->schedules, json_object_get(answer, "dags"));
+	else if (rc == 0)
+		o->schedules = take_list(answer, "dags");
+	json_decref(answer);
+	remote_close(&r);
 	return rc;
+}
+
+static int ask_backfills(struct overview *o, struct remote *r, struct err *err)
+{
+	json_t *answer = NULL, *b;
+	size_t i;
+
+	if (remote_call(r, OPS_CALL_BACKFILLS, &(struct ops_target){ 0 }, NULL, &answer, err) < 0)
+		return -1;
+	o->backfills = json_array();
+	json_array_foreach(json_object_get(answer, "backfills"), i, b)
+	{
+		const char *state = text_of(b, "state");
+		if (state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0))
+			json_array_append(o->backfills, b);
+	}
+	json_decref(answer);
+	return 0;
 }
 
 int overview_open(struct overview *o, const struct args *args, struct err *err)
 {
 	struct remote r;
 	struct err why = { 0 };
-	bool answered = false;
 	int rc = -1;
 
 	*o = (struct overview){ .now_us = clock_now_us() };
 	if (remote_open(&r, args, REMOTE_READS, err) < 0)
 		goto out;
 	rc = 0;
-	if (r.daemon)
-		answered = ask_daemon(o, r.socket_path, &o->trouble) == 0;
-	if (!answered) {
+	if (r.daemon && ask_daemon(o, r.socket_path, &o->trouble) < 0)
+		r.daemon = false;
+	if (!o->daemon)
 		o->pid = daemon_pid(r.home);
-		/* That there is no store yet is no trouble. */
-		if (ask_store(o, &r, &why) == 0)
-			err_clear(&why);
-		if (!o->trouble.code)
-			o->trouble = why;
-	}
+	/* That there is no store yet is no trouble. */
+	if (ask_store(o, &r, &why) == 0 && ask_backfills(o, &r, &why) == 0)
+		err_clear(&why);
+	if (!o->trouble.code)
+		o->trouble = why;
 out:
 	remote_close(&r);
 	return rc;

@@ -166,7 +166,11 @@ static void head(struct view *v)
 	buf_addf(&v->out, "%s  %s%s%s", style_off(STYLE_BOLD, v->term.colour),
 		style_on(style, v->term.colour), runview_state(r),
 		style_off(style, v->term.colour));
-	const char *why = runview_abandoned(r) ? "its process is gone" : reason_text(r->reason);
+	const char *why = reason_text(r->reason);
+
+	if (runview_abandoned(r))
+		why = r->wanted ? "its daemon is gone; the next one goes on"
+				: "its process is gone";
 	if (*why && r->state != RUN_SUCCESS)
 		buf_addf(&v->out, ": %s", why);
 	buf_addc(&v->out, '\n');

@@ -223,12 +223,19 @@ static void hash_dag(struct dag *dag, const struct source *source)
 	digest_free(d);
 }
 
+static void keep_calendar(void *arg, const char *path)
+{
+	dagfile_keep_file(arg, path);
+}
+
 static void load_schedule(struct dag_loader *l, const struct node *n, struct kept *kept)
 {
 	const struct node *active = node_get(n, "max_active_runs");
 	const char *overlap = node_text(node_get(n, "overlap"));
 	struct dag *dag = l->dag;
-	const struct schedule_env env = { dag->dir, l->env->config };
+	const struct schedule_env env = {
+		.dir = dag->dir, .config = l->env->config, .file = keep_calendar, .arg = l
+	};
 
 	if (n)
 		dag->schedule = schedule_load(n, &env, &dag->arena, &kept->zone, l->diags);

@@ -17,7 +17,7 @@ struct dag_loader {
 	const char *const *param_names;             /* NULL-ended */
 	const char *const *task_names;              /* NULL-ended, by task index */
 	struct name_index *index;                   /* task names to indices */
-	const char **files; /* that tasks name, absolute, in the order found */
+	const char **files; /* that tasks and calendars name, absolute, in the order found */
 	size_t nfiles, files_cap;
 	int *stamps; /* by task index: 1 + the task whose needs named it last */
 	struct diags *diags;
@@ -31,6 +31,8 @@ void dagfile_load_params(struct dag_loader *l, const struct node *n);
 /* conf/dagfile_task.c: the definition of one task, its needs apart. */
 void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *n);
 void dagfile_check_defaults(struct dag_loader *l);
+/* Remember a file that is part of it, by its absolute path: who watches the DAG watches it, too. */
+void dagfile_keep_file(struct dag_loader *l, const char *path);
 /* Once the DAG is sealed: templates and the operator's parameters. */
 void dagfile_check_task(struct dag_loader *l, struct task *t, const struct node *n);
 

@@ -384,8 +384,7 @@ static void describe(struct buf *out, const struct node *n)
 	}
 }
 
-/* Remember a file that a task names: who watches the DAG watches it, too. */
-static void keep_file(struct dag_loader *l, const char *path)
+void dagfile_keep_file(struct dag_loader *l, const char *path)
 {
 	struct arena *arena = &l->dag->arena;
 
@@ -416,7 +415,7 @@ static void hash_files(struct task_check *c, const struct field *fields, const s
 		char *path = io_path_join(c->loader->dag->dir, value->text);
 		buf_addf(&c->hashed, "\nfile %s\n", value->text);
 		if (path && io_read_file(path, &c->hashed, NULL) == 0)
-			keep_file(c->loader, path);
+			dagfile_keep_file(c->loader, path);
 		free(path);
 	}
 }

@@ -307,6 +307,8 @@ static void add_file(struct loader *l, struct days *d, const struct node *item, 
 	int number = 0;
 
 	buf_init(&text, CALENDAR_FILE_MAX);
+	if (path && l->env->file)
+		l->env->file(l->env->arg, path);
 	if (!path || io_read_file(path, &text, &err) < 0) {
 		diag_node(l->diags, DIAG_ERROR, item, "calendar: %s", err.msg);
 		diag_hint(l->diags, "a date, a weekday (monday), business_days, weekends, or a "

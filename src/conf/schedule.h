@@ -14,6 +14,9 @@ struct zone;
 struct schedule_env {
 	const char *dir; /* where calendar files are looked for; NULL: they are not read */
 	const struct config *config; /* named calendars; NULL: there are none */
+	/* Told of each calendar file; may be NULL. */
+	void (*file)(void *arg, const char *path);
+	void *arg;
 };
 
 /* Load `n`: a mapping, or for short a cron expression or the word manual. Arrays and spec live in

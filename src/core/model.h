@@ -104,7 +104,8 @@ struct dag {
 	const struct schedule_spec *schedule; /* NULL: manual, in UTC */
 	int max_active_runs;                  /* of the schedule; at least 1 */
 	int overlap;                          /* enum planner_overlap (core/planner.h) */
-	const char *const *files; /* that its tasks name, absolute; NULL-ended; each once or more */
+	const char *const *files; /* that its tasks and calendars name, absolute; NULL-ended; each
+				     once or more */
 	const struct param *params;
 	int nparams;
 	struct task *tasks; /* in file order */

@@ -295,7 +295,14 @@ void planner_remove_dag(struct planner *p, const char *name)
 
 int planner_tick(struct planner *p, int64_t now_us, struct err *err)
 {
-	while (!p->out.failed && planner_wake_us(p) <= now_us) {
+	return planner_tick_some(p, now_us, SIZE_MAX, err);
+}
+
+int planner_tick_some(struct planner *p, int64_t now_us, size_t max, struct err *err)
+{
+	size_t before = p->out.n;
+
+	while (!p->out.failed && p->out.n - before < max && planner_wake_us(p) <= now_us) {
 		struct heap_entry timer;
 		heap_pop(&p->timers, &timer);
 		struct entry *e = p->slots[timer.id];

@@ -168,6 +168,8 @@ int planner_set_dag(
 void planner_remove_dag(struct planner *p, const char *name);
 /* -1: out of memory, now or since the last call: what is here can no longer be trusted. */
 int planner_tick(struct planner *p, int64_t now_us, struct err *err);
+/* The same, until there are `max` decisions more, or a few above: what is left is due still. */
+int planner_tick_some(struct planner *p, int64_t now_us, size_t max, struct err *err);
 const struct planner_decision *planner_decisions(const struct planner *p, size_t *ret_n);
 void planner_clear_decisions(struct planner *p);
 /* What the store is to keep of a DAG. False: it is unknown, or there is nothing to keep. */

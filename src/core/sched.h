@@ -111,6 +111,9 @@ void sched_orphan_ended(struct sched *s, const struct sched_orphan *o,
  * Called again with hard: kills what is left. */
 void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us);
 
+/* Start nothing any more, in no lane. */
+void sched_halt(struct sched *s);
+
 /* Fire what is due, start what may start. Returns -1 only without memory. */
 int sched_tick(struct sched *s, int64_t now_us, struct err *err);
 

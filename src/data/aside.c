@@ -1,108 +1,268 @@
 #include "data/aside.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include "base/err.h"
 #include "base/io.h"
+#include "data/table.h"
 
-enum { CHUNK = 64 << 10, PENDING_MAX = 256 << 20 };
+enum { BUFFER = 1 << 16, ID_HEX = 16, SHOWN_NAME = 100, ZSTD_LEVEL = 3 };
+#define ATTRIBUTE "user.weir.token"
+
+const char *const aside_compression_names[] = {
+	[ASIDE_PLAIN] = "none",
+	[ASIDE_GZIP] = "gzip",
+	[ASIDE_ZSTD] = "zstd",
+	[ASIDE_COMPRESSION_MAX] = NULL,
+};
+static_assert(sizeof aside_compression_names / sizeof *aside_compression_names ==
+		      ASIDE_COMPRESSION_MAX + 1,
+	"a name for each compression");
 
 struct aside {
-	char *path, *part;
+	char *path, *dir, *part; /* part: full path */
+	char *prefix;            /* of the parts of this task: name up to the token */
+	char owner[DIGEST_HEX];  /* the task and interval the file belongs to */
+	bool owned;              /* these are known */
 	int64_t token;
-	int fd;
-	struct buf pending;
+	int fd, dir_fd;
+	enum aside_compression compression;
+	struct digest *digest;
+	z_stream gzip;
+	bool gzip_open;
+	ZSTD_CCtx *zstd;
+	size_t used;
+	int64_t bytes;
+	void (*note)(const char *text);
+	unsigned char buffer[BUFFER], packed[BUFFER];
 };
 
-/* The token in the name of a part of `base`, or -1. */
-static int64_t part_token(const char *name, const char *base)
-{
-	size_t len = strlen(base);
-	char *end;
+/* ---- names ---------------------------------------------------------------------------- */
 
-	if (name[0] != '.' || strncmp(name + 1, base, len) != 0 || name[len + 1] != '.')
-		return -1;
-	errno = 0;
-	long long token = strtoll(name + len + 2, &end, 10);
-	return errno == 0 && token >= 0 && strcmp(end, ".part") == 0 ? token : -1;
+static bool ends_in(const char *path, const char *extension)
+{
+	size_t len = strlen(path), n = strlen(extension);
+
+	return len > n && strcmp(path + len - n, extension) == 0;
 }
 
-/* Look at the parts of other attempts: remove older ones, stop at newer ones. */
-static int settle(const struct aside *a, struct err *err)
+enum aside_compression aside_compression_of(const char *path)
 {
-	char *dir = io_path_dir(a->path);
-	DIR *d = dir ? opendir(dir) : NULL;
-	int rc = 0;
-
-	if (!d) {
-		rc = dir ? err_errno(err, "%s", dir) : err_nomem(err);
-		free(dir);
-		return rc;
-	}
-	for (struct dirent *e; rc == 0 && (e = readdir(d));) {
-		int64_t token = part_token(e->d_name, io_path_base(a->path));
-		if (token > a->token)
-			rc = err_set(err, ERR_FENCED,
-				"%s: attempt %" PRId64 " writes it already, this is %" PRId64,
-				a->path, token, a->token);
-		else if (token >= 0 && token < a->token)
-			unlinkat(dirfd(d), e->d_name, 0);
-	}
-	closedir(d);
-	free(dir);
-	return rc;
+	if (ends_in(path, ".gz"))
+		return ASIDE_GZIP;
+	return ends_in(path, ".zst") ? ASIDE_ZSTD : ASIDE_PLAIN;
 }
 
-static int open_part(struct aside *a, struct err *err)
+static int digest_text(
+	char ret[DIGEST_HEX], struct err *err, const char *a, const char *b, int n, const char *c)
 {
-	char *dir = io_path_dir(a->path);
+	char *text = NULL;
 
-	if (!dir || asprintf(&a->part, "%s/.%s.%" PRId64 ".part", dir, io_path_base(a->path),
-			    a->token) < 0) {
-		a->part = NULL;
-		free(dir);
+	if (asprintf(&text, "%s\n%s\n%d\n%s", a ? a : "", b ? b : "", n, c ? c : "") < 0)
 		return err_nomem(err);
-	}
-	free(dir);
-	if (settle(a, err) < 0)
-		return -1;
-	a->fd = open(a->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	return a->fd < 0 ? err_errno(err, "%s", a->part) : 0;
+	int rc = digest_of(text, strlen(text), ret);
+	free(text);
+	return rc < 0 ? err_nomem(err) : 0;
 }
 
-int aside_open(struct aside **ret, const char *path, int64_t token, struct err *err)
+static int set_names(struct aside *a, const struct aside_target *t, struct err *err)
 {
-	struct aside *a = calloc(1, sizeof *a);
+	const struct table_key *k = t->key;
+	const char *base = io_path_base(t->path);
+	char id[DIGEST_HEX];
 
-	*ret = NULL;
-	if (!a)
-		return err_nomem(err);
-	a->fd = -1;
-	a->token = token < 0 ? 0 : token;
-	buf_init(&a->pending, PENDING_MAX);
-	a->path = strdup(path);
-	if (!a->path) {
-		aside_abort(a);
-		return err_nomem(err);
-	}
-	if (io_mkdirs_for(path, 0777, err) < 0 || open_part(a, err) < 0) {
-		aside_abort(a);
+	a->owned = k->dag != NULL;
+	if (!*base)
+		return err_set(err, ERR_INVALID, "%s: a path of a file is needed, not of a folder",
+			t->path);
+	if (digest_text(id, err, k->dag, k->task, k->map_index, t->path) < 0 ||
+		digest_text(a->owner, err, k->dag, k->task, k->map_index, k->interval_start) < 0)
 		return -1;
-	}
-	*ret = a;
+	a->path = strdup(t->path);
+	a->dir = io_path_dir(t->path);
+	if (asprintf(&a->prefix, ".%.*s.weir-%.*s-", SHOWN_NAME, base, ID_HEX, id) < 0)
+		a->prefix = NULL;
+	if (!a->path || !a->dir || !a->prefix ||
+		asprintf(&a->part, "%s/%s%" PRId64 ".part", a->dir, a->prefix, a->token) < 0)
+		return err_nomem(err);
 	return 0;
 }
 
-struct buf *aside_buf(struct aside *a)
+/* ---- other attempts ------------------------------------------------------------------ */
+
+/* The token in the name of a part of this task, or -1. */
+static int64_t part_token(const struct aside *a, const char *name)
 {
-	return &a->pending;
+	size_t len = strlen(a->prefix);
+	char *end;
+
+	if (strncmp(name, a->prefix, len) != 0)
+		return -1;
+	errno = 0;
+	long long token = strtoll(name + len, &end, 10);
+	return errno || end == name + len || strcmp(end, ".part") != 0 ? -1 : token;
+}
+
+static int fenced(const struct aside *a, struct err *err, int64_t newer)
+{
+	return err_set(err, ERR_FENCED,
+		"%s: a newer attempt of this task (token %" PRId64 ", this one has %" PRId64
+		") has taken over; nothing is published",
+		a->path, newer, a->token);
+}
+
+static void note_removed(const struct aside *a, const char *name)
+{
+	char text[NAME_MAX + 64];
+
+	if (!a->note)
+		return;
+	snprintf(text, sizeof text, "removed %s, which an earlier attempt left", name);
+	a->note(text);
+}
+
+static int remove_leftovers(struct aside *a, struct err *err)
+{
+	DIR *dir = opendir(a->dir);
+	int rc = 0;
+
+	if (!dir)
+		return err_errno(err, "%s", a->dir);
+	for (struct dirent *e; rc == 0 && (e = readdir(dir));) {
+		int64_t token = part_token(a, e->d_name);
+		if (token > a->token)
+			rc = fenced(a, err, token);
+		else if (token >= 0 && unlinkat(dirfd(dir), e->d_name, 0) == 0)
+			note_removed(a, e->d_name);
+	}
+	closedir(dir);
+	return rc;
+}
+
+/* Is the published file by a newer attempt of the same task and interval? */
+static int check_published(struct aside *a, struct err *err)
+{
+	char value[DIGEST_HEX + 32];
+	ssize_t n = a->owned ? getxattr(a->path, ATTRIBUTE, value, sizeof value - 1) : 0;
+
+	if (n < DIGEST_HEX)
+		return 0;
+	value[n] = '\0';
+	if (strncmp(value, a->owner, DIGEST_HEX - 1) != 0)
+		return 0;
+	int64_t token = strtoll(value + DIGEST_HEX, NULL, 10);
+	return token > a->token ? fenced(a, err, token) : 0;
+}
+
+/* Best effort: not every file system has attributes. */
+static void mark(struct aside *a)
+{
+	char value[DIGEST_HEX + 32];
+
+	if (!a->owned)
+		return;
+	int n = snprintf(value, sizeof value, "%s %" PRId64, a->owner, a->token);
+	if (fsetxattr(a->fd, ATTRIBUTE, value, (size_t)n, 0) < 0)
+		return;
+}
+
+/* ---- writing ------------------------------------------------------------------------- */
+
+static int put(struct aside *a, const void *data, size_t len, struct err *err)
+{
+	if (len == 0)
+		return 0;
+	if (io_write_all(a->fd, data, len, err) < 0)
+		return err_context(err, "%s", a->part);
+	if (digest_add(a->digest, data, len) < 0)
+		return err_set(err, ERR_INTERNAL, "the digest failed");
+	a->bytes += (int64_t)len;
+	return 0;
+}
+
+static int put_gzip(struct aside *a, const void *data, size_t len, bool end, struct err *err)
+{
+	int rc = Z_OK;
+
+	a->gzip.next_in = (Bytef *)data;
+	a->gzip.avail_in = (uInt)len;
+	do {
+		a->gzip.next_out = a->packed;
+		a->gzip.avail_out = BUFFER;
+		rc = deflate(&a->gzip, end ? Z_FINISH : Z_NO_FLUSH);
+		if (rc == Z_STREAM_ERROR)
+			return err_set(err, ERR_INTERNAL, "gzip failed");
+		if (put(a, a->packed, BUFFER - a->gzip.avail_out, err) < 0)
+			return -1;
+	} while (a->gzip.avail_out == 0 || (end && rc != Z_STREAM_END));
+	return 0;
+}
+
+static int put_zstd(struct aside *a, const void *data, size_t len, bool end, struct err *err)
+{
+	ZSTD_inBuffer in = { .src = data, .size = len };
+	size_t left;
+
+	do {
+		ZSTD_outBuffer out = { .dst = a->packed, .size = BUFFER };
+		left = ZSTD_compressStream2(a->zstd, &out, &in, end ? ZSTD_e_end : ZSTD_e_continue);
+		if (ZSTD_isError(left))
+			return err_set(err, ERR_IO, "zstd: %s", ZSTD_getErrorName(left));
+		if (put(a, a->packed, out.pos, err) < 0)
+			return -1;
+	} while (end ? left != 0 : in.pos < in.size);
+	return 0;
+}
+
+static int drain(struct aside *a, bool end, struct err *err)
+{
+	size_t len = a->used;
+
+	a->used = 0;
+	switch (a->compression) {
+	case ASIDE_GZIP:
+		return put_gzip(a, a->buffer, len, end, err);
+	case ASIDE_ZSTD:
+		return put_zstd(a, a->buffer, len, end, err);
+	default:
+		return put(a, a->buffer, len, err);
+	}
+}
+
+int aside_write(struct aside *a, const void *data, size_t len, struct err *err)
+{
+	const unsigned char *p = data;
+
+	while (len) {
+		size_t room = BUFFER - a->used, n = len < room ? len : room;
+		memcpy(a->buffer + a->used, p, n);
+		a->used += n;
+		p += n;
+		len -= n;
+		if (a->used == BUFFER && drain(a, false, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int aside_flush(struct aside *a, struct err *err)
+{
+	return drain(a, false, err);
 }
 
 const char *aside_part(const struct aside *a)
@@ -110,34 +270,107 @@ const char *aside_part(const struct aside *a)
 	return a->part;
 }
 
-int aside_flush(struct aside *a, bool all, struct err *err)
+/* ---- opening and ending -------------------------------------------------------------- */
+
+static int open_compression(struct aside *a, struct err *err)
 {
-	if (buf_ok(&a->pending, a->path, err) < 0)
-		return -1;
-	if (!all && a->pending.len < CHUNK)
-		return 0;
-	if (io_write_all(a->fd, a->pending.data, a->pending.len, err) < 0)
-		return err_context(err, "%s", a->part);
-	buf_clear(&a->pending);
+	if (a->compression == ASIDE_GZIP) {
+		/* 15 + 16: a gzip header (RFC 1952), which zlib leaves without time and name. */
+		if (deflateInit2(&a->gzip, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
+			    Z_DEFAULT_STRATEGY) != Z_OK)
+			return err_nomem(err);
+		a->gzip_open = true;
+	}
+	if (a->compression == ASIDE_ZSTD) {
+		a->zstd = ZSTD_createCCtx();
+		if (!a->zstd)
+			return err_nomem(err);
+		ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+		ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_checksumFlag, 1);
+	}
 	return 0;
 }
 
-int aside_commit(struct aside *a, struct err *err)
+static int open_files(struct aside *a, struct err *err)
 {
-	int rc = aside_flush(a, true, err);
+	struct stat st;
 
+	if (stat(a->path, &st) == 0 && S_ISDIR(st.st_mode))
+		return err_set(err, ERR_INVALID, "%s is a folder", a->path);
+	if (io_mkdirs_for(a->path, 0777, err) < 0)
+		return -1;
+	a->dir_fd = open(a->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->dir_fd < 0)
+		return err_errno(err, "%s", a->dir);
+	if (remove_leftovers(a, err) < 0 || check_published(a, err) < 0)
+		return -1;
+	a->fd = open(a->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	return a->fd < 0 ? err_errno(err, "%s", a->part) : 0;
+}
+
+int aside_open(struct aside **ret, const struct aside_target *t, struct err *err)
+{
+	struct aside *a = calloc(1, sizeof *a);
+
+	*ret = NULL;
+	if (!a)
+		return err_nomem(err);
+	a->fd = a->dir_fd = -1;
+	a->token = t->key->token < 0 ? 0 : t->key->token;
+	a->note = t->note;
+	a->compression = t->compression;
+	a->digest = digest_new();
+	int rc = a->digest ? set_names(a, t, err) : err_nomem(err);
 	if (rc == 0)
-		rc = settle(a, err);
-	if (rc == 0 && fsync(a->fd) < 0)
-		rc = err_errno(err, "%s: fsync", a->part);
-	if (rc == 0 && rename(a->part, a->path) < 0)
-		rc = err_errno(err, "%s: rename to %s", a->part, a->path);
-	if (rc == 0) {
-		free(a->part);
-		a->part = NULL;
-		rc = io_fsync_dir_of(a->path, err);
+		rc = open_files(a, err);
+	if (rc == 0)
+		rc = open_compression(a, err);
+	if (rc < 0) {
+		aside_abort(a);
+		return -1;
 	}
+	*ret = a;
+	return 0;
+}
+
+/* Under a lock on the folder, so that no other attempt gets between the check and the rename. */
+static int publish(struct aside *a, struct err *err)
+{
+	struct stat ours, named;
+
+	while (flock(a->dir_fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_errno(err, "%s: lock", a->dir);
+	if (check_published(a, err) < 0)
+		return -1;
+	if (fstat(a->fd, &ours) < 0 || stat(a->part, &named) < 0 || ours.st_ino != named.st_ino)
+		return err_set(err, ERR_FENCED,
+			"%s: a newer attempt of this task has taken over; nothing is published",
+			a->path);
+	if (rename(a->part, a->path) < 0)
+		return err_errno(err, "%s: rename to %s", a->part, a->path);
+	if (fsync(a->dir_fd) < 0)
+		return err_errno(err, "%s: fsync", a->dir);
+	return 0;
+}
+
+int aside_commit(struct aside *a, struct aside_result *ret, struct err *err)
+{
+	int rc = drain(a, true, err);
+
+	struct aside_result result = { .bytes = a->bytes };
+	if (rc == 0 && digest_hex(a->digest, result.sha256) < 0)
+		rc = err_set(err, ERR_INTERNAL, "the digest failed");
+	if (rc == 0) {
+		mark(a);
+		if (fsync(a->fd) < 0)
+			rc = err_errno(err, "%s: fsync", a->part);
+	}
+	if (rc == 0)
+		rc = publish(a, err);
 	aside_abort(a);
+	if (rc == 0 && ret)
+		*ret = result;
 	return rc;
 }
 
@@ -147,11 +380,17 @@ void aside_abort(struct aside *a)
 		return;
 	if (a->fd >= 0) {
 		close(a->fd);
-		if (a->part)
-			unlink(a->part);
+		unlink(a->part); /* after the rename there is nothing of that name */
 	}
-	buf_release(&a->pending);
-	free(a->part);
+	if (a->dir_fd >= 0)
+		close(a->dir_fd);
+	if (a->gzip_open)
+		deflateEnd(&a->gzip);
+	ZSTD_freeCCtx(a->zstd);
+	digest_free(a->digest);
 	free(a->path);
+	free(a->dir);
+	free(a->part);
+	free(a->prefix);
 	free(a);
 }

@@ -1,28 +1,55 @@
-/* A file that appears at once: written aside in the same folder, then renamed into place.
+/* A file that appears at once: written aside in the same folder, compressed and digested on the
+ * way, renamed into place.
  *
- * The part is named `.NAME.TOKEN.part` by the fencing token of the attempt that writes it. Opening
- * one removes the parts of earlier attempts, which are dead; one of a later attempt
- * means that this attempt is: ERR_FENCED.
+ * Beside "sales.csv" stands the part, ".sales.csv.weir-<id>-<token>.part", while it is written;
+ * <id> is of the task, its map index and the path, <token> the fencing token of the attempt. An
+ * attempt removes the parts of older attempts of its task, which also stops one of them that still
+ * runs: its rename finds nothing. A file in place carries the token as an extended attribute
+ * (user.weir.token), where the file system has these, and is not replaced by an older attempt of
+ * the same task and interval.
  */
 #ifndef WEIR_DATA_ASIDE_H
 #define WEIR_DATA_ASIDE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
+#include "base/digest.h"
 
 struct aside;
 struct err;
+struct table_key;
 
-/* Makes the folder when it is missing. */
-int aside_open(struct aside **ret, const char *path, int64_t token, struct err *err);
-/* What is appended here is written by the next aside_flush or aside_commit. */
-struct buf *aside_buf(struct aside *a);
-/* Write the buffer out once it holds 64 KiB, or anything (`all`). */
-int aside_flush(struct aside *a, bool all, struct err *err);
-const char *aside_part(const struct aside *a); /* path of the part */
-/* Flush, fsync, rename, fsync of the folder. Frees it, on error too; then nothing is left. */
-int aside_commit(struct aside *a, struct err *err);
+enum aside_compression { ASIDE_PLAIN, ASIDE_GZIP, ASIDE_ZSTD, ASIDE_COMPRESSION_MAX };
+extern const char *const aside_compression_names[]; /* NULL-ended: none, gzip, zstd */
+/* By the name's end: .gz is gzip, .zst is zstd, all else is plain. */
+enum aside_compression aside_compression_of(const char *path);
+
+struct aside_target {
+	const char *path; /* its folders are made when missing */
+	enum aside_compression compression;
+	/* Whose writing it is. With dag NULL only the token is known: attempts on one path are told
+	 * apart by it, whatever their task, and the file is not marked with it. */
+	const struct table_key *key;
+	/* Told that an earlier attempt's part was removed; may be NULL. */
+	void (*note)(const char *text);
+};
+
+/* The target is copied. ERR_FENCED when a newer attempt is at work on it or was, ERR_INVALID when
+ * the path is a folder's, ERR_IO for what the system refuses; *ret is NULL then. */
+int aside_open(struct aside **ret, const struct aside_target *t, struct err *err);
+int aside_write(struct aside *a, const void *data, size_t len, struct err *err);
+/* Hand what was written to the system: a plain file's part then holds all of it. */
+int aside_flush(struct aside *a, struct err *err);
+const char *aside_part(const struct aside *a); /* path of the part; borrowed */
+
+struct aside_result {
+	int64_t bytes; /* of the file, compressed */
+	char sha256[DIGEST_HEX];
+};
+/* Flush, fsync, rename, fsync of the folder. Frees it in both cases; on error (ERR_FENCED: a newer
+ * attempt has taken over) the old file stays and nothing is left aside. `ret` may be NULL. */
+int aside_commit(struct aside *a, struct aside_result *ret, struct err *err);
 void aside_abort(struct aside *a); /* remove the part and free; NULL is fine */
 
 #endif

@@ -10,8 +10,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include "data/window.h"
 
-enum { BLOCK = 64, FIRST_SIZE = 256 << 10, FIRST_FIELDS = 64 };
+enum { BLOCK = 64, FIRST_FIELDS = 64 };
 
 const char *const csv_problem_texts[] = {
 	[CSV_OK] = "well-formed",
@@ -24,11 +25,8 @@ static_assert(sizeof csv_problem_texts / sizeof *csv_problem_texts == CSV_PROBLE
 
 struct csv_reader {
 	struct csv_config config;
-	char *data;       /* size + BLOCK bytes, so that a block can be read anywhere */
-	size_t size, len; /* allocated, filled */
-	size_t at;        /* where the next record starts */
-	bool eof;
-	bool plain; /* data[0..len) is ASCII without zero bytes: nothing to validate */
+	struct window w; /* padded with BLOCK bytes, so that a block can be read anywhere */
+	bool plain;      /* all of it is ASCII without zero bytes: nothing to validate */
 	uint64_t line;
 	struct csv_field *fields;
 	size_t nfields, cap;
@@ -70,23 +68,23 @@ static uint64_t specials(const char *p, char delimiter)
 static void seek(struct csv_reader *r, size_t at)
 {
 	r->block = at;
-	r->mask = specials(r->data + at, r->config.delimiter);
+	r->mask = specials(r->w.data + at, r->config.delimiter);
 }
 
-/* The place of the next special byte, which is passed; r->len when there is none. */
+/* The place of the next special byte, which is passed; r->w.len when there is none. */
 static inline size_t next_special(struct csv_reader *r)
 {
 	while (!r->mask) {
 		r->block += BLOCK;
-		if (r->block >= r->len) {
-			r->block = r->len;
-			return r->len;
+		if (r->block >= r->w.len) {
+			r->block = r->w.len;
+			return r->w.len;
 		}
-		r->mask = specials(r->data + r->block, r->config.delimiter);
+		r->mask = specials(r->w.data + r->block, r->config.delimiter);
 	}
 	size_t at = r->block + (size_t)__builtin_ctzll(r->mask);
 	r->mask &= r->mask - 1;
-	return at < r->len ? at : r->len;
+	return at < r->w.len ? at : r->w.len;
 }
 
 /* ---- text ---------------------------------------------------------------------------- */
@@ -130,41 +128,26 @@ bool csv_text_ok(const char *text, size_t len, enum csv_problem *ret_problem)
 
 /* ---- buffer -------------------------------------------------------------------------- */
 
-static int grow(struct csv_reader *r, struct err *err)
+/* What follows each filling of the window. */
+static void look_over(struct csv_reader *r)
 {
-	if (r->size >= r->config.max_record)
+	r->sought = SIZE_MAX;
+	memset(r->w.data + r->w.len, 0, BLOCK);
+	r->plain = is_plain(r->w.data, r->w.len);
+}
+
+static int refill(struct csv_reader *r, struct err *err)
+{
+	int rc = window_refill(&r->w, err);
+
+	if (rc == WINDOW_FULL)
 		return err_set(err, ERR_DATA,
 			"%s:%llu: the record that starts here is longer than %zu bytes; is a quote "
 			"not closed?",
-			r->config.name, (unsigned long long)r->line, r->config.max_record);
-	size_t size = r->size * 2 < r->config.max_record ? r->size * 2 : r->config.max_record;
-	char *data = realloc(r->data, size + BLOCK);
-	if (!data)
-		return err_nomem(err);
-	r->data = data;
-	r->size = size;
-	return 0;
-}
-
-/* Move the unread rest to the front and fill up behind it. */
-static int refill(struct csv_reader *r, struct err *err)
-{
-	if (r->at == 0 && r->len == r->size && grow(r, err) < 0)
-		return -1;
-	memmove(r->data, r->data + r->at, r->len - r->at);
-	r->len -= r->at;
-	r->at = 0;
-	r->sought = SIZE_MAX;
-	while (r->len < r->size && !r->eof) {
-		ssize_t n = r->config.read(r->config.arg, r->data + r->len, r->size - r->len, err);
-		if (n < 0)
-			return -1;
-		r->eof = n == 0;
-		r->len += (size_t)n;
-	}
-	memset(r->data + r->len, 0, BLOCK);
-	r->plain = is_plain(r->data, r->len);
-	return 0;
+			r->config.name, (unsigned long long)r->line, r->w.max);
+	if (rc == 0)
+		look_over(r);
+	return rc;
 }
 
 /* ---- records ------------------------------------------------------------------------- */
@@ -205,17 +188,17 @@ static enum scan scan_quoted(struct csv_reader *r, struct scan_state *s, struct 
 {
 	size_t from = s->start + 1, at;
 
-	*f = (struct csv_field){ .text = r->data + from, .quoted = true };
+	*f = (struct csv_field){ .text = r->w.data + from, .quoted = true };
 	for (;;) {
 		at = next_special(r);
-		if (at == r->len)
+		if (at == r->w.len)
 			return SCAN_SHORT;
-		if (r->data[at] == '\n')
+		if (r->w.data[at] == '\n')
 			s->lines++;
-		if (r->data[at] != '"')
+		if (r->w.data[at] != '"')
 			continue;
 		/* At the end of what is read there is a zero byte, and no special one below. */
-		if (r->data[at + 1] != '"')
+		if (r->w.data[at + 1] != '"')
 			break;
 		f->escaped = true;
 		next_special(r);
@@ -224,12 +207,12 @@ static enum scan scan_quoted(struct csv_reader *r, struct scan_state *s, struct 
 	size_t behind = at + 1;
 	do
 		at = next_special(r);
-	while (at < r->len && r->data[at] == '"');
-	if (at == r->len && !r->eof)
+	while (at < r->w.len && r->w.data[at] == '"');
+	if (at == r->w.len && !r->w.eof)
 		return SCAN_SHORT;
 	s->end = at;
-	bool cr = at - behind == 1 && r->data[behind] == '\r' &&
-		  (at == r->len || r->data[at] == '\n');
+	bool cr = at - behind == 1 && r->w.data[behind] == '\r' &&
+		  (at == r->w.len || r->w.data[at] == '\n');
 	if (at != behind && !cr)
 		s->problem = CSV_TEXT_AFTER_END;
 	return SCAN_DONE;
@@ -240,28 +223,29 @@ static enum scan scan_field(struct csv_reader *r, struct scan_state *s, struct c
 {
 	size_t at = next_special(r);
 
-	if (at < r->len && r->data[at] == '"' && at == s->start)
+	if (at < r->w.len && r->w.data[at] == '"' && at == s->start)
 		return scan_quoted(r, s, f);
-	while (at < r->len && r->data[at] == '"')
+	while (at < r->w.len && r->w.data[at] == '"')
 		at = next_special(r);
-	if (at == r->len && !r->eof)
+	if (at == r->w.len && !r->w.eof)
 		return SCAN_SHORT;
 	size_t end = at;
-	if ((at == r->len || r->data[at] == '\n') && end > s->start && r->data[end - 1] == '\r')
+	if ((at == r->w.len || r->w.data[at] == '\n') && end > s->start &&
+		r->w.data[end - 1] == '\r')
 		end--;
-	*f = (struct csv_field){ .text = r->data + s->start, .len = (uint32_t)(end - s->start) };
+	*f = (struct csv_field){ .text = r->w.data + s->start, .len = (uint32_t)(end - s->start) };
 	s->end = at;
 	return SCAN_DONE;
 }
 
 static enum scan scan_record(struct csv_reader *r, struct scan_state *s, struct err *err)
 {
-	s->start = r->at;
+	s->start = r->w.at;
 	s->lines = 0;
 	s->problem = CSV_OK;
 	r->nfields = 0;
-	if (r->sought != r->at)
-		seek(r, r->at);
+	if (r->sought != r->w.at)
+		seek(r, r->w.at);
 	for (;;) {
 		if (r->nfields == r->cap && more_fields(r, err) < 0)
 			return SCAN_FAILED;
@@ -269,7 +253,7 @@ static enum scan scan_record(struct csv_reader *r, struct scan_state *s, struct 
 		if (rc != SCAN_DONE)
 			return rc;
 		r->nfields++;
-		if (s->end == r->len || r->data[s->end] == '\n')
+		if (s->end == r->w.len || r->w.data[s->end] == '\n')
 			return SCAN_DONE;
 		s->start = s->end + 1;
 	}
@@ -309,14 +293,14 @@ static int unescape(struct csv_reader *r, size_t raw_len, struct err *err)
 static int finish_record(
 	struct csv_reader *r, const struct scan_state *s, struct csv_record *ret, struct err *err)
 {
-	size_t raw_len = s->end - r->at;
+	size_t raw_len = s->end - r->w.at;
 
-	if (raw_len && r->data[s->end - 1] == '\r')
+	if (raw_len && r->w.data[s->end - 1] == '\r')
 		raw_len--;
 	*ret = (struct csv_record){
 		.fields = r->fields,
 		.n = r->nfields,
-		.raw = r->data + r->at,
+		.raw = r->w.data + r->w.at,
 		.raw_len = raw_len,
 		.line = r->line,
 		.problem = s->problem,
@@ -325,8 +309,8 @@ static int finish_record(
 		csv_text_ok(ret->raw, raw_len, &ret->problem);
 	if (ret->problem == CSV_OK)
 		ret->problem = s->problem;
-	r->at = s->end < r->len ? s->end + 1 : s->end;
-	r->sought = r->at;
+	r->w.at = s->end < r->w.len ? s->end + 1 : s->end;
+	r->sought = r->w.at;
 	r->line += 1 + s->lines;
 	return unescape(r, raw_len, err) < 0 ? -1 : 1;
 }
@@ -335,12 +319,12 @@ static int finish_record(
 static void skip_blank(struct csv_reader *r)
 {
 	for (;;) {
-		size_t left = r->len - r->at;
-		const char *p = r->data + r->at;
+		size_t left = r->w.len - r->w.at;
+		const char *p = r->w.data + r->w.at;
 		if (left >= 1 && p[0] == '\n')
-			r->at += 1;
+			r->w.at += 1;
 		else if (left >= 2 && p[0] == '\r' && p[1] == '\n')
-			r->at += 2;
+			r->w.at += 2;
 		else
 			return;
 		r->line++;
@@ -353,17 +337,17 @@ int csv_next(struct csv_reader *r, struct csv_record *ret, struct err *err)
 
 	for (;;) {
 		skip_blank(r);
-		bool lone_cr = r->eof && r->len - r->at == 1 && r->data[r->at] == '\r';
-		if (r->eof && (r->at == r->len || lone_cr))
+		bool lone_cr = r->w.eof && r->w.len - r->w.at == 1 && r->w.data[r->w.at] == '\r';
+		if (r->w.eof && (r->w.at == r->w.len || lone_cr))
 			return 0;
 		/* A lone CR at the end may yet become a blank line. */
-		if (r->len - r->at >= 2 || r->eof) {
+		if (r->w.len - r->w.at >= 2 || r->w.eof) {
 			enum scan rc = scan_record(r, &s, err);
 			if (rc == SCAN_DONE)
 				return finish_record(r, &s, ret, err);
 			if (rc == SCAN_FAILED)
 				return -1;
-			if (r->eof)
+			if (r->w.eof)
 				return err_set(err, ERR_DATA,
 					"%s:%llu: a quote opened in the record that starts here is "
 					"never closed",
@@ -387,19 +371,15 @@ int csv_new(struct csv_reader **ret, const struct csv_config *config, struct err
 	if (!r->config.max_record)
 		r->config.max_record = CSV_RECORD_MAX;
 	r->line = 1;
-	r->size = FIRST_SIZE < r->config.max_record ? FIRST_SIZE : r->config.max_record;
-	r->data = malloc(r->size + BLOCK);
 	buf_init(&r->scratch, r->config.max_record);
-	if (!r->data) {
-		csv_free(r);
-		return err_nomem(err);
-	}
-	if (refill(r, err) < 0) {
+	const struct window window = {
+		.read = config->read, .arg = config->arg, .max = r->config.max_record, .pad = BLOCK
+	};
+	if (window_init(&r->w, &window, err) < 0) {
 		csv_free(r);
 		return -1;
 	}
-	if (r->len >= 3 && memcmp(r->data, "\xef\xbb\xbf", 3) == 0)
-		r->at = 3;
+	look_over(r);
 	*ret = r;
 	return 0;
 }
@@ -410,7 +390,7 @@ void csv_free(struct csv_reader *r)
 		return;
 	buf_release(&r->scratch);
 	free(r->fields);
-	free(r->data);
+	window_release(&r->w);
 	free(r);
 }
 

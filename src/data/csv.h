@@ -16,7 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
+
+#include "data/window.h"
 
 struct csv_reader;
 struct err;
@@ -50,11 +51,8 @@ struct csv_record {
 	enum csv_problem problem;
 };
 
-/* Where bytes come from: as input_read. */
-typedef ssize_t csv_read_fn(void *arg, void *to, size_t size, struct err *err);
-
 struct csv_config {
-	csv_read_fn *read;
+	window_read_fn *read;
 	void *arg;
 	const char *name;  /* for messages; borrowed */
 	char delimiter;    /* 0: ',' ; not a quote, CR or LF */

@@ -6,47 +6,24 @@
 
 #include "base/err.h"
 
-enum { FIRST_SIZE = 256 << 10, RECORD_MAX = 16 << 20 };
+enum { RECORD_MAX = 16 << 20 };
 
 struct ndjson_reader {
 	struct ndjson_config config;
-	char *data;
-	size_t size, len, at; /* allocated, filled, where the next line starts */
-	bool eof;
+	struct window w;
 	uint64_t line;
 	json_t *object;
 	json_error_t problem;
 };
 
-static int grow(struct ndjson_reader *r, struct err *err)
-{
-	if (r->size >= r->config.max_record)
-		return err_set(err, ERR_DATA, "%s:%llu: the line is longer than %zu bytes",
-			r->config.name, (unsigned long long)r->line, r->config.max_record);
-	size_t size = r->size * 2 < r->config.max_record ? r->size * 2 : r->config.max_record;
-	char *data = realloc(r->data, size);
-	if (!data)
-		return err_nomem(err);
-	r->data = data;
-	r->size = size;
-	return 0;
-}
-
 static int refill(struct ndjson_reader *r, struct err *err)
 {
-	if (r->at == 0 && r->len == r->size && grow(r, err) < 0)
-		return -1;
-	memmove(r->data, r->data + r->at, r->len - r->at);
-	r->len -= r->at;
-	r->at = 0;
-	while (r->len < r->size && !r->eof) {
-		ssize_t n = r->config.read(r->config.arg, r->data + r->len, r->size - r->len, err);
-		if (n < 0)
-			return -1;
-		r->eof = n == 0;
-		r->len += (size_t)n;
-	}
-	return 0;
+	int rc = window_refill(&r->w, err);
+
+	if (rc == WINDOW_FULL)
+		return err_set(err, ERR_DATA, "%s:%llu: the line is longer than %zu bytes",
+			r->config.name, (unsigned long long)r->line, r->w.max);
+	return rc;
 }
 
 /* The next line without its end: 1, 0 at the end, or -1. */
@@ -55,10 +32,10 @@ static int next_line(struct ndjson_reader *r, const char **ret, size_t *ret_len,
 	size_t sought = 0; /* no line feed in what was looked at */
 
 	for (;;) {
-		const char *start = r->data + r->at;
-		size_t left = r->len - r->at;
+		const char *start = r->w.data + r->w.at;
+		size_t left = r->w.len - r->w.at;
 		const char *end = memchr(start + sought, '\n', left - sought);
-		if (!end && r->eof) {
+		if (!end && r->w.eof) {
 			if (left == 0)
 				return 0;
 			end = start + left;
@@ -66,7 +43,7 @@ static int next_line(struct ndjson_reader *r, const char **ret, size_t *ret_len,
 		if (end) {
 			*ret = start;
 			*ret_len = (size_t)(end - start);
-			r->at += *ret_len + (end < start + left);
+			r->w.at += *ret_len + (end < start + left);
 			if (*ret_len && end[-1] == '\r')
 				--*ret_len;
 			return 1;
@@ -132,18 +109,13 @@ int ndjson_new(struct ndjson_reader **ret, const struct ndjson_config *config, s
 	if (!r->config.max_record)
 		r->config.max_record = RECORD_MAX;
 	r->line = 1;
-	r->size = FIRST_SIZE < r->config.max_record ? FIRST_SIZE : r->config.max_record;
-	r->data = malloc(r->size);
-	if (!r->data) {
-		ndjson_free(r);
-		return err_nomem(err);
-	}
-	if (refill(r, err) < 0) {
+	const struct window window = {
+		.read = config->read, .arg = config->arg, .max = r->config.max_record
+	};
+	if (window_init(&r->w, &window, err) < 0) {
 		ndjson_free(r);
 		return -1;
 	}
-	if (r->len >= 3 && memcmp(r->data, "\xef\xbb\xbf", 3) == 0)
-		r->at = 3;
 	*ret = r;
 	return 0;
 }
@@ -153,6 +125,6 @@ void ndjson_free(struct ndjson_reader *r)
 	if (!r)
 		return;
 	json_decref(r->object);
-	free(r->data);
+	window_release(&r->w);
 	free(r);
 }

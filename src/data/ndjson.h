@@ -9,15 +9,14 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
+
+#include "data/window.h"
 
 struct err;
 struct ndjson_reader;
 
-typedef ssize_t ndjson_read_fn(void *arg, void *to, size_t size, struct err *err);
-
 struct ndjson_config {
-	ndjson_read_fn *read; /* as input_read */
+	window_read_fn *read;
 	void *arg;
 	const char *name;  /* for messages; borrowed */
 	size_t max_record; /* 0: 16 MiB */

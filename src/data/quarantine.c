@@ -6,17 +6,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/utf8.h"
 #include "data/aside.h"
 #include "data/contract.h"
 #include "data/csv.h"
+#include "data/table.h"
+
+enum { LINE_MAX_BYTES = 256 << 20 };
 
 struct quarantine {
 	char *path;
 	int64_t token, rows;
 	struct aside *out; /* NULL before the first row */
+	struct buf line;   /* of the next row */
 	struct buf text;   /* of one field */
 };
 
@@ -30,6 +35,7 @@ int quarantine_new(struct quarantine **ret, const char *path, int64_t token, str
 		return err_nomem(err);
 	}
 	q->token = token;
+	buf_init(&q->line, LINE_MAX_BYTES);
 	buf_init(&q->text, 64u << 20);
 	*ret = q;
 	return 0;
@@ -39,7 +45,7 @@ int quarantine_new(struct quarantine **ret, const char *path, int64_t token, str
 static void add_bytes(struct quarantine *q, const char *s, size_t len)
 {
 	enum csv_problem problem;
-	struct buf *out = aside_buf(q->out);
+	struct buf *out = &q->line;
 
 	if (len == 0)
 		return;
@@ -61,7 +67,7 @@ static void add_bytes(struct quarantine *q, const char *s, size_t len)
 
 static void add_value(struct quarantine *q, const struct cell *c)
 {
-	struct buf *out = aside_buf(q->out);
+	struct buf *out = &q->line;
 
 	if (c->type == CELL_TEXT)
 		csv_add_field(out, c->text ? c->text : "", c->len, ',');
@@ -69,15 +75,24 @@ static void add_value(struct quarantine *q, const struct cell *c)
 		convert_add_text(out, c);
 }
 
+static int open_file(struct quarantine *q, struct err *err)
+{
+	const struct table_key key = { .token = q->token };
+	const struct aside_target target = { .path = q->path, .key = &key };
+
+	if (aside_open(&q->out, &target, err) < 0)
+		return err_context(err, "quarantine");
+	buf_addstr(&q->line, QUARANTINE_HEADER);
+	return 0;
+}
+
 int quarantine_add(struct quarantine *q, const char *file, const struct row *row,
 	const char *column, const struct contract_violation *v, struct err *err)
 {
-	if (!q->out) {
-		if (aside_open(&q->out, q->path, q->token, err) < 0)
-			return err_context(err, "quarantine");
-		buf_addstr(aside_buf(q->out), QUARANTINE_HEADER);
-	}
-	struct buf *out = aside_buf(q->out);
+	struct buf *out = &q->line;
+
+	if (!q->out && open_file(q, err) < 0)
+		return -1;
 	add_bytes(q, file, strlen(file));
 	buf_addf(out, ",%" PRIu64 ",", row->number);
 	if (column)
@@ -88,7 +103,10 @@ int quarantine_add(struct quarantine *q, const char *file, const struct row *row
 	add_bytes(q, row->raw, row->raw_len);
 	buf_addc(out, '\n');
 	q->rows++;
-	return aside_flush(q->out, false, err);
+	if (buf_ok(out, q->path, err) < 0 || aside_write(q->out, out->data, out->len, err) < 0)
+		return -1;
+	buf_clear(out);
+	return 0;
 }
 
 int64_t quarantine_rows(const struct quarantine *q)
@@ -98,7 +116,7 @@ int64_t quarantine_rows(const struct quarantine *q)
 
 const char *quarantine_spool(struct quarantine *q, struct err *err)
 {
-	if (!q->out || aside_flush(q->out, true, err) < 0)
+	if (!q->out || aside_flush(q->out, err) < 0)
 		return NULL;
 	return aside_part(q->out);
 }
@@ -108,7 +126,7 @@ int quarantine_commit(struct quarantine *q, struct err *err)
 	int rc = 0;
 
 	if (q->out) {
-		rc = aside_commit(q->out, err);
+		rc = aside_commit(q->out, NULL, err);
 		q->out = NULL;
 	} else if (unlink(q->path) < 0 && errno != ENOENT && errno != ENOTDIR) {
 		rc = err_errno(err, "%s: cannot remove the file of an earlier attempt", q->path);
@@ -122,6 +140,7 @@ void quarantine_abort(struct quarantine *q)
 	if (!q)
 		return;
 	aside_abort(q->out);
+	buf_release(&q->line);
 	buf_release(&q->text);
 	free(q->path);
 	free(q);

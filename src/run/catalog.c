@@ -334,28 +334,20 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 	else
 		set_error(d, &diags);
 	d->files_stamp = stamp_files(c, d->files);
-	d->changed = true;
-	c->nchanged++;
 	dag_unref(dag);
 	diags_release(&diags);
 	free(real);
 	free(dir);
 }
 
-/* A file that cannot be read now: looked at again by the next scan. */
-static void refuse(struct catalog *c, struct catalog_dag *d, const struct err *err)
+static void refuse(struct catalog_dag *d, const struct err *err)
 {
 	struct diags diags;
 
-	d->stamp = (struct file_stamp){ 0 };
-	if (d->error && strstr(d->error, err->msg))
-		return;
 	diags_init(&diags);
 	diag_err(&diags, d->path, err);
 	set_error(d, &diags);
 	diags_release(&diags);
-	d->changed = true;
-	c->nchanged++;
 }
 
 /* ---- scanning ------------------------------------------------------------------------- */
@@ -406,7 +398,10 @@ static void look_at_file(struct catalog *c, const char *path, const struct stat 
 	HASH_FIND(by_path, c->by_path, path, strlen(path), d);
 	if (d)
 		d->mark = c->scan;
-	if (d && same_stamp(&d->stamp, &stamp) && d->files_stamp == stamp_files(c, d->files))
+	bool as_before =
+		d && same_stamp(&d->stamp, &stamp) && d->files_stamp == stamp_files(c, d->files);
+	/* A file that another one was missing may have come since. */
+	if (as_before && (!d->error || d->shadowed))
 		return;
 	buf_init(&text, DAG_TEXT_MAX);
 	bool read = io_read_file(path, &text, &err) == 0;
@@ -414,12 +409,19 @@ static void look_at_file(struct catalog *c, const char *path, const struct stat 
 	if (!d && read && dagfile_looks_like_dag(text.data))
 		d = add_path(c, path);
 	if (d) {
+		char *error = d->error;
+		d->error = NULL;
 		d->mark = c->scan;
 		d->stamp = stamp;
 		if (read)
 			load_dag(c, d, text.data);
 		else
-			refuse(c, d, &err);
+			refuse(d, &err);
+		if (!as_before || !error || !d->error || strcmp(error, d->error) != 0) {
+			d->changed = true;
+			c->nchanged++;
+		}
+		free(error);
 	}
 	buf_release(&text);
 }

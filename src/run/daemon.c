@@ -328,13 +328,10 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
 
 static void stop(struct daemon *d, bool hard)
 {
-	struct active_run *r, *next;
-
 	d->stopping = true;
 	notify_systemd("STOPPING=1");
 	if (d->config->stop_tasks)
-		HASH_ITER (hh, d->engine.runs, r, next)
-			sched_cancel_run(d->engine.sched, r->id, hard, clock_now_us());
+		engine_halt(&d->engine, hard);
 	daemon_turn(d);
 }
 

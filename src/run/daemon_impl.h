@@ -80,6 +80,7 @@ struct daemon {
 	size_t nformers;
 	char **journals; /* of former daemons, to be settled; NULL-ended */
 	size_t decided;  /* of the planner's decisions, how many are committed already */
+	size_t portion;  /* how many come next; 0: nothing is left to decide */
 	bool waits;      /* tasks of a former daemon run still */
 	bool taken_over; /* runs of the former daemon are in hand */
 	bool asked;      /* runs that were asked for wait in the store */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/civil.h"
 #include "base/clock.h"
 #include "core/model.h"
 #include "core/zone.h"
@@ -374,14 +375,18 @@ static void cancel_oldest(struct daemon *d, const char *dag)
 
 static void say_decision(struct daemon *d, const struct planner_decision *dec)
 {
-	char start[32];
+	struct civil c;
+	struct buf start;
 
 	if (dec->action == PLANNER_KEEP)
 		return;
-	snprintf(start, sizeof start, "%lld", (long long)(dec->tick.start_us / 1000000));
+	civil_from_us(dec->tick.start_us, &c);
+	buf_init(&start, 64);
+	civil_add_rfc3339(&start, &c, 0);
 	say(d, dec->action == PLANNER_SKIP ? LEVEL_WARN : LEVEL_INFO, "schedule",
 		{ "dag", dec->dag }, { "action", planner_action_name(dec->action) },
-		{ "why", planner_why_name(dec->why) }, { "interval_start", start });
+		{ "why", planner_why_name(dec->why) }, { "interval_start", start.data });
+	buf_release(&start);
 }
 
 /* Runs that are made go on; one that was there before, made by hand, is not ours to count. */
@@ -430,20 +435,18 @@ static void fill_portion(struct daemon *d, struct portion *p, const struct plann
 	}
 }
 
-/* The first portion is small: its runs are in motion before the next one is made. */
-static size_t portion_size(const struct daemon *d)
-{
-	return d->decided == 0 ? FIRST_PORTION : d->decided < PORTION ? d->decided : PORTION;
-}
-
 int daemon_plan(struct daemon *d, struct err *err)
 {
-	size_t n, begin = d->decided, end = begin + portion_size(d);
+	/* The first portion is small: its runs are in motion before the next one is made. */
+	size_t size = d->portion ? d->portion : FIRST_PORTION;
+	size_t n, begin = d->decided, end = begin + size;
 
-	if (planner_tick(d->planner, clock_now_us(), err) < 0)
+	planner_decisions(d->planner, &n);
+	if (n < end && planner_tick_some(d->planner, clock_now_us(), end - n, err) < 0)
 		return -1;
 	const struct planner_decision *list = planner_decisions(d->planner, &n);
-	if (n <= begin)
+	d->portion = 0;
+	if (n == begin)
 		return 0;
 	struct portion *p = calloc(1, sizeof *p);
 	if (!p)
@@ -462,17 +465,19 @@ int daemon_plan(struct daemon *d, struct err *err)
 		take_opened(d, p);
 		/* What was committed is not committed again when the rest is. */
 		d->decided = end < n ? end : 0;
+		if (end == n)
+			planner_clear_decisions(d->planner);
+		if (end < n || planner_wake_us(d->planner) <= clock_now_us())
+			d->portion = size * 2 < PORTION ? size * 2 : PORTION;
 	}
 	arena_release(&p->arena);
 	free(p);
-	if (rc == 0 && end == n)
-		planner_clear_decisions(d->planner);
 	return rc;
 }
 
 bool daemon_has_more(const struct daemon *d)
 {
-	return !d->stopping && (d->decided > 0 || can_promote(d));
+	return !d->stopping && (d->portion > 0 || can_promote(d));
 }
 
 /* ---- after a restart, and by request -------------------------------------------------- */

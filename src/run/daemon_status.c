@@ -1,4 +1,6 @@
-/* What the daemon says of itself. */
+/* What the daemon says of itself: only what it has in memory, so that asking never holds up the
+ * loop. What the store has beside (who paused what and why, backfills) is asked by ops_dags and
+ * ops_backfills. */
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -30,36 +32,6 @@ static json_t *text_or_null(const char *text)
 
 /* ---- DAGs ----------------------------------------------------------------------------- */
 
-/* The DAGs as the store has them, by name: who switched what, and why. A store that is in trouble
- * has nothing to say; what the daemon itself knows is shown all the same. */
-static json_t *rows_by_name(const struct daemon *d)
-{
-	json_t *answer = NULL, *row, *rows = json_object();
-	size_t i;
-
-	if (ops_dags(&d->ops, NULL, &answer, &(struct err){ 0 }) < 0)
-		return rows;
-	json_array_foreach(json_object_get(answer, "dags"), i, row)
-	{
-		const char *name = json_string_value(json_object_get(row, "dag"));
-		if (name)
-			json_object_set(rows, name, row);
-	}
-	json_decref(answer);
-	return rows;
-}
-
-static json_t *unknown_row(void)
-{
-	static const char *const nulls[] = { "version", "paused_by", "paused_reason", "paused_at",
-		"draining_by", "draining_reason", "draining_at", "last" };
-	json_t *o = json_pack("{s:b, s:b, s:[]}", "present", 1, "all_paused", 0, "frozen");
-
-	for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++)
-		json_object_set_new(o, nulls[i], json_null());
-	return o;
-}
-
 static json_t *next_run(const struct zone *zone, const struct planner_view *view)
 {
 	if (!view->has_next)
@@ -69,7 +41,7 @@ static json_t *next_run(const struct zone *zone, const struct planner_view *view
 		instant(zone, view->next.end_us));
 }
 
-static json_t *dag_status(const struct daemon *d, const struct catalog_dag *c, json_t *row)
+static json_t *dag_status(const struct daemon *d, const struct catalog_dag *c)
 {
 	const struct zone *zone = c->spec.zone ? c->spec.zone : zone_utc();
 	struct planner_view view = { 0 };
@@ -88,25 +60,19 @@ static json_t *dag_status(const struct daemon *d, const struct catalog_dag *c, j
 		c->name ? json_string(timetable_kind_name(c->spec.kind)) : json_null());
 	json_object_set_new(o, "zone", json_string(zone_name(zone)));
 	json_object_set_new(o, "next", next_run(zone, &view));
-	if (row)
-		json_object_update_missing(o, row);
-	else
-		json_object_update_missing_new(o, unknown_row());
 	return o;
 }
 
 static json_t *dags_status(const struct daemon *d)
 {
-	json_t *list = json_array(), *rows = rows_by_name(d);
+	json_t *list = json_array();
 
 	for (struct catalog_dag *c = NULL; (c = catalog_next_file(d->catalog, c));)
-		json_array_append_new(
-			list, dag_status(d, c, c->name ? json_object_get(rows, c->name) : NULL));
-	json_decref(rows);
+		json_array_append_new(list, dag_status(d, c));
 	return list;
 }
 
-/* ---- runs and backfills --------------------------------------------------------------- */
+/* ---- runs ----------------------------------------------------------------------------- */
 
 static json_t *runs_status(struct daemon *d)
 {
@@ -117,24 +83,6 @@ static json_t *runs_status(struct daemon *d)
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:s}", "run", r->name, "dag", r->dag->name,
 				      "state", run_state_name(r->state)));
-	return list;
-}
-
-/* Those that are not over: also one that cannot go on, since its DAG is gone. */
-static json_t *backfills_status(const struct daemon *d)
-{
-	json_t *answer = NULL, *list = json_array(), *b;
-	size_t i;
-
-	if (ops_backfills(&d->ops, 0, &answer, &(struct err){ 0 }) < 0)
-		return list;
-	json_array_foreach(json_object_get(answer, "backfills"), i, b)
-	{
-		int state = backfill_state_by_name(json_string_value(json_object_get(b, "state")));
-		if (state == BACKFILL_RUNNING || state == BACKFILL_PAUSED)
-			json_array_append(list, b);
-	}
-	json_decref(answer);
 	return list;
 }
 
@@ -154,6 +102,5 @@ json_t *daemon_status(struct daemon *d)
 	json_object_update_new(o, more);
 	json_object_set_new(o, "dags", dags_status(d));
 	json_object_set_new(o, "runs", runs_status(d));
-	json_object_set_new(o, "backfills", backfills_status(d));
 	return o;
 }

@@ -185,7 +185,7 @@ void engine_drop(struct engine *e, struct active_run *r, bool close)
 	sched_drop_run(e->sched, r->id);
 	forget_idle(e, r);
 	/* A store that cannot be written is not waited for: a dead owner is recognised. */
-	if (close && e->store && !e->retry_us)
+	if (close && !r->given_up && e->store && !e->retry_us)
 		store_run_close(e->store, r->id, r->epoch, NULL);
 	char *work = paths_work_dir(e->config.home, r->name);
 	if (work)
@@ -193,4 +193,19 @@ void engine_drop(struct engine *e, struct active_run *r, bool close)
 	free(work);
 	HASH_DEL(e->runs, r);
 	free_run(r);
+}
+
+void engine_halt(struct engine *e, bool hard)
+{
+	struct active_run *r, *next;
+	struct task_view view;
+
+	e->halting = true;
+	sched_halt(e->sched);
+	HASH_ITER (hh, e->runs, r, next)
+		for (int i = 0; i < r->dag->ntasks; i++)
+			if (sched_task_view(e->sched, r->id, i, &view) &&
+				view.state == TASK_RUNNING)
+				exec_stop(e->exec, view.token, hard, NULL);
+	exec_flush(e->exec, NULL);
 }

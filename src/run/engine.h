@@ -40,6 +40,7 @@ struct active_run {
 	struct job_context job;
 	struct job_prepared prepared;
 	enum run_state state; /* as committed */
+	bool given_up;        /* it became final: the store has it without an owner */
 	int64_t mark;         /* of the step that touched it last */
 	void *data;           /* the caller's */
 	UT_hash_handle hh;
@@ -94,6 +95,7 @@ struct engine {
 	int64_t renew_us, retry_us; /* monotonic; retry_us 0: the store is well */
 	int64_t limit_us; /* the test's clock is not moved past it by retries; 0: no limit */
 	int64_t step;
+	bool halting;      /* attempts are stopped for the next owner to do again (engine_halt) */
 	bool settling;     /* nothing is started */
 	bool dirty;        /* ends were read that are not committed yet */
 	bool keep_journal; /* ends were read that we may not, or could not, commit: others shall */
@@ -126,6 +128,10 @@ struct active_run *engine_find(const struct engine *e, int64_t run_id);
 int engine_start(struct engine *e, struct active_run *r, struct run_init *init, struct err *err);
 /* Let go of it; it has no owner afterwards when `close`. */
 void engine_drop(struct engine *e, struct active_run *r, bool close);
+
+/* Start nothing more, and stop what is in flight: TERM, or with `hard` KILL. What was stopped
+ * counts as lost, so that the run's next owner does it again. */
+void engine_halt(struct engine *e, bool hard);
 
 /* An attempt's end, as the executor saw it. */
 void engine_ended(struct engine *e, const struct exec_end *end);

@@ -88,13 +88,21 @@ static char *result_text(const struct result *r, const struct exec_end *end)
 	return text;
 }
 
+static enum outcome outcome_of(
+	const struct engine *e, const struct exec_end *end, const struct result *r)
+{
+	/* Stopped by a halt: not by anybody who wants it undone. */
+	if (e->halting && end->outcome == OUTCOME_CANCELLED)
+		return OUTCOME_LOST;
+	return r->bad_output && end->outcome == OUTCOME_SUCCESS ? OUTCOME_FAILED : end->outcome;
+}
+
 static void feed(struct engine *e, struct active_run *run, const struct task *t,
 	const struct exec_end *end, const struct result *r)
 {
 	char *result = result_text(r, end), *outputs = NULL;
 	struct attempt_end ae = { .token = end->token,
-		.outcome = r->bad_output && end->outcome == OUTCOME_SUCCESS ? OUTCOME_FAILED
-									    : end->outcome,
+		.outcome = outcome_of(e, end, r),
 		.exit_status = end->exit_status,
 		.signal = end->signal,
 		.permanent = r->permanent,
@@ -313,8 +321,10 @@ static void tell(struct engine *e, const struct change *changes, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		struct active_run *r = engine_find(e, changes[i].run_id);
-		if (changes[i].kind == CHANGE_RUN)
+		if (changes[i].kind == CHANGE_RUN) {
 			r->state = changes[i].run.to;
+			r->given_up = run_state_is_final(r->state);
+		}
 		if (l->change)
 			l->change(l->arg, r, &changes[i]);
 	}

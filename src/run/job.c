@@ -218,15 +218,15 @@ static const char *instant_text(
 	return text;
 }
 
-/* What a Weir around this one said of its own task is not said of ours. */
+/* What a Weir around this one said of its own task is not said of ours, nor what systemd says to
+ * the daemon. */
 static bool is_own_variable(const char *entry)
 {
 	static const char *const names[] = { "WEIR_DAG=", "WEIR_TASK=", "WEIR_RUN_ID=", "WEIR_TRY=",
 		"WEIR_TOKEN=", "WEIR_DS=", "WEIR_INTERVAL_",
-		"WEIR_IDEMPOTENCY_KEY=", "WEIR_OUTPUT=", "WEIR_HOME=", "WEIR_TEST_" };
+		"WEIR_IDEMPOTENCY_KEY=", "WEIR_OUTPUT=", "WEIR_HOME=", "WEIR_TEST_",
+		"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=" };
 
-	if (strncmp(entry, "WEIR_", 5) != 0)
-		return false;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strncmp(entry, names[i], strlen(names[i])) == 0)
 			return true;

@@ -470,6 +470,10 @@ static int change_run(
 		r->started_us = c->at_us;
 	r->ended_us = run_state_is_final(r->state) ? c->at_us : 0;
 	r->wanted = r->wanted && !run_state_is_final(r->state);
+	if (run_state_is_final(r->state)) {
+		r->owner = (struct owner){ .pid = 0 };
+		r->lease_until_us = 0;
+	}
 	return add_event(m, run, c, run_state_name(c->run.from), run_state_name(c->run.to), err);
 }
 

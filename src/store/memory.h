@@ -153,4 +153,7 @@ int memory_list(
 int memory_durations(
 	struct store *s, const char *dag, int n, struct durations *ret, struct err *err);
 
+/* Add the runs of a backfill to its counts. */
+void memory_count_runs(struct memory_store *m, struct backfill_row *b);
+
 #endif

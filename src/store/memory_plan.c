@@ -243,6 +243,9 @@ int memory_backfill_set(struct store *s, const struct backfill_set *set, struct 
 	if (memory_save(m, b, sizeof *b, err) < 0)
 		return -1;
 	b->state = set->to;
+	/* Later backfills may take its runs over; what it did stays told. */
+	if (set->to == BACKFILL_DONE)
+		memory_count_runs(m, b);
 	b->ended_us = backend_backfill_is_final(set->to) ? set->now_us : 0;
 	if (set->by) {
 		b->state_by = memory_keep(m, set->by);

@@ -441,7 +441,7 @@ static int put_plans(
 	return 0;
 }
 
-static void count_runs(struct memory_store *m, struct backfill_row *b)
+void memory_count_runs(struct memory_store *m, struct backfill_row *b)
 {
 	for (size_t i = 0; i < m->runs.n; i++) {
 		const struct mem_run *run = m->runs.items[i];
@@ -450,7 +450,7 @@ static void count_runs(struct memory_store *m, struct backfill_row *b)
 		bool final = run_state_is_final(run->row.state);
 		b->nsuccess += run->row.state == RUN_SUCCESS;
 		b->nfailed += final && run->row.state != RUN_SUCCESS;
-		b->nactive += !final;
+		b->nactive += b->state != BACKFILL_DONE && !final;
 	}
 }
 
@@ -475,7 +475,8 @@ static int put_backfills(
 		row->reason = lend(a, b->reason);
 		row->state_by = lend(a, b->state_by);
 		row->state_reason = lend(a, b->state_reason);
-		count_runs(m, row);
+		if (row->state != BACKFILL_DONE)
+			memory_count_runs(m, row);
 	}
 	return 0;
 }

@@ -223,6 +223,8 @@ static const char schema_2[] =
 	"	state_who TEXT,"
 	"	state_reason TEXT,"
 	"	ntotal INTEGER NOT NULL,"
+	"	done_success INTEGER,"
+	"	done_failed INTEGER,"
 	"	CHECK (from_us <= to_us)"
 	") STRICT;";
 

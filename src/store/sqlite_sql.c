@@ -53,7 +53,13 @@ static const char *const texts[] = {
 	[SQL_RUN_STATE] = "SELECT state FROM run WHERE id = ?1",
 	[SQL_RUN_CHANGE] =
 		"UPDATE run SET state = ?3, reason = ?4, started_us = coalesce(started_us, ?5),"
-		" ended_us = ?6, wanted = wanted * ?7 WHERE id = ?1 AND state = ?2",
+		" ended_us = ?6, wanted = wanted * ?7,"
+		" owner_host = iif(?7, owner_host, NULL),"
+		" owner_boot_id = iif(?7, owner_boot_id, NULL),"
+		" owner_pid = iif(?7, owner_pid, NULL),"
+		" owner_start_ticks = iif(?7, owner_start_ticks, NULL),"
+		" lease_until_us = iif(?7, lease_until_us, NULL)"
+		" WHERE id = ?1 AND state = ?2",
 	[SQL_VERSION_PUT] =
 		"INSERT INTO dag_version(hash, dag, path, dir, text, created_us)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -121,7 +127,13 @@ static const char *const texts[] = {
 	/* A change without a person keeps who made the last one. */
 	[SQL_BACKFILL_SET] = "UPDATE backfill SET state = ?2, ended_us = ?3,"
 			     " state_reason = iif(?4 IS NULL, state_reason, ?5),"
-			     " state_who = coalesce(?4, state_who) WHERE id = ?1",
+			     " state_who = coalesce(?4, state_who),"
+			     /* Later backfills may take its runs over; what it did stays told. */
+			     " done_success = iif(?2 = 'done', (SELECT count(*) FROM run"
+			     "	WHERE backfill_id = ?1 AND state = 'success'), NULL),"
+			     " done_failed = iif(?2 = 'done', (SELECT count(*) FROM run"
+			     "	WHERE backfill_id = ?1 AND state IN ('failed', 'cancelled')), NULL)"
+			     " WHERE id = ?1",
 	[SQL_RUN_DELETE] = "DELETE FROM run WHERE id = ?1",
 	[SQL_VERSIONS_DELETE] =
 		"DELETE FROM dag_version WHERE hash IN (SELECT ?2 UNION ALL"
@@ -185,11 +197,12 @@ static const char *const texts[] = {
 		"SELECT b.id, b.dag, b.mode, b.params, b.who, b.reason, b.from_us, b.to_us,"
 		" b.created_us, b.ended_us, b.cursor_us, b.newest_first, b.exhausted, b.jobs,"
 		" b.state, b.state_who, b.state_reason, b.ntotal,"
-		" (SELECT count(*) FROM run WHERE backfill_id = b.id AND state = 'success'),"
-		" (SELECT count(*) FROM run WHERE backfill_id = b.id"
-		"	AND state IN ('failed', 'cancelled')),"
-		" (SELECT count(*) FROM run WHERE backfill_id = b.id"
-		"	AND state IN ('queued', 'running'))"
+		" coalesce(b.done_success, (SELECT count(*) FROM run WHERE backfill_id = b.id"
+		"	AND state = 'success')),"
+		" coalesce(b.done_failed, (SELECT count(*) FROM run WHERE backfill_id = b.id"
+		"	AND state IN ('failed', 'cancelled'))),"
+		" iif(b.state = 'done', 0, (SELECT count(*) FROM run WHERE backfill_id = b.id"
+		"	AND state IN ('queued', 'running')))"
 		" FROM backfill b WHERE ?1 IS NULL OR b.id = ?1 ORDER BY b.id DESC",
 	[SQL_DURATIONS] = "SELECT ended_us - started_us FROM run"
 			  " WHERE dag = ?1 AND state = 'success' AND +started_us IS NOT NULL"

@@ -321,7 +321,8 @@ static int change_run(struct sqlite_store *s, const struct change *c, struct err
 	sqlite_bind_text(&q, reason_name(c->reason));
 	sqlite_bind_time(&q, c->run.to == RUN_RUNNING ? c->at_us : 0);
 	sqlite_bind_time(&q, run_state_is_final(c->run.to) ? c->at_us : 0);
-	sqlite_bind_int(&q, !run_state_is_final(c->run.to)); /* nobody wants more of it */
+	sqlite_bind_int(
+		&q, !run_state_is_final(c->run.to)); /* nobody wants more of it, nor owns it */
 	int n = sqlite_run(&q, err);
 	if (n < 0)
 		return -1;

@@ -209,7 +209,7 @@ struct store_batch {
 	size_t nchecks;
 };
 /* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
- * owner. */
+ * owner. A run that becomes final has no owner afterwards, as after store_run_close. */
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err);
 
 /* ---- reading ------------------------------------------------------------------------- */

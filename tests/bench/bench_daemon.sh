@@ -48,13 +48,21 @@ stop_daemon() {
 }
 
 # CPU nanoseconds of both.
-cpu_ns() { cat "/proc/$daemon/schedstat" "/proc/$super/schedstat" | awk '{ n += $1 } END { print n }'; }
+cpu_ns() { cat "/proc/$daemon/schedstat" "/proc/$super/schedstat" | awk '{ n += $1 } END { printf "%.0f\n", n }'; }
 
 # percentile P FILE
 percentile() {
 	sort -g "$2" | awk -v p="$1" '{ v[NR] = $1 } END {
 		i = int(NR * p / 100); if (i < NR * p / 100) i++; print NR ? v[i < 1 ? 1 : i] : "-"
 	}'
+}
+
+# A new DAG begins with its latest interval.
+wait_for_runs() {
+	until [ "$(sqlite3 -readonly "$WEIR_HOME/weir.db" \
+		"SELECT count(*) FROM run WHERE state = 'success'")" -ge "$dags" ]; do
+		sleep 1
+	done
 }
 
 figure_idle_daemon() {
@@ -70,14 +78,15 @@ figure_idle_daemon() {
 	done
 	row "daemon: $dags DAG files until it is ready" "$(seconds load.ours)" \
 		"$(seconds load.raw) reading them" "$(ratio load.ours load.raw)"
-	# What follows the start is over by then.
-	sleep 3
+	row "daemon: RSS, loaded" "$(smaps "$daemon" Rss) MiB" \
+		"$(smaps "$daemon" Pss) MiB of it its share (PSS)" -
+	wait_for_runs
 	begin=$(cpu_ns)
 	sleep "$idle_s"
 	percent=$(echo "$(cpu_ns) $begin $idle_s" | awk '{ printf "%.4f", ($1 - $2) / $3 / 1e7 }')
 	row "daemon: CPU, $idle_s s in which nothing is due" "$percent %" "with its supervisor" - \
 		0.2 "$percent" " %"
-	row "daemon: RSS, idle" "$(smaps "$daemon" Rss) MiB" \
+	row "daemon: RSS, idle after $dags runs" "$(smaps "$daemon" Rss) MiB" \
 		"$(smaps "$daemon" Pss) MiB of it its share (PSS)" -
 	stop_daemon
 }

@@ -38,7 +38,7 @@ weir trigger a --date 2026-01-01
 await grep -q '1 2026-01-01' dags/seen
 dag a.yaml a 'echo 2 $WEIR_DS >>seen'
 logs "msg=\"DAG loaded\" dag=a file=$T/dags/a.yaml" "a changed file"
-version() { [ "$(sql home/weir.db "SELECT count(DISTINCT dag.version) FROM dag JOIN run ON run.dag = dag.name WHERE name = 'a' AND dag.version <> run.version")" = 1 ]; }
+version() { [ "$(sql home/weir.db "SELECT count(DISTINCT dag.version) FROM dag JOIN run ON run.dag = dag.name WHERE dag.name = 'a' AND dag.version <> run.version")" = 1 ]; }
 check "... is loaded anew" await version
 : >"$GO"
 comes success "SELECT state FROM run WHERE dag = 'a'" "... while a run goes on"

@@ -60,27 +60,28 @@ check "what was started is what is recorded" true_to_the_record
 
 mkdir full
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
-	cat >"$T/full.sh" <<'END'
-mount -t tmpfs -o size=2m none "$T/full" || exit 77
-. "$top_srcdir/tests/lib/cli.sh"
-END
 	rm -f "$WITNESS"
-	# The daemon lives in a namespace of its own; /proc/PID/root leads there.
-	unshare -m sh -c 'mount -t tmpfs -o size=2m none "$T/full" || exit 77
+	# The daemon lives in a namespace of its own.
+	unshare -m sh -c 'mount -t tmpfs -o size=16m none "$T/full" || exit 77
 		exec env WEIR_HOME="$T/full/home" "$WEIR" daemon --dags dags' >/dev/null 2>"$log" </dev/null &
 	daemon=$!
 	background="$background $daemon"
-	there=/proc/$daemon/root$T/full
-	count() { sql "$there/home/weir.db" "SELECT count(*) FROM run WHERE state = 'success'"; }
+	there() { nsenter -t "$daemon" -m -- "$@"; }
+	there_sql='import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])'
+	count() { there python3 -c "$there_sql" "$T/full/home/weir.db" "SELECT count(*) FROM run WHERE state = 'success'"; }
 	count_above() { [ "$(count 2>/dev/null || echo 0)" -gt "$1" ]; }
 	if await grep -q 'msg="ready"' "$log"; then
 		check "runs come on a small disk" await count_above 0
-		dd if=/dev/zero of="$there/fill" bs=4k 2>/dev/null
+		there dd if=/dev/zero of="$T/full/fill" bs=4k 2>/dev/null
 		logs "nothing starts until it can" "the disk is full: the log says so"
 		n=$(count)
 		started=$(wc -l <"$WITNESS")
-		dd if=/dev/zero of="$there/fill2" bs=1 2>/dev/null
-		rm -f "$there/fill" "$there/fill2"
+		api_there() { there python3 -c 'import sys, socket; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(b"GET /v1/status HTTP/1.0\r\n\r\n"); print(s.makefile().read())' "$T/full/home/daemon.sock"; }
+		api_there >"$T/out"
+		check "... and status" grep -q 'store_error": *"[^"]*disk is full' "$T/out"
+		is "$(wc -l <"$WITNESS")" "$started" "nothing is started meanwhile"
+		there rm -f "$T/full/fill"
 		logs "can record again" "there is room again: it goes on by itself"
 		check "... with what is due" await count_above $((n + 2))
 		kill "$daemon"

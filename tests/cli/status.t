@@ -99,6 +99,16 @@ printf 'dag: yearly\ntasks: [\n' >dags/yearly.yaml
 await shows "yearly.yaml cannot be loaded; its last good version is used"
 out_has "yearly.yaml cannot be loaded; its last good version is used" "a file that was good"
 
+mv dags elsewhere
+weir reload
+weir status
+check "a folder that is gone is said" grep -q "^folder: .*dags" "$T/out"
+check "and its DAGs are still there" grep -q "^manual  *paused " "$T/out"
+mv elsewhere dags
+weir reload
+weir status
+check "until it is back" sh -c "! grep -q '^folder:' out"
+
 # ---- it goes away -------------------------------------------------------------------------------
 
 stop_daemon

@@ -386,6 +386,13 @@ static void test_many(void **state)
 	}
 	planner_clear_decisions(p);
 	assert_int_equal(planner_wake_us(p), at("09 11:00:00"));
+	/* In portions: what is left stays due. */
+	for (size_t i = 1; i <= 2; i++) {
+		assert_int_equal(planner_tick_some(p, at("09 11:00:00"), 100, NULL), 0);
+		planner_decisions(p, &n);
+		assert_int_equal(n, 100 * i);
+		assert_int_equal(planner_wake_us(p), at("09 11:00:00"));
+	}
 	clock_t start = clock();
 	assert_int_equal(planner_tick(p, at("09 11:00:00"), NULL), 0);
 	print_message("# %d due at once: %.1f ms\n", MANY,

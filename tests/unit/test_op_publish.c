@@ -12,7 +12,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "operators/publish/sink.h"
+#include "data/aside.h"
 #include "tests/lib/opjob.h"
 
 static struct opjob o;
@@ -225,10 +225,10 @@ static void compressed(void **state)
 	assert_int_equal(strlen(content("p.gz")), len);
 }
 
-static struct sink_target target(char *path, size_t size, const struct table_key *key)
+static struct aside_target target(char *path, size_t size, const struct table_key *key)
 {
 	snprintf(path, size, "%s/x.csv", o.dir);
-	return (struct sink_target){ .path = path, .key = key };
+	return (struct aside_target){ .path = path, .key = key };
 }
 
 /* An attempt dies at each of several points: the old file stays whole, and the next attempt
@@ -240,7 +240,7 @@ static void crashes(void **state)
 
 	(void)state;
 	for (int point = 0; point < 4; point++) {
-		struct sink_target t = target(path, sizeof path, &key);
+		struct aside_target t = target(path, sizeof path, &key);
 		assert_int_equal(
 			run("file", "'table': 'wh.t', 'path': 'x.csv', 'header': false"), 0);
 		char *before = strdup(content("x.csv"));
@@ -249,19 +249,19 @@ static void crashes(void **state)
 		pid_t pid = fork();
 		if (pid == 0) {
 			static char bytes[200000];
-			struct sink_result r;
-			struct sink *s;
+			struct aside_result r;
+			struct aside *s;
 			if (point == 0)
 				_exit(9);
-			if (sink_open(&s, &t, NULL) < 0)
+			if (aside_open(&s, &t, NULL) < 0)
 				_exit(1);
 			if (point == 1)
 				_exit(9);
-			if (sink_write(s, bytes, sizeof bytes, NULL) < 0)
+			if (aside_write(s, bytes, sizeof bytes, NULL) < 0)
 				_exit(1);
 			if (point == 2)
 				_exit(9);
-			_exit(sink_commit(s, &r, NULL) == 0 ? 9 : 1);
+			_exit(aside_commit(s, &r, NULL) == 0 ? 9 : 1);
 		}
 		int status;
 		waitpid(pid, &status, 0);
@@ -283,9 +283,9 @@ static void crashes(void **state)
 static void zombies(void **state)
 {
 	struct table_key old_key = o.job.key, new_key = o.job.key;
-	struct sink_target old_t, new_t;
-	struct sink_result r;
-	struct sink *old, *new;
+	struct aside_target old_t, new_t;
+	struct aside_result r;
+	struct aside *old, *new;
 	struct err err;
 	char path[200];
 
@@ -294,40 +294,40 @@ static void zombies(void **state)
 	old_t = target(path, sizeof path, &old_key);
 	new_t = target(path, sizeof path, &new_key);
 	/* The newer one starts while the older one still writes. */
-	assert_int_equal(sink_open(&old, &old_t, &err), 0);
-	assert_int_equal(sink_write(old, "old", 3, &err), 0);
+	assert_int_equal(aside_open(&old, &old_t, &err), 0);
+	assert_int_equal(aside_write(old, "old", 3, &err), 0);
 	int saved = dup(STDOUT_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	fflush(stdout);
 	dup2(null, STDOUT_FILENO);
-	assert_int_equal(sink_open(&new, &new_t, &err), 0);
+	assert_int_equal(aside_open(&new, &new_t, &err), 0);
 	fflush(stdout);
 	dup2(saved, STDOUT_FILENO);
 	close(saved);
 	close(null);
 	/* A third, older one comes late. */
-	struct sink *late;
-	assert_int_equal(sink_open(&late, &old_t, &err), -1);
+	struct aside *late;
+	assert_int_equal(aside_open(&late, &old_t, &err), -1);
 	assert_int_equal(err.code, ERR_FENCED);
-	assert_int_equal(sink_commit(old, &r, &err), -1);
+	assert_int_equal(aside_commit(old, &r, &err), -1);
 	assert_int_equal(err.code, ERR_FENCED);
 	assert_string_equal(content("x.csv"), "(none)");
-	assert_int_equal(sink_write(new, "new", 3, &err), 0);
-	assert_int_equal(sink_commit(new, &r, &err), 0);
+	assert_int_equal(aside_write(new, "new", 3, &err), 0);
+	assert_int_equal(aside_commit(new, &r, &err), 0);
 	assert_string_equal(content("x.csv"), "new");
 	/* After it is done, where the file system keeps attributes. */
 	bool attributes = setxattr(o.dir, "user.probe", "1", 1, 0) == 0;
-	int rc = sink_open(&late, &old_t, &err);
-	sink_abort(late);
+	int rc = aside_open(&late, &old_t, &err);
+	aside_abort(late);
 	if (attributes) {
 		assert_int_equal(rc, -1);
 		assert_int_equal(err.code, ERR_FENCED);
 	}
 	/* Another interval may replace the file. */
 	old_key.interval_start = "2026-11-20T00:00:00Z";
-	assert_int_equal(sink_open(&late, &old_t, &err), 0);
-	assert_int_equal(sink_commit(late, &r, &err), 0);
+	assert_int_equal(aside_open(&late, &old_t, &err), 0);
+	assert_int_equal(aside_commit(late, &r, &err), 0);
 	assert_string_equal(content("x.csv"), "");
-	sink_abort(NULL);
+	aside_abort(NULL);
 }
 
 /* ---- publish: table ------------------------------------------------------------------ */

@@ -1,0 +1,220 @@
+#include "core/sched_impl.h"
+
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "core/retry.h"
+
+#define LOST_DELAY_MAX_US (60 * US_PER_SECOND)
+enum { LOST_SHIFT_MAX = 6 }; /* 1 s, 2 s, ... 32 s, then the most */
+
+int sched_add_flight(struct sched *s, const struct ref *at, int64_t token)
+{
+	struct flight *f = calloc(1, sizeof *f);
+
+	if (!f) {
+		s->failed = true;
+		return -1;
+	}
+	*f = (struct flight){ .token = token, .run = at->run, .task = at->task };
+	HASH_ADD(hh, s->flights, token, sizeof f->token, f);
+	if (!f->hh.tbl) {
+		free(f);
+		s->failed = true;
+		return -1;
+	}
+	at->run->nflight++;
+	s->running++;
+	lane_of(s, at->run)->running++;
+	return 0;
+}
+
+int sched_arm_retry(struct sched *s, const struct ref *at)
+{
+	uint64_t id = (uint64_t)at->run->slot << SCHED_SLOT_SHIFT | (uint32_t)at->task;
+
+	if (heap_push(&s->timers, live(at)->due_us, id) == 0)
+		return 0;
+	s->failed = true;
+	return -1;
+}
+
+void sched_start(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	struct live_task *t = live(at);
+
+	t->tries++;
+	t->token = s->next_token++;
+	if (sched_add_flight(s, at, t->token) < 0)
+		return;
+	sched_set_task(s, at, TASK_RUNNING, REASON_STARTED, now_us);
+	struct change *c = sched_add_task_change(s, CHANGE_START, REASON_STARTED, at, now_us);
+	if (c) {
+		c->attempt.try = t->tries;
+		c->attempt.token = t->token;
+	}
+}
+
+static enum reason reason_of(const struct attempt_end *e)
+{
+	switch (e->outcome) {
+	case OUTCOME_SUCCESS:
+		return REASON_SUCCEEDED;
+	case OUTCOME_SKIPPED:
+		return REASON_SKIP_STATUS;
+	case OUTCOME_TIMEOUT:
+		return REASON_TIMED_OUT;
+	case OUTCOME_CANCELLED:
+		return REASON_CANCELLED;
+	case OUTCOME_LOST:
+		return REASON_LOST;
+	default:
+		if (e->signal)
+			return REASON_SIGNALLED;
+		return e->permanent ? REASON_OPERATOR_ERROR : REASON_EXIT_STATUS;
+	}
+}
+
+static void fill_end(struct sched *s, struct change *c, const struct attempt_end *e)
+{
+	c->attempt.token = e->token;
+	c->attempt.outcome = e->outcome;
+	c->attempt.exit_status = e->exit_status;
+	c->attempt.signal = e->signal;
+	c->attempt.started_us = e->started_us;
+	c->attempt.ended_us = e->ended_us;
+	c->attempt.error = sched_keep(s, e->error);
+	c->attempt.result = sched_keep(s, e->result);
+}
+
+static void record_end(
+	struct sched *s, const struct ref *at, const struct attempt_end *e, int64_t now_us)
+{
+	struct change *c = sched_add_task_change(s, CHANGE_END, reason_of(e), at, now_us);
+
+	if (!c)
+		return;
+	fill_end(s, c, e);
+	c->attempt.try = live(at)->tries;
+}
+
+/* What a crash took along is done again at once. Where the system is short of something, or crash
+ * follows crash, waiting helps. */
+static int64_t lost_delay_us(const struct attempt_end *e, int lost)
+{
+	if (lost <= 1 && !e->refused)
+		return 0;
+	return lost > LOST_SHIFT_MAX ? LOST_DELAY_MAX_US : US_PER_SECOND << (lost - 1);
+}
+
+/* A failed, timed out or lost attempt: another try, or the end. */
+static void retry_or_fail(
+	struct sched *s, const struct ref *at, const struct attempt_end *e, int64_t now_us)
+{
+	struct live_task *t = live(at);
+	const struct retry_policy *p = &at->run->dag->tasks[at->task].retry;
+	bool lost = e->outcome == OUTCOME_LOST;
+
+	t->lost += lost;
+	t->failures += !lost;
+	struct retry_question q = { .outcome = e->outcome,
+		.exit_status = e->exit_status,
+		.signal = e->signal,
+		.permanent = e->permanent,
+		.failures = t->failures,
+		.lost = t->lost };
+	enum reason why = retry_decide(p, &q);
+	if (why != REASON_RETRY_WAIT) {
+		sched_set_task(s, at, TASK_FAILED, why, now_us);
+		return;
+	}
+	t->due_us = now_us +
+		    (lost ? lost_delay_us(e, t->lost) : retry_delay_us(p, t->failures, &s->rng));
+	sched_set_task(s, at, TASK_UP_FOR_RETRY, REASON_RETRY_WAIT, now_us);
+	sched_arm_retry(s, at);
+}
+
+bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t now_us)
+{
+	struct flight *f;
+
+	HASH_FIND(hh, s->flights, &e->token, sizeof e->token, f);
+	if (!f)
+		return false;
+	struct ref at = { f->run, f->task };
+	HASH_DEL(s->flights, f);
+	free(f);
+	at.run->nflight--;
+	s->running--;
+	lane_of(s, at.run)->running--;
+	record_end(s, &at, e, now_us);
+	if (e->outcome == OUTCOME_SUCCESS) {
+		struct change *c = sched_set_task(s, &at, TASK_SUCCESS, REASON_SUCCEEDED, now_us);
+		if (c)
+			c->state.outputs = sched_keep(s, e->outputs);
+	} else if (e->outcome == OUTCOME_SKIPPED) {
+		sched_set_task(s, &at, TASK_SKIPPED, REASON_SKIP_STATUS, now_us);
+	} else if (e->outcome == OUTCOME_CANCELLED || at.run->cancelling) {
+		sched_set_task(s, &at, TASK_CANCELLED, REASON_CANCELLED, now_us);
+	} else {
+		retry_or_fail(s, &at, e, now_us);
+	}
+	sched_spread_news(s, now_us);
+	return true;
+}
+
+void sched_orphan_ended(
+	struct sched *s, const struct sched_orphan *o, const struct attempt_end *e, int64_t now_us)
+{
+	struct live_run *r = find_run(s, o->run_id);
+	const enum task_state from = TASK_RUNNING, to = TASK_CANCELLED;
+
+	if (!r)
+		return;
+	struct change *c = sched_add_change(s, CHANGE_END, reason_of(e), r, now_us);
+	if (!c)
+		return;
+	c->task = o->task;
+	fill_end(s, c, e);
+	c->attempt.try = o->tries;
+	if (!state_task_may(from, to, REASON_CANCELLED))
+		abort();
+	c = sched_add_change(s, CHANGE_TASK, REASON_CANCELLED, r, now_us);
+	if (!c)
+		return;
+	c->task = o->task;
+	c->state.from = from;
+	c->state.to = to;
+	c->state.tries = o->tries;
+	c->state.failures = o->failures;
+	c->state.lost = o->lost;
+	c->state.hash = o->hash;
+}
+
+void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us)
+{
+	struct live_run *r = find_run(s, run_id);
+	struct flight *f, *next;
+
+	if (!r || run_state_is_final(r->state))
+		return;
+	r->cancelling = true;
+	HASH_ITER (hh, s->flights, f, next) {
+		struct ref at = { f->run, f->task };
+		if (f->run != r)
+			continue;
+		struct change *c =
+			sched_add_task_change(s, CHANGE_STOP, REASON_CANCELLED, &at, now_us);
+		if (c) {
+			c->attempt.token = f->token;
+			c->attempt.hard = hard;
+		}
+	}
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		struct ref at = { r, i };
+		struct live_task *t = live(&at);
+		if (t->selected && !task_state_is_final(t->state) && t->state != TASK_RUNNING)
+			sched_set_task(s, &at, TASK_CANCELLED, REASON_CANCELLED, now_us);
+	}
+	sched_spread_news(s, now_us);
+}

@@ -1,0 +1,150 @@
+/* What the files of the scheduler share: its state, and the few places that change it.
+ *
+ * sched.c         the scheduler's life, lanes, holds, the tick, reading
+ * sched_run.c     runs taken in, restored and dropped
+ * sched_attempt.c attempts started, ended, tried again and stopped
+ * sched_state.c   changes, readiness; the one place where a task changes its state
+ *
+ * Without memory these functions mark the scheduler as failed, which sched_tick and sched_add_run
+ * report; none of them stops halfway for it.
+ */
+#ifndef WEIR_CORE_SCHED_IMPL_H
+#define WEIR_CORE_SCHED_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "base/arena.h"
+#include "base/heap.h"
+#include "base/rng.h"
+#include "core/lane.h"
+#include "core/model.h"
+#include "core/sched.h"
+#include "core/trigger.h"
+
+enum { SCHED_SLOT_SHIFT = 32 }; /* a timer's id: slot of the run << 32 | index of the task */
+
+/* A task of an active run. */
+struct live_task {
+	enum task_state state;
+	enum reason reason;
+	struct trigger_counts counts; /* of its needs */
+	int tries, failures, lost;
+	int64_t due_us, token;
+	bool selected;
+	bool ready; /* in the queue of its lane */
+	bool held;  /* by request: it does not start */
+	enum reason held_why;
+};
+
+/* An active run. */
+struct live_run {
+	int64_t id;
+	struct dag *dag;
+	enum run_state state;
+	struct live_task *tasks;
+	int nopen;   /* selected tasks that are not final */
+	int nflight; /* attempts in flight */
+	bool cancelling;
+	bool held; /* by request: none of its tasks starts */
+	enum reason held_why;
+	int lane;
+	size_t slot; /* index in sched->slots */
+	UT_hash_handle hh;
+};
+
+struct flight {
+	int64_t token;
+	struct live_run *run;
+	int task;
+	UT_hash_handle hh;
+};
+
+struct sched {
+	struct sched_config config;
+	struct rng rng;
+	struct live_run *runs;   /* by id */
+	struct flight *flights;  /* by token */
+	struct live_run **slots; /* a small number for each run, for the timers' ids */
+	size_t nslots;
+	struct heap timers; /* retries; obsolete ones stay until due */
+	struct lane *lanes;
+	int nlanes;
+	/* Tasks that became final and whose dependents do not know yet. */
+	struct ref *news;
+	size_t nnews, news_cap;
+	int running;
+	int64_t next_token, end_token;
+	struct change *changes;
+	size_t nchanges, changes_cap;
+	struct arena strings; /* what changes refer to */
+	bool failed;          /* out of memory: what is here can no longer be trusted */
+};
+
+static inline struct live_run *find_run(const struct sched *s, int64_t run_id)
+{
+	struct live_run *r;
+
+	HASH_FIND(hh, s->runs, &run_id, sizeof run_id, r);
+	return r;
+}
+
+static inline struct live_task *live(const struct ref *at)
+{
+	return &at->run->tasks[at->task];
+}
+
+static inline struct lane *lane_of(const struct sched *s, const struct live_run *r)
+{
+	return &s->lanes[r->lane];
+}
+
+/* ---- sched_state.c -------------------------------------------------------------------- */
+
+/* The new change, of a run or of one of its tasks; NULL without memory. */
+struct change *sched_add_change(struct sched *s, enum change_kind kind, enum reason why,
+	struct live_run *r, int64_t now_us);
+struct change *sched_add_task_change(struct sched *s, enum change_kind kind, enum reason why,
+	const struct ref *at, int64_t now_us);
+/* A copy that lives until the changes are cleared; NULL for NULL, or without memory. */
+const char *sched_keep(struct sched *s, const char *text);
+
+/* Change a run's state; nothing when it is the same. Aborts on a transition that may not be. */
+void sched_set_run(
+	struct sched *s, struct live_run *r, enum run_state to, enum reason why, int64_t now_us);
+/* The one place where a task changes its state; aborts on a transition that may not be. Returns
+ * the change for what else is to be said; NULL without memory. */
+struct change *sched_set_task(
+	struct sched *s, const struct ref *at, enum task_state to, enum reason why, int64_t now_us);
+
+/* Into the queue of its lane, where it is not there yet. */
+void sched_push_ready(struct sched *s, const struct ref *at);
+/* Act on the counts of a task that waits for its needs. */
+void sched_judge(struct sched *s, const struct ref *at, int64_t now_us);
+/* A restored task that waits for its turn though its needs are not met: it was taken up without
+ * them (--only), or they are done again. It waits for them anew. */
+void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us);
+/* All that is selected is final and nothing is in flight: the run's state follows. */
+void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us);
+/* Tell the dependents of tasks that became final, and finish the runs that are through. Ends each
+ * step that may have made a task final. */
+void sched_spread_news(struct sched *s, int64_t now_us);
+
+/* ---- sched_run.c ---------------------------------------------------------------------- */
+
+void sched_free_run(struct live_run *r); /* NULL is fine */
+
+/* ---- sched_attempt.c ------------------------------------------------------------------ */
+
+/* Count an attempt as in flight. -1 without memory. */
+int sched_add_flight(struct sched *s, const struct ref *at, int64_t token);
+/* A timer for the task's due time. -1 without memory. */
+int sched_arm_retry(struct sched *s, const struct ref *at);
+/* Start a task with the next token; there must be one. */
+void sched_start(struct sched *s, const struct ref *at, int64_t now_us);
+
+#endif
