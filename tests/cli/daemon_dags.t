@@ -12,8 +12,7 @@ dag() { # FILE NAME COMMAND [SCHEDULE]
 	printf "dag: %s\nschedule: %s\ntasks: { a: { run: '%s' } }\n" "$2" "${4:-manual}" "$3" >"dags/$1"
 }
 of() { # EXPRESSION over s, by the name of the DAG or file
-	api /v1/status
-	json "(lambda s: $1)({x['dag'] or x['path'].rsplit('/')[-1]: x for x in d['dags']})" 2>/dev/null
+	api /v1/status "(lambda s: $1)({x['dag'] or x['path'].rsplit('/')[-1]: x for x in d['dags']})" 2>/dev/null
 }
 stands() { [ "$(of "$1")" = "$2" ]; }
 shows() { # WANTED EXPRESSION NAME

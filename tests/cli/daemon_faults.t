@@ -16,7 +16,7 @@ tasks: { a: { run: 'echo $WEIR_TOKEN >>$WITNESS' } }
 END
 done_now() { sql home/weir.db "SELECT count(*) FROM run WHERE state = 'success'"; }
 more_than() { [ "$(done_now)" -gt "$1" ]; }
-store_error() { api /v1/status && [ "$(json 'd["store_error"] is not None')" = "$1" ]; }
+store_error() { [ "$(api /v1/status 'd["store_error"] is not None')" = "$1" ]; }
 # Each start is recorded, and there is one for each record.
 true_to_the_record() {
 	sql home/weir.db "SELECT token FROM attempt WHERE outcome <> 'lost' ORDER BY token" >"$T/recorded"

@@ -114,6 +114,10 @@ is "$status" 0 "--stop-tasks: a clean end"
 sql_is "running|queued" "SELECT run.state, task.state FROM run JOIN task ON run_id = run.id
 	WHERE ds = '2026-01-05' AND task.name = 'wait'" "... and the task was stopped, for the next daemon to do again"
 is "$(find home/supervisor -type f | wc -l)" 0 "... nothing is left to be taken over"
+: >"$GO"
+daemon
+comes success "SELECT state FROM run WHERE ds = '2026-01-05'" "... which does"
+ends TERM
 
 # ---- max_active_runs holds over a restart --------------------------------------------------------------
 
@@ -128,10 +132,8 @@ check "a run of the schedule" await test -s "$WITNESS"
 ends TERM
 daemon
 logs "tasks of a former daemon still run" "... which a restart leaves running"
-api /v1/status
 if command -v python3 >/dev/null; then
-	late() { api /v1/status && json_is_now 'd["dags"][0]["waiting"] + d["dags"][1]["waiting"] > 1'; }
-	json_is_now() { [ "$(json "$1")" = true ]; }
+	late() { [ "$(api /v1/status 'd["dags"][0]["waiting"] + d["dags"][1]["waiting"] > 1')" = true ]; }
 	check "the next ones wait" await late
 fi
 is "$(wc -l <"$WITNESS")" 1 "... for it to end: max_active_runs counts it"

@@ -4,7 +4,7 @@
 #                             $T/log what it says
 #   ends SIGNAL               send it; then $status is what it ended with
 #   said_log TEXT             whether the log has it; for await
-#   api PATH                  GET from the daemon's socket, to $T/out
+#   api PATH [EXPRESSION]     GET from the daemon's socket
 #   rows WANTED SQL           whether the store answers that; for await
 log=$T/log daemon=
 
@@ -36,9 +36,10 @@ logs() { # TEXT NAME
 $(tail -n 20 "$log")"; fi
 }
 
-api() {
-	python3 - "$WEIR_HOME/daemon.sock" "$1" >"$T/out" <<'END'
-import socket, sys
+# The answer to $T/out; with an expression of Python, what it says of the answer `d`.
+api() { # PATH [EXPRESSION]
+	python3 - "$WEIR_HOME/daemon.sock" "$1" "$T/out" "${2:-}" <<'END'
+import json, socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.settimeout(20)
 s.connect(sys.argv[1])
@@ -49,6 +50,11 @@ while True:
     if not got:
         break
     text += got
-sys.stdout.buffer.write(text.split(b"\r\n\r\n", 1)[1])
+body = text.split(b"\r\n\r\n", 1)[1]
+open(sys.argv[3], "wb").write(body)
+if sys.argv[4]:
+    d = json.loads(body)
+    v = eval(sys.argv[4])
+    print(v if isinstance(v, str) else json.dumps(v))
 END
 }
