@@ -78,7 +78,8 @@ say "valgrind"
 step "the demo and the parsers" valgrind_run
 
 say "kill -9 at every write"
-step "crash harness" sh tests/crash/crash.sh build/check/weir
+step "a run in the foreground" sh tests/crash/crash.sh build/check/weir
+step "a daemon with a backfill" sh tests/crash/backfill.sh build/check/weir
 
 say "distribution"
 step "make distcheck" sh -c 'make -C build/check -s distcheck TESTS= >build/check/distcheck.out 2>&1 ||

@@ -101,14 +101,20 @@ static void add_json_text(const char *s, size_t len, struct buf *out)
 	buf_addc(out, '"');
 }
 
+static void add_number(sqlite3_stmt *stmt, int i, struct buf *out)
+{
+	if (sqlite3_column_type(stmt, i) == SQLITE_FLOAT)
+		add_real(out, sqlite3_column_double(stmt, i));
+	else
+		buf_addf(out, "%" PRId64, (int64_t)sqlite3_column_int64(stmt, i));
+}
+
 static void add_csv_cell(const struct format_options *o, sqlite3_stmt *stmt, int i, struct buf *out)
 {
 	switch (sqlite3_column_type(stmt, i)) {
 	case SQLITE_INTEGER:
-		buf_addf(out, "%" PRId64, (int64_t)sqlite3_column_int64(stmt, i));
-		break;
 	case SQLITE_FLOAT:
-		add_real(out, sqlite3_column_double(stmt, i));
+		add_number(stmt, i, out);
 		break;
 	case SQLITE_TEXT:
 		add_csv_text(o, (const char *)sqlite3_column_text(stmt, i),
@@ -126,10 +132,8 @@ static void add_json_cell(sqlite3_stmt *stmt, int i, struct buf *out)
 {
 	switch (sqlite3_column_type(stmt, i)) {
 	case SQLITE_INTEGER:
-		buf_addf(out, "%" PRId64, (int64_t)sqlite3_column_int64(stmt, i));
-		break;
 	case SQLITE_FLOAT:
-		add_real(out, sqlite3_column_double(stmt, i));
+		add_number(stmt, i, out);
 		break;
 	case SQLITE_TEXT:
 		add_json_text((const char *)sqlite3_column_text(stmt, i),

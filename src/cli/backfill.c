@@ -17,19 +17,9 @@ enum { JOBS_MAX = 1000, SHOWN_FIRST = 20, SHOWN_LAST = 5, TIME_SIZE = 64 };
 
 static const char *text_of(const json_t *o, const char *key)
 {
-	const char *text = json_string_value(json_object_get(o, key));
+	const char *text = cli_get_text(o, key);
 
 	return text ? text : "";
-}
-
-static long long number_of(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
-static bool is_true(const json_t *o, const char *key)
-{
-	return json_is_true(json_object_get(o, key));
 }
 
 /* RFC 3339 as people read it, to the second at most: "2026-03-29 01:30 +01:00"; dates stay as they
@@ -75,8 +65,8 @@ static void add_range(struct buf *out, const json_t *o)
 static void add_heading(struct buf *out, const json_t *o)
 {
 	add_range(out, o);
-	buf_addf(out, ": %s, %lld at once, %s first\n", mode_text(o), number_of(o, "jobs"),
-		is_true(o, "newest_first") ? "newest" : "oldest");
+	buf_addf(out, ": %s, %lld at once, %s first\n", mode_text(o), cli_get_int(o, "jobs"),
+		cli_get_flag(o, "newest_first") ? "newest" : "oldest");
 }
 
 static const struct grid_column plan_columns[] = {
@@ -102,7 +92,7 @@ static void add_row(struct grid *g, const json_t *i)
 	grid_add(g, STYLE_NONE, when(text_of(i, "start"), from));
 	grid_add(g, STYLE_NONE, when(text_of(i, "end"), until));
 	grid_addf(g, STYLE_NONE, "%s%s", text_of(i, "exists"),
-		is_true(i, "other_version") ? ", other version" : "");
+		cli_get_flag(i, "other_version") ? ", other version" : "");
 	grid_add(g, action_style(action), action);
 	grid_add(g, STYLE_NONE, text_of(i, "why"));
 }
@@ -142,13 +132,13 @@ static void add_exists(struct buf *out, const json_t *exists)
 	const char *before = "";
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-		if (!number_of(exists, keys[i]))
+		if (!cli_get_int(exists, keys[i]))
 			continue;
-		buf_addf(out, "%s%lld %s", before, number_of(exists, keys[i]), keys[i]);
+		buf_addf(out, "%s%lld %s", before, cli_get_int(exists, keys[i]), keys[i]);
 		before = ", ";
-		if (i == 1 && number_of(exists, "other_version"))
+		if (i == 1 && cli_get_int(exists, "other_version"))
 			buf_addf(out, " (%lld with another version of the DAG)",
-				number_of(exists, "other_version"));
+				cli_get_int(exists, "other_version"));
 	}
 }
 
@@ -166,23 +156,23 @@ static void add_expected(struct buf *out, const json_t *plan)
 		return;
 	}
 	buf_addf(out, "A run takes about %s, all of them about %s.\n",
-		elapsed(number_of(plan, "typical_us"), one),
-		elapsed(number_of(plan, "expected_us"), all));
+		elapsed(cli_get_int(plan, "typical_us"), one),
+		elapsed(cli_get_int(plan, "expected_us"), all));
 }
 
 static long long to_do(const json_t *plan)
 {
 	const json_t *counts = json_object_get(plan, "counts");
 
-	return number_of(counts, "run") + number_of(counts, "overwrite");
+	return cli_get_int(counts, "run") + cli_get_int(counts, "overwrite");
 }
 
 static void add_counts(struct buf *out, const json_t *plan)
 {
 	const json_t *counts = json_object_get(plan, "counts");
-	long long run = number_of(counts, "run"), overwrite = number_of(counts, "overwrite"),
-		  skip = number_of(counts, "skip"), n = run + overwrite + skip,
-		  early = number_of(plan, "incomplete"), other = number_of(plan, "elsewhere");
+	long long run = cli_get_int(counts, "run"), overwrite = cli_get_int(counts, "overwrite"),
+		  skip = cli_get_int(counts, "skip"), n = run + overwrite + skip,
+		  early = cli_get_int(plan, "incomplete"), other = cli_get_int(plan, "elsewhere");
 
 	buf_addf(out, "%lld interval%s: %lld to run, %lld to overwrite, %lld skipped. Now: ", n,
 		plural(n), run, overwrite, skip);
@@ -236,9 +226,9 @@ static void add_plan(
 		buf_addf(out,
 			"Backfill %lld (%s, %s to %s) covers a part of this range: let it end, "
 			"or:\n  weir backfill cancel %lld\n",
-			number_of(overlaps, "backfill"), text_of(overlaps, "state"),
+			cli_get_int(overlaps, "backfill"), text_of(overlaps, "state"),
 			when(text_of(overlaps, "from"), from), when(text_of(overlaps, "to"), to),
-			number_of(overlaps, "backfill"));
+			cli_get_int(overlaps, "backfill"));
 	} else {
 		buf_addstr(out, "To do it:\n  ");
 		add_command(out, args);
@@ -247,7 +237,7 @@ static void add_plan(
 
 static void add_made(struct buf *out, const struct remote *r, const json_t *plan)
 {
-	long long id = number_of(plan, "backfill");
+	long long id = cli_get_int(plan, "backfill");
 
 	if (!id) {
 		buf_addstr(out, "Nothing to do for ");
@@ -271,24 +261,24 @@ static enum style state_style(const json_t *b)
 	if (strcmp(state, "running") == 0)
 		return STYLE_BUSY;
 	if (strcmp(state, "done") == 0)
-		return number_of(b, "failed") ? STYLE_BAD : STYLE_GOOD;
+		return cli_get_int(b, "failed") ? STYLE_BAD : STYLE_GOOD;
 	return STYLE_WARN;
 }
 
 static void add_progress(struct buf *out, const json_t *b)
 {
-	buf_addf(out, "%lld/%lld", number_of(b, "success"), number_of(b, "total"));
-	if (number_of(b, "failed"))
-		buf_addf(out, ", %lld failed", number_of(b, "failed"));
-	if (number_of(b, "active"))
-		buf_addf(out, ", %lld active", number_of(b, "active"));
+	buf_addf(out, "%lld/%lld", cli_get_int(b, "success"), cli_get_int(b, "total"));
+	if (cli_get_int(b, "failed"))
+		buf_addf(out, ", %lld failed", cli_get_int(b, "failed"));
+	if (cli_get_int(b, "active"))
+		buf_addf(out, ", %lld active", cli_get_int(b, "active"));
 }
 
 static const char *eta(const json_t *b, char buf[TIME_SIZE])
 {
 	if (!json_is_integer(json_object_get(b, "eta_us")))
 		return "";
-	return elapsed(number_of(b, "eta_us"), buf);
+	return elapsed(cli_get_int(b, "eta_us"), buf);
 }
 
 static const struct grid_column list_columns[] = {
@@ -311,7 +301,7 @@ static void add_list_row(struct grid *g, const json_t *b)
 
 	buf_init(&progress, 256);
 	add_progress(&progress, b);
-	grid_addf(g, STYLE_NONE, "%lld", number_of(b, "backfill"));
+	grid_addf(g, STYLE_NONE, "%lld", cli_get_int(b, "backfill"));
 	grid_add(g, STYLE_BOLD, text_of(b, "dag"));
 	grid_add(g, STYLE_NONE, when(text_of(b, "from"), time));
 	grid_add(g, STYLE_NONE, when(text_of(b, "to"), time));
@@ -362,13 +352,13 @@ static void add_failed(struct buf *out, const json_t *b)
 static void add_next(struct buf *out, const json_t *b)
 {
 	const char *state = text_of(b, "state");
-	long long id = number_of(b, "backfill");
+	long long id = cli_get_int(b, "backfill");
 
 	if (strcmp(state, "running") == 0)
 		buf_addf(out, "\nweir backfill pause %lld\nweir backfill cancel %lld\n", id, id);
 	else if (strcmp(state, "paused") == 0)
 		buf_addf(out, "\nweir backfill resume %lld\nweir backfill cancel %lld\n", id, id);
-	else if (number_of(b, "failed"))
+	else if (cli_get_int(b, "failed"))
 		buf_addf(out, "\nweir backfill %s --from %s --to %s --only-failed\n",
 			text_of(b, "dag"), text_of(b, "from"), text_of(b, "to"));
 }
@@ -378,7 +368,7 @@ static void add_one(struct buf *out, const struct term *t, const json_t *b)
 	const char *state = text_of(b, "state");
 	char time[TIME_SIZE];
 
-	buf_addf(out, "Backfill %lld of ", number_of(b, "backfill"));
+	buf_addf(out, "Backfill %lld of ", cli_get_int(b, "backfill"));
 	add_heading(out, b);
 	buf_addf(out, "  %-9s %s%s%s", "state", style_on(state_style(b), t->colour), state,
 		style_off(state_style(b), t->colour));
@@ -387,7 +377,7 @@ static void add_one(struct buf *out, const struct term *t, const json_t *b)
 			*text_of(b, "state_reason") ? ": " : "", text_of(b, "state_reason"));
 	buf_addf(out, "\n  %-9s ", "done");
 	add_progress(out, b);
-	buf_addf(out, ", %lld waiting\n", number_of(b, "waiting"));
+	buf_addf(out, ", %lld waiting\n", cli_get_int(b, "waiting"));
 	add_field(out, "left", eta(b, time));
 	add_field(out, "by", text_of(b, "by"));
 	add_field(out, "reason", text_of(b, "reason"));

@@ -26,9 +26,39 @@ json_t *cli_json_of_text(const char *text)
 
 json_t *cli_json_time(int64_t at_us)
 {
+	return at_us ? cli_json_instant(at_us) : json_null();
+}
+
+json_t *cli_json_instant(int64_t at_us)
+{
 	char text[WHEN_SIZE];
 
-	return at_us ? json_string(when_utc(at_us, text)) : json_null();
+	return json_string(when_utc(at_us, text));
+}
+
+void cli_json_set_outcome(json_t *o, enum outcome outcome, int exit_status, int signal)
+{
+	bool ended = outcome != OUTCOME_NONE;
+
+	json_object_set_new(o, "outcome", ended ? json_string(outcome_name(outcome)) : json_null());
+	json_object_set_new(o, "exit_status",
+		ended && exit_status >= 0 ? json_integer(exit_status) : json_null());
+	json_object_set_new(o, "signal", signal ? json_integer(signal) : json_null());
+}
+
+const char *cli_get_text(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+long long cli_get_int(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+bool cli_get_flag(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
 }
 
 json_t *cli_json_text(const char *text)

@@ -8,16 +8,6 @@
 #include "cli/remote.h"
 #include "cli/term.h"
 
-static bool is_true(const json_t *o, const char *key)
-{
-	return json_is_true(json_object_get(o, key));
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
 static int print(const struct remote *r, json_t *answer, void (*add)(struct buf *, const json_t *),
 	struct err *err)
 {
@@ -40,9 +30,9 @@ static int print(const struct remote *r, json_t *answer, void (*add)(struct buf 
 
 static void add_who(struct buf *out, const json_t *a)
 {
-	const char *reason = text_of(a, "reason");
+	const char *reason = cli_get_text(a, "reason");
 
-	buf_addf(out, " (by %s", text_of(a, "by"));
+	buf_addf(out, " (by %s", cli_get_text(a, "by"));
 	if (reason)
 		buf_addf(out, ": %s", reason);
 	buf_addstr(out, ").\n");
@@ -51,7 +41,7 @@ static void add_who(struct buf *out, const json_t *a)
 /* "All DAGs are", "nightly_sales is" */
 static void add_subject(struct buf *out, const json_t *a)
 {
-	const char *dag = text_of(a, "dag");
+	const char *dag = cli_get_text(a, "dag");
 
 	if (strcmp(dag, "*") == 0)
 		buf_addstr(out, "All DAGs are");
@@ -61,7 +51,7 @@ static void add_subject(struct buf *out, const json_t *a)
 
 static const char *resume_word(const json_t *a)
 {
-	const char *dag = text_of(a, "dag");
+	const char *dag = cli_get_text(a, "dag");
 
 	return strcmp(dag, "*") == 0 ? "--all" : dag;
 }
@@ -69,7 +59,7 @@ static const char *resume_word(const json_t *a)
 static void add_paused(struct buf *out, const json_t *a)
 {
 	add_subject(out, a);
-	buf_addf(out, " %s", is_true(a, "changed") ? "paused" : "paused, as before");
+	buf_addf(out, " %s", cli_get_flag(a, "changed") ? "paused" : "paused, as before");
 	add_who(out, a);
 	buf_addf(out, "To go on: weir resume %s\n", resume_word(a));
 }
@@ -78,27 +68,28 @@ static void add_drained(struct buf *out, const json_t *a)
 {
 	add_subject(out, a);
 	buf_addf(out, " draining%s: what runs may end, no more runs are created",
-		is_true(a, "changed") ? "" : ", as before");
+		cli_get_flag(a, "changed") ? "" : ", as before");
 	add_who(out, a);
 	buf_addf(out, "To go on: weir resume %s\n", resume_word(a));
 }
 
 static void add_resumed(struct buf *out, const json_t *a)
 {
-	bool all = strcmp(text_of(a, "dag"), "*") == 0;
+	bool all = strcmp(cli_get_text(a, "dag"), "*") == 0;
 
 	add_subject(out, a);
-	if (!all && is_true(a, "all_paused")) {
+	if (!all && cli_get_flag(a, "all_paused")) {
 		buf_addstr(out, " still paused, since all DAGs are. To end that: weir resume "
 				"--all\n");
 		return;
 	}
-	if (!all && is_true(a, "draining")) {
+	if (!all && cli_get_flag(a, "draining")) {
 		buf_addstr(out, " still draining, since all DAGs are. To end that: weir resume "
 				"--all\n");
 		return;
 	}
-	buf_addf(out, " %s", is_true(a, "changed") ? "resumed" : "neither paused nor draining");
+	buf_addf(
+		out, " %s", cli_get_flag(a, "changed") ? "resumed" : "neither paused nor draining");
 	add_who(out, a);
 	if (all)
 		buf_addstr(out, "DAGs that were paused one by one stay paused.\n");
@@ -204,8 +195,8 @@ const struct command command_drain = {
 
 static void add_frozen(struct buf *out, const json_t *a)
 {
-	bool on = is_true(a, "frozen"), changed = is_true(a, "changed");
-	const char *dag = text_of(a, "dag"), *task = text_of(a, "task");
+	bool on = cli_get_flag(a, "frozen"), changed = cli_get_flag(a, "changed");
+	const char *dag = cli_get_text(a, "dag"), *task = cli_get_text(a, "task");
 
 	if (on)
 		buf_addf(out, "%s.%s is frozen%s", dag, task, changed ? "" : ", as before");

@@ -34,21 +34,9 @@ static void set_borrowed(json_t *o, const char *key, json_t *value)
 	json_object_set_new(o, key, value ? json_incref(value) : json_null());
 }
 
-/* Unlike cli_json_time, 0 is an instant: 1970. */
-static json_t *instant(int64_t at_us)
-{
-	char text[WHEN_SIZE];
-
-	return json_string(when_utc(at_us, text));
-}
-
 static void set_attempt(json_t *o, const struct run_progress *p, const struct task_progress *t)
 {
-	set(o, "outcome",
-		t->outcome == OUTCOME_NONE ? json_null() : json_string(outcome_name(t->outcome)));
-	set(o, "exit_status",
-		t->outcome && t->exit_status >= 0 ? json_integer(t->exit_status) : json_null());
-	set(o, "signal", t->signal ? json_integer(t->signal) : json_null());
+	cli_json_set_outcome(o, t->outcome, t->exit_status, t->signal);
 	set(o, "started", cli_json_time(t->started_us));
 	set(o, "ended", cli_json_time(t->ended_us));
 	set(o, "duration_us",
@@ -103,8 +91,8 @@ static void set_run(json_t *o, const struct run_progress *p)
 	set(o, "run_id", json_integer(p->run_id));
 	set(o, "dag", cli_json_text(p->dag->name));
 	set(o, "ds", cli_json_text(p->ds));
-	set(o, "interval_start", instant(p->interval_start_us));
-	set(o, "interval_end", instant(p->interval_end_us));
+	set(o, "interval_start", cli_json_instant(p->interval_start_us));
+	set(o, "interval_end", cli_json_instant(p->interval_end_us));
 	set(o, "version", cli_json_text(p->version));
 	set(o, "created", json_boolean(p->created));
 	set(o, "partial", json_boolean(p->partial));

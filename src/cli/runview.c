@@ -67,13 +67,6 @@ const char *runview_took(int64_t us, char *buf, size_t size)
 	return buf;
 }
 
-static json_t *instant(int64_t at_us)
-{
-	char text[WHEN_SIZE];
-
-	return json_string(when_utc(at_us, text));
-}
-
 static json_t *duration(int64_t from_us, int64_t until_us)
 {
 	return from_us && until_us >= from_us ? json_integer(until_us - from_us) : json_null();
@@ -100,8 +93,8 @@ json_t *runview_json(const struct run_row *r)
 	json_object_set_new(o, "reason", json_string(reason_name(r->reason)));
 	json_object_set_new(o, "trigger", cli_json_text(r->trigger));
 	json_object_set_new(o, "params", cli_json_of_text(r->params));
-	json_object_set_new(o, "interval_start", instant(r->interval_start_us));
-	json_object_set_new(o, "interval_end", instant(r->interval_end_us));
+	json_object_set_new(o, "interval_start", cli_json_instant(r->interval_start_us));
+	json_object_set_new(o, "interval_end", cli_json_instant(r->interval_end_us));
 	json_object_set_new(o, "zone", cli_json_text(r->zone));
 	json_object_set_new(o, "created", cli_json_time(r->created_us));
 	json_object_set_new(o, "started", cli_json_time(r->started_us));
@@ -139,16 +132,11 @@ json_t *runview_task_json(const struct task_row *t)
 json_t *runview_attempt_json(const struct attempt_row *a)
 {
 	json_t *o = json_object();
-	bool ended = a->outcome != OUTCOME_NONE;
 
 	json_object_set_new(o, "task", cli_json_text(a->task));
 	json_object_set_new(o, "try", json_integer(a->try));
 	json_object_set_new(o, "token", json_integer(a->token));
-	json_object_set_new(
-		o, "outcome", ended ? json_string(outcome_name(a->outcome)) : json_null());
-	json_object_set_new(o, "exit_status",
-		ended && a->exit_status >= 0 ? json_integer(a->exit_status) : json_null());
-	json_object_set_new(o, "signal", a->signal ? json_integer(a->signal) : json_null());
+	cli_json_set_outcome(o, a->outcome, a->exit_status, a->signal);
 	json_object_set_new(o, "started", cli_json_time(a->started_us));
 	json_object_set_new(o, "ended", cli_json_time(a->ended_us));
 	json_object_set_new(o, "duration_us", duration(a->started_us, a->ended_us));

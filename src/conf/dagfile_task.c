@@ -130,6 +130,13 @@ static void load_policy(struct dag_loader *l, struct task *t, const struct node 
 	p->lost_retries = lost ? (int)lost->i : 3;
 	p->initial_us = duration_of(backoff_of(l, n, "initial"), 10 * US_PER_SECOND);
 	p->max_us = duration_of(backoff_of(l, n, "max"), 10 * US_PER_MINUTE);
+	/* A longer first delay than the default cap means a longer cap. */
+	if (!backoff_of(l, n, "max") && p->max_us < p->initial_us)
+		p->max_us = p->initial_us;
+	/* What is wrong in the defaults is said once. */
+	if (p->max_us < p->initial_us && (node_get(n, "backoff") || t->index == 0))
+		diag_node(l->diags, DIAG_WARNING, backoff_of(l, n, "initial"),
+			"backoff: initial is longer than max, which caps it");
 	p->factor = factor && factor->f >= 1 ? factor->f : 2;
 	p->jitter = JITTER_FULL;
 	for (int i = 0; jitter && i < JITTER_MAX; i++)

@@ -64,6 +64,17 @@ static uint32_t month_days(const struct cron *cron, const struct month *m)
 	return cron->days[m->length - 28][civil_weekday(m->first)];
 }
 
+/* The month a day lies in; returns which of its days it is. */
+static int month_of(int64_t day, struct month *ret)
+{
+	struct civil c;
+
+	civil_from_day(day, &c);
+	*ret = (struct month){ c.year, c.month, civil_days_in_month(c.year, c.month),
+		day - c.day + 1 };
+	return c.day;
+}
+
 static void month_next(const struct cron *cron, struct month *m)
 {
 	uint32_t later = cron->months & ~((2u << m->month) - 1);
@@ -114,21 +125,18 @@ static bool local_next(const struct cron *cron, int64_t from_s, int64_t until_s,
 {
 	int64_t minute = civil_floor_div(from_s + MINUTE_S - 1, MINUTE_S);
 	int64_t day = civil_floor_div(minute, 1440);
-	struct civil c;
 	struct month m;
-
-	civil_from_day(day, &c);
-	m = (struct month){ c.year, c.month, civil_days_in_month(c.year, c.month),
-		day - c.day + 1 };
+	int in_month = month_of(day, &m);
 	uint32_t days = month_days(cron, &m);
-	if (days >> c.day & 1) {
+
+	if (days >> in_month & 1) {
 		int found = minute_from(cron, (int)(minute - day * 1440));
 		if (found != NEVER) {
 			*ret_s = day * CIVIL_S_PER_DAY + found * MINUTE_S;
 			return *ret_s < until_s;
 		}
 	}
-	days &= ~(uint32_t)((UINT64_C(2) << c.day) - 1);
+	days &= ~(uint32_t)((UINT64_C(2) << in_month) - 1);
 	while (!days) {
 		if ((m.first + 28) * CIVIL_S_PER_DAY >= until_s)
 			return false;
@@ -145,21 +153,18 @@ static bool local_prev(const struct cron *cron, int64_t from_s, int64_t until_s,
 {
 	int64_t minute = civil_floor_div(until_s, MINUTE_S);
 	int64_t day = civil_floor_div(minute, 1440);
-	struct civil c;
 	struct month m;
-
-	civil_from_day(day, &c);
-	m = (struct month){ c.year, c.month, civil_days_in_month(c.year, c.month),
-		day - c.day + 1 };
+	int in_month = month_of(day, &m);
 	uint32_t days = month_days(cron, &m);
-	if (days >> c.day & 1) {
+
+	if (days >> in_month & 1) {
 		int found = minute_until(cron, (int)(minute - day * 1440));
 		if (found != NEVER) {
 			*ret_s = day * CIVIL_S_PER_DAY + found * MINUTE_S;
 			return *ret_s >= from_s;
 		}
 	}
-	days &= (1u << c.day) - 1;
+	days &= (1u << in_month) - 1;
 	while (!days) {
 		if (m.first * CIVIL_S_PER_DAY <= from_s)
 			return false;
