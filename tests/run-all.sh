@@ -51,8 +51,8 @@ valgrind_run() { # each of these ends with a leak, a bad access or a failure: no
 		home=$(mktemp -d)
 		trap 'rm -rf "$home"' EXIT
 		cp -r dags "$home/dags"
-		vg="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
-			--trace-children=no --child-silent-after-fork=no"
+		vg="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite
+			--errors-for-leak-kinds=definite --trace-children=no --child-silent-after-fork=yes"
 		$vg build/check/weir validate "$home/dags" >/dev/null
 		WEIR_HOME=$home/h $vg build/check/weir run "$home/dags/nightly_sales.yaml" --date 2026-11-19 >"$home/out" ||
 			{ cat "$home/out"; exit 1; }

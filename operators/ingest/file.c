@@ -35,7 +35,7 @@ static const struct field quarantine_fields[] = {
 		.type = FIELD_PATH,
 		.flags = FIELD_TEMPLATE,
 		.help = "A CSV file, replaced by each attempt.",
-		.example = "quarantine/orders-{{ ds }}.csv" },
+		.example = "\"quarantine/orders-{{ ds }}.csv\"" },
 	{ .key = "table",
 		.type = FIELD_TABLE,
 		.flags = FIELD_TEMPLATE,
@@ -49,7 +49,7 @@ static const struct field params[] = {
 		.type = FIELD_PATH,
 		.flags = FIELD_REQUIRED | FIELD_TEMPLATE,
 		.help = "The file, or several by a pattern of glob(7), taken in sorted order.",
-		.example = "sample/{{ ds }}/orders*.csv" },
+		.example = "\"sample/{{ ds }}/orders*.csv\"" },
 	{ .key = "format",
 		.type = FIELD_ENUM,
 		.values = source_format_names,
@@ -79,7 +79,7 @@ static const struct field params[] = {
 		.help = "A file the good rows go to, in place of into: by its name, NDJSON or CSV, "
 			"and "
 			"compressed (.gz, .zst). Written aside, renamed.",
-		.example = "clean/{{ ds }}/orders.csv" },
+		.example = "\"clean/{{ ds }}/orders.csv\"" },
 	{ .key = "mode",
 		.type = FIELD_ENUM,
 		.values = table_mode_names,
@@ -103,7 +103,7 @@ static const struct field params[] = {
 		.flags = FIELD_TEMPLATE,
 		.help = "For replace_partition: its value. Default: the start of the data "
 			"interval.",
-		.example = "{{ ds }}" },
+		.example = "\"{{ ds }}\"" },
 	{ .key = "delimiter",
 		.type = FIELD_STRING,
 		.def = ",",
@@ -326,23 +326,28 @@ static int find_files(struct ingest *in, struct err *err)
 	if (!path)
 		return rel ? err_nomem(err) : err_set(err, ERR_INVALID, "path is missing");
 	int rc = source_glob(path, &in->files, err);
-	free(path);
-	if (rc < 0 || in->files.n)
+	if (rc < 0 || in->files.n) {
+		free(path);
 		return rc < 0 ? -1 : 1;
+	}
 	switch ((enum on_missing)support_index(
 		in->job->with, "on_missing_file", missing_names, MISSING_FAIL)) {
 	case MISSING_SKIP:
 		printf("%s: no such file; the target stays as it is (on_missing_file: skip)\n",
-			rel);
-		return 0;
+			path);
+		rc = 0;
+		break;
 	case MISSING_EMPTY:
-		printf("%s: no such file; taken as empty (on_missing_file: empty)\n", rel);
-		return 1;
+		printf("%s: no such file; taken as empty (on_missing_file: empty)\n", path);
+		rc = 1;
+		break;
 	case MISSING_FAIL:
+		/* Not ERR_NOT_FOUND: a file that comes late is worth a retry. */
+		rc = err_set(err, ERR_IO, "%s: no such file, yet (see on_missing_file)", path);
 		break;
 	}
-	/* Not ERR_NOT_FOUND: a file that comes late is worth a retry. */
-	return err_set(err, ERR_IO, "%s: no such file, yet (see on_missing_file)", rel);
+	free(path);
+	return rc;
 }
 
 static int columns_of_contract(struct ingest *in, struct err *err)
@@ -533,6 +538,12 @@ static const char *quarantine_name(const struct ingest *in)
 	return strncmp(path, in->job->dir, len) == 0 && path[len] == '/' ? path + len + 1 : path;
 }
 
+/* For who reads an error, and stands elsewhere: the whole path. */
+static const char *quarantine_place(const struct ingest *in)
+{
+	return in->quarantine_table ? in->quarantine_table : in->quarantine_path;
+}
+
 static void print_summary(const struct ingest *in)
 {
 	const struct intake_result *r = &in->result;
@@ -579,7 +590,7 @@ static int too_many_rejected(const struct ingest *in, struct err *err)
 			"all %" PRId64
 			" rows were rejected; the target is unchanged, the rows are in "
 			"%s",
-			r->rows_in, quarantine_name(in));
+			r->rows_in, quarantine_place(in));
 	char allowed[48];
 	if (l->fraction < 0)
 		snprintf(allowed, sizeof allowed, "%" PRId64, l->count);
@@ -590,7 +601,7 @@ static int too_many_rejected(const struct ingest *in, struct err *err)
 		" rows (%.3g%%) were rejected, more than max_rejected: %s; "
 		"the target is unchanged, the rows are in %s",
 		r->rows_rejected, r->rows_in, 100.0 * (double)r->rows_rejected / (double)r->rows_in,
-		allowed, quarantine_name(in));
+		allowed, quarantine_place(in));
 }
 
 /* The quarantine is kept before the rows are: a rerun replaces it in any case, while rows that are

@@ -37,12 +37,12 @@ static const struct field params[] = {
 		.help = "In place of table, with connection: the rows to publish, in the order the "
 			"query "
 			"gives them. Write ORDER BY for a file that is the same each time.",
-		.example = "SELECT * FROM daily_sales WHERE day = {{ ds }} ORDER BY product" },
+		.example = "\"SELECT * FROM daily_sales WHERE day = {{ ds }} ORDER BY product\"" },
 	{ .key = "path",
 		.type = FIELD_PATH,
 		.flags = FIELD_REQUIRED | FIELD_TEMPLATE,
 		.help = "The file, relative to the DAG's folder. Missing folders are made.",
-		.example = "out/{{ ds }}/sales.csv" },
+		.example = "\"out/{{ ds }}/sales.csv\"" },
 	{ .key = "format",
 		.type = FIELD_ENUM,
 		.values = format_names,

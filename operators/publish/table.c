@@ -36,7 +36,7 @@ static const struct field params[] = {
 	{ .key = "query",
 		.type = FIELD_SQL,
 		.help = "In place of from, with connection: the rows to publish.",
-		.example = "SELECT * FROM daily_sales WHERE day = {{ ds }}" },
+		.example = "\"SELECT * FROM daily_sales WHERE day = {{ ds }}\"" },
 	{ .key = "to",
 		.type = FIELD_TABLE,
 		.flags = FIELD_REQUIRED | FIELD_TEMPLATE,
@@ -72,7 +72,7 @@ static const struct field params[] = {
 		.flags = FIELD_TEMPLATE,
 		.help = "Mode replace_partition: the partition; by default the data interval's "
 			"start.",
-		.example = "{{ ds }}" },
+		.example = "\"{{ ds }}\"" },
 	{ .key = NULL },
 };
 

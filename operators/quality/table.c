@@ -38,7 +38,7 @@ static const struct field params[] = {
 	{ .key = "query",
 		.type = FIELD_SQL,
 		.help = "In place of table, with connection: the rows to check.",
-		.example = "SELECT * FROM daily_sales WHERE day = {{ ds }}" },
+		.example = "\"SELECT * FROM daily_sales WHERE day = {{ ds }}\"" },
 	{ .key = "checks",
 		.type = FIELD_LIST,
 		.flags = FIELD_REQUIRED,

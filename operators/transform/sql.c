@@ -32,7 +32,7 @@ static const struct field params[] = {
 	{ .key = "sql",
 		.type = FIELD_SQL,
 		.help = "The script itself, in place of file.",
-		.example = "DELETE FROM daily_sales WHERE day = {{ ds }}" },
+		.example = "\"DELETE FROM daily_sales WHERE day = {{ ds }}\"" },
 	{ .key = NULL },
 };
 

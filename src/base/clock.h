@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int64_t clock_now_us(void);  /* wall clock, microseconds since the epoch, UTC */
-int64_t clock_mono_us(void); /* never goes back; for intervals */
-bool clock_is_fake(void);
+int64_t clock_now_us(void);     /* wall clock, microseconds since the epoch, UTC */
+int64_t clock_mono_us(void);    /* never goes back; for intervals */
+bool clock_is_fake(void);       /* WEIR_TEST_CLOCK is set */
 void clock_warp(int64_t to_us); /* fake clock only: move forward to that instant */
 
 #endif

@@ -10,7 +10,7 @@ struct rng {
 };
 
 void rng_init(struct rng *r, uint64_t seed);
-uint64_t rng_next(struct rng *r);
+uint64_t rng_next(struct rng *r);              /* 64 random bits */
 uint64_t rng_below(struct rng *r, uint64_t n); /* uniform in [0, n); 0 for n == 0 */
 double rng_unit(struct rng *r);                /* uniform in [0, 1) */
 

@@ -138,6 +138,15 @@ static int bad_unit(const char *text, const char *unit, size_t len, struct err *
 			text);
 	if (len == 0 && *unit == '\0' && strspn(text, "0123456789") == strlen(text))
 		return err_set(err, ERR_INVALID, "%s what? write %ss or %sm", text, text, text);
+	size_t blank = strspn(unit, " "), word = letters(unit + blank);
+	const struct unit *spaced = find_unit(durations, COUNT(durations), unit + blank, word);
+	right = len || !blank ? right
+		: spaced      ? spaced->name
+			      : meant(durations, COUNT(durations), unit + blank, word);
+	size_t digits = strspn(text, "0123456789");
+	if (len == 0 && right && text + digits == unit)
+		return err_set(
+			err, ERR_INVALID, "\"%s\": write %.*s%s", text, (int)digits, text, right);
 	if (len == 0)
 		return err_set(err, ERR_INVALID,
 			"\"%s\": a unit is missing; write a duration such as 90s, 1h30m or 250ms",

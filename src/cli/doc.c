@@ -81,7 +81,10 @@ static void add_option(struct buf *out, const struct option *o)
 	if (o->kind != VALUE_FLAG)
 		buf_addf(out, " Ar %s", o->value ? o->value : "VALUE");
 	buf_addc(out, '\n');
-	add_text(out, o->help);
+	size_t len = strlen(o->help);
+	bool more = o->kind == VALUE_ENUM || o->repeat;
+	add_escaped(out, o->help, len, true);
+	buf_addstr(out, more && len && o->help[len - 1] != '.' ? ".\n" : "\n");
 	if (o->kind == VALUE_ENUM) {
 		buf_addstr(out, "One of");
 		for (size_t i = 0; o->values[i]; i++)

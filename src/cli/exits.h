@@ -4,6 +4,7 @@
 
 struct buf;
 
+/* As a table of text for a terminal, and as items of an mdoc(7) list; each status once. */
 void exits_print_text(struct buf *out);
 void exits_print_mdoc(struct buf *out);
 

@@ -200,10 +200,13 @@ int cli_load_dag(const struct args *a, const char *path, bool check_files, struc
 		err_nomem(err);
 		goto out;
 	}
-	ret->config = cli_load_config(a, dir, &diags, err);
+	/* A file that is not there is told below, also where its folder is not there either. */
+	ret->config = io_exists(dir) ? cli_load_config(a, dir, &diags, err) : config_empty();
 	if (!ret->config) {
 		if (diags.nerrors)
 			invalid("weir.yaml", &diags, err);
+		else if (!io_exists(dir))
+			err_nomem(err);
 		goto out;
 	}
 	dag_env.config = ret->config;

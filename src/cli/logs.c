@@ -18,7 +18,7 @@
 #include "core/state.h"
 #include "run/paths.h"
 
-enum { LOG_JSON_MAX = 64 << 20, FOLLOW_MS = 300 };
+enum { LOG_JSON_MAX = 64 << 20, LOG_TAIL = 8192, FOLLOW_MS = 300 };
 
 struct logs {
 	const struct args *args;
@@ -57,6 +57,9 @@ static int none_found(const struct logs *l, const char *task)
 	size_t n = 0;
 	int rc;
 
+	if (!task && l->attempts.n)
+		return err_set(l->err, ERR_NOT_FOUND, "no task of %s has a try %ld", l->r->name,
+			args_int(l->args, "try", 0));
 	if (!task)
 		return err_set(l->err, ERR_NOT_FOUND, "no task of %s was started yet", l->r->name);
 	if (store_tasks(l->store, l->r->id, &tasks, l->err) < 0)
@@ -137,6 +140,31 @@ static int open_log(const char *path, int *ret_fd, struct err *err)
 	return 0;
 }
 
+/* Does the end of the log say it? */
+static bool log_says(const char *path, const char *text)
+{
+	char tail[LOG_TAIL + 1];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return false;
+	off_t end = lseek(fd, 0, SEEK_END);
+	ssize_t n = pread(fd, tail, LOG_TAIL, end > LOG_TAIL ? end - LOG_TAIL : 0);
+	close(fd);
+	return n > 0 && memmem(tail, (size_t)n, text, strlen(text));
+}
+
+/* What no program wrote: that it could not be started, or ran too long. An exit status stands in
+ * the header, and what follows it is the log's last line. */
+static void print_error(const struct logs *l, const struct attempt_row *a, const char *path)
+{
+	if (!a->error || !*a->error || args_has(l->args, "quiet") ||
+		strncmp(a->error, "exit status ", 12) == 0 ||
+		strncmp(a->error, "ended by signal ", 16) == 0 || log_says(path, a->error))
+		return;
+	printf("error: %s\n", a->error);
+}
+
 static int print_log(const struct logs *l, const struct attempt_row *a, const char *path)
 {
 	int fd;
@@ -151,10 +179,13 @@ static int print_log(const struct logs *l, const struct attempt_row *a, const ch
 	if (fd < 0) {
 		if (!args_has(l->args, "quiet"))
 			puts("(no log: nothing was written, or it was removed)");
+		print_error(l, a, path);
 		return 0;
 	}
 	ssize_t n = copy(fd, path, l->err);
 	close(fd);
+	if (n >= 0)
+		print_error(l, a, path);
 	return n < 0 ? -1 : 0;
 }
 

@@ -48,6 +48,11 @@ static int finish(int status)
 	return report(&e);
 }
 
+static bool among(const char *word, const char *a, const char *b)
+{
+	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
 static int unknown_command(const char *word)
 {
 	const char *names[64];
@@ -57,7 +62,7 @@ static int unknown_command(const char *word)
 	for (const struct command *const *c = commands; *c && n < 64; c++)
 		if (!(*c)->hidden)
 			names[n++] = (*c)->name;
-	const char *near = near_find(word, names, n);
+	const char *near = among(word, "ls", "list") ? "runs" : near_find(word, names, n);
 	err_clear(&e);
 	if (near)
 		err_set(&e, ERR_USAGE,
@@ -124,11 +129,6 @@ static int command_first(int argc, char **argv)
 	memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv);
 	argv[1] = word;
 	return 1;
-}
-
-static bool among(const char *word, const char *a, const char *b)
-{
-	return strcmp(word, a) == 0 || strcmp(word, b) == 0;
 }
 
 static int dispatch(int argc, char **argv)

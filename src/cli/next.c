@@ -5,6 +5,7 @@
 #include "base/civil.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/zonefile.h"
 #include "cli/commands.h"
 #include "cli/grid.h"
@@ -14,6 +15,7 @@
 #include "core/model.h"
 #include "core/timetable.h"
 #include "core/zone.h"
+#include "store/store.h"
 
 struct next {
 	const struct args *args;
@@ -49,17 +51,46 @@ static int of_cron(struct next *n, const char *text)
 	return timetable_check(n->spec, n->err);
 }
 
+/* A word that is no file can be the name of a DAG that was run, or that a daemon knows. Where its
+ * file is; owned, or NULL: none knows it. */
+static char *path_by_name(const struct args *args, const char *name)
+{
+	struct store *s = NULL;
+	const struct run_filter f = { .dag = name, .state = -1, .limit = 1 };
+	struct store_result dags = { .n = 0 }, runs = { .n = 0 };
+	char *ret = NULL;
+
+	if (strchr(name, '/') || io_exists(name) || cli_store_open(args, &s, NULL) < 0)
+		return NULL;
+	if (store_dags(s, name, &dags, NULL) == 0) {
+		if (dags.n && dags.dags[0].path)
+			ret = strdup(dags.dags[0].path);
+		store_result_release(&dags);
+	}
+	if (!ret && store_runs(s, &f, &runs, NULL) == 0) {
+		if (runs.n && runs.runs[0].dag_path && runs.runs[0].dag_dir)
+			ret = io_path_join(
+				runs.runs[0].dag_dir, io_path_base(runs.runs[0].dag_path));
+		store_result_release(&runs);
+	}
+	store_close(s);
+	return ret;
+}
+
 static int of_dag(struct next *n)
 {
 	const char *path = args_operand(n->args, 0);
 
 	if (!path)
 		return err_set(n->err, ERR_USAGE,
-			"name a DAG file, or give --cron; see \"weir next --help\"");
+			"name a DAG or its file, or give --cron; see \"weir next --help\"");
 	if (args_has(n->args, "tz"))
 		return err_set(
 			n->err, ERR_USAGE, "--tz goes with --cron; a DAG names its own zone");
-	if (cli_load_dag(n->args, path, false, &n->dag, n->err) < 0)
+	char *known = path_by_name(n->args, path);
+	int rc = cli_load_dag(n->args, known ? known : path, false, &n->dag, n->err);
+	free(known);
+	if (rc < 0)
 		return -1;
 	n->spec = n->dag.dag->schedule;
 	if (!n->spec)
@@ -289,7 +320,9 @@ static const struct option next_options[] = { { .name = "count",
 		.help = "with --cron: its time zone; default UTC" },
 	{ 0 } };
 static const struct operand next_operands[] = {
-	{ "DAG_FILE", VALUE_DAG_FILE, true, false, "the DAG whose schedule is asked" }, { 0 }
+	{ "DAG", VALUE_DAG_FILE, true, false,
+		"the DAG whose schedule is asked: its file, or its name once it was run" },
+	{ 0 }
 };
 
 const struct command command_next = {

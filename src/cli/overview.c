@@ -1,8 +1,12 @@
 #include "cli/overview.h"
 
+#include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/civil.h"
@@ -126,6 +130,24 @@ static int ask_backfills(struct overview *o, struct remote *r, struct err *err)
 	return 0;
 }
 
+/* Where the state belongs to someone else, that is the trouble, and who can look. */
+static void say_owner(const char *home, struct err *trouble)
+{
+	char name[64];
+	struct stat st;
+
+	if (!trouble->code || access(home, R_OK | W_OK | X_OK) == 0 || errno != EACCES ||
+		stat(home, &st) < 0 || st.st_uid == geteuid())
+		return;
+	const struct passwd *owner = getpwuid(st.st_uid);
+	if (owner)
+		snprintf(name, sizeof name, "%s", owner->pw_name);
+	else
+		snprintf(name, sizeof name, "#%u", (unsigned)st.st_uid);
+	err_set(trouble, ERR_REFUSED, "%s belongs to %s: sudo -u %s WEIR_HOME=%s weir status", home,
+		name, name, home);
+}
+
 int overview_open(struct overview *o, const struct args *args, struct err *err)
 {
 	struct remote r;
@@ -136,6 +158,7 @@ int overview_open(struct overview *o, const struct args *args, struct err *err)
 	if (remote_open(&r, args, REMOTE_READS, err) < 0)
 		goto out;
 	rc = 0;
+	o->home = strdup(r.home);
 	if (r.daemon && ask_daemon(o, r.socket_path, &o->trouble) < 0)
 		r.daemon = false;
 	if (!o->daemon)
@@ -145,6 +168,7 @@ int overview_open(struct overview *o, const struct args *args, struct err *err)
 		err_clear(&why);
 	if (!o->trouble.code)
 		o->trouble = why;
+	say_owner(r.home, &o->trouble);
 out:
 	remote_close(&r);
 	return rc;
@@ -155,6 +179,7 @@ void overview_release(struct overview *o)
 	json_decref(o->daemon);
 	json_decref(o->schedules);
 	json_decref(o->backfills);
+	free(o->home);
 }
 
 static json_t *list_or_empty(json_t *list)
@@ -228,8 +253,10 @@ static void add_no_daemon(const struct overview *o, const struct term *t, struct
 			"pid %d does not answer; it may be starting or stopping", o->pid);
 		add_line(out, t, STYLE_BAD, "daemon", text);
 	} else {
-		buf_addf(out, "%sNo daemon is running.%s\n", style_on(STYLE_DIM, t->colour),
-			style_off(STYLE_DIM, t->colour));
+		buf_addf(out, "%sNo daemon is running on %s.%s\n", style_on(STYLE_DIM, t->colour),
+			o->home ? o->home : "?", style_off(STYLE_DIM, t->colour));
+		if (o->home)
+			remote_add_hint(o->home, out);
 	}
 }
 
@@ -249,7 +276,8 @@ static void add_error_text(struct buf *out, const char *text)
 	}
 }
 
-static void add_file_error(const struct term *t, const json_t *dag, struct buf *out)
+static void add_file_error(
+	const struct overview *o, const struct term *t, const json_t *dag, struct buf *out)
 {
 	const char *error = text_of(dag, "error"), *params = text_of(dag, "params_error"),
 		   *path = text_of(dag, "path");
@@ -261,10 +289,12 @@ static void add_file_error(const struct term *t, const json_t *dag, struct buf *
 	buf_addf(&line, "%s ", path ? io_path_base(path) : text_of(dag, "dag"));
 	if (!error)
 		buf_addstr(&line, "cannot be scheduled: a run of it needs params");
+	else if (!o->daemon)
+		buf_addstr(&line, "cannot be loaded");
 	else if (text_of(dag, "dag"))
 		buf_addstr(&line, "cannot be loaded; its last good version is used");
 	else
-		buf_addstr(&line, "cannot be loaded");
+		buf_addstr(&line, "cannot be loaded: NOT scheduled until it is mended");
 	add_line(out, t, STYLE_BAD, "file", line.data);
 	add_error_text(out, error ? error : params);
 	buf_release(&line);
@@ -283,7 +313,7 @@ static void add_problems(const struct overview *o, const struct term *t, struct 
 		add_line(out, t, STYLE_BAD, "store", store);
 	if (folder)
 		add_line(out, t, STYLE_BAD, "folder", folder);
-	json_array_foreach(o->schedules, i, dag) add_file_error(t, dag, out);
+	json_array_foreach(o->schedules, i, dag) add_file_error(o, t, dag, out);
 }
 
 /* ---- what is held ------------------------------------------------------------------------ */

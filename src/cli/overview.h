@@ -21,6 +21,7 @@ struct overview {
 	int pid;            /* a daemon has WEIR_HOME, but does not answer: its pid; else 0 */
 	struct err trouble; /* why it does not, or why there are no lists; ERR_NONE: all is well */
 	int64_t now_us;
+	char *home;
 };
 
 /* -1: WEIR_HOME is not known. All other trouble is a part of the overview. */

@@ -171,7 +171,8 @@ const struct command command_resume = {
 	.name = "resume",
 	.group = "Operate",
 	.summary = "end the pause or drain of a DAG",
-	.doc = "Both are ended. While all DAGs are paused, one that is resumed stays paused; "
+	.doc = "Ends a pause and a drain. While all DAGs are paused, one that is resumed stays "
+	       "paused; "
 	       "\"weir resume --all\" ends what was said for all, and leaves those that were "
 	       "paused "
 	       "one by one. For tasks that are frozen: weir freeze DAG.TASK --off.",

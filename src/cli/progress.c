@@ -274,3 +274,32 @@ bool progress_nothing_done(const struct run_progress *p)
 	}
 	return any;
 }
+
+enum { STALE_SHOWN = 3 };
+
+void progress_add_stale(struct buf *out, const struct run_progress *p)
+{
+	const char *first = NULL;
+	int n = 0;
+
+	for (int i = 0; i < p->dag->ntasks; i++) {
+		const struct task_progress *t = &p->tasks[i];
+		if (!t->kept || !t->stale || !progress_counts(p, i))
+			continue;
+		if (!first)
+			first = p->dag->tasks[i].name;
+		if (n < STALE_SHOWN) {
+			buf_addstr(out, n ? ", " : "");
+			text_add(out, p->dag->tasks[i].name, -1);
+		}
+		n++;
+	}
+	if (n > STALE_SHOWN)
+		buf_addf(out, " and %d more", n - STALE_SHOWN);
+	if (n == 1)
+		buf_addf(out, " is kept though its definition changed; --from %s does it again",
+			first);
+	else if (n > 1)
+		buf_addstr(out, " are kept though their definitions changed; --from TASK does one "
+				"again, and all that follows it");
+}

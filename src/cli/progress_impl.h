@@ -18,8 +18,8 @@ enum style progress_style(const struct task_progress *t);
 int64_t progress_elapsed_us(const struct run_progress *p, const struct task_progress *t);
 /* "try 2/4"; "try 5" when it is beyond the retries. */
 void progress_add_try(struct buf *out, const struct task_progress *t);
-/* The last column of a task's line: rows, what it waits for, why it failed, when it is tried again.
- */
+/* The last column of a task's line: rows, what it waits for, why it failed, when it is tried
+ * again. */
 void progress_add_detail(struct buf *out, const struct run_progress *p, int i);
 /* Why the last attempt failed, in one line. */
 void progress_add_error(struct buf *out, const struct run_progress *p, int i);
@@ -30,6 +30,8 @@ bool progress_counts(const struct run_progress *p, int i);
 void progress_count(const struct run_progress *p, int *ret_total, int *ret_done);
 /* All that is to be done had been done before: known from the start. */
 bool progress_nothing_done(const struct run_progress *p);
+/* "mk is kept though its definition changed; --from mk does it again"; nothing when none is. */
+void progress_add_stale(struct buf *out, const struct run_progress *p);
 /* What stays at the end: the run's state, failing checks, quarantine, what was published, logs of
  * failures, and what to type next. */
 void progress_add_summary(struct buf *out, const struct run_progress *p, bool colour);

@@ -70,6 +70,15 @@ static void run_started(struct plain *o, const struct run_progress *p, const str
 	if (kept)
 		buf_addf(&o->line, "; %d done before", kept);
 	end_line(o);
+	struct buf stale;
+	buf_init(&stale, BUF_MAX_TEXT);
+	progress_add_stale(&stale, p);
+	if (stale.len) {
+		add_time(o, e);
+		buf_addf(&o->line, "note: %s", stale.data);
+		end_line(o);
+	}
+	buf_release(&stale);
 }
 
 static void task_line(

@@ -52,6 +52,12 @@ static void nothing_done(const struct summary *s)
 	if (last)
 		buf_addf(s->out, " on %s", when_local(last, when));
 	buf_addstr(s->out, n == 1 ? "; --force runs it again\n" : "; --force runs them again\n");
+	struct buf stale;
+	buf_init(&stale, BUF_MAX_TEXT);
+	progress_add_stale(&stale, p);
+	if (stale.len)
+		buf_addf(s->out, "note: %s\n", stale.data);
+	buf_release(&stale);
 }
 
 /* Of a part of a run: how that part went. The run's own state is older than it. */

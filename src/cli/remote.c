@@ -1,5 +1,6 @@
 #include "cli/remote.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@
 #include "run/ops.h"
 #include "run/paths.h"
 #include "store/store.h"
+
+/* Of packaging/systemd: where the unit has its state. */
+#define SERVICE_HOME "/var/lib/weir"
 
 enum { PATH_MAX_LEN = 4096, NAMES_MAX = 100000 };
 
@@ -398,11 +402,23 @@ json_t *remote_body(const struct args *args, struct err *err)
 	return NULL;
 }
 
+void remote_add_hint(const char *home, struct buf *out)
+{
+	/* A folder we may not look into hides it, and is there. */
+	if (strcmp(home, SERVICE_HOME) != 0 &&
+		(access(SERVICE_HOME "/weir.db", F_OK) == 0 || errno == EACCES))
+		buf_addstr(out, "The service keeps its state in " SERVICE_HOME
+				": sudo -u weir WEIR_HOME=" SERVICE_HOME " weir status\n");
+}
+
 void remote_add_note(const struct remote *r, struct buf *out)
 {
-	if (!r->daemon)
-		buf_addstr(out, "Recorded; no daemon is running: it is carried out when one "
-				"starts.\n");
+	if (r->daemon)
+		return;
+	buf_addf(out,
+		"Recorded in %s; no daemon is running on it: it is carried out when one starts.\n",
+		r->home);
+	remote_add_hint(r->home, out);
 }
 
 int remote_print_json(const struct remote *r, json_t *answer, struct err *err)

@@ -51,6 +51,9 @@ int remote_call(struct remote *r, enum ops_call_id call, const struct ops_target
 
 /* A body with the options --reason and --param, where given. A new reference; NULL with err. */
 json_t *remote_body(const struct args *args, struct err *err);
+/* Where another WEIR_HOME is the one that is most likely meant: how to ask that. One line, or
+ * none. */
+void remote_add_hint(const char *home, struct buf *out);
 /* To be said after a change: that no daemon runs which would carry it out. */
 void remote_add_note(const struct remote *r, struct buf *out);
 /* Print the answer as JSON (it says whether a daemon runs), and take it. */

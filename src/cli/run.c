@@ -1,4 +1,5 @@
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/progress.h"
+#include "cli/runview.h"
 #include "cli/term.h"
 #include "conf/dagfile.h"
 #include "core/model.h"
@@ -154,6 +156,16 @@ static int watch(const struct args *args, struct run_request *req, struct err *e
 	return outcome.state == RUN_SUCCESS ? 0 : EXIT_RUN_FAILED;
 }
 
+/* On stderr: what is piped on stays as it is. */
+static void say_unended(const struct args *args, const struct zone *zone, int64_t interval_end_us)
+{
+	char note[160];
+
+	runview_unended(zone_name(zone), interval_end_us, clock_now_us(), note, sizeof note);
+	if (*note && !args_has(args, "quiet"))
+		fprintf(stderr, "weir: note: %s\n", note);
+}
+
 static int run_dag(
 	const struct args *args, const struct cli_dag *cd, const char *home, struct err *err)
 {
@@ -181,6 +193,7 @@ static int run_dag(
 		req.interval_end_us = tick.end_us;
 		ops_ds(cd->dag, tick.start_us, ds);
 		req.ds = ds;
+		say_unended(args, req.zone, tick.end_us);
 		rc = args_has(args, "dry-run") ? dry_run(args, &req, err) : watch(args, &req, err);
 	}
 	json_decref(req.params);

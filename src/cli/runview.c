@@ -1,9 +1,16 @@
 #include "cli/runview.h"
 
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/civil.h"
+#include "base/err.h"
 #include "base/units.h"
+#include "base/zonefile.h"
 #include "cli/home.h"
 #include "cli/when.h"
 #include "core/state.h"
+#include "core/zone.h"
 
 bool runview_abandoned(const struct run_row *r)
 {
@@ -53,7 +60,8 @@ enum style runview_task_style(enum task_state s)
 
 int64_t runview_took_us(const struct run_row *r, int64_t now_us)
 {
-	if (!r->started_us)
+	/* Taken up in part, it waits to be taken up again. */
+	if (!r->started_us || r->state == RUN_QUEUED)
 		return -1;
 	int64_t end = r->ended_us ? r->ended_us : runview_abandoned(r) ? 0 : now_us;
 	return end > r->started_us ? end - r->started_us : -1;
@@ -64,6 +72,36 @@ const char *runview_took(int64_t us, char *buf, size_t size)
 	if (us >= 0)
 		return units_format_elapsed(us, buf, size);
 	buf[0] = '\0';
+	return buf;
+}
+
+void runview_add_zoned(struct buf *out, const char *zone, int64_t at_us)
+{
+	struct zone *z = NULL;
+	struct zone_info info;
+	struct civil c;
+	struct err ignored = { 0 };
+
+	if (zone && *zone && zone_open(zone, zonefile_read, &z, &ignored) < 0)
+		z = NULL;
+	zone_to_civil(z ? z : zone_utc(), at_us, &c, &info);
+	civil_add_rfc3339(out, &c, info.offset_s);
+	zone_free(z);
+}
+
+const char *runview_unended(
+	const char *zone, int64_t interval_end_us, int64_t now_us, char *buf, size_t size)
+{
+	struct buf at;
+
+	buf[0] = '\0';
+	if (interval_end_us <= now_us)
+		return buf;
+	buf_init(&at, BUF_MAX_TEXT);
+	runview_add_zoned(&at, zone, interval_end_us);
+	snprintf(buf, size, "this interval ends only on %s; its data may be incomplete",
+		at.data ? at.data : "a later day");
+	buf_release(&at);
 	return buf;
 }
 

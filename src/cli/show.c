@@ -134,12 +134,18 @@ static void process_line(struct view *v)
 
 static void interval_line(struct view *v)
 {
-	char from[WHEN_SIZE], until[WHEN_SIZE], text[160];
+	struct buf text;
 
-	snprintf(text, sizeof text, "%s to %s%s%s", when_utc(v->r->interval_start_us, from),
-		when_utc(v->r->interval_end_us, until), v->r->zone ? ", in " : "",
-		v->r->zone ? v->r->zone : "");
-	line(v, "interval", text);
+	buf_init(&text, BUF_MAX_TEXT);
+	runview_add_zoned(&text, v->r->zone, v->r->interval_start_us);
+	buf_addstr(&text, " to ");
+	runview_add_zoned(&text, v->r->zone, v->r->interval_end_us);
+	if (v->r->zone && *v->r->zone)
+		buf_addf(&text, ", in %s", v->r->zone);
+	if (v->r->interval_end_us > clock_now_us())
+		buf_addstr(&text, "; it has not ended");
+	line(v, "interval", text.data);
+	buf_release(&text);
 }
 
 static void started_line(struct view *v)
@@ -227,7 +233,9 @@ static void add_why_cell(struct grid *g, const struct task_row *t, const struct 
 	}
 	if (a && a->error && t->state == TASK_FAILED)
 		grid_addf(g, STYLE_NONE, "%s (%s)", text_first_line(a->error, first, sizeof first),
-			reason_text(t->reason));
+			t->reason == REASON_RETRIES_SPENT && t->failures == 1
+				? "no retries are set"
+				: reason_text(t->reason));
 	else
 		grid_add(g, STYLE_NONE, reason_text(t->reason));
 }
@@ -273,11 +281,30 @@ static void tasks(struct view *v)
 static const struct grid_column check_columns[] = {
 	{ "CHECK", GRID_FLEX },
 	{ "TASK", 0 },
+	{ "TRY", GRID_RIGHT },
 	{ "STATUS", 0 },
 	{ "OBSERVED", GRID_FLEX },
 	{ "EXPECTED", GRID_FLEX },
 	{ "SUCH AS", GRID_FLEX },
 };
+
+/* The try of an attempt; 0: it is not known. */
+static int try_of(const struct view *v, int64_t token)
+{
+	for (size_t i = v->attempts.n; i-- > 0;)
+		if (v->attempts.attempts[i].token == token)
+			return v->attempts.attempts[i].try;
+	return 0;
+}
+
+/* Is it of the last attempt of its task? */
+static bool is_current(const struct view *v, const struct check_row *c)
+{
+	for (size_t i = 0; i < v->tasks.n; i++)
+		if (v->tasks.tasks[i].token == c->token)
+			return true;
+	return false;
+}
 
 static void checks(struct view *v)
 {
@@ -288,10 +315,11 @@ static void checks(struct view *v)
 	for (size_t i = 0; i < v->checks.n; i++) {
 		const struct check_row *c = &v->checks.checks[i];
 		bool pass = strcmp(c->status, "pass") == 0;
-		if (pass && !all)
+		if (!all && (pass || !is_current(v, c)))
 			continue;
 		grid_add(&g, STYLE_NONE, c->name);
 		grid_add(&g, STYLE_NONE, c->task);
+		grid_addf(&g, STYLE_NONE, "%d", try_of(v, c->token));
 		grid_add(&g,
 			pass                             ? STYLE_GOOD
 			: strcmp(c->status, "warn") == 0 ? STYLE_WARN
@@ -341,12 +369,14 @@ static void next_steps(struct view *v)
 {
 	const struct run_row *r = v->r;
 	char run[300], path[600], when[WHEN_SIZE];
+	size_t before = v->out.len;
 	int shown = 0;
 
 	if (r->state == RUN_SUCCESS)
 		return;
 	cli_shell_word(r->name, run, sizeof run);
 	buf_addstr(&v->out, "\nnext\n");
+	size_t heading = v->out.len;
 	for (size_t i = 0; i < v->tasks.n && shown < 3; i++) {
 		const struct task_row *t = &v->tasks.tasks[i];
 		bool running = t->state == TASK_RUNNING && !runview_abandoned(r);
@@ -355,10 +385,15 @@ static void next_steps(struct view *v)
 		buf_addf(&v->out, "  weir logs %s %s%s\n", run, t->name, running ? " -f" : "");
 		shown++;
 	}
-	if ((run_state_is_final(r->state) || runview_abandoned(r)) && r->dag_path)
+	/* One that a daemon is to begin waits for it; one of --only waits for the rest to be run.
+	 */
+	bool left = r->state == RUN_QUEUED && !r->wanted && r->owner.pid == 0;
+	if ((run_state_is_final(r->state) || runview_abandoned(r) || left) && r->dag_path)
 		buf_addf(&v->out, "  weir run %s --date %s    # keeps what is done\n",
 			cli_shell_word(r->dag_path, path, sizeof path),
 			when_interval(r->name, r->ds, r->interval_start_us, when));
+	if (v->out.len == heading)
+		buf_truncate(&v->out, before);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------- */
@@ -372,6 +407,14 @@ static json_t *attempts_json(const struct view *v)
 	return list;
 }
 
+static json_t *check_json(const struct view *v, const struct check_row *c)
+{
+	json_t *o = runview_check_json(c);
+
+	json_object_set_new(o, "try", json_integer(try_of(v, c->token)));
+	return o;
+}
+
 static int show_json(const struct view *v)
 {
 	json_t *o = runview_json(v->r), *list = json_array();
@@ -382,7 +425,7 @@ static int show_json(const struct view *v)
 	json_object_set_new(o, "attempts", attempts_json(v));
 	list = json_array();
 	for (size_t i = 0; i < v->checks.n; i++)
-		json_array_append_new(list, runview_check_json(&v->checks.checks[i]));
+		json_array_append_new(list, check_json(v, &v->checks.checks[i]));
 	json_object_set_new(o, "checks", list);
 	if (args_has(v->args, "events")) {
 		list = json_array();
@@ -453,7 +496,7 @@ static const struct option show_options[] = {
 static const struct operand show_operands[] = {
 	{ "RUN", VALUE_RUN, false, false,
 		"a run: its name (nightly_sales@2026-11-19) or number, or a DAG's name for its "
-		"latest run" },
+		"latest run (of the intervals that have ended, where there is one)" },
 	{ 0 }
 };
 
@@ -461,7 +504,8 @@ const struct command command_show = {
 	.name = "show",
 	.group = "Look",
 	.summary = "show a run: its tasks, why they failed, what to do next",
-	.doc = "Checks that passed are listed with --verbose.",
+	.doc = "Of the checks, those of each task's last try that did not pass are listed; with "
+	       "--verbose all, also of earlier tries.",
 	.options = show_options,
 	.operands = show_operands,
 	.run = show_run,

@@ -144,7 +144,7 @@ static const struct grid_column status_columns[] = {
 	{ "NOW", GRID_FLEX },
 };
 
-enum { NEXT_SHOWN = 20 };
+enum { NEXT_SHOWN = 20, FAILED_MAX = 100 };
 
 /* What the command has found. */
 struct standing {
@@ -154,6 +154,48 @@ struct standing {
 	struct store_result runs;
 	const struct run_row **list; /* most urgent first */
 };
+
+/* Failures of `r`'s DAG that are older than `r`, which the table thus does not show; at most
+ * FAILED_MAX. */
+static int count_older_failed(
+	struct store *s, const struct run_row *r, size_t *ret_n, struct err *err)
+{
+	const struct run_filter f = { .dag = r->dag, .state = RUN_FAILED, .limit = FAILED_MAX + 1 };
+	struct store_result failed;
+
+	*ret_n = 0;
+	if (store_runs(s, &f, &failed, err) < 0)
+		return -1;
+	for (size_t i = 0; i < failed.n && *ret_n < FAILED_MAX; i++)
+		*ret_n += failed.runs[i].interval_start_us < r->interval_start_us;
+	store_result_release(&failed);
+	return 0;
+}
+
+/* A line for each DAG with failures that a newer run hides. */
+static int add_older_failed(
+	const struct standing *s, const struct term *t, struct buf *out, struct err *err)
+{
+	char word[300];
+	size_t n, lines = 0;
+
+	for (size_t i = 0; i < s->runs.n; i++) {
+		const char *dag = s->list[i]->dag;
+		if (count_older_failed(s->store, s->list[i], &n, err) < 0)
+			return -1;
+		if (!n)
+			continue;
+		buf_addf(out, "%s%s", lines++ ? "" : "\n", style_on(STYLE_BAD, t->colour));
+		text_add(out, dag, -1);
+		buf_addf(out,
+			"%s: %zu%s older run%s failed and %s not done again: weir runs %s --state "
+			"failed\n",
+			style_off(STYLE_BAD, t->colour), n, n == FAILED_MAX ? " or more" : "",
+			n == 1 ? "" : "s", n == 1 ? "was" : "were",
+			cli_shell_word(dag, word, sizeof word));
+	}
+	return 0;
+}
 
 static int add_runs(
 	const struct standing *s, const struct term *t, struct buf *out, struct err *err)
@@ -171,6 +213,8 @@ static int add_runs(
 		grid_add(&g, STYLE_NONE, now.data);
 	}
 	grid_print(&g, t, 0, out);
+	if (rc == 0)
+		rc = add_older_failed(s, t, out, err);
 	buf_release(&now);
 	grid_release(&g);
 	return rc;
@@ -196,7 +240,7 @@ static int status_text(const struct standing *s, struct err *err)
 	overview_add_head(&s->overview, &t, &out);
 	if (s->runs.n)
 		rc = add_runs(s, &t, &out, err);
-	else
+	else if (!s->overview.trouble.code)
 		add_begin(&out);
 	overview_add_next(&s->overview, &t, args_has(s->args, "verbose") ? 0 : NEXT_SHOWN, &out);
 	if (s->runs.n && urgency(s->list[0]) == 0)
@@ -210,10 +254,17 @@ static int status_text(const struct standing *s, struct err *err)
 
 static json_t *run_json(struct store *s, const struct run_row *r, struct err *err)
 {
+	size_t older;
 	json_t *o = runview_json(r);
 	json_t *running = tasks_in(s, r, running_states, err);
 	json_t *failed = running ? tasks_in(s, r, failed_states, err) : NULL;
 
+	if (failed && count_older_failed(s, r, &older, err) == 0) {
+		json_object_set_new(o, "older_failed", json_integer((json_int_t)older));
+	} else {
+		json_decref(failed);
+		failed = NULL;
+	}
 	json_object_set_new(o, "running", running);
 	json_object_set_new(o, "failed", failed);
 	if (failed)
@@ -239,10 +290,12 @@ static int status_json(const struct standing *s, struct err *err)
 	return cli_print_json(all, err);
 }
 
-/* The latest run of each DAG. Without a store there is none. */
+/* The latest run of each DAG, of those whose interval has ended. Without a store there is none. */
 static int read_runs(struct standing *s, struct err *err)
 {
-	const struct run_filter f = { .state = -1, .latest_per_dag = true };
+	const struct run_filter f = {
+		.state = -1, .latest_per_dag = true, .ended_by_us = clock_now_us()
+	};
 
 	if (cli_store_open(s->args, &s->store, err) < 0) {
 		if (err->code != ERR_NOT_FOUND)
@@ -286,7 +339,9 @@ const struct command command_status = {
 	.name = "status",
 	.group = "Look",
 	.summary = "how things stand: the daemon, problems, runs, what comes next",
-	.doc = "A run whose process was killed is shown as abandoned: running the DAG again for "
+	.doc = "Of each DAG the newest interval that has ended is shown, and how many older ones "
+	       "failed and were not done again. A run whose process was killed is shown as "
+	       "abandoned: running the DAG again for "
 	       "the same date goes on where it stopped. Of the coming runs the next 20 are shown, "
 	       "with --verbose all.",
 	.run = status_run,

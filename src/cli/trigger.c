@@ -1,6 +1,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/civil.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/remote.h"
@@ -23,6 +25,10 @@ static int print(const struct remote *r, json_t *answer, struct err *err)
 	buf_addf(&out, "%s%s: %s to %s\n", run,
 		json_is_true(json_object_get(answer, "created")) ? " (new)" : " (again)", from,
 		until);
+	struct civil_text end;
+	if (until && civil_parse(until, &end, NULL) == 0 && civil_text_us(&end) > clock_now_us())
+		buf_addf(&out, "This interval ends only on %s; its data may be incomplete.\n",
+			until);
 	if (json_is_true(json_object_get(answer, "dag_paused")))
 		buf_addf(&out, "The DAG is paused: weir resume %s\n", dag);
 	remote_add_note(r, &out);

@@ -26,7 +26,9 @@ struct validate {
 	/* The configuration of the folder seen last: files come folder by folder. */
 	char *dir;
 	struct config *config;
-	json_t *configs; /* object: real paths of configurations that were reported */
+	json_t *configs;    /* object: real paths of configurations that were reported */
+	json_t *dags;       /* object: files of the DAGs seen, by their folder and name */
+	const char *folder; /* that is searched; NULL: a file that was named */
 	struct err *err;
 };
 
@@ -172,6 +174,39 @@ static const struct config *config_for(struct validate *v, const char *dir)
 	return v->config;
 }
 
+static bool is_passed_over(const char *name)
+{
+	return name[0] == '.' || name[0] == '_';
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* In one folder, as a daemon has one, a name is one DAG's alone. */
+static void check_name(struct validate *v, const char *path, const struct dag *dag, struct diags *d)
+{
+	char *dir = v->folder ? strdup(v->folder) : io_path_dir(path), *key = NULL;
+	struct err e;
+
+	if (dir && !is_passed_over(io_path_base(path)) &&
+		asprintf(&key, "%s\n%s", dir, dag->name) < 0)
+		key = NULL;
+	const char *other = key ? json_string_value(json_object_get(v->dags, key)) : NULL;
+	if (other && !same_file(other, path)) {
+		err_set(&e, ERR_INVALID, "another file has a DAG named \"%s\": %s", dag->name,
+			other);
+		diag_err(d, path, &e);
+	} else if (key) {
+		json_object_set_new(v->dags, key, json_string(path));
+	}
+	free(key);
+	free(dir);
+}
+
 static void check_dag(struct validate *v, const char *path, struct diags *d)
 {
 	struct dagfile_env env = { .operators = cli_operators(), .check_files = true };
@@ -179,7 +214,10 @@ static void check_dag(struct validate *v, const char *path, struct diags *d)
 
 	if (dir)
 		env.config = config_for(v, dir);
-	dag_unref(dagfile_load(path, &env, d));
+	struct dag *dag = dagfile_load(path, &env, d);
+	if (dag)
+		check_name(v, path, dag, d);
+	dag_unref(dag);
 	free(dir);
 }
 
@@ -223,7 +261,7 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 
 static void visit(struct validate *v, FTS *fts, FTSENT *e)
 {
-	bool passed_over = e->fts_level > 0 && (e->fts_name[0] == '.' || e->fts_name[0] == '_');
+	bool passed_over = e->fts_level > 0 && is_passed_over(e->fts_name);
 	struct err err;
 
 	switch (e->fts_info) {
@@ -277,7 +315,10 @@ static int check_path(struct validate *v, const char *path)
 		return 0;
 	}
 	size_t before = v->nfiles;
-	if (check_folder(v, path) < 0)
+	v->folder = path;
+	int rc = check_folder(v, path);
+	v->folder = NULL;
+	if (rc < 0)
 		return -1;
 	if (v->nfiles == before && !args_has(v->args, "quiet"))
 		fprintf(stderr, "weir: %s holds no *.yaml or *.yml file\n", path);
@@ -311,7 +352,9 @@ static int summary(struct validate *v)
 
 static int validate_run(const struct args *args, struct err *err)
 {
-	struct validate v = { .args = args, .configs = json_object(), .err = err };
+	struct validate v = {
+		.args = args, .configs = json_object(), .dags = json_object(), .err = err
+	};
 	int rc = 0;
 
 	if (args_has(args, "json"))
@@ -327,6 +370,7 @@ static int validate_run(const struct args *args, struct err *err)
 	config_free(v.config);
 	free(v.dir);
 	json_decref(v.configs);
+	json_decref(v.dags);
 	json_decref(v.list);
 	buf_release(&v.out);
 	return rc;
@@ -349,7 +393,9 @@ const struct command command_validate = {
 	       "an "
 	       "underscore are passed over. A file with the key dag or tasks is a DAG, one with "
 	       "columns a contract, one with connections or named weir.yaml a configuration. Files "
-	       "that tasks name (contracts, SQL) are checked with them.\n\n"
+	       "that tasks name (contracts, SQL) are checked with them. Two DAGs of one folder "
+	       "must "
+	       "not have the same name.\n\n"
 	       "The exit status is 3 when there are errors.",
 	.options = validate_options,
 	.operands = validate_operands,

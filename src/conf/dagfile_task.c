@@ -285,7 +285,8 @@ static void check_run(struct task_check *c, const struct node *n)
 			: n->type == NODE_SEQ  ? "an empty list"
 			: n->type == NODE_NULL ? "nothing"
 					       : node_type_name(n->type));
-		diag_hint(c->loader->diags, "for example: run: ./%s.sh {{ ds }}", c->task->name);
+		diag_hint(
+			c->loader->diags, "for example: run: \"./%s.sh {{ ds }}\"", c->task->name);
 	}
 }
 
@@ -368,8 +369,11 @@ static void check_with(struct task_check *c, const struct node *task_node)
 		.connections = NULL,
 		.check_template = check_template,
 		.arg = c };
-	if (l->env->config)
+	if (l->env->config) {
 		env.connections = config_connections(l->env->config);
+		env.config_path = config_path(l->env->config);
+		env.config_dir = l->dag->dir;
+	}
 	if (schema_check(with, params, what, &env, l->diags) == 0 && l->env->operators->check)
 		l->env->operators->check(t, with, env.dir, l->diags);
 }

@@ -170,6 +170,19 @@ static int enum_of(const struct node *map, const char *key, const char *const *v
 
 /* ---- ticks ---------------------------------------------------------------------------- */
 
+/* "daily" is nearly one. */
+static bool hint_shortcut(struct diags *diags, const char *text)
+{
+	char word[32];
+	struct cron cron;
+
+	if (snprintf(word, sizeof word, "@%s", text) >= (int)sizeof word ||
+		cron_parse(word, &cron, NULL, NULL) < 0)
+		return false;
+	diag_hint(diags, "did you mean \"%s\"? The @ needs the quotes", word);
+	return true;
+}
+
 static void load_crons(struct loader *l, const struct node *n)
 {
 	size_t count = list_size(n);
@@ -182,9 +195,10 @@ static void load_crons(struct loader *l, const struct node *n)
 		int col = 0;
 		if (!node_text(item))
 			continue; /* the table's check has said so */
-		if (cron_parse(item->text, &crons[i], &col, &err) < 0)
+		if (cron_parse(item->text, &crons[i], &col, &err) < 0) {
 			diag_inside(l->diags, item, (size_t)col, 1, "%s", err.msg);
-		else if (crons[i].either_day && !either) {
+			hint_shortcut(l->diags, item->text);
+		} else if (crons[i].either_day && !either) {
 			either = true;
 			diag_node(l->diags, DIAG_WARNING, item,
 				"day-of-month and day-of-week are both restricted: a day runs when "
@@ -465,7 +479,7 @@ const struct schedule_spec *schedule_load(const struct node *n, const struct sch
 			node_type_name(n->type));
 	} else if (strcmp(n->text, "manual") != 0) {
 		load_crons(&l, n);
-		if (diags->nerrors > errors_before)
+		if (diags->nerrors > errors_before && !hint_shortcut(diags, n->text))
 			diag_hint(diags, "a schedule is a cron expression such as \"0 2 * * *\" "
 					 "(each day at "
 					 "02:00), the word manual, or a mapping");

@@ -176,9 +176,15 @@ static void check_connection(const struct check *c, const struct node *n, const 
 		near ? near : "", near ? "\"?" : "");
 	if (count)
 		hint_names(c->diags, "connections of weir.yaml", names, count);
+	else if (c->env->config_path || !c->env->config_dir)
+		diag_hint(c->diags,
+			"%s has none; add \"connections: { %s: { type: sqlite, path: %s.db } }\"",
+			c->env->config_path ? c->env->config_path : "weir.yaml", name, name);
 	else
 		diag_hint(c->diags,
-			"weir.yaml has none; add \"connections: { %s: { type: ... } }\"", name);
+			"there is no weir.yaml in %s or above; make %s/weir.yaml with: "
+			"connections: { %s: { type: sqlite, path: %s.db } }",
+			c->env->config_dir, c->env->config_dir, name, name);
 }
 
 static void check_table(const struct check *c, const struct node *n)
@@ -398,12 +404,35 @@ static void check_map(const struct check *c, const struct node *n, const struct 
 	}
 }
 
+/* What other tools call it. */
+static const struct {
+	const char *theirs, *ours;
+} aliases[] = {
+	{ "depends_on", "needs" },
+	{ "dependencies", "needs" },
+	{ "upstream", "needs" },
+	{ "command", "run" },
+	{ "cmd", "run" },
+	{ "script", "run" },
+	{ "steps", "tasks" },
+	{ "jobs", "tasks" },
+};
+
+static const char *meant_key(const char *key, const char *const *known, size_t n)
+{
+	for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+		for (size_t k = 0; strcmp(aliases[i].theirs, key) == 0 && k < n; k++)
+			if (strcmp(known[k], aliases[i].ours) == 0)
+				return known[k];
+	return near_find(key, known, n);
+}
+
 static void unknown_key(
 	const struct check *c, const struct node *key, const struct field *fields, const char *what)
 {
 	const char *known[KEYS_MAX];
 	size_t n = keys_of(fields, known, KEYS_MAX);
-	const char *near = near_find(key->text, known, n);
+	const char *near = meant_key(key->text, known, n);
 	char intro[200];
 
 	snprintf(intro, sizeof intro, "allowed %s%s", what ? "in " : "here", what ? what : "");
@@ -420,7 +449,7 @@ static bool is_misspelt(const struct node *map, const struct field *fields, cons
 
 	for (size_t i = 0; i < map->n; i++) {
 		const char *key = map->keys[i]->text;
-		const char *near = schema_find(fields, key) ? NULL : near_find(key, known, n);
+		const char *near = schema_find(fields, key) ? NULL : meant_key(key, known, n);
 		if (near && strcmp(near, missing) == 0)
 			return true;
 	}

@@ -81,6 +81,8 @@ struct schema_env {
 	 * it and reports errors. NULL: templates are not checked. */
 	void (*check_template)(void *arg, const struct schema_template *t, struct diags *diags);
 	void *arg;
+	const char *config_path; /* where the connections stand; NULL: there is no weir.yaml */
+	const char *config_dir;  /* where one would be made; NULL: unknown */
 };
 
 /* Check map `n` by `fields`: unknown keys (with the nearest known one), missing required

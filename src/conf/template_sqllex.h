@@ -56,6 +56,7 @@ struct sqllex {
 };
 
 void sqllex_init(struct sqllex *l);
+/* Go on by a piece of the statement. */
 void sqllex_feed(struct sqllex *l, const char *text, size_t len);
 /* The place as each dialect sees it, of what comes next and does not begin with a quote. */
 void sqllex_places(

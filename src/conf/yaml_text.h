@@ -33,6 +33,7 @@ struct yaml_piece {
 	const char *start, *end;
 };
 
+/* Where the line that p is in begins, and where it ends: at its LF or CR, or at `end`. */
 const char *yaml_line_start(const struct source *src, const char *p);
 const char *yaml_line_end(const char *p, const char *end);
 /* From p, where a value begins, to where whoever forgot the quotes wanted it to end: the end of the

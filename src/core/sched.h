@@ -120,6 +120,7 @@ int sched_tick(struct sched *s, int64_t now_us, struct err *err);
 /* When sched_tick must be called at the latest; INT64_MAX: only after an event. */
 int64_t sched_wake_us(const struct sched *s);
 
+/* What happened since changes were cleared, in its order; borrowed until they are. */
 const struct change *sched_changes(const struct sched *s, size_t *ret_n);
 void sched_clear_changes(struct sched *s);
 /* Take back what was said of a run that is no longer ours, before it is committed. The run must be

@@ -169,6 +169,7 @@ struct timetable_range {
 
 void timetable_range_init(struct timetable_range *r, const struct schedule_spec *spec,
 	int64_t from_us, int64_t to_us);
+/* 1 and the next interval of the range, 0 behind its last. */
 int timetable_range_next(struct timetable_range *r, struct tick *ret);
 
 #endif

@@ -14,6 +14,7 @@ struct trigger_counts {
 
 enum verdict { VERDICT_WAIT, VERDICT_RUN, VERDICT_SKIP, VERDICT_UPSTREAM_FAILED };
 
+/* Count a need that became final. */
 void trigger_count(struct trigger_counts *c, enum task_state final_state);
 /* As soon as one need failed the task is upstream_failed; one skipped: skipped; all
  * succeeded: it runs. */

@@ -66,8 +66,9 @@ int zone_open(const char *name, zone_read_fn *read, struct zone **ret, struct er
 
 const struct zone *zone_utc(void); /* built in; never freed */
 void zone_free(struct zone *zone);
-const char *zone_name(const struct zone *zone);
+const char *zone_name(const struct zone *zone); /* borrowed */
 
+/* What holds at an instant. */
 void zone_offset_at(const struct zone *zone, int64_t at_us, struct zone_info *ret);
 /* The span that holds the instant. Two neighbouring spans can have the same offset. */
 void zone_span_at(const struct zone *zone, int64_t at_s, struct zone_span *ret);

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "data/ledger.h"
 #include "data/table.h"
 
 enum { BUFFER = 1 << 16, ID_HEX = 16, SHOWN_NAME = 100, ZSTD_LEVEL = 3 };
@@ -122,7 +123,7 @@ static int fenced(const struct aside *a, struct err *err, int64_t newer)
 {
 	return err_set(err, ERR_FENCED,
 		"%s: a newer attempt of this task (token %" PRId64 ", this one has %" PRId64
-		") has taken over; nothing is published",
+		") has taken over; nothing is published" LEDGER_LOST_STATE,
 		a->path, newer, a->token);
 }
 

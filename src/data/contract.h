@@ -38,7 +38,9 @@ struct contract_limit {
 	double fraction; /* negative: `count` holds instead */
 	int64_t count;
 };
+/* ERR_INVALID for what is neither a percentage nor a count. */
 int contract_parse_limit(const char *text, struct contract_limit *ret, struct err *err);
+/* Of so many rows so many were rejected: too many? Where no limit is given, all of them are. */
 bool contract_limit_broken(const struct contract_limit *l, int64_t rejected, int64_t rows);
 
 /* The rows of the file's own table, for `weir schema` and the reference. */
@@ -50,6 +52,7 @@ int contract_load(struct contract **ret, const char *path, struct diags *diags);
 size_t contract_check_file(const char *path, struct diags *diags);
 void contract_free(struct contract *c); /* NULL is fine */
 
+/* Names are borrowed; columns are in the order of the file, by index. */
 const char *contract_name(const struct contract *c);
 size_t contract_ncolumns(const struct contract *c);
 const char *contract_column_name(const struct contract *c, size_t i);

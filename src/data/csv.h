@@ -35,8 +35,8 @@ enum csv_problem {
 extern const char *const csv_problem_texts[]; /* for messages, in the order of the enum */
 
 struct csv_field {
-	const char
-		*text; /* unescaped, not NUL-terminated; borrowed until the next record is read */
+	/* Unescaped, not NUL-terminated; borrowed until the next record is read. */
+	const char *text;
 	uint32_t len;
 	bool quoted;  /* "" is an empty text, an empty unquoted field is an absent one */
 	bool escaped; /* internal: holds doubled quotes; false once the record is returned */

@@ -75,7 +75,7 @@ int ledger_begin(sqlite3 *db, const struct table_key *key, const char *target,
 	if (rc == 0 && ret->found && ret->token > key->token)
 		rc = err_set(err, ERR_FENCED,
 			"%s was already written by a newer attempt of this task (token %lld, this "
-			"one has %lld); nothing is written",
+			"one has %lld); nothing is written" LEDGER_LOST_STATE,
 			target, (long long)ret->token, (long long)key->token);
 	if (rc < 0)
 		ledger_rollback(db);

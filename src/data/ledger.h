@@ -13,6 +13,11 @@ struct err;
 struct sqlite3;
 struct table_key;
 
+/* What ERR_FENCED also can mean: tokens are those of one state, and it was lost, or is another. */
+#define LEDGER_LOST_STATE                                                                     \
+	"; if WEIR_HOME was restored from a copy, or another WEIR_HOME wrote this, see LOST " \
+	"STATE in weir(1)"
+
 struct ledger_entry {
 	bool found;
 	int64_t token, rows;

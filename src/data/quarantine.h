@@ -27,8 +27,8 @@ int64_t quarantine_rows(const struct quarantine *q);
 /* Flush what there is; the path of the unfinished file, to read it before it is put in
  * place or dropped. NULL: no row was added, or with err. */
 const char *quarantine_spool(struct quarantine *q, struct err *err);
-/* Put the file in its place, or remove a former one when there are no rows. Frees q, also on error.
- */
+/* Put the file in its place, or remove a former one when there are no rows. Frees q, also on
+ * error. */
 int quarantine_commit(struct quarantine *q, struct err *err);
 void quarantine_abort(struct quarantine *q); /* leave no trace; NULL is fine */
 

@@ -30,8 +30,8 @@ enum source_format source_format_of(const char *path);
 enum source_ragged {
 	SOURCE_RAGGED_REJECT,
 	SOURCE_RAGGED_FAIL, /* the file is refused: ERR_DATA */
-	SOURCE_RAGGED_NULL, /* missing ones are NULL, empty surplus ones are dropped; else rejected
-			     */
+	/* missing ones are NULL, empty surplus ones are dropped; else rejected */
+	SOURCE_RAGGED_NULL,
 	SOURCE_RAGGED_MAX
 };
 extern const char *const source_ragged_names[]; /* NULL-ended: reject, fail, null */
@@ -45,8 +45,8 @@ struct source_config {
 	bool no_header;
 	const char *const *columns; /* no_header: their names; borrowed */
 	size_t ncolumns;
-	const char *const
-		*nulls; /* unquoted texts that are NULL, NULL-ended; NULL: the empty one */
+	/* unquoted texts that are NULL, NULL-ended; NULL: the empty one */
+	const char *const *nulls;
 	enum source_ragged ragged;
 	size_t max_record; /* 0: 16 MiB */
 };
@@ -54,6 +54,7 @@ struct source_config {
 /* The config is copied, what it points to is borrowed. Reads the CSV header: a missing, doubled or
  * unreadable one is ERR_DATA. */
 int source_open(struct source_reader **ret, const struct source_config *config, struct err *err);
+/* Their names, *ret_n of them; borrowed until the next row is read. */
 const char *const *source_columns(const struct source_reader *s, size_t *ret_n);
 
 enum source_result { SOURCE_ERROR = -1, SOURCE_END, SOURCE_ROW, SOURCE_BAD_ROW };

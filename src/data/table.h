@@ -27,8 +27,8 @@ enum table_mode {
 	TABLE_MERGE,
 	TABLE_MODE_MAX
 };
-extern const char
-	*const table_mode_names[]; /* NULL-ended: append, replace, replace_partition, merge */
+/* NULL-ended: append, replace, replace_partition, merge. */
+extern const char *const table_mode_names[];
 
 enum column_type { COLUMN_ANY, COLUMN_TEXT, COLUMN_INTEGER, COLUMN_REAL, COLUMN_TYPE_MAX };
 
@@ -47,14 +47,13 @@ struct table_key {
 
 struct table_target {
 	const json_t *conn;
-	const char *table; /* identifier; made when missing, columns added when missing (ALTER TABLE
-			      ADD) */
+	const char *table; /* identifier; it and its columns are made when missing */
 	enum table_mode mode;
-	const char *const
-		*keys; /* merge: key columns, NULL-ended (a unique index is made for them) */
-	const char *partition_column; /* replace_partition: default "weir_partition", added to each
-					 row */
-	const char *partition_value;  /* default: interval_start */
+	/* merge: key columns, NULL-ended (a unique index is made for them) */
+	const char *const *keys;
+	/* replace_partition: default "weir_partition", added to each row */
+	const char *partition_column;
+	const char *partition_value; /* default: interval_start */
 	const struct table_column *columns;
 	size_t ncolumns;
 	struct table_key key;
@@ -63,8 +62,8 @@ struct table_target {
 /* Open the connection, begin, fence, prepare (replace: empties the table; replace_partition:
  * deletes the partition's rows). */
 int table_open(struct table_writer **ret, const struct table_target *t, struct err *err);
-bool table_already(
-	const struct table_writer *w); /* append was done before: write nothing, commit */
+/* append was done before: write nothing, commit */
+bool table_already(const struct table_writer *w);
 /* One row: ncolumns cells in the order of the columns. */
 int table_write(struct table_writer *w, const struct cell *cells, struct err *err);
 /* Ledger row and commit. After an error all is rolled back. Frees the writer in both cases. */

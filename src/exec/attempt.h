@@ -69,6 +69,6 @@ void attempts_reap(struct attempts *a);                       /* after a SIGCHLD
 void attempts_drain(struct attempts *a, struct attempt *one); /* its pipe has an event */
 void attempts_expire(struct attempts *a);                     /* timers that are due */
 int attempts_wait_ms(const struct attempts *a);               /* to the next timer; -1: none */
-void attempts_sweep(struct attempts *a);
+void attempts_sweep(struct attempts *a);                      /* free those that ended */
 
 #endif

@@ -52,9 +52,9 @@ struct exec_job {
 	const char *const *env; /* "NAME=value", NULL-ended: the whole environment */
 	const char *cwd;        /* absolute */
 	const char *log_path;   /* absolute; appended to; its folder is made when missing */
-	const char *const
-		*secrets;   /* NULL-ended values that are masked as *** in the log; NULL: none. With
-			       secrets the output goes through a pipe, without straight to the file */
+	/* NULL-ended values that are masked as *** in the log; NULL: none. With secrets the output
+	 * goes through a pipe, without straight to the file. */
+	const char *const *secrets;
 	int64_t timeout_us; /* 0: none; from the start of the process */
 	int64_t grace_us;   /* from TERM to KILL; and for output that outlives the process */
 };

@@ -18,14 +18,14 @@ struct proc_stat {
 
 int proc_stat(int64_t pid, struct proc_stat *ret); /* -1: no such process */
 bool proc_is_dead(const struct proc_stat *st);     /* a zombie, or about to be one */
-int64_t proc_tick_us(void);
+int64_t proc_tick_us(void);                /* the unit of start_ticks: sysconf(_SC_CLK_TCK) */
 void proc_boot_id(char ret[PROC_BOOT_ID]); /* "-" where the system has none */
 int64_t proc_boottime_us(void);            /* CLOCK_BOOTTIME */
 
 /* The processes that have `pgrp` for a group and are not dead, at most max: their number. */
 int proc_group(int64_t pgrp, int64_t *ret_pids, int max);
-/* The environment a process was started with has NAME=value `entry`. False when it cannot be read.
- */
+/* The environment a process was started with has NAME=value `entry`. False when it cannot be
+ * read. */
 bool proc_has_env(int64_t pid, const char *entry);
 
 /* A descriptor for the process `pid` that was started at start_ticks, or -1 when it is gone or

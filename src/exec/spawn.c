@@ -352,6 +352,9 @@ static void explain_exec(const struct spawn *s, const struct exec_job *job, stru
 			"%.180s: its interpreter (first line, or loader) does not exist", name);
 	else if (missing && !strchr(name, '/'))
 		snprintf(ret->error, sizeof ret->error, "%.200s: not found in PATH", name);
+	else if (missing && name[0] != '/')
+		snprintf(ret->error, sizeof ret->error, "%.100s: %s (in %.100s)", name,
+			strerror(s->error), job->cwd);
 	else
 		snprintf(ret->error, sizeof ret->error, "%.180s: %s", name, strerror(s->error));
 }

@@ -35,10 +35,18 @@ struct shared_config {
 	struct shared_config *older;
 };
 
+/* What a path held when somebody else, most likely a former daemon, looked at it. */
+struct former {
+	char *name, *path;
+	char version[DIGEST_HEX]; /* "": unknown */
+	UT_hash_handle by_path, by_name;
+};
+
 struct catalog {
 	struct catalog_env env;
 	char *folder;
 	struct catalog_dag *by_path, *by_name;
+	struct former *former_by_path, *former_by_name;
 	struct shared_zone *zones;
 	struct shared_config *configs; /* newest first */
 	char **removed;
@@ -48,6 +56,7 @@ struct catalog {
 	struct file_stamp config; /* of the weir.yaml of the folder that is being scanned */
 	uint64_t scan;
 	int nchanged;
+	bool walking;
 };
 
 /* ---- stamps --------------------------------------------------------------------------- */
@@ -301,17 +310,118 @@ static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *d
 	set_error(d, NULL);
 }
 
+/* ---- what was known before ------------------------------------------------------------ */
+
+static struct former *former_of_path(const struct catalog *c, const char *path)
+{
+	struct former *f;
+
+	HASH_FIND(by_path, c->former_by_path, path, strlen(path), f);
+	return f;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+/* The file that had the name before and is still to be looked at by the first scan; NULL: none. */
+static const char *awaited_path(const struct catalog *c, const char *name)
+{
+	struct catalog_dag *seen;
+	struct former *f;
+
+	if (c->scan > 1 || !c->walking)
+		return NULL;
+	HASH_FIND(by_name, c->former_by_name, name, strlen(name), f);
+	if (!f || !is_below(f->path, c->folder) || !io_exists(f->path))
+		return NULL;
+	HASH_FIND(by_path, c->by_path, f->path, strlen(f->path), seen);
+	return seen ? NULL : f->path;
+}
+
+/* A file that is broken from the first look on: it goes on as it did before. */
+static void restore(struct catalog *c, struct catalog_dag *d)
+{
+	struct former *f = former_of_path(c, d->path);
+	struct diags diags;
+	char *text, *dir, *real, *error = d->error;
+
+	if (d->name || d->shadowed || !f || !f->version[0] || !c->env.text_of)
+		return;
+	text = c->env.text_of(c->env.arg, f->version);
+	dir = io_path_dir(d->path);
+	real = text && dir ? io_realpath(dir, NULL) : NULL;
+	diags_init(&diags);
+	const struct config *config = real ? share_config(c, real, &diags) : NULL;
+	const struct dagfile_env env = { .operators = c->env.operators, .config = config };
+	struct dag *dag = config ? dagfile_load_text(d->path, real, text, &env, &diags) : NULL;
+	if (dag && !catalog_find(c, dag->name)) {
+		d->error = NULL;
+		accept(c, d, dag);
+		d->error = error;
+	}
+	dag_unref(dag);
+	diags_release(&diags);
+	free(real);
+	free(dir);
+	free(text);
+}
+
+int catalog_know(struct catalog *c, const struct catalog_former *former, struct err *err)
+{
+	struct former *f = calloc(1, sizeof *f), *same;
+
+	if (!f || !(f->name = strdup(former->name)) || !(f->path = strdup(former->path)))
+		goto fail;
+	if (former->version && strlen(former->version) < sizeof f->version)
+		strcpy(f->version, former->version);
+	/* Of two rows about one path or name, one is as good as the other. */
+	HASH_FIND(by_name, c->former_by_name, f->name, strlen(f->name), same);
+	if (same || former_of_path(c, f->path)) {
+		free(f->name);
+		free(f->path);
+		free(f);
+		return 0;
+	}
+	HASH_ADD_KEYPTR(by_path, c->former_by_path, f->path, strlen(f->path), f);
+	HASH_ADD_KEYPTR(by_name, c->former_by_name, f->name, strlen(f->name), f);
+	return 0;
+fail:
+	if (f)
+		free(f->name);
+	free(f);
+	return err_nomem(err);
+}
+
+static void free_former(struct catalog *c)
+{
+	struct former *f, *next;
+
+	HASH_CLEAR(by_name, c->former_by_name);
+	HASH_ITER (by_path, c->former_by_path, f, next) {
+		HASH_DELETE(by_path, c->former_by_path, f);
+		free(f->name);
+		free(f->path);
+		free(f);
+	}
+}
+
+/* ---- loading -------------------------------------------------------------------------- */
+
 static bool name_is_taken(
 	const struct catalog *c, struct catalog_dag *d, const struct dag *dag, struct diags *diags)
 {
 	const struct catalog_dag *other = catalog_find(c, dag->name);
+	const char *path = other ? other->path : awaited_path(c, dag->name);
 	struct err err = { 0 };
 
-	if (!other || other == d)
+	if (!path || other == d || strcmp(path, d->path) == 0)
 		return false;
 	d->shadowed = strdup(dag->name);
-	err_set(&err, ERR_INVALID, "another file has a DAG named \"%s\": %s", dag->name,
-		other->path);
+	err_set(&err, ERR_INVALID, "another file has a DAG named \"%s\": %s", dag->name, path);
 	diag_err(diags, d->path, &err);
 	return true;
 }
@@ -333,6 +443,8 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 		accept(c, d, dag);
 	else
 		set_error(d, &diags);
+	if (d->error)
+		restore(c, d);
 	d->files_stamp = stamp_files(c, d->files);
 	dag_unref(dag);
 	diags_release(&diags);
@@ -340,7 +452,7 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 	free(dir);
 }
 
-static void refuse(struct catalog_dag *d, const struct err *err)
+static void refuse(struct catalog *c, struct catalog_dag *d, const struct err *err)
 {
 	struct diags diags;
 
@@ -348,6 +460,8 @@ static void refuse(struct catalog_dag *d, const struct err *err)
 	diag_err(&diags, d->path, err);
 	set_error(d, &diags);
 	diags_release(&diags);
+	restore(c, d);
+	d->files_stamp = stamp_files(c, d->files);
 }
 
 /* ---- scanning ------------------------------------------------------------------------- */
@@ -406,7 +520,7 @@ static void look_at_file(struct catalog *c, const char *path, const struct stat 
 	buf_init(&text, DAG_TEXT_MAX);
 	bool read = io_read_file(path, &text, &err) == 0;
 	/* A file that was a DAG and is none now has an error; one that never was is no matter. */
-	if (!d && read && dagfile_looks_like_dag(text.data))
+	if (!d && ((read && dagfile_looks_like_dag(text.data)) || former_of_path(c, path)))
 		d = add_path(c, path);
 	if (d) {
 		char *error = d->error;
@@ -416,7 +530,7 @@ static void look_at_file(struct catalog *c, const char *path, const struct stat 
 		if (read)
 			load_dag(c, d, text.data);
 		else
-			refuse(d, &err);
+			refuse(c, d, &err);
 		if (!as_before || !error || !d->error || strcmp(error, d->error) != 0) {
 			d->changed = true;
 			c->nchanged++;
@@ -440,11 +554,10 @@ static void add_folder(struct catalog *c, const char *path)
 /* What is in a folder that cannot be read is not gone. */
 static void keep_below(struct catalog *c, const char *folder)
 {
-	size_t len = strlen(folder);
 	struct catalog_dag *d, *next;
 
 	HASH_ITER (by_path, c->by_path, d, next)
-		if (strncmp(d->path, folder, len) == 0 && d->path[len] == '/')
+		if (is_below(d->path, folder))
 			d->mark = c->scan;
 }
 
@@ -460,35 +573,45 @@ static void look_at_config(struct catalog *c, const char *folder)
 	free(path);
 }
 
+static int is_seen(const struct dirent *e)
+{
+	return e->d_name[0] != '.' && e->d_name[0] != '_';
+}
+
+/* Of two files that ask for one name the same has it everywhere, whatever order the file system
+ * and the locale have. */
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
 static void walk(struct catalog *c, const char *folder, int depth)
 {
-	DIR *dir = opendir(folder);
+	struct dirent **list;
+	int n = scandir(folder, &list, is_seen, by_bytes);
 
-	if (!dir) {
+	if (n < 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			keep_below(c, folder);
 		return;
 	}
 	add_folder(c, folder);
 	look_at_config(c, folder);
-	for (struct dirent *e; (errno = 0, e = readdir(dir));) {
+	for (int i = 0; i < n; i++) {
 		struct stat st;
-		if (e->d_name[0] == '.' || e->d_name[0] == '_')
-			continue;
-		char *path = io_path_join(folder, e->d_name);
+		char *path = io_path_join(folder, list[i]->d_name);
 		if (path && stat(path, &st) == 0) {
 			if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
 				walk(c, path, depth + 1);
 				look_at_config(c, folder);
-			} else if (S_ISREG(st.st_mode) && is_yaml(e->d_name)) {
+			} else if (S_ISREG(st.st_mode) && is_yaml(list[i]->d_name)) {
 				look_at_file(c, path, &st);
 			}
 		}
 		free(path);
+		free(list[i]);
 	}
-	if (errno)
-		keep_below(c, folder);
-	closedir(dir);
+	free(list);
 }
 
 static void sweep(struct catalog *c)
@@ -543,7 +666,9 @@ int catalog_scan(struct catalog *c, struct err *err)
 	c->nfolders = 0;
 	c->nchanged = 0;
 	c->scan++;
+	c->walking = true;
 	walk(c, c->folder, 0);
+	c->walking = false;
 	sweep(c);
 	/* At most once a file: each time at least one of them gets its name. */
 	while (unshadow(c))
@@ -598,6 +723,7 @@ void catalog_free(struct catalog *c)
 		free(c->removed[i]);
 	for (size_t i = 0; i < c->nfolders; i++)
 		free(c->folders[i]);
+	free_former(c);
 	free(c->removed);
 	free(c->folders);
 	free(c->folder);
@@ -632,6 +758,27 @@ struct catalog_dag *catalog_find(const struct catalog *c, const char *name)
 
 	HASH_FIND(by_name, c->by_name, name, strlen(name), d);
 	return d;
+}
+
+static bool has_stem(const char *path, const char *name)
+{
+	const char *base = io_path_base(path);
+	size_t len = strlen(name);
+
+	return strncmp(base, name, len) == 0 && base[len] == '.';
+}
+
+const struct catalog_dag *catalog_find_broken(const struct catalog *c, const char *name)
+{
+	struct catalog_dag *d, *next;
+
+	HASH_ITER (by_path, c->by_path, d, next) {
+		const struct former *f = former_of_path(c, d->path);
+		if (!d->name && !d->shadowed && d->error &&
+			(has_stem(d->path, name) || (f && strcmp(f->name, name) == 0)))
+			return d;
+	}
+	return NULL;
 }
 
 struct catalog_dag *catalog_next(const struct catalog *c, const struct catalog_dag *after)

@@ -55,6 +55,10 @@ struct catalog_env {
 	const struct dagfile_operators *operators;
 	const struct config_conn_type *conn_types;
 	const char *config_path; /* --config; NULL: found per folder */
+	/* The text of a version that was known before (catalog_know), owned by the catalog then;
+	 * NULL: it is not kept. NULL for a catalog that knows nothing of before. */
+	char *(*text_of)(void *arg, const char *version);
+	void *arg;
 };
 
 /* `folder`: existing. Nothing is loaded yet. */
@@ -62,6 +66,16 @@ int catalog_new(
 	struct catalog **ret, const char *folder, const struct catalog_env *env, struct err *err);
 void catalog_free(struct catalog *c);
 const char *catalog_folder(const struct catalog *c);
+
+/* What a file held before this catalog began, to be told before the first scan: should the file be
+ * broken now, `version` is its last good one, and of two files that ask for `name` it has it. */
+struct catalog_former {
+	const char *name, *path, *version; /* version NULL: unknown */
+};
+int catalog_know(struct catalog *c, const struct catalog_former *former, struct err *err);
+/* The file that held the DAG `name`, now or before, and cannot be loaded nor has a last good
+ * version; NULL: there is none. */
+const struct catalog_dag *catalog_find_broken(const struct catalog *c, const char *name);
 
 /* Mark and sweep: load what is new or has changed, mark what is gone. Returns how many DAGs
  * changed; -1 when the folder itself cannot be read. */

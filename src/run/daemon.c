@@ -500,7 +500,12 @@ static struct dag *find_dag(void *arg, const char *name, struct err *err)
 
 	if (c)
 		return catalog_load(d->catalog, c, &config, err);
-	no_dag(d, name, err);
+	const struct catalog_dag *broken = catalog_find_broken(d->catalog, name);
+	if (broken)
+		err_set(err, ERR_INVALID, "%s cannot be loaded; weir status shows why",
+			broken->path);
+	else
+		no_dag(d, name, err);
 	return NULL;
 }
 
@@ -515,6 +520,17 @@ static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 	else
 		d->asked = true;
 	daemon_turn(d);
+}
+
+static void on_note(void *arg, const struct ops_note *n)
+{
+	struct daemon *d = arg;
+	char number[32];
+
+	snprintf(number, sizeof number, "%lld", (long long)n->backfill);
+	say(d, LEVEL_INFO, "asked", { "for", n->what }, { "backfill", n->backfill ? number : NULL },
+		{ "dag", n->dag }, { "task", n->task }, { "run", n->run }, { "by", n->by },
+		{ "reason", n->reason });
 }
 
 const char *daemon_home(const struct daemon *d)
@@ -575,6 +591,7 @@ static int begin(struct daemon *d, struct err *err)
 		.find_dag = find_dag,
 		.arg = d,
 		.changed = on_ops,
+		.note = on_note,
 		.by = "daemon" };
 	if (daemon_dags_init(d, err) < 0 || daemon_count_wanted(d, err) < 0 ||
 		watch_events(d, err) < 0 || find_journals(d, err) < 0)

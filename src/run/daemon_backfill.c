@@ -164,7 +164,9 @@ void daemon_backfill_changed(struct daemon *d, int64_t id)
 	b = daemon_backfill(d, id);
 	if (store_backfills(d->engine.store, id, &rows, &err) == 0 && rows.n == 1) {
 		b->row.state = rows.backfills[0].state;
-		say(d, LEVEL_INFO, "backfill", { "dag", b->row.dag },
+		char number[32];
+		snprintf(number, sizeof number, "%lld", (long long)id);
+		say(d, LEVEL_INFO, "backfill", { "backfill", number }, { "dag", b->row.dag },
 			{ "state", backfill_state_name(b->row.state) });
 		if (b->row.state == BACKFILL_CANCELLED)
 			cancel_runs(d, id);
@@ -273,7 +275,9 @@ static int finish(struct daemon *d, struct live_backfill *b, struct err *err)
 			store_backfill_set(
 				d->engine.store, b->id, BACKFILL_DONE, NULL, NULL, now, err) < 0))
 		return -1;
-	say(d, LEVEL_INFO, "backfill ended", { "dag", b->row.dag },
+	char number[32];
+	snprintf(number, sizeof number, "%lld", (long long)b->id);
+	say(d, LEVEL_INFO, "backfill ended", { "backfill", number }, { "dag", b->row.dag },
 		{ "state", b->row.state == BACKFILL_RUNNING ? "done" : "cancelled" });
 	forget(d, b);
 	return 0;

@@ -35,6 +35,32 @@ static void read_row(struct steered *s, const struct dag_row *row)
 		s->has_state = planner_state_parse(row->plan_state, &s->state, NULL) == 0;
 }
 
+/* So that a file that broke while no daemon ran goes on as it was. */
+static int tell_catalog(struct daemon *d, struct err *err)
+{
+	struct store_result rows = { 0 };
+	int rc = 0;
+
+	if (store_dags(d->engine.store, NULL, &rows, err) < 0)
+		return -1;
+	for (size_t i = 0; rc == 0 && i < rows.n; i++) {
+		const struct dag_row *row = &rows.dags[i];
+		const struct catalog_former f = { row->name, row->path, row->version };
+		if (row->present && row->path)
+			rc = catalog_know(d->catalog, &f, err);
+	}
+	store_result_release(&rows);
+	return rc;
+}
+
+static char *version_text(void *arg, const char *version)
+{
+	const struct daemon *d = arg;
+	char *text = NULL;
+
+	return store_version_text(d->engine.store, version, &text, NULL) == 0 ? text : NULL;
+}
+
 static int read_switches(struct daemon *d, const char *dag, struct err *err)
 {
 	struct store_result rows = { 0 };
@@ -156,8 +182,11 @@ static void take_changed(void *arg, struct catalog_dag *c)
 	struct daemon *d = p->daemon;
 
 	if (c->error)
-		say(d, LEVEL_ERROR, "the file cannot be loaded", { "file", c->path },
-			{ "dag", c->name }, { "kept", c->name ? "its last good version" : NULL },
+		say(d, LEVEL_ERROR,
+			c->name ? "the file cannot be loaded"
+				: "the file cannot be loaded: NOT scheduled until it is mended",
+			{ "file", c->path }, { "dag", c->name },
+			{ "kept", c->name ? "its last good version" : NULL },
 			{ "error", c->error });
 	if (!c->name)
 		return;
@@ -168,10 +197,11 @@ static void take_changed(void *arg, struct catalog_dag *c)
 			   .error = c->error,
 			   .present = true });
 	struct steered *s = daemon_steer(d, c->name);
-	if (c->error || !s)
+	if (!s)
 		return;
-	say(d, LEVEL_INFO, "DAG loaded", { "dag", c->name }, { "file", c->path },
-		{ "version", c->version });
+	if (!c->error)
+		say(d, LEVEL_INFO, "DAG loaded", { "dag", c->name }, { "file", c->path },
+			{ "version", c->version });
 	plan_dag(d, c, s);
 }
 
@@ -233,7 +263,10 @@ int daemon_dags_init(struct daemon *d, struct err *err)
 	d->planner = planner_new();
 	if (!d->planner)
 		return err_nomem(err);
-	if (catalog_new(&d->catalog, d->config->folder, &d->config->catalog, err) < 0)
+	struct catalog_env env = d->config->catalog;
+	env.text_of = version_text;
+	env.arg = d;
+	if (catalog_new(&d->catalog, d->config->folder, &env, err) < 0 || tell_catalog(d, err) < 0)
 		return -1;
 	return read_switches(d, NULL, err);
 }

@@ -373,8 +373,10 @@ static void cancel_oldest(struct daemon *d, const char *dag)
 	sched_cancel_run(d->engine.sched, oldest->id, false, clock_now_us());
 }
 
-static void say_decision(struct daemon *d, const struct planner_decision *dec)
+static void say_decision(
+	struct daemon *d, const struct portion *p, const struct planner_decision *dec)
 {
+	const char *run = NULL;
 	struct civil c;
 	struct buf start;
 
@@ -383,9 +385,13 @@ static void say_decision(struct daemon *d, const struct planner_decision *dec)
 	civil_from_us(dec->tick.start_us, &c);
 	buf_init(&start, 64);
 	civil_add_rfc3339(&start, &c, 0);
+	for (size_t i = 0; i < p->nopens && !run; i++)
+		if (p->of[i] == dec)
+			run = p->opens[i].name;
 	say(d, dec->action == PLANNER_SKIP ? LEVEL_WARN : LEVEL_INFO, "schedule",
 		{ "dag", dec->dag }, { "action", planner_action_name(dec->action) },
-		{ "why", planner_why_name(dec->why) }, { "interval_start", start.data });
+		{ "why", planner_why_name(dec->why) }, { "run", run },
+		{ "interval_start", start.data });
 	buf_release(&start);
 }
 
@@ -457,7 +463,7 @@ int daemon_plan(struct daemon *d, struct err *err)
 	fill_portion(d, p, list, begin, end);
 	int rc = commit_portion(d, p, err);
 	for (size_t i = begin; rc == 0 && i < end; i++) {
-		say_decision(d, &list[i]);
+		say_decision(d, p, &list[i]);
 		if (list[i].action == PLANNER_CANCEL)
 			cancel_oldest(d, list[i].dag);
 	}

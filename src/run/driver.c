@@ -15,6 +15,8 @@
 
 #define TICK_US (100 * US_PER_MS)
 
+enum { TROUBLE_AGAIN_S = 60 };
+
 /* ---- what the engine tells ------------------------------------------------------------ */
 
 /* What became of an attempt that a former invocation had started. */
@@ -53,8 +55,27 @@ static void on_idle(void *arg, struct active_run *run)
 
 static void on_store_trouble(void *arg, const struct err *err)
 {
-	driver_tell(
-		arg, EVENT_NOTE, -1, err ? err->msg : "the store can be written again; going on");
+	const struct timeval again = { .tv_sec = TROUBLE_AGAIN_S };
+	struct driver *d = arg;
+
+	if (!err) {
+		event_del(d->on_again);
+		driver_tell(d, EVENT_NOTE, -1, "the store can be written again; going on");
+		return;
+	}
+	snprintf(d->trouble, sizeof d->trouble,
+		"%.500s; waiting, tried again until it can be written (Ctrl-C ends)", err->msg);
+	driver_tell(d, EVENT_NOTE, -1, d->trouble);
+	event_add(d->on_again, &again);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct driver *d = arg;
+
+	(void)fd;
+	(void)what;
+	driver_tell(d, EVENT_NOTE, -1, d->trouble);
 }
 
 static void on_broken(void *arg, const struct err *err)
@@ -135,7 +156,8 @@ static int watch_signals(struct driver *d, struct err *err)
 	d->on_int = evsignal_new(d->engine.base, SIGINT, on_signal, d);
 	d->on_term = evsignal_new(d->engine.base, SIGTERM, on_signal, d);
 	d->on_tick = event_new(d->engine.base, -1, EV_PERSIST, on_tick, d);
-	if (!d->on_int || !d->on_term || !d->on_tick)
+	d->on_again = event_new(d->engine.base, -1, EV_PERSIST, on_again, d);
+	if (!d->on_int || !d->on_term || !d->on_tick || !d->on_again)
 		return err_nomem(err);
 	if (event_add(d->on_int, NULL) < 0 || event_add(d->on_term, NULL) < 0)
 		return err_set(err, ERR_IO, "cannot watch for signals");
@@ -241,7 +263,7 @@ static int load_tasks(struct driver *d, struct err *err)
 static void say_unmet_needs(struct driver *d)
 {
 	const struct dag *dag = d->req->dag;
-	char text[512];
+	char text[512], state[32];
 
 	for (int i = 0; d->req->only && i < dag->ntasks; i++) {
 		const struct task *t = &dag->tasks[i];
@@ -249,11 +271,12 @@ static void say_unmet_needs(struct driver *d)
 			const struct task_init *need = &d->init[t->needs[j]];
 			if (need->selected || need->state == TASK_SUCCESS)
 				continue;
+			snprintf(state, sizeof state, "is %s", task_state_name(need->state));
 			snprintf(text, sizeof text,
-				"%s needs %s, which is %s for this interval; it runs all the same, "
+				"%s needs %s, which %s for this interval; it runs all the same, "
 				"because of --only",
 				t->name, dag->tasks[t->needs[j]].name,
-				task_state_name(need->state));
+				need->state == TASK_NONE ? "has not run" : state);
 			driver_tell(d, EVENT_NOTE, i, text);
 		}
 	}
@@ -330,6 +353,7 @@ static void release(struct driver *d)
 	free_event(d->on_int);
 	free_event(d->on_term);
 	free_event(d->on_tick);
+	free_event(d->on_again);
 	engine_release(&d->engine);
 	driver_progress_release(d);
 	free(d->init);

@@ -37,8 +37,8 @@ struct run_request {
 };
 
 struct run_outcome {
-	enum run_state
-		state; /* of what was asked for; RUN_SUCCESS also when it is a part of the run */
+	/* Of what was asked for; RUN_SUCCESS also when it is a part of the run. */
+	enum run_state state;
 	bool interrupted;
 };
 
@@ -68,6 +68,7 @@ struct plan {
 	bool exists; /* the run is in the store */
 	char *run;   /* its name, or the one it would get */
 };
+/* On success the plan is to be released. ERR_NOMEM, or what the store says. */
 int driver_plan(const struct run_request *req, struct plan *ret, struct err *err);
 void plan_release(struct plan *p);
 

@@ -18,10 +18,11 @@ struct driver {
 	char *journal_path;
 	struct task_init *init; /* by task index */
 	struct run_progress progress;
-	struct event *on_int, *on_term, *on_tick;
-	int nsignals; /* INT and TERM so far */
-	bool idle;    /* the run is done */
-	bool failed;  /* it cannot go on: err */
+	struct event *on_int, *on_term, *on_tick, *on_again;
+	char trouble[600]; /* the store cannot be written: what is said about it */
+	int nsignals;      /* INT and TERM so far */
+	bool idle;         /* the run is done */
+	bool failed;       /* it cannot go on: err */
 	struct err err;
 };
 

@@ -152,7 +152,10 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 	char *output = paths_output(e->config.home, run->name, t->name, view.tries);
 	char *log = paths_log(e->config.home, run->name, t->name, view.tries);
 	const struct result_source from = {
-		.output_path = output, .log_path = log, .is_operator = t->kind != TASK_RUN
+		.output_path = output,
+		.log_path = log,
+		.is_operator = t->kind != TASK_RUN,
+		.timeout_us = t->timeout_us,
 	};
 	e->dirty = true;
 	if (!output || !log || result_read(&from, end, &r, &e->err) < 0 ||

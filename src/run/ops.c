@@ -58,16 +58,44 @@ void ops_tell(const struct ops *o, enum ops_event what, const char *dag, int64_t
 		o->changed(o->arg, what, dag, id);
 }
 
+void ops_note(const struct ops *o, struct ops_note n)
+{
+	if (!n.by)
+		n.by = ops_by(o);
+	if (o->note)
+		o->note(o->arg, &n);
+}
+
 /* ---- switches of DAGs -------------------------------------------------------------------- */
 
 struct standing {
 	bool known; /* to the store */
 	bool paused, all_paused, draining;
+	bool kept;         /* the very switch that pauses it is on */
+	char *by, *reason; /* who set that one, and why; owned */
 };
 
 static bool is_all(const char *dag)
 {
 	return strcmp(dag, "*") == 0;
+}
+
+static void release_kept(struct standing *s)
+{
+	free(s->by);
+	free(s->reason);
+	s->by = s->reason = NULL;
+	s->kept = false;
+}
+
+/* Of the switch that holds exactly what was named: one DAG, or all. */
+static void keep_pause(struct standing *ret, const struct dag_row *row, bool all)
+{
+	if (ret->kept || !row->paused || row->all_paused != all)
+		return;
+	ret->kept = true;
+	ret->by = row->paused_by ? strdup(row->paused_by) : NULL;
+	ret->reason = row->paused_reason ? strdup(row->paused_reason) : NULL;
 }
 
 static int add_standing(struct store *s, const char *dag, struct standing *ret, struct err *err)
@@ -83,6 +111,7 @@ static int add_standing(struct store *s, const char *dag, struct standing *ret, 
 		ret->all_paused |= row->all_paused;
 		ret->paused |= is_all(dag) ? row->all_paused : row->paused;
 		ret->draining &= row->draining;
+		keep_pause(ret, row, is_all(dag));
 	}
 	store_result_release(&dags);
 	return 0;
@@ -98,6 +127,7 @@ static int read_standing(struct store *s, const char *dag, struct standing *ret,
 	if (ret->known || is_all(dag))
 		return 0;
 	int rc = add_standing(s, "*", ret, err);
+	release_kept(ret);
 	ret->known = false;
 	return rc;
 }
@@ -136,8 +166,14 @@ static int put_switch(const struct ops *o, const char *dag, enum dag_switch whic
 /* What each of these commands does to the switches: -1 leaves one as it is. */
 struct wish {
 	int paused, draining;
-	const char *reason;
+	const char *what, *reason;
 };
+
+/* Who paused it and why stays, until another reason is given. */
+static bool goes_on(const struct wish *w, const struct standing *was)
+{
+	return w->paused > 0 && !w->reason && was->kept;
+}
 
 static bool changed(const struct standing *was, const struct standing *is)
 {
@@ -147,69 +183,80 @@ static bool changed(const struct standing *was, const struct standing *is)
 static int answer_standing(const struct ops *o, const char *dag, const struct wish *w,
 	const struct standing *was, json_t **ret, struct err *err)
 {
+	const char *by = goes_on(w, was) && was->by ? was->by : ops_by(o),
+		   *reason = goes_on(w, was) ? was->reason : w->reason;
 	struct standing is;
 
 	if (read_standing(o->store, dag, &is, err) < 0)
 		return -1;
+	release_kept(&is);
 	if (is_all(dag) && w->paused >= 0)
 		is.paused = is.all_paused = w->paused;
 	if (is_all(dag) && w->draining >= 0)
 		is.draining = w->draining;
+	ops_note(o, (struct ops_note){ .what = w->what, .dag = dag, .reason = w->reason });
 	ops_tell(o, OPS_SWITCHED, dag, 0);
 	return ops_answer(
 		json_pack("{s:s, s:b, s:b, s:b, s:s, s:o, s:b}", "dag", dag, "paused", is.paused,
-			"all_paused", is.all_paused, "draining", is.draining, "by", ops_by(o),
-			"reason", ops_json_text(w->reason), "changed", changed(was, &is)),
+			"all_paused", is.all_paused, "draining", is.draining, "by", by, "reason",
+			ops_json_text(reason), "changed", changed(was, &is)),
 		ret, err);
 }
 
 static int set_switches(
 	const struct ops *o, const char *dag, const struct wish *w, json_t **ret, struct err *err)
 {
-	struct standing was;
+	struct standing was = { 0 };
+	int rc = -1;
 
 	if (!dag)
 		dag = "*";
 	if (ops_check_reason(w->reason, err) < 0 || read_standing(o->store, dag, &was, err) < 0 ||
 		check_known(o, dag, &was, err) < 0)
-		return -1;
-	if (w->paused >= 0 && put_switch(o, dag, DAG_PAUSED, w->paused, w->reason, err) < 0)
-		return -1;
+		goto out;
+	if (w->paused >= 0 && !goes_on(w, &was) &&
+		put_switch(o, dag, DAG_PAUSED, w->paused, w->reason, err) < 0)
+		goto out;
 	if (w->draining >= 0 && put_switch(o, dag, DAG_DRAINING, w->draining, w->reason, err) < 0)
-		return -1;
-	return answer_standing(o, dag, w, &was, ret, err);
+		goto out;
+	rc = answer_standing(o, dag, w, &was, ret, err);
+out:
+	release_kept(&was);
+	return rc;
 }
 
 int ops_pause(const struct ops *o, const char *dag, bool on, const char *reason, json_t **ret,
 	struct err *err)
 {
-	return set_switches(o, dag, &(struct wish){ on, -1, reason }, ret, err);
+	return set_switches(
+		o, dag, &(struct wish){ on, -1, on ? "pause" : "resume", reason }, ret, err);
 }
 
 int ops_drain(const struct ops *o, const char *dag, bool on, const char *reason, json_t **ret,
 	struct err *err)
 {
-	return set_switches(o, dag, &(struct wish){ -1, on, reason }, ret, err);
+	return set_switches(
+		o, dag, &(struct wish){ -1, on, on ? "drain" : "resume", reason }, ret, err);
 }
 
 int ops_resume(
 	const struct ops *o, const char *dag, const char *reason, json_t **ret, struct err *err)
 {
-	return set_switches(o, dag, &(struct wish){ false, false, reason }, ret, err);
+	return set_switches(o, dag, &(struct wish){ false, false, "resume", reason }, ret, err);
 }
 
 /* ---- freezing tasks ---------------------------------------------------------------------- */
 
-static int is_frozen(struct store *s, const char *dag, const char *task, bool *ret, struct err *err)
+/* *ret: the row, in `rows`; NULL when it is not. */
+static int find_frozen(struct store *s, const struct ops_note *n, struct store_result *rows,
+	const struct frozen_row **ret, struct err *err)
 {
-	struct store_result rows;
-
-	*ret = false;
-	if (store_frozen(s, dag, &rows, err) < 0)
+	*ret = NULL;
+	if (store_frozen(s, n->dag, rows, err) < 0)
 		return -1;
-	for (size_t i = 0; i < rows.n; i++)
-		*ret |= strcmp(rows.frozen[i].task, task) == 0;
-	store_result_release(&rows);
+	for (size_t i = 0; i < rows->n && !*ret; i++)
+		if (strcmp(rows->frozen[i].task, n->task) == 0)
+			*ret = &rows->frozen[i];
 	return 0;
 }
 
@@ -236,26 +283,38 @@ static int check_task(const struct ops *o, const char *name, const char *task, s
 int ops_freeze(const struct ops *o, const char *dag, const char *task, bool on, const char *reason,
 	json_t **ret, struct err *err)
 {
+	const struct ops_note note = {
+		.what = on ? "freeze" : "unfreeze", .dag = dag, .task = task, .reason = reason
+	};
 	const struct switch_put put = { .dag = dag,
 		.task = task,
 		.on = on,
 		.by = ops_by(o),
 		.reason = reason,
 		.now_us = clock_now_us() };
-	bool was;
+	const struct frozen_row *was;
+	struct store_result rows;
+	int rc = -1;
 
-	if (ops_check_reason(reason, err) < 0 || is_frozen(o->store, dag, task, &was, err) < 0)
+	if (ops_check_reason(reason, err) < 0 || find_frozen(o->store, &note, &rows, &was, err) < 0)
 		return -1;
+	/* Who froze it and why stays, until another reason is given. */
+	bool goes_on = was && on && !reason;
 	/* What is frozen can be let go, also when the DAG has no such task any more. */
 	if (!was && check_task(o, dag, task, err) < 0)
-		return -1;
-	if ((was || on) && store_switch(o->store, &put, err) < 0)
-		return -1;
+		goto out;
+	if ((was || on) && !goes_on && store_switch(o->store, &put, err) < 0)
+		goto out;
+	ops_note(o, note);
 	ops_tell(o, OPS_SWITCHED, dag, 0);
-	return ops_answer(
-		json_pack("{s:s, s:s, s:b, s:s, s:o, s:b}", "dag", dag, "task", task, "frozen", on,
-			"by", ops_by(o), "reason", ops_json_text(reason), "changed", was != on),
+	rc = ops_answer(json_pack("{s:s, s:s, s:b, s:s, s:o, s:b}", "dag", dag, "task", task,
+				"frozen", on, "by", goes_on && was->by ? was->by : ops_by(o),
+				"reason", ops_json_text(goes_on ? was->reason : reason), "changed",
+				(was != NULL) != on),
 		ret, err);
+out:
+	store_result_release(&rows);
+	return rc;
 }
 
 /* ---- the DAGs ---------------------------------------------------------------------------- */
@@ -490,10 +549,13 @@ static int answer_trigger(const struct trigger *t, json_t **ret, struct err *err
 	struct standing now;
 	struct store_result found;
 
-	if (read_standing(t->ops->store, t->dag->name, &now, err) < 0 ||
-		store_run_by_key(t->ops->store, &key, &found, err) < 0)
+	if (read_standing(t->ops->store, t->dag->name, &now, err) < 0)
+		return -1;
+	release_kept(&now);
+	if (store_run_by_key(t->ops->store, &key, &found, err) < 0)
 		return -1;
 	const char *name = found.n ? found.runs[0].name : "?";
+	ops_note(t->ops, (struct ops_note){ .what = "trigger", .dag = t->dag->name, .run = name });
 	json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:b}", "run", name,
 		"run_id", (json_int_t)t->opened.run_id, "dag", t->dag->name, "ds", t->ds, "created",
 		t->opened.created, "force", t->asked->force, "interval_start",

@@ -28,6 +28,14 @@ enum ops_event {
 	OPS_EVENT_MAX
 };
 
+/* What was done, for a log; what is not of it is NULL. */
+struct ops_note {
+	const char *what; /* "pause", "resume", "drain", "freeze", "unfreeze", "trigger",
+			     "backfill" and what becomes of one */
+	const char *dag, *task, *run, *by, *reason;
+	int64_t backfill; /* 0: none */
+};
+
 struct ops {
 	struct store *store;
 	ops_find_dag_fn
@@ -35,7 +43,8 @@ struct ops {
 	void *arg;
 	/* Told after the store has it; NULL: nobody listens. */
 	void (*changed)(void *arg, enum ops_event what, const char *dag, int64_t id);
-	const char *by; /* who asks: "user@host" */
+	void (*note)(void *arg, const struct ops_note *n); /* likewise */
+	const char *by;                                    /* who asks: "user@host" */
 };
 
 /* dag NULL or "*": all DAGs. `reason` may be NULL. Result: {"dag": ..., "paused": bool,

@@ -409,6 +409,10 @@ static int create(const struct planned *p, int64_t *ret_id, struct err *err)
 	if (refuse_overlap(p, err) < 0 ||
 		store_backfill_create(p->ops->store, &made, ret_id, err) < 0)
 		return -1;
+	ops_note(p->ops, (struct ops_note){ .what = "backfill",
+				 .dag = made.dag,
+				 .backfill = *ret_id,
+				 .reason = made.reason });
 	ops_tell(p->ops, OPS_BACKFILL, p->dag->name, *ret_id);
 	return 0;
 }
@@ -593,6 +597,9 @@ int ops_backfill_set(const struct ops *o, int64_t id, const char *to, const char
 	int rc = store_backfill_set(
 		o->store, id, (enum backfill_state)state, ops_by(o), reason, clock_now_us(), err);
 	if (rc == 0) {
+		ops_note(o,
+			(struct ops_note){
+				.what = "backfill", .dag = dag, .backfill = id, .reason = reason });
 		ops_tell(o, OPS_BACKFILL, dag, id);
 		rc = ops_backfills(o, id, ret, err);
 	}

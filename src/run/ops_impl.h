@@ -34,6 +34,8 @@ int ops_check_reason(const char *reason, struct err *err);
 /* Hand an answer out, which is NULL when memory ran out while it was made. */
 int ops_answer(json_t *made, json_t **ret, struct err *err);
 void ops_tell(const struct ops *o, enum ops_event what, const char *dag, int64_t id);
+/* `by` is filled in where it is NULL. */
+void ops_note(const struct ops *o, struct ops_note n);
 /* A process works on the run, or a daemon is going to. */
 bool ops_run_is_active(const struct run_row *run, int64_t now_us);
 /* Params as JSON text, owned: those given, as "name=value", with defaults for the others; NULL with

@@ -10,6 +10,7 @@ struct store;
 struct task_init;
 struct task_row;
 
+/* One task: its state and counts; ret->selected and ret->clear stay as they are. */
 void restore_task(const struct task_row *row, struct task_init *ret);
 /* ret: dag->ntasks rows, all selected; tasks the store does not know are new; those the DAG does
  * not have are history. */

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/units.h"
 #include "exec/exec.h"
 #include "operators/operators.h"
 
@@ -125,8 +126,9 @@ static void last_line(const char *log_path, char *ret, size_t size)
 	snprintf(ret, size, "%.*s", (int)(n - start), tail + start);
 }
 
-char *result_error(const struct exec_end *end, const char *line)
+char *result_error(const struct exec_end *end, int64_t timeout_us, const char *line)
 {
+	char limit[96];
 	char *text = NULL;
 	const char *sep = line && line[0] ? ": " : "";
 	int n;
@@ -136,7 +138,9 @@ char *result_error(const struct exec_end *end, const char *line)
 		return strdup(end->error);
 	switch (end->outcome) {
 	case OUTCOME_TIMEOUT:
-		n = asprintf(&text, "ran longer than its timeout%s%s", sep, line);
+		n = asprintf(&text, "ran longer than its timeout%s%s%s%s", timeout_us ? " of " : "",
+			timeout_us ? units_format_duration(timeout_us, limit, sizeof limit) : "",
+			sep, line);
 		break;
 	case OUTCOME_LOST:
 		n = asprintf(&text, "its supervisor is gone");
@@ -238,7 +242,7 @@ int result_read(const struct result_source *from, const struct exec_end *end, st
 	buf_release(&text);
 	if (end->outcome != OUTCOME_SUCCESS && end->outcome != OUTCOME_SKIPPED && !ret->error) {
 		last_line(from->log_path, line, sizeof line);
-		ret->error = result_error(end, line);
+		ret->error = result_error(end, from->timeout_us, line);
 	}
 	return 0;
 }

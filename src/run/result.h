@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct err;
 struct exec_end;
@@ -25,15 +26,16 @@ struct result {
 struct result_source {
 	const char *output_path, *log_path;
 	bool is_operator;
+	int64_t timeout_us; /* the task's; 0: none */
 };
 
 /* Gather all of it for an ended attempt. A missing output file is an attempt without outputs. */
 int result_read(const struct result_source *from, const struct exec_end *end, struct result *ret,
 	struct err *err);
 void result_release(struct result *r);
-/* What to tell a person of an attempt that did not succeed; `line`, its last words, may be NULL.
- * Owned; NULL without memory. */
-char *result_error(const struct exec_end *end, const char *line);
+/* What to tell a person of an attempt that did not succeed; `timeout_us` 0: not known; `line`, its
+ * last words, may be NULL. Owned; NULL without memory. */
+char *result_error(const struct exec_end *end, int64_t timeout_us, const char *line);
 
 /* Lines of key=value or a JSON object to a new JSON object; NULL with err (ERR_DATA, with the
  * line). */

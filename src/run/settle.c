@@ -69,7 +69,7 @@ static int end_orphan(struct settling *s, size_t at, const struct task_row *t,
 		.failures = t->failures,
 		.lost = t->lost };
 	char *output = paths_output(e->config.home, s->run->name, t->name, a->try);
-	char *error = output ? result_error(end, NULL) : NULL;
+	char *error = output ? result_error(end, 0, NULL) : NULL;
 	struct attempt_end ae = { .token = end->token,
 		.outcome = end->outcome,
 		.exit_status = end->exit_status,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 
 void *rows_add(struct rows *r)
@@ -65,9 +66,10 @@ int backend_may_take(const char *run_name, const struct owner *present, int64_t 
 	if (!gmtime_r(&t, &tm) || strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		until[0] = '\0';
 	return err_set(err, ERR_REFUSED,
-		"run %s belongs to process %" PRId64 " on host %s (lease until %s): "
-		"let it finish, or stop that process",
-		run_name, present->pid, present->host, until);
+		"run %s is in the hands of process %" PRId64
+		" on host %s (a daemon, or another weir "
+		"run; lease until %s): watch it with weir show %s",
+		run_name, present->pid, present->host, until, run_name);
 }
 
 const char *backend_run_name(const struct run_open *open, int n, struct arena *a)
@@ -79,6 +81,11 @@ const char *backend_run_name(const struct run_open *open, int n, struct arena *a
 	if (n == 1)
 		return longer;
 	return arena_printf(a, "%s.%d", longer, n);
+}
+
+int64_t backend_least_token(void)
+{
+	return clock_now_us();
 }
 
 bool backend_records_hash(const struct change *c, const char *present)

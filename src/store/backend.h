@@ -132,6 +132,10 @@ int backend_may_take(const char *run_name, const struct owner *present, int64_t 
  * out of memory. Lives in `a`. */
 const char *backend_run_name(const struct run_open *open, int n, struct arena *a);
 
+/* Tokens are never smaller than the time in microseconds: those of a state that is new, or was
+ * restored from a copy, are then larger than all that the lost one had handed out. */
+int64_t backend_least_token(void);
+
 /* Whether a CHANGE_TASK sets the task's hash: an attempt's definition is the one it was started
  * with, whatever the DAG became while it ran. */
 bool backend_records_hash(const struct change *c, const char *present);

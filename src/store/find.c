@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/near.h"
 #include "store/backend.h"
@@ -160,7 +161,11 @@ static int by_name(
 
 static int by_dag(struct store *s, const char *ref, struct store_result *ret, struct err *err)
 {
-	if (query_newest(s, ref, 1, ret, err) < 0)
+	struct run_filter f = {
+		.dag = ref, .state = -1, .latest_per_dag = true, .ended_by_us = clock_now_us()
+	};
+
+	if (query(s, &(struct run_query){ .kind = RUN_QUERY_FILTER, .filter = &f }, ret, err) < 0)
 		return -1;
 	if (ret->n)
 		return 0;

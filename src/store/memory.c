@@ -447,9 +447,12 @@ static int memory_run_close(struct store *s, int64_t run_id, int64_t epoch, stru
 
 static int memory_reserve_tokens(struct store *s, int64_t n, int64_t *ret_first, struct err *err)
 {
+	struct memory_store *m = memory_cast(s);
+	int64_t least = backend_least_token();
+
 	(void)err;
-	*ret_first = memory_cast(s)->next_token;
-	memory_cast(s)->next_token += n;
+	*ret_first = m->next_token > least ? m->next_token : least;
+	m->next_token = *ret_first + n;
 	return 0;
 }
 

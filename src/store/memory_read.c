@@ -75,13 +75,19 @@ static int by_run_name(const void *a, const void *b)
 		(*(struct mem_run *const *)a)->row.name, (*(struct mem_run *const *)b)->row.name);
 }
 
-/* Is there no run of this DAG with a newer interval? */
-static bool is_latest(struct memory_store *m, struct mem_run *run)
+/* Is there no run of this DAG with a newer interval, where one that ended in time is newer than one
+ * that did not? */
+static bool is_latest(struct memory_store *m, struct mem_run *run, int64_t ended_by_us)
 {
+	int64_t by = ended_by_us ? ended_by_us : INT64_MAX;
+	bool ended = run->row.interval_end_us <= by;
+
 	for (size_t i = 0; i < m->runs.n; i++) {
 		struct mem_run *other = m->runs.items[i];
-		if (other && strcmp(other->row.dag, run->row.dag) == 0 &&
-			by_interval(&run, &other) > 0)
+		if (!other || strcmp(other->row.dag, run->row.dag) != 0)
+			continue;
+		bool other_ended = other->row.interval_end_us <= by;
+		if (ended != other_ended ? other_ended : by_interval(&run, &other) > 0)
 			return false;
 	}
 	return true;
@@ -99,7 +105,7 @@ static bool run_matches(struct memory_store *m, struct mem_run *run, const struc
 		       (!f->backfill_id || f->backfill_id == r->backfill_id) &&
 		       (!f->in_range || (r->interval_start_us >= f->from_us &&
 						r->interval_start_us <= f->to_us)) &&
-		       (!f->latest_per_dag || is_latest(m, run));
+		       (!f->latest_per_dag || is_latest(m, run, f->ended_by_us));
 	case RUN_QUERY_ID:
 		return r->id == q->id;
 	case RUN_QUERY_NAME:

@@ -21,6 +21,7 @@ struct migration {
 	const char *sql;
 };
 
+/* Those of the store, ascending. */
 const struct migration *migrations_all(size_t *ret_n);
 
 /* Bring the database from whatever version it has to that of the last row. Versions above it

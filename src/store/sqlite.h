@@ -74,7 +74,7 @@ enum sqlite_sql {
 const char *sqlite_sql_text(enum sqlite_sql id);
 
 /* Lists of runs: a statement for each set of conditions. Their parameters, whichever of them
- * are used: ?1 DAG, ?2 state, ?3 backfill, ?4 from, ?5 to, ?6 limit. */
+ * are used: ?1 DAG, ?2 state, ?3 backfill, ?4 from, ?5 to, ?6 limit, ?7 (LATEST) ended by. */
 enum sqlite_runs {
 	SQLITE_RUNS_OF_DAG = 1 << 0,
 	SQLITE_RUNS_ENDED = 1 << 1, /* of a final state */

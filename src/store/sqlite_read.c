@@ -186,6 +186,8 @@ static struct sqlite_query filter_query(struct sqlite_store *s, const struct run
 	sqlite_bind_int(&q, f->from_us);
 	sqlite_bind_int(&q, f->to_us);
 	sqlite_bind_int(&q, f->limit > 0 ? f->limit : -1);
+	if (f->latest_per_dag)
+		sqlite_bind_int(&q, f->ended_by_us ? f->ended_by_us : INT64_MAX);
 	return q;
 }
 

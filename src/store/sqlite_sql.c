@@ -95,7 +95,7 @@ static const char *const texts[] = {
 		"INSERT INTO check_result(run_id, token, task, name, severity, status, observed,"
 		" expected, sample) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[SQL_TOKENS_RESERVE] =
-		"UPDATE counter SET next = next + ?1 WHERE name = 'token' RETURNING next",
+		"UPDATE counter SET next = max(next, ?2) + ?1 WHERE name = 'token' RETURNING next",
 	[SQL_TOKENS_NEXT] = "SELECT next FROM counter WHERE name = 'token'",
 	[SQL_RENEW_OWNED] =
 		"UPDATE run SET lease_until_us = ?5 WHERE owner_pid = ?1"
@@ -219,13 +219,15 @@ const char *sqlite_sql_text(enum sqlite_sql id)
 /* ---- lists of runs ------------------------------------------------------------------- */
 
 /* One step per DAG over the index of keys, not one per run. */
-#define LATEST                                                                  \
-	"WITH RECURSIVE d(dag) AS ("                                            \
-	" SELECT min(dag) FROM run WHERE dag >= coalesce(?1, '')"               \
-	" UNION ALL SELECT (SELECT min(dag) FROM run WHERE dag > d.dag) FROM d" \
-	" WHERE d.dag IS NOT NULL AND ?1 IS NULL), "                            \
-	"latest(id) AS (SELECT (SELECT l.id FROM run l WHERE l.dag = d.dag"     \
-	" ORDER BY l.interval_start_us DESC, l.interval_end_us DESC LIMIT 1)"   \
+#define NEWEST "SELECT l.id FROM run l WHERE l.dag = d.dag "
+#define NEWEST_FIRST " ORDER BY l.interval_start_us DESC, l.interval_end_us DESC LIMIT 1"
+#define LATEST                                                                               \
+	"WITH RECURSIVE d(dag) AS ("                                                         \
+	" SELECT min(dag) FROM run WHERE dag >= coalesce(?1, '')"                            \
+	" UNION ALL SELECT (SELECT min(dag) FROM run WHERE dag > d.dag) FROM d"              \
+	" WHERE d.dag IS NOT NULL AND ?1 IS NULL), "                                         \
+	"latest(id) AS (SELECT coalesce((" NEWEST "AND l.interval_end_us <= ?7" NEWEST_FIRST \
+	"), (" NEWEST NEWEST_FIRST "))"                                                      \
 	" FROM d WHERE d.dag IS NOT NULL AND (?1 IS NULL OR d.dag = ?1)) "
 
 /* The first that is given is to find the rows, by its index; "+" keeps SQLite, which knows

@@ -282,8 +282,10 @@ static int next_token(struct sqlite_store *s, int64_t n, int64_t *ret, struct er
 	struct sqlite_query q =
 		sqlite_query(s, n ? SQL_TOKENS_RESERVE : SQL_TOKENS_NEXT, "reserve tokens");
 
-	if (n)
+	if (n) {
 		sqlite_bind_int(&q, n);
+		sqlite_bind_int(&q, backend_least_token());
+	}
 	int r = sqlite_step(&q, err);
 	if (r < 0)
 		return -1;

@@ -169,6 +169,7 @@ struct backfill_new {
 	int64_t ntotal;                   /* planned runs */
 	int64_t now_us;
 };
+/* Recorded as running; *ret_id is its number. */
 int store_backfill_create(
 	struct store *s, const struct backfill_new *b, int64_t *ret_id, struct err *err);
 /* running <-> paused; either -> cancelled; running -> done. Else ERR_REFUSED, naming its state. */
@@ -184,8 +185,8 @@ int store_prune(
 /* Give at most `pages` free pages of the database back to the file system. */
 int store_vacuum(struct store *s, int pages, struct err *err);
 
-/* Tokens [*ret_first, *ret_first + n) belong to the caller alone, and are larger than all before.
- */
+/* Tokens [*ret_first, *ret_first + n) belong to the caller alone, and are larger than all before,
+ * and than the time in microseconds: also than those of a state that was lost. */
 int store_reserve_tokens(struct store *s, int64_t n, int64_t *ret_first, struct err *err);
 
 /* A check's result, from an attempt's result JSON, kept for queries. */
@@ -307,14 +308,19 @@ struct run_filter {
 	int state;           /* enum run_state, or -1: all */
 	int limit;           /* newest first; 0: all */
 	bool latest_per_dag; /* one row a DAG, its newest interval */
+	/* For latest_per_dag: the newest of those that ended by then; only where there is none, the
+	 * newest of all. 0: the newest of all. */
+	int64_t ended_by_us;
 	bool wanted;         /* only runs that a daemon is to carry on, or to do once more */
 	int64_t backfill_id; /* 0: all */
 	bool in_range;       /* only intervals that start in [from_us, to_us], ascending by start */
 	int64_t from_us, to_us;
 };
+/* Rows in ret, which the caller releases. */
 int store_runs(
 	struct store *s, const struct run_filter *f, struct store_result *ret, struct err *err);
-/* One run by its number, its name, "DAG" (latest) or "DAG@DATE". ERR_NOT_FOUND names near ones. */
+/* One run by its number, its name, "DAG" (its newest interval that has ended,
+ * or else its newest) or "DAG@DATE". ERR_NOT_FOUND names near ones. */
 int store_run_find(struct store *s, const char *ref, struct store_result *ret, struct err *err);
 int store_run_by_key(struct store *s, const struct run_key *key, struct store_result *ret,
 	struct err *err); /* n is 0 or 1 */

@@ -100,7 +100,7 @@ sql_is "0" "SELECT count(*) FROM backfill" "dry runs make nothing"
 weir backfill nightly --from 2026-11-01 --to 2026-11-05 --jobs 2 --newest-first --param country=DE --reason "prices were wrong"
 exits 0 "a backfill is made"
 out_has "Backfill 1 of nightly, 2026-11-01 to 2026-11-05 (Europe/Berlin): what has no success, 2 at once, newest first" "... and told"
-out_has "Recorded; no daemon is running: it is carried out when one starts." "... that nobody carries it out yet"
+out_has "Recorded in $WEIR_HOME; no daemon is running on it: it is carried out when one starts." "... that nobody carries it out yet"
 out_has "weir backfill show 1" "... and what to type next"
 sql_is "nightly|missing|2|1|3|running|prices were wrong" \
 	"SELECT dag, mode, jobs, newest_first, ntotal, state, reason FROM backfill" "it is kept"

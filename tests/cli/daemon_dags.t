@@ -89,6 +89,56 @@ comes "0|b
 1|other" "SELECT present, name FROM dag WHERE name IN ('b', 'other') ORDER BY name" "... which the store knows"
 logs 'msg="DAG removed; its runs finish" dag=b' "... and the log"
 
+# Two that come at once: the first one by its path has the name.
+mkdir new
+printf 'dag: two\ntasks: { a: { run: ":" } }\n' >new/y.yaml
+cp new/y.yaml new/x.yaml
+"$WEIR" validate new >"$T/out" 2>&1
+status=$?
+is "$status" 3 "validate: two files with one name"
+has "$T/out" 'new/y.yaml: error: another file has a DAG named "two": new/x.yaml' "... is an error of the second"
+"$WEIR" validate new/x.yaml new/y.yaml >"$T/out" 2>&1
+is "$?" 3 "... also by their names"
+check "a file twice is none" "$WEIR" validate new/x.yaml new/x.yaml
+mv new dags/new
+shows true "s['two']['path'].endswith('/x.yaml') and 'y.yaml' in s" "two new files with one name: the first one by its path"
+
+# ---- a restart ------------------------------------------------------------------------------------
+
+# The one that has a name keeps it, and what was broken meanwhile goes on as it was.
+printf 'dag: two\ntasks: { a: { run: ":" } }\n' >dags/new/a.yaml
+shows true "'a.yaml' in s" "a third one"
+dag kept.yaml kept 'echo kept >>seen' '"@hourly"'
+shows true "'kept' in s" "a DAG of a schedule"
+weir pause kept --reason "to be quiet"
+logs 'msg="asked" for=pause dag=kept by=' "who pauses is logged"
+logs 'reason="to be quiet"' "... and why"
+weir trigger kept --date 2026-01-01T05:00Z
+logs 'msg="asked" for=trigger dag=kept run=' "... and who triggers what"
+weir resume kept
+logs 'msg="asked" for=resume dag=kept by=' "... and resumes"
+comes success "SELECT state FROM run WHERE name LIKE 'kept@2026-01-01T05%'" "it runs"
+dag never.yaml never ':'
+shows true "'never' in s" "a DAG that was never run"
+ends TERM
+printf 'dag: kept\ntasks: [\n' >dags/kept.yaml
+: >dags/never.yaml
+daemon
+is "$(of "s['two']['path'].endswith('/x.yaml')")" true "a restart: a name stays where it was"
+is "$(of "'a value' in (s['kept']['error'] or '') and s['kept']['next'] is not None")" true \
+	"a file that broke meanwhile is scheduled as it was"
+weir trigger kept --date 2026-01-01T06:00Z
+exits 0 "... can be triggered"
+comes success "SELECT state FROM run WHERE dag = 'kept' AND name LIKE '%@2026-01-01T06%'" "... and runs"
+logs "NOT scheduled until it is mended\" file=$T/dags/never.yaml" "one that has no text in the store is not"
+weir trigger never
+exits 3 "... nor triggered"
+err_has "never.yaml cannot be loaded; weir status shows why" "... with where to look"
+dag kept.yaml kept 'echo mended >>seen' '"@hourly"'
+shows null "s['kept']['error']" "it is mended"
+rm -r dags/new dags/kept.yaml dags/never.yaml
+shows false "'kept' in s or 'two' in s" "and all go"
+
 # ---- DAGs that go --------------------------------------------------------------------------------------
 
 rm -f "$GO"
@@ -96,6 +146,10 @@ dag gone.yaml gone 'until [ -e $GO ]; do sleep 0.02; done; echo gone >>seen'
 shows true "'gone' in s" "a DAG"
 weir trigger gone --date 2026-01-01
 comes running "SELECT state FROM run WHERE dag = 'gone'" "... runs"
+weir run dags/gone.yaml --date 2026-01-01
+exits 4 "it cannot be run by hand meanwhile"
+err_has "is in the hands of process $daemon on " "... since the daemon has it"
+err_has "watch it with weir show gone@2026-01-01" "... and how to watch it"
 rm dags/gone.yaml
 shows false "'gone' in s" "... and is removed"
 weir trigger gone --date 2026-01-02

@@ -72,7 +72,7 @@ fresh() { # DIR
 
 # What differs from run to run: the place, the clock, durations, the machine.
 blur() {
-	sed -E "s,$dir,/home/me,g"'
+	sed -E "s,$dir/home,/home/me/.local/state/weir,g; s,$dir,/home/me,g"'
 		s/^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z  /TIME  /
 		s/done on [0-9-]+ [0-9:]+/done on TIME/
 		s/(just now|[0-9]+[smhd] ago)/AGO/g

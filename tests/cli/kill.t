@@ -1,29 +1,7 @@
 #!/bin/sh
 # What becomes of tasks when weir run, its supervisor or its terminal goes away, and of signals.
 . "${top_srcdir:-.}/tests/lib/cli.sh"
-
-# Start weir in the background: $pid, its output in $1.out.
-start() { # NAME WEIR-ARGUMENTS...
-	out=$1.out
-	shift
-	"$WEIR" "$@" >"$out" 2>&1 </dev/null &
-	pid=$!
-	background="${background:-} $pid"
-}
-
-# Wait for it: its exit status is $status.
-finished() {
-	wait "$pid" 2>/dev/null
-	status=$?
-	said_words="(in the background)"
-	cp "$out" "$T/out"
-	: >"$T/err"
-}
-
-parent_of() { awk '{ sub(/.*\) /, ""); print $2 }' "/proc/$1/stat"; }
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.*Z' "/proc/$1/status"; }
-no_journal() { [ -z "$(ls "$WEIR_HOME/supervisor")" ]; }
-lines() { tr '\n' ' ' <"$1"; }
+. "$top_srcdir/tests/lib/background.sh"
 
 # A task that says it began, and ends when there is a file `go` (or after half a minute).
 dag() { # NAME [MORE-OF-THE-TASK...]: in a folder of that name

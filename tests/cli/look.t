@@ -49,12 +49,69 @@ err_has "did you mean good?" "with the nearest"
 weir runs --json
 json_is 3 'len(d["runs"])' "weir runs --json"
 
+# ---- failures that a newer run hides, and a year typed wrong ----------------------------------
+
+cat >dags/hide.yaml <<'END'
+dag: hide
+schedule: { cron: "0 2 * * *", timezone: Europe/Berlin, start: 2026-01-01 }
+tasks:
+  a: { run: 'case $WEIR_DS in 2026-11-1[67]) exit 1;; esac' }
+  b: { run: "true", needs: a }
+END
+home=$WEIR_HOME
+export WEIR_HOME="$PWD/hide"
+for day in 16 17 18; do
+	weir run dags/hide.yaml --date 2026-11-$day
+done
+weir run dags/hide.yaml --date 2962-11-19
+err_has "note: this interval ends only on 2962-11-20T02:00:00+01:00; its data may be incomplete" \
+	"an interval that has not ended is told"
+weir status
+out_has "hide@2026-11-18" "status: the newest interval that has ended"
+out_lacks "2962" "not one to come"
+out_has "hide: 2 older runs failed and were not done again: weir runs hide --state failed" "and what it hides"
+weir status --json
+json_is '[["hide@2026-11-18", 2]]' '[[x["run"], x["older_failed"]] for x in d["dags"]]' "also in JSON"
+weir show hide
+out_has "hide@2026-11-18" "weir show DAG: likewise"
+weir logs hide --try 9
+exits 5 "a try that no task had"
+err_has "no task of hide@2026-11-18 has a try 9" "it says so"
+weir run dags/hide.yaml --date 2026-11-17 --only b
+weir run dags/hide.yaml --date 2026-11-15 --only b
+weir show hide@2026-11-15
+out_has "weir run $PWD/dags/hide.yaml --date 2026-11-15" "what to do about a run that --only began"
+
+printf 'connections: { wh: { type: sqlite, path: wh.db } }\n' >dags/weir.yaml
+checked() { # ROWS: a DAG whose check wants that many
+	printf 'dag: checked\ntasks:\n  mk: { transform: sql, with: { connection: wh, sql: "%s" } }\n' \
+		"CREATE TABLE IF NOT EXISTS x (a); INSERT INTO x SELECT 1" >dags/checked.yaml
+	printf '  c: { needs: mk, quality: table, with: { table: wh.x, checks: [ { row_count: { min: %s } } ] } }\n' \
+		"$1" >>dags/checked.yaml
+}
+checked 2
+weir run dags/checked.yaml --date 2026-11-19
+weir show checked
+out_has "row_count  c       1  fail" "show: a check that failed, with its try"
+checked 1
+weir run dags/checked.yaml --date 2026-11-19
+exits 0 "the next try passes"
+weir show checked
+out_lacks "row_count" "show: checks of an earlier try are not shown as if they were current"
+weir show checked --verbose
+out_has "row_count  c       1  fail" "but for --verbose: the earlier one"
+out_has "row_count  c       2  pass" "and the last one"
+weir show checked --json
+json_is '[[1, "fail"], [2, "pass"]]' '[[c["try"], c["status"]] for c in d["checks"]]' "also in JSON"
+rm dags/weir.yaml
+WEIR_HOME=$home
+
 # ---- show -----------------------------------------------------------------------------------------
 
 weir show look
 exits 0 "weir show, by the DAG's name"
 for text in "look@2026-11-19  failed" "data-platform" "runbooks/look.md" "region=eu" "Europe/Berlin" \
-	"2026-11-19T01:00:00Z to 2026-11-20T01:00:00Z" "exit status 3: from b 2" "all retries are spent" \
+	"2026-11-19T02:00:00+01:00 to 2026-11-20T02:00:00+01:00, in Europe" "exit status 3: from b 2" "all retries are spent" \
 	"a task it needs failed" "weir logs look@2026-11-19 b" "--date 2026-11-19"; do
 	out_has "$text" "it shows: $text"
 done
@@ -226,6 +283,49 @@ for shell in bash zsh fish; do
 done
 weir completion tcsh
 exits 2 "weir completion tcsh"
+
+# In a shell of its own: zsh hands options of compadd to what completes.
+if command -v zsh >/dev/null && zsh -fc 'zmodload zsh/zpty' 2>/dev/null; then
+	cat >complete.zsh <<-'END'
+		zmodload zsh/zpty
+		zpty z "zsh -f -i"
+		zpty -w z "PS1=; autoload -Uz compinit; compinit -D -u; eval \"\$(\"\$WEIR\" completion zsh)\"; weir() { \"\$WEIR\" \"\$@\"; }; echo rea''dy"
+		while zpty -r z line && [[ $line != *ready* ]]; do :; done
+		zpty -w -n z $'weir show look@2026-11-1\t'
+		zpty -r z line '*look@2026-11-19*'
+		print -r -- "$line"
+		zpty -d z
+	END
+	${guard:+timeout -s KILL 20} zsh -f complete.zsh >completed 2>&1 </dev/null
+	has completed "look@2026-11-19" "zsh completes the names of runs"
+else
+	skip "zsh completes the names of runs" "no zsh"
+fi
+weir list
+exits 2 "weir list is no command"
+err_has 'did you mean "runs"' "but there is one for it"
+weir next look
+exits 0 "weir next takes a DAG's name"
+weir next no-such
+exits 3 "one that was run"
+cat >start.yaml <<-'END'
+	dag: start
+	tasks:
+	  nope: { run: ./nope.sh }
+	  slow: { run: "echo slowly; exec sleep 60", timeout: 100ms }
+	  bad: { run: "echo woe; exit 3" }
+END
+weir run start.yaml --date 2026-11-19 --quiet
+weir show start
+out_has "(in $T) (no retries are set)" "show does not speak of retries that there are none of"
+weir logs start nope
+out_has "error: ./nope.sh: No such file or directory (in $T)" "logs says why a program did not start"
+weir logs start slow
+out_has "error: ran longer than its timeout of 100ms" "logs says that a task ran too long, and the limit"
+weir logs start bad
+out_lacks "error:" "logs says no exit status twice"
+weir logs start nope --quiet
+out_lacks "error:" "--quiet prints what was written only"
 
 # ---- colours, pipes and terminals ----------------------------------------------------------------------------------
 

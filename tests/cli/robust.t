@@ -2,30 +2,7 @@
 # What must not happen when the system is unkind: a store that is locked, descriptors that are closed or
 # spent, containers, killed processes, pipes in place of files, secrets in outputs.
 . "${top_srcdir:-.}/tests/lib/cli.sh"
-
-# Start weir in the background: $pid, its output in $1.out.
-start() { # NAME WEIR-ARGUMENTS...
-	out=$1.out
-	shift
-	"$WEIR" "$@" >"$out" 2>&1 </dev/null &
-	pid=$!
-	background="${background:-} $pid"
-}
-
-# Wait for it: its exit status is $status.
-finished() {
-	wait "$pid" 2>/dev/null
-	status=$?
-	said_words="(in the background)"
-	cp "$out" "$T/out"
-	: >"$T/err"
-}
-
-parent_of() { awk '{ sub(/.*\) /, ""); print $2 }' "/proc/$1/stat"; }
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.*Z' "/proc/$1/status"; }
-lines() { tr '\n' ' ' <"$1"; }
-journals() { ls "$WEIR_HOME/supervisor"; }
-no_journal() { [ -z "$(journals)" ]; }
+. "$top_srcdir/tests/lib/background.sh"
 
 # A folder and a WEIR_HOME of its own; the DAG comes from stdin. @WAIT@ waits for a file `go`.
 scene() { # NAME
@@ -366,7 +343,7 @@ else
 	await test -e runs
 	weir run dag.yaml --date 2026-11-19
 	exits 4 "a process of another PID namespace owns the run: it is not taken for dead"
-	err_has "belongs to process" "its lease counts"
+	err_has "is in the hands of process" "its lease counts"
 	expire
 	weir run dag.yaml --date 2026-11-19
 	exits 4 "its lease has run out, but its supervisor holds the journal: still refused"

@@ -73,7 +73,7 @@ weir run shop/shop.yaml --date 2026-11-19
 exits 0 "the second run succeeds"
 out_has "nothing to do: all 5 tasks were done on" "it says that nothing was to be done"
 is "$(fingerprint shop "$WEIR_HOME/logs")" "$before" "it changed no byte"
-sql_is "5|5" "SELECT count(*), max(token) FROM attempt" "it made no attempt"
+sql_is 5 "SELECT count(*) FROM attempt" "it made no attempt"
 
 # ---- --dry-run -----------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ is "$(cat shop/out/2026-11-19.csv)" "day,region,amount
 db_is shop/wh.db "2|1" "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM totals)" "no row is doubled"
 weir run shop/shop.yaml --date 2026-11-23 --only tell
 exits 1 "--only of a task that needs the outputs of one that never ran: fails"
-out_has "tell needs report, which is none for this interval" "it says what is missing"
+out_has "tell needs report, which has not run for this interval" "it says what is missing"
 has "$T/out" "report" "and which task"
 weir run shop/shop.yaml --date 2026-11-19 --from reprot
 exits 2 "--from with an unknown task"
@@ -331,5 +331,44 @@ check "XDG_STATE_HOME is honoured" test -e "$T/xdg/weir/weir.db"
 env -u WEIR_HOME -u HOME "$WEIR" run json.yaml --date 2026-11-19 >"$T/out" 2>"$T/err"
 is "$?" 2 "with no place for the state it does not run"
 err_has "WEIR_HOME" "and says what to set"
+
+# ---- a definition that changed --------------------------------------------------------------
+
+mkdir changed
+printf 'connections: { wh: { type: sqlite, path: wh.db } }\n' >changed/weir.yaml
+printf 'CREATE TABLE IF NOT EXISTS x (a);\n' >changed/mk.sql
+printf 'dag: changed\ntasks:\n  mk: { transform: sql, with: { connection: wh, file: mk.sql } }\n  b: { needs: mk, run: "test -e go" }\n' >changed/changed.yaml
+weir run changed/changed.yaml --date 2026-11-19
+exits 1 "a run of which a task fails"
+printf -- '-- mended\n' >>changed/mk.sql
+touch changed/go
+note="note: mk is kept though its definition changed; --from mk does it again"
+weir run changed/changed.yaml --date 2026-11-19
+exits 0 "is taken up again"
+out_has "$note" "and says that what it keeps is not what its file says now"
+weir run changed/changed.yaml --date 2026-11-19
+out_has "$note" "also where nothing is to be done"
+weir run changed/changed.yaml --date 2026-11-19 --from mk
+out_lacks "$note" "and not once it was done again"
+weir run no/such/x.yaml
+exits 3 "a file in a folder that is not there"
+err_has "no/such/x.yaml: error: no such file" "is told as any other file that is not there"
+
+# ---- hints that can be typed in ------------------------------------------------------------------
+
+mkdir bare
+printf 'dag: bare\ntasks: { a: { transform: sql, with: { connection: wh, sql: SELECT 1 } } }\n' >bare/bare.yaml
+weir run bare/bare.yaml --date 2026-11-19
+exits 3 "a connection without a weir.yaml"
+err_has "make $T/bare/weir.yaml with: connections: { wh: { type: sqlite, path: wh.db } }" "says what to write, and where"
+printf 'connections: { wh: { type: sqlite, path: wh.db } }\n' >bare/weir.yaml
+weir run bare/bare.yaml --date 2026-11-19
+exits 0 "which is enough"
+printf 'dag: late\ntasks: { a: { ingest: file, with: { into: wh.x } } }\n' >bare/late.yaml
+weir run bare/late.yaml --date 2026-11-19
+err_has 'add, for example, path: "sample/{{ ds }}/orders*.csv"' "an example of a template has its quotes"
+printf 'dag: late\ntasks: { a: { ingest: file, with: { path: "in/{{ ds }}.csv", into: wh.x } } }\n' >bare/late.yaml
+weir run bare/late.yaml --date 2026-11-19
+out_has "$T/bare/in/2026-11-19.csv: no such file, yet" "a missing input is named with its folder"
 
 finish

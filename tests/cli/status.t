@@ -22,7 +22,7 @@ shows() { weir status && grep -q -e "$1" "$T/out"; }
 
 weir status
 exits 0 "a WEIR_HOME that does not exist"
-out_has "No daemon is running." "says that no daemon runs"
+out_has "No daemon is running on $WEIR_HOME." "says that no daemon runs"
 out_has "Nothing was run yet" "and how to begin"
 check "and is not made" test ! -e "$WEIR_HOME"
 weir status --json
@@ -99,6 +99,20 @@ printf 'dag: yearly\ntasks: [\n' >dags/yearly.yaml
 await shows "yearly.yaml cannot be loaded; its last good version is used"
 out_has "yearly.yaml cannot be loaded; its last good version is used" "a file that was good"
 
+weir trigger broken
+exits 3 "a run of a DAG that was never good is refused"
+err_has "$T/dags/broken.yaml cannot be loaded; weir status shows why" "... with where to look"
+check "the log says that it is not scheduled" grep -q "NOT scheduled until it is mended.*broken.yaml" daemon.log
+
+weir pause yearly
+out_has "the source is late" "a second pause without a reason keeps the first one"
+weir pause yearly --reason "it is later still"
+weir pause yearly
+out_has "it is later still" "... until another is given"
+weir freeze yearly.two
+out_has "figures are checked" "... so does a freeze"
+weir pause yearly --reason "the source is late"
+
 mv dags elsewhere
 weir reload
 weir status
@@ -113,7 +127,7 @@ check "until it is back" sh -c "! grep -q '^folder:' out"
 
 stop_daemon
 weir status
-out_has "No daemon is running." "the daemon has ended"
+out_has "No daemon is running on $WEIR_HOME." "the daemon has ended"
 out_has "the source is late" "what is held is still shown"
 check "and the backfill" grep -qE "^ +2  manual  running" "$T/out"
 out_lacks "NEXT RUN" "but no next runs: nobody starts them"

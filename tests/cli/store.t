@@ -22,7 +22,7 @@ for c in runs "show kept" "logs kept"; do
 done
 mkdir "$WEIR_HOME"
 : >"$WEIR_HOME/weir.db"
-weir run dag.yaml --date 2026-11-19
+weir run dag.yaml --date 2026-11-18
 exits 0 "an empty file becomes a store"
 sql_is "wal" "PRAGMA journal_mode" "with a write-ahead log"
 sql_is "1" "SELECT max(version) = (SELECT user_version FROM pragma_user_version) AND count(*) >= 1 FROM migration" \
@@ -38,8 +38,8 @@ sql_is "0" "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT
 cp dag.yaml first.yaml
 echo "# a comment: ü" >>dag.yaml
 sed -i 's/echo b/echo c/' dag.yaml
-weir run dag.yaml --date 2026-11-20
-weir show kept@2026-11-19 --dag
+weir run dag.yaml --date 2026-11-19
+weir show kept@2026-11-18 --dag
 check "weir show --dag prints the file as the run used it" cmp "$T/out" first.yaml
 weir show kept --dag
 check "of the latest run by the DAG's name" cmp "$T/out" dag.yaml
@@ -188,6 +188,29 @@ else
 	is "$(grep -c a full.witness)$(grep -c b full.witness)$(grep -c c full.witness)" "111" "nothing was done twice"
 	db_is full.home/weir.db "success|0" "SELECT state, (SELECT count(*) FROM attempt WHERE outcome = 'none') FROM run" \
 		"nothing was lost"
+fi
+
+# ---- a state that was lost ------------------------------------------------------------------------
+
+mkdir lost
+printf 'connections: { wh: { type: sqlite, path: wh.db } }\n' >lost/weir.yaml
+printf 'a\n1\n' >lost/in.csv
+printf 'contract: x\ncolumns:\n  a: { type: integer }\n' >lost/in.contract.yaml
+printf 'dag: lost\ntasks: { load: { ingest: file, with: { path: in.csv, contract: in.contract.yaml, into: wh.x, mode: append } } }\n' >lost/lost.yaml
+for i in 1 2 3; do
+	weir run lost/lost.yaml --date 2026-11-18 --force
+	exits 0 "a task writes into a database"
+done
+rm -rf "$WEIR_HOME"
+weir run lost/lost.yaml --date 2026-11-18
+exits 0 "a new state writes there as well: its tokens are larger"
+db_is lost/wh.db 1 "SELECT count(*) FROM x" "and replaces what was there"
+db_is lost/wh.db "1|1" "SELECT count(*), max(token) > 1700000000000000 FROM weir_ledger" "in the ledger, too"
+if have_sql; then
+	sql lost/wh.db "UPDATE weir_ledger SET token = 8000000000000000"
+	weir run lost/lost.yaml --date 2026-11-18 --force
+	exits 1 "a token of a state that is ahead"
+	out_has "LOST STATE in weir(1)" "the refusal says where to read on"
 fi
 
 finish

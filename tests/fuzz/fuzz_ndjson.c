@@ -5,31 +5,14 @@
 
 #include "base/err.h"
 #include "data/ndjson.h"
+#include "tests/lib/feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct feed {
-	const uint8_t *data;
-	size_t len, at, step;
-};
-
-static ssize_t read_feed(void *arg, void *to, size_t size, struct err *err)
-{
-	struct feed *f = arg;
-	size_t n = f->len - f->at;
-
-	(void)err;
-	n = n < f->step ? n : f->step;
-	n = n < size ? n : size;
-	memcpy(to, f->data + f->at, n);
-	f->at += n;
-	return (ssize_t)n;
-}
-
 static size_t read_all(const uint8_t *data, size_t size, size_t step, size_t max_record)
 {
-	struct feed feed = { data, size, 0, step };
-	struct ndjson_config config = { read_feed, &feed, "fuzz", max_record };
+	struct feed feed = { (const char *)data, size, 0, step };
+	struct ndjson_config config = { feed_read, &feed, "fuzz", max_record };
 	struct ndjson_reader *r;
 	struct ndjson_record rec;
 	size_t good = 0, bad = 0;

@@ -25,6 +25,7 @@
 #include "base/zonefile.h"
 #include "core/planner.h"
 #include "core/zone.h"
+#include "tests/lib/times.h"
 
 enum { ROUNDS = 400, STEPS = 300, TICKS_MAX = 12000, AT_MAX = 40, DAYS_MAX = 60 };
 
@@ -613,26 +614,13 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
 	return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static bool have_zones(void)
-{
-	struct zone *z;
-	struct err err;
-
-	if (zone_open("Europe/Berlin", zonefile_read, &z, &err) == 0) {
-		zone_free(z);
-		return true;
-	}
-	print_message("# skipped: %s\n", err.msg);
-	return false;
-}
-
 static void test_random(void **state)
 {
 	uint64_t seed = number_from("WEIR_SEED", (uint64_t)time(NULL) * 1000);
 	uint64_t rounds = number_from("WEIR_ROUNDS", ROUNDS);
 
 	(void)state;
-	if (!have_zones())
+	if (!times_have_zones())
 		skip();
 	print_message("# WEIR_SEED=%" PRIu64 " WEIR_ROUNDS=%" PRIu64 "\n", seed, rounds);
 	for (uint64_t i = 0; i < rounds; i++)
@@ -761,7 +749,7 @@ static void test_year(void **state)
 	uint64_t seed = number_from("WEIR_SEED", (uint64_t)time(NULL) * 1000);
 
 	(void)state;
-	if (!have_zones())
+	if (!times_have_zones())
 		skip();
 	print_message("# WEIR_SEED=%" PRIu64 "\n", seed);
 	for (size_t i = 0; i < sizeof year / sizeof *year; i++) {

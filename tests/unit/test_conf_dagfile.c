@@ -23,6 +23,7 @@
 #include "conf/diag.h"
 #include "core/timetable.h"
 #include "core/zone.h"
+#include "tests/lib/cases.h"
 
 /* ---- a small set of operators --------------------------------------------------------- */
 
@@ -412,16 +413,12 @@ static void test_json_schema(void **state)
 
 static json_t *read_case(const char *name)
 {
-	const char *cases = getenv("WEIR_CASES"), *src = getenv("srcdir");
 	char path[512], chunk[65536];
 	struct buf text;
 	int n;
 
-	if (cases)
-		snprintf(path, sizeof path, "%s/dags/%s", cases, name);
-	else
-		snprintf(path, sizeof path, "%s/../shared/cases/dags/%s", src ? src : ".", name);
-	gzFile f = gzopen(path, "rbe");
+	snprintf(path, sizeof path, "dags/%s", name);
+	gzFile f = gzopen(cases_path(path), "rbe");
 	if (!f)
 		return NULL;
 	buf_init(&text, 64 << 20);

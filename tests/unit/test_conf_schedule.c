@@ -19,6 +19,7 @@
 #include "conf/yaml.h"
 #include "core/timetable.h"
 #include "core/zone.h"
+#include "tests/lib/times.h"
 
 struct loaded {
 	struct yaml_doc doc;
@@ -45,14 +46,6 @@ static void release(struct loaded *l)
 	arena_release(&l->arena);
 	diags_release(&l->diags);
 	yaml_release(&l->doc);
-}
-
-static int64_t utc(const char *text)
-{
-	struct civil_text t;
-
-	assert_int_equal(civil_parse(text, &t, NULL), 0);
-	return civil_text_us(&t);
 }
 
 static void test_defaults(void **state)
@@ -99,8 +92,8 @@ static void test_mapping(void **state)
 		NULL);
 	assert_int_equal(l.spec->n_crons, 2);
 	/* A date is local: from the first instant of that day to the last of this. */
-	assert_int_equal(l.spec->start_us, utc("2025-12-31T23:00:00Z"));
-	assert_int_equal(l.spec->end_us, utc("2026-12-31T23:00:00Z") - 1);
+	assert_int_equal(l.spec->start_us, times_us("2025-12-31T23:00:00Z"));
+	assert_int_equal(l.spec->end_us, times_us("2026-12-31T23:00:00Z") - 1);
 	assert_int_equal(l.spec->interval, TIMETABLE_POINT);
 	assert_int_equal(l.spec->dst.gap, CRON_GAP_SKIP);
 	assert_int_equal(l.spec->dst.overlap, CRON_OVERLAP_BOTH);
@@ -110,10 +103,10 @@ static void test_mapping(void **state)
 	load(&l, "{ every: 15m, start: 2026-06-01T12:00, timezone: Europe/Berlin }", NULL);
 	assert_int_equal(l.spec->kind, TIMETABLE_EVERY);
 	assert_int_equal(l.spec->period_us, 15 * US_PER_MINUTE);
-	assert_int_equal(l.spec->start_us, utc("2026-06-01T10:00:00Z"));
+	assert_int_equal(l.spec->start_us, times_us("2026-06-01T10:00:00Z"));
 	release(&l);
 	load(&l, "{ every: 1h, start: 2026-06-01T12:00:00+05:30, timezone: Europe/Berlin }", NULL);
-	assert_int_equal(l.spec->start_us, utc("2026-06-01T06:30:00Z"));
+	assert_int_equal(l.spec->start_us, times_us("2026-06-01T06:30:00Z"));
 	release(&l);
 }
 
@@ -129,8 +122,8 @@ static void test_at(void **state)
 	assert_int_equal(l.spec->kind, TIMETABLE_AT);
 	/* In order, and each once. */
 	assert_int_equal(l.spec->n_at, 2);
-	assert_int_equal(l.spec->at_us[0], utc("2026-03-01T00:00:00Z"));
-	assert_int_equal(l.spec->at_us[1], utc("2026-12-31T21:00:00Z"));
+	assert_int_equal(l.spec->at_us[0], times_us("2026-03-01T00:00:00Z"));
+	assert_int_equal(l.spec->at_us[1], times_us("2026-12-31T21:00:00Z"));
 	release(&l);
 	load(&l, "{ at: 2026-12-31T22:00 }", NULL);
 	assert_int_equal(l.spec->n_at, 1);

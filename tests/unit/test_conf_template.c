@@ -18,6 +18,7 @@
 #include "conf/template.h"
 #include "conf/template_impl.h"
 #include "core/zone.h"
+#include "tests/lib/times.h"
 
 static struct zone *berlin; /* +01:00, as far as November is concerned */
 static json_t *params, *outputs;
@@ -27,29 +28,21 @@ static const char *fake_getenv(const char *name)
 	return strcmp(name, "REGION") == 0 ? "eu" : strcmp(name, "EMPTY") == 0 ? "" : NULL;
 }
 
-static int64_t instant(const char *text)
-{
-	struct civil_text t;
-
-	assert_int_equal(civil_parse(text, &t, NULL), 0);
-	return civil_text_us(&t);
-}
-
 static struct template_context context(void)
 {
 	return (struct template_context){
 		.dag = "sales",
 		.task = "orders",
 		.run_id = "r-1",
-		.interval_start_us = instant("2026-11-19T00:00:00+01:00"),
-		.interval_end_us = instant("2026-11-20T00:00:00+01:00"),
+		.interval_start_us = times_us("2026-11-19T00:00:00+01:00"),
+		.interval_end_us = times_us("2026-11-20T00:00:00+01:00"),
 		.zone = berlin,
 		.params = params,
 		.outputs = outputs,
 		.task_try = 1,
 		.map_index = -1,
 		.token = 42,
-		.now_us = instant("2026-11-20T02:00:00.5+01:00"),
+		.now_us = times_us("2026-11-20T02:00:00.5+01:00"),
 		.getenv = fake_getenv,
 	};
 }
@@ -390,7 +383,7 @@ static void test_daylight_saving(void **state)
 		struct buf out;
 		struct err err = { 0 };
 		ctx.zone = zone;
-		ctx.interval_start_us = instant(cases[i].start);
+		ctx.interval_start_us = times_us(cases[i].start);
 		buf_init(&out, 1000);
 		template_text(cases[i].text, &ctx, &out, &err);
 		if (strcmp(out.data, cases[i].expected) != 0)

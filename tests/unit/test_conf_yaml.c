@@ -22,17 +22,7 @@
 #include "base/io.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
-
-static const char *cases_dir(void)
-{
-	static char path[1000];
-	const char *given = getenv("WEIR_CASES"), *srcdir = getenv("srcdir");
-
-	if (given)
-		return given;
-	snprintf(path, sizeof path, "%s/../shared/cases", srcdir ? srcdir : ".");
-	return path;
-}
+#include "tests/lib/cases.h"
 
 /* A document and what was wrong with it, printed. */
 struct parsed {
@@ -494,7 +484,7 @@ static void test_suite(void **state)
 	struct buf text;
 
 	(void)state;
-	snprintf(path, sizeof path, "%s/yaml/yaml_test_suite.jsonl", cases_dir());
+	snprintf(path, sizeof path, "%s", cases_path("yaml/yaml_test_suite.jsonl"));
 	buf_init(&text, BUF_MAX_TEXT);
 	if (io_read_file(path, &text, NULL) < 0) {
 		print_message("# skipped: no %s\n", path);
@@ -581,7 +571,7 @@ static void test_nasty(void **state)
 	char path[1200];
 
 	(void)state;
-	snprintf(path, sizeof path, "%s/yaml/nasty", cases_dir());
+	snprintf(path, sizeof path, "%s", cases_path("yaml/nasty"));
 	int n = scandir(path, &names, is_visible, alphasort);
 	if (n < 0) {
 		print_message("# skipped: no %s\n", path);

@@ -17,45 +17,10 @@
 #include "base/zonefile.h"
 #include "core/cron.h"
 #include "core/zone.h"
+#include "tests/lib/cases.h"
+#include "tests/lib/times.h"
 
 static const struct cron_dst by_default;
-
-static int64_t instant(const char *text)
-{
-	struct civil_text t;
-	struct err err = { 0 };
-
-	if (civil_parse(text, &t, &err) < 0)
-		fail_msg("%s: %s", text, err.msg);
-	assert_true(t.parts & CIVIL_HAS_OFFSET);
-	return civil_text_us(&t);
-}
-
-static const char *show(int64_t us)
-{
-	static char text[4][64];
-	static int turn;
-	struct buf b;
-	struct civil c;
-
-	buf_init(&b, 64);
-	civil_from_us(us, &c);
-	civil_add_rfc3339(&b, &c, 0);
-	char *to = text[turn++ % 4];
-	snprintf(to, sizeof text[0], "%s", b.data);
-	buf_release(&b);
-	return to;
-}
-
-static struct zone *open_zone(const char *name)
-{
-	struct zone *z = NULL;
-	struct err err = { 0 };
-
-	if (zone_open(name, zonefile_read, &z, &err) < 0)
-		fail_msg("%s", err.msg);
-	return z;
-}
 
 /* The shared cases, one function per kind. */
 
@@ -91,16 +56,16 @@ static const char *text_of(const struct shared *s, const char *key)
 static void expect_fire(const struct shared *s, size_t i, int found, const struct cron_fire *fire)
 {
 	const json_t *next = json_object_get(s->json, "next");
-	int64_t want = instant(json_string_value(json_array_get(next, i)));
+	int64_t want = times_us(json_string_value(json_array_get(next, i)));
 
 	if (!found || fire->at_us != want)
 		fail_msg("%s: \"%s\" fire %zu: got %s, want %s", s->id, s->expr, i,
-			found ? show(fire->at_us) : "none", show(want));
+			found ? times_show(fire->at_us) : "none", times_show(want));
 }
 
 static void run_next(const struct shared *s)
 {
-	int64_t at = instant(text_of(s, "start"));
+	int64_t at = times_us(text_of(s, "start"));
 	struct cron_fire fire;
 
 	for (size_t i = 0; i < json_array_size(json_object_get(s->json, "next")); i++) {
@@ -111,7 +76,7 @@ static void run_next(const struct shared *s)
 
 static void run_prev(const struct shared *s)
 {
-	int64_t at = instant(text_of(s, "start"));
+	int64_t at = times_us(text_of(s, "start"));
 	struct cron_fire fire;
 
 	for (size_t i = 0; i < json_array_size(json_object_get(s->json, "next")); i++) {
@@ -123,7 +88,7 @@ static void run_prev(const struct shared *s)
 /* Both ends belong to the range. */
 static void run_range(const struct shared *s)
 {
-	int64_t at = instant(text_of(s, "start")) - 1, stop = instant(text_of(s, "stop"));
+	int64_t at = times_us(text_of(s, "start")) - 1, stop = times_us(text_of(s, "stop"));
 	size_t listed = json_array_size(json_object_get(s->json, "next"));
 	const json_t *count = json_object_get(s->json, "count");
 	size_t want = count ? (size_t)json_integer_value(count) : listed, n = 0;
@@ -143,7 +108,7 @@ static void run_match(const struct shared *s)
 {
 	struct civil local;
 
-	zone_to_civil(s->zone, instant(text_of(s, "at")), &local, NULL);
+	zone_to_civil(s->zone, times_us(text_of(s, "at")), &local, NULL);
 	if (cron_matches(&s->cron, &local) != json_is_true(json_object_get(s->json, "match")))
 		fail_msg("%s: \"%s\" matches wrongly", s->id, s->expr);
 }
@@ -151,12 +116,12 @@ static void run_match(const struct shared *s)
 /* The range is one of minutes: the minute that `from` lies in belongs to it. */
 static void run_match_range(const struct shared *s)
 {
-	int64_t from = instant(text_of(s, "from"));
+	int64_t from = times_us(text_of(s, "from"));
 	struct cron_fire fire;
 
 	from -= civil_floor_mod(from, 60 * CIVIL_US_PER_S);
 	bool found = cron_next(&s->cron, s->zone, by_default, from - 1, &fire) &&
-		     fire.at_us <= instant(text_of(s, "to"));
+		     fire.at_us <= times_us(text_of(s, "to"));
 	if (found != json_is_true(json_object_get(s->json, "match")))
 		fail_msg("%s: \"%s\" matches wrongly", s->id, s->expr);
 }
@@ -221,44 +186,15 @@ static void run_shared(const json_t *json)
 			assert_non_null(strstr(err.msg, "can never fire"));
 		return;
 	}
-	s.zone = open_zone(tz ? tz : "UTC");
+	s.zone = times_zone(tz ? tz : "UTC");
 	kinds[k].run(&s);
 	zone_free(s.zone);
-}
-
-/* The tests below need the machine's zones; the package is tzdata. */
-static bool have_zones(void)
-{
-	struct zone *z;
-	struct err err;
-
-	if (zone_open("Europe/Berlin", zonefile_read, &z, &err) == 0) {
-		zone_free(z);
-		return true;
-	}
-	print_message("# skipped: %s\n", err.msg);
-	return false;
-}
-
-static FILE *open_shared(const char *name)
-{
-	const char *dir = getenv("WEIR_CASES"), *srcdir = getenv("srcdir");
-	char path[4096];
-
-	if (dir)
-		snprintf(path, sizeof path, "%s/%s", dir, name);
-	else
-		snprintf(path, sizeof path, "%s/../shared/cases/%s", srcdir ? srcdir : ".", name);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		print_message("# skipped: no shared cases at %s (set WEIR_CASES)\n", path);
-	return f;
 }
 
 static void test_shared_cases(void **state)
 {
 	(void)state;
-	FILE *f = have_zones() ? open_shared("cron/portable.jsonl") : NULL;
+	FILE *f = times_have_zones() ? cases_open("cron/portable.jsonl") : NULL;
 	char *line = NULL;
 	size_t size = 0, n = 0;
 
@@ -348,11 +284,11 @@ struct fires {
 
 static void check_fires(const struct fires *c)
 {
-	struct zone *z = open_zone(c->zone);
+	struct zone *z = times_zone(c->zone);
 	struct cron cron;
 	struct cron_fire fire, back;
 	struct err err = { 0 };
-	int64_t at = instant(c->after), first = at;
+	int64_t at = times_us(c->after), first = at;
 	char got[96];
 	int n = 0;
 
@@ -360,7 +296,8 @@ static void check_fires(const struct fires *c)
 		fail_msg("%s", err.msg);
 	for (; n < 8 && c->want[n]; n++) {
 		assert_int_equal(cron_next(&cron, z, c->dst, at, &fire), 1);
-		snprintf(got, sizeof got, "%s %s", show(fire.at_us), cron_note_name(fire.note));
+		snprintf(got, sizeof got, "%s %s", times_show(fire.at_us),
+			cron_note_name(fire.note));
 		if (strcmp(got, c->want[n]) != 0)
 			fail_msg("\"%s\" in %s, fire %d: %s, want %s", c->expr, c->zone, n, got,
 				c->want[n]);
@@ -369,7 +306,8 @@ static void check_fires(const struct fires *c)
 	/* and all the way back */
 	for (at++; n-- > 0; at = back.at_us) {
 		assert_int_equal(cron_prev(&cron, z, c->dst, at, &back), 1);
-		snprintf(got, sizeof got, "%s %s", show(back.at_us), cron_note_name(back.note));
+		snprintf(got, sizeof got, "%s %s", times_show(back.at_us),
+			cron_note_name(back.note));
 		if (strcmp(got, c->want[n]) != 0)
 			fail_msg("\"%s\" in %s, back to fire %d: %s, want %s", c->expr, c->zone, n,
 				got, c->want[n]);
@@ -460,7 +398,7 @@ static void test_daylight_saving(void **state)
 			{ "2104-02-29T05:00:00Z none" } },
 	};
 
-	if (!have_zones())
+	if (!times_have_zones())
 		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		check_fires(&cases[i]);
@@ -547,15 +485,17 @@ static void test_no_fire(void **state)
 	struct cron cron;
 	struct cron_fire fire;
 
-	if (!have_zones())
+	if (!times_have_zones())
 		return;
-	struct zone *z = open_zone("Europe/Berlin");
+	struct zone *z = times_zone("Europe/Berlin");
 	assert_int_equal(cron_parse("30 2 * 3 L0", &cron, NULL, NULL), 0);
 	assert_int_equal(
-		cron_next(&cron, z, (struct cron_dst)SKIP, instant("2026-01-01T00:00Z"), &fire), 0);
+		cron_next(&cron, z, (struct cron_dst)SKIP, times_us("2026-01-01T00:00Z"), &fire),
+		0);
 	assert_int_equal(
-		cron_prev(&cron, z, (struct cron_dst)SKIP, instant("2100-01-01T00:00Z"), &fire), 0);
-	assert_int_equal(cron_next(&cron, z, by_default, instant("2026-01-01T00:00Z"), &fire), 1);
+		cron_prev(&cron, z, (struct cron_dst)SKIP, times_us("2100-01-01T00:00Z"), &fire),
+		0);
+	assert_int_equal(cron_next(&cron, z, by_default, times_us("2026-01-01T00:00Z"), &fire), 1);
 	assert_int_equal(cron_next(&cron, z, by_default, INT64_MAX, &fire), 0);
 	assert_int_equal(cron_next(&cron, z, by_default, INT64_MIN, &fire), 0);
 	assert_int_equal(cron_prev(&cron, z, by_default, INT64_MAX, &fire), 0);

@@ -17,18 +17,9 @@
 #include "base/zonefile.h"
 #include "core/planner.h"
 #include "core/zone.h"
+#include "tests/lib/times.h"
 
 enum { STEPS = 16, MANY = 10000 };
-
-static int64_t instant(const char *text)
-{
-	struct civil_text t;
-	struct err err = { 0 };
-
-	if (civil_parse(text, &t, &err) < 0)
-		fail_msg("%s: %s", text, err.msg);
-	return civil_text_us(&t);
-}
 
 /* "DD HH:MM:SS" of March 2026. */
 static int64_t at(const char *when)
@@ -36,7 +27,7 @@ static int64_t at(const char *when)
 	char text[64];
 
 	snprintf(text, sizeof text, "2026-03-%.2sT%sZ", when, when + 3);
-	return instant(text);
+	return times_us(text);
 }
 
 static void add_start(struct buf *out, const struct tick *tick)

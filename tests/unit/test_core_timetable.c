@@ -16,71 +16,8 @@
 #include "base/zonefile.h"
 #include "core/timetable.h"
 #include "core/zone.h"
-
-static int64_t instant(const char *text)
-{
-	struct civil_text t;
-	struct err err = { 0 };
-
-	if (civil_parse(text, &t, &err) < 0)
-		fail_msg("%s: %s", text, err.msg);
-	return civil_text_us(&t);
-}
-
-static const char *show(int64_t us)
-{
-	static char text[4][64];
-	static int turn;
-	struct buf b;
-	struct civil c;
-
-	buf_init(&b, 64);
-	civil_from_us(us, &c);
-	civil_add_rfc3339(&b, &c, 0);
-	char *to = text[turn++ % 4];
-	snprintf(to, sizeof text[0], "%s", b.data);
-	buf_release(&b);
-	return to;
-}
-
-static struct zone *open_zone(const char *name)
-{
-	struct zone *z = NULL;
-	struct err err = { 0 };
-
-	if (zone_open(name, zonefile_read, &z, &err) < 0)
-		fail_msg("%s", err.msg);
-	return z;
-}
-
-/* The tests below need the machine's zones; the package is tzdata. */
-static bool have_zones(void)
-{
-	struct zone *z;
-	struct err err;
-
-	if (zone_open("Europe/Berlin", zonefile_read, &z, &err) == 0) {
-		zone_free(z);
-		return true;
-	}
-	print_message("# skipped: %s\n", err.msg);
-	return false;
-}
-
-static FILE *open_shared(const char *name)
-{
-	const char *dir = getenv("WEIR_CASES"), *srcdir = getenv("srcdir");
-	char path[4096];
-
-	if (dir)
-		snprintf(path, sizeof path, "%s/%s", dir, name);
-	else
-		snprintf(path, sizeof path, "%s/../shared/cases/%s", srcdir ? srcdir : ".", name);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		print_message("# skipped: no shared cases at %s (set WEIR_CASES)\n", path);
-	return f;
-}
+#include "tests/lib/cases.h"
+#include "tests/lib/times.h"
 
 /* The shared cases: Airflow's timetables. */
 
@@ -140,7 +77,7 @@ static int64_t time_at(const json_t *json, const char *key)
 {
 	const char *text = text_at(json, key);
 
-	return text && strcmp(text, "any") != 0 ? instant(text) : 0;
+	return text && strcmp(text, "any") != 0 ? times_us(text) : 0;
 }
 
 static void add_cron(struct plan *p, const char *expr)
@@ -184,7 +121,7 @@ static void add_schedule(struct plan *p, const char *timetable, const json_t *sc
 		p->spec.at_us = p->at_us;
 		for (size_t i = 0; i < json_array_size(schedule); i++)
 			p->at_us[p->spec.n_at++] =
-				instant(json_string_value(json_array_get(schedule, i)));
+				times_us(json_string_value(json_array_get(schedule, i)));
 		qsort(p->at_us, p->spec.n_at, sizeof *p->at_us, by_time);
 	} else {
 		for (size_t i = 0; i < json_array_size(schedule); i++)
@@ -197,7 +134,7 @@ static void make_plan(const json_t *json, struct plan *p)
 	const char *timetable = text_at(json, "timetable");
 	const json_t *immediately = json_object_get(json, "run_immediately");
 
-	*p = (struct plan){ .zone = open_zone(text_at(json, "tz")) };
+	*p = (struct plan){ .zone = times_zone(text_at(json, "tz")) };
 	p->spec.zone = p->zone;
 	add_schedule(p, timetable, json_object_get(json, "schedule"));
 	p->spec.interval = strstr(timetable, "trigger") ? TIMETABLE_POINT : TIMETABLE_DATA;
@@ -216,8 +153,8 @@ static void make_plan(const json_t *json, struct plan *p)
 
 static void read_interval(const json_t *json, struct tick *ret)
 {
-	ret->start_us = instant(json_string_value(json_array_get(json, 0)));
-	ret->end_us = ret->run_after_us = instant(json_string_value(json_array_get(json, 1)));
+	ret->start_us = times_us(json_string_value(json_array_get(json, 0)));
+	ret->end_us = ret->run_after_us = times_us(json_string_value(json_array_get(json, 1)));
 }
 
 static void expect_tick(const char *id, const json_t *want, int found, const struct tick *got)
@@ -228,20 +165,21 @@ static void expect_tick(const char *id, const json_t *want, int found, const str
 
 	if (json_is_null(want) || !found) {
 		if (found || !json_is_null(want))
-			fail_msg("%s: %s", id, found ? show(got->start_us) : "nothing");
+			fail_msg("%s: %s", id, found ? times_show(got->start_us) : "nothing");
 		return;
 	}
 	if (interval) {
 		read_interval(interval, &tick);
-		tick.run_after_us = instant(text_at(want, "run_after"));
+		tick.run_after_us = times_us(text_at(want, "run_after"));
 	} else {
 		tick = *got;
-		tick.start_us = instant(logical);
+		tick.start_us = times_us(logical);
 	}
 	if (got->start_us != tick.start_us || got->end_us != tick.end_us ||
 		got->run_after_us != tick.run_after_us)
-		fail_msg("%s: got %s to %s, due %s; want %s", id, show(got->start_us),
-			show(got->end_us), show(got->run_after_us), show(tick.start_us));
+		fail_msg("%s: got %s to %s, due %s; want %s", id, times_show(got->start_us),
+			times_show(got->end_us), times_show(got->run_after_us),
+			times_show(tick.start_us));
 }
 
 static void run_next(const json_t *json, const struct plan *p)
@@ -260,8 +198,8 @@ static void run_next(const json_t *json, const struct plan *p)
 		return;
 	}
 	assert_true(found);
-	assert_true(got.start_us == instant(weirs_own[own].start));
-	assert_true(got.end_us == instant(weirs_own[own].end));
+	assert_true(got.start_us == times_us(weirs_own[own].start));
+	assert_true(got.end_us == times_us(weirs_own[own].end));
 }
 
 static void run_sequence(const json_t *json, const struct plan *p)
@@ -286,7 +224,7 @@ static void run_sequence_logical(const json_t *json, const struct plan *p)
 		assert_int_equal(
 			timetable_catchup(&p->spec, i ? &last : NULL, time_at(json, "now"), &got),
 			1);
-		assert_true(got.start_us == instant(json_string_value(json_array_get(dates, i))));
+		assert_true(got.start_us == times_us(json_string_value(json_array_get(dates, i))));
 		last = got;
 	}
 }
@@ -387,7 +325,7 @@ static bool run_shared(const json_t *json)
 static void test_shared_cases(void **state)
 {
 	(void)state;
-	FILE *f = have_zones() ? open_shared("timetables/timetables.jsonl") : NULL;
+	FILE *f = times_have_zones() ? cases_open("timetables/timetables.jsonl") : NULL;
 	char *line = NULL;
 	size_t size = 0, n = 0, ran = 0;
 
@@ -419,7 +357,7 @@ struct said {
 
 static void plan_said(const struct said *said, struct plan *p)
 {
-	*p = (struct plan){ .zone = open_zone(said->zone ? said->zone : "UTC") };
+	*p = (struct plan){ .zone = times_zone(said->zone ? said->zone : "UTC") };
 	p->spec.zone = p->zone;
 	for (int i = 0; i < 3 && said->crons[i]; i++)
 		add_cron(p, said->crons[i]);
@@ -430,10 +368,10 @@ static void plan_said(const struct said *said, struct plan *p)
 	for (int i = 0; i < 4 && said->at[i]; i++) {
 		p->spec.kind = TIMETABLE_AT;
 		p->spec.at_us = p->at_us;
-		p->at_us[p->spec.n_at++] = instant(said->at[i]);
+		p->at_us[p->spec.n_at++] = times_us(said->at[i]);
 	}
-	p->spec.start_us = said->start ? instant(said->start) : 0;
-	p->spec.end_us = said->end ? instant(said->end) : 0;
+	p->spec.start_us = said->start ? times_us(said->start) : 0;
+	p->spec.end_us = said->end ? times_us(said->end) : 0;
 	p->spec.interval = said->interval;
 	p->spec.catchup = said->catchup;
 	p->spec.catchup_window_us = said->window_s * CIVIL_US_PER_S;
@@ -447,7 +385,7 @@ static const char *describe(int found, const struct tick *t)
 
 	if (!found)
 		return "none";
-	snprintf(text, sizeof text, "%s/%s%s", show(t->start_us), show(t->end_us),
+	snprintf(text, sizeof text, "%s/%s%s", times_show(t->start_us), times_show(t->end_us),
 		t->run_after_us == t->end_us ? "" : " due at another time");
 	return text;
 }
@@ -508,15 +446,15 @@ static void test_limits(void **state)
 			"2027-01-01T00:00Z", "none" },
 	};
 
-	if (!have_zones())
+	if (!times_have_zones())
 		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct plan p;
 		struct tick t;
 		plan_said(&cases[i].said, &p);
-		int found = timetable_next(&p.spec, instant(cases[i].after), &t);
+		int found = timetable_next(&p.spec, times_us(cases[i].after), &t);
 		expect_text("next", i, describe(found, &t), cases[i].next);
-		found = timetable_prev(&p.spec, instant(cases[i].before), &t);
+		found = timetable_prev(&p.spec, times_us(cases[i].before), &t);
 		expect_text("prev", i, describe(found, &t), cases[i].prev);
 		zone_free(p.zone);
 	}
@@ -561,7 +499,7 @@ static void test_dates(void **state)
 			"2026-11-19T00:00:00Z/2026-11-19T00:15:00Z" },
 	};
 
-	if (!have_zones())
+	if (!times_have_zones())
 		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		const int *d = cases[i].day;
@@ -600,15 +538,15 @@ static void test_interval_at(void **state)
 			"2026-11-18T23:00:00Z/2026-11-19T23:00:00Z" },
 	};
 
-	if (!have_zones())
+	if (!times_have_zones())
 		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct plan p;
 		struct tick t;
 		plan_said(&cases[i].said, &p);
-		int found = timetable_interval_at(&p.spec, instant(cases[i].at), &t);
+		int found = timetable_interval_at(&p.spec, times_us(cases[i].at), &t);
 		expect_text("at", i, describe(found, &t), cases[i].want);
-		found = timetable_last_complete(&p.spec, instant(cases[i].at), &t);
+		found = timetable_last_complete(&p.spec, times_us(cases[i].at), &t);
 		expect_text("complete", i, describe(found, &t), cases[i].complete);
 		zone_free(p.zone);
 	}
@@ -692,11 +630,11 @@ static void test_catchup(void **state)
 		struct tick t, last = { 0 };
 		plan_said(&said, &p);
 		if (cases[i].last[0]) {
-			last.start_us = instant(cases[i].last[0]);
-			last.end_us = last.run_after_us = instant(cases[i].last[1]);
+			last.start_us = times_us(cases[i].last[0]);
+			last.end_us = last.run_after_us = times_us(cases[i].last[1]);
 		}
 		int found = timetable_catchup(
-			&p.spec, cases[i].last[0] ? &last : NULL, instant(cases[i].now), &t);
+			&p.spec, cases[i].last[0] ? &last : NULL, times_us(cases[i].now), &t);
 		expect_text("catchup", i, describe(found, &t), cases[i].want);
 		zone_free(p.zone);
 	}
@@ -710,8 +648,8 @@ static void test_skipped(void **state)
 	struct tick a, b;
 
 	plan_said(&said, &p);
-	assert_int_equal(timetable_last_complete(&p.spec, instant("2026-11-16T12:00Z"), &a), 1);
-	assert_int_equal(timetable_last_complete(&p.spec, instant("2026-11-19T12:00Z"), &b), 1);
+	assert_int_equal(timetable_last_complete(&p.spec, times_us("2026-11-16T12:00Z"), &a), 1);
+	assert_int_equal(timetable_last_complete(&p.spec, times_us("2026-11-19T12:00Z"), &b), 1);
 	assert_int_equal(timetable_skipped(&p.spec, &a, &b, 100), 2);
 	assert_int_equal(timetable_skipped(&p.spec, &a, &b, 1), 1);
 	assert_int_equal(timetable_skipped(&p.spec, &a, &a, 100), 0);
@@ -746,7 +684,7 @@ static void test_ranges(void **state)
 			"" },
 	};
 
-	if (!have_zones())
+	if (!times_have_zones())
 		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct plan p;
@@ -754,7 +692,7 @@ static void test_ranges(void **state)
 		struct timetable_range r;
 		int n = 0;
 		plan_said(&cases[i].said, &p);
-		timetable_range_init(&r, &p.spec, instant(cases[i].from), instant(cases[i].to));
+		timetable_range_init(&r, &p.spec, times_us(cases[i].from), times_us(cases[i].to));
 		for (; timetable_range_next(&r, &t); n++, was = t) {
 			if (n == 0)
 				expect_text("range", i, describe(1, &t), cases[i].first);
@@ -811,7 +749,7 @@ static void test_calendar(void **state)
 			.exclude = { .days = holidays, .n_days = 2 },
 			.action = cases[i].action };
 		assert_int_equal(timetable_check(&p.spec, NULL), 0);
-		int found = timetable_next(&p.spec, instant(cases[i].after), &t);
+		int found = timetable_next(&p.spec, times_us(cases[i].after), &t);
 		expect_text("calendar", i, describe(found, &t), cases[i].want);
 		assert_int_equal(t.moved, cases[i].moved);
 		zone_free(p.zone);
@@ -857,7 +795,7 @@ static void test_calendar_model(void **state)
 		"0 */5 * * 5-1", "15 23 L * *", "0 0 * * 6#1,3L" };
 	static const unsigned only[] = { 0x3e, 0x7f, 0x41, 0x08 };
 	static int64_t ticks[MODEL_TICKS];
-	int64_t from_us = instant("2025-06-01T00:00Z"), to_us = instant("2026-12-01T00:00Z");
+	int64_t from_us = times_us("2025-06-01T00:00Z"), to_us = times_us("2026-12-01T00:00Z");
 	int64_t holidays[40];
 
 	for (int k = 0; k < 40; k++)
@@ -880,15 +818,17 @@ static void test_calendar_model(void **state)
 		}
 		/* away from the ends, where the model lacks neighbours */
 		size_t k = 0;
-		while (k < n && ticks[k] < instant("2025-08-01T00:00Z"))
+		while (k < n && ticks[k] < times_us("2025-08-01T00:00Z"))
 			k++;
-		for (; k + 1 < n && ticks[k + 1] < instant("2026-10-01T00:00Z"); k++) {
+		for (; k + 1 < n && ticks[k + 1] < times_us("2026-10-01T00:00Z"); k++) {
 			if (!timetable_next(&p.spec, ticks[k], &t) || t.start_us != ticks[k + 1])
-				fail_msg("round %d, next of %s: %s, want %s", i, show(ticks[k]),
-					show(t.start_us), show(ticks[k + 1]));
+				fail_msg("round %d, next of %s: %s, want %s", i,
+					times_show(ticks[k]), times_show(t.start_us),
+					times_show(ticks[k + 1]));
 			if (!timetable_prev(&p.spec, ticks[k + 1], &t) || t.start_us != ticks[k])
-				fail_msg("round %d, prev of %s: %s, want %s", i, show(ticks[k + 1]),
-					show(t.start_us), show(ticks[k]));
+				fail_msg("round %d, prev of %s: %s, want %s", i,
+					times_show(ticks[k + 1]), times_show(t.start_us),
+					times_show(ticks[k]));
 		}
 		zone_free(p.zone);
 	}
@@ -906,19 +846,19 @@ static void test_listed_days(void **state)
 
 	plan_said(&said, &p);
 	p.spec.calendar.only = (struct timetable_days){ .days = days, .n_days = 3 };
-	int found = timetable_next(&p.spec, instant("2026-04-01T00:00Z"), &t);
+	int found = timetable_next(&p.spec, times_us("2026-04-01T00:00Z"), &t);
 	expect_text("listed", 0, describe(found, &t), "2026-06-30T08:00:00Z/2026-06-30T08:00:00Z");
-	found = timetable_prev(&p.spec, instant("2026-06-01T00:00Z"), &t);
+	found = timetable_prev(&p.spec, times_us("2026-06-01T00:00Z"), &t);
 	expect_text("listed", 1, describe(found, &t), "2026-03-31T08:00:00Z/2026-03-31T08:00:00Z");
-	assert_int_equal(timetable_next(&p.spec, instant("2026-10-01T00:00Z"), &t), 0);
-	assert_int_equal(timetable_prev(&p.spec, instant("2026-03-01T00:00Z"), &t), 0);
+	assert_int_equal(timetable_next(&p.spec, times_us("2026-10-01T00:00Z"), &t), 0);
+	assert_int_equal(timetable_prev(&p.spec, times_us("2026-03-01T00:00Z"), &t), 0);
 	for (int action = TIMETABLE_MOVE_NEXT; action < TIMETABLE_ACTION_MAX; action++) {
 		p.spec.calendar.action = (enum timetable_action)action;
-		found = timetable_next(&p.spec, instant("2026-04-01T00:00Z"), &t);
+		found = timetable_next(&p.spec, times_us("2026-04-01T00:00Z"), &t);
 		expect_text("listed", 2, describe(found, &t),
 			"2026-06-30T08:00:00Z/2026-06-30T08:00:00Z");
-		assert_int_equal(timetable_next(&p.spec, instant("2026-10-01T00:00Z"), &t), 0);
-		assert_int_equal(timetable_prev(&p.spec, instant("2026-03-01T00:00Z"), &t), 0);
+		assert_int_equal(timetable_next(&p.spec, times_us("2026-10-01T00:00Z"), &t), 0);
+		assert_int_equal(timetable_prev(&p.spec, times_us("2026-03-01T00:00Z"), &t), 0);
 	}
 	zone_free(p.zone);
 }

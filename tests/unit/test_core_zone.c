@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/zonefile.h"
 #include "core/zone.h"
+#include "tests/lib/times.h"
 
 static const char *zone_dir(void)
 {
@@ -34,16 +35,6 @@ static bool have_zones(void)
 		return true;
 	print_message("# skipped: no time zone data in %s\n", zone_dir());
 	return false;
-}
-
-static struct zone *open_zone(const char *name)
-{
-	struct zone *z = NULL;
-	struct err err = { 0 };
-
-	if (zone_open(name, zonefile_read, &z, &err) < 0)
-		fail_msg("%s", err.msg);
-	return z;
 }
 
 /* All zone names of the machine, sorted. */
@@ -233,7 +224,7 @@ static size_t check_dump(FILE *f, size_t *ret_zones)
 			continue;
 		if (strcmp(d.name, was) != 0) {
 			zone_free(z);
-			z = open_zone(d.name);
+			z = times_zone(d.name);
 			snprintf(was, sizeof was, "%s", d.name);
 			++*ret_zones;
 		}
@@ -310,7 +301,7 @@ static void test_far_future_as_libc(void **state)
 		return;
 	struct names names = all_names();
 	for (size_t i = 0; i < names.n; i++) {
-		struct zone *z = open_zone(names.at[i]);
+		struct zone *z = times_zone(names.at[i]);
 		setenv("TZ", names.at[i], 1);
 		tzset();
 		for (size_t y = 0; y < sizeof years / sizeof *years; y++)
@@ -324,16 +315,6 @@ static void test_far_future_as_libc(void **state)
 	tzset();
 	free(kept);
 	names_free(&names);
-}
-
-static int64_t instant(const char *text)
-{
-	struct civil_text t;
-	struct err err = { 0 };
-
-	if (civil_parse(text, &t, &err) < 0)
-		fail_msg("%s", err.msg);
-	return civil_text_us(&t);
 }
 
 static void test_local_times(void **state)
@@ -391,13 +372,13 @@ static void test_local_times(void **state)
 	if (!have_zones())
 		return;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct zone *z = open_zone(cases[i].zone);
+		struct zone *z = times_zone(cases[i].zone);
 		struct civil_text t;
 		struct zone_local got;
 		assert_int_equal(civil_parse(cases[i].local, &t, NULL), 0);
 		zone_local_to_utc(z, &t.civil, &got);
-		if (got.kind != cases[i].kind || got.first_us != instant(cases[i].first) ||
-			got.second_us != instant(cases[i].second))
+		if (got.kind != cases[i].kind || got.first_us != times_us(cases[i].first) ||
+			got.second_us != times_us(cases[i].second))
 			fail_msg("%s %s: kind %d first %lld second %lld", cases[i].zone,
 				cases[i].local, got.kind, (long long)got.first_us,
 				(long long)got.second_us);
@@ -500,7 +481,7 @@ static void test_rules(void **state)
 		ruled(&f, cases[i].rule);
 		if (zone_parse("test", f.bytes, f.len, &z, &err) < 0)
 			fail_msg("%s: %s", cases[i].rule, err.msg);
-		zone_offset_at(z, instant(cases[i].at), &info);
+		zone_offset_at(z, times_us(cases[i].at), &info);
 		if (info.offset_s != cases[i].offset_s || strcmp(info.abbrev, cases[i].abbrev) != 0)
 			fail_msg("%s at %s: %d %s", cases[i].rule, cases[i].at, info.offset_s,
 				info.abbrev);
@@ -644,7 +625,7 @@ static void test_local_name(void **state)
 	with_env("TZ", NULL, &kept);
 	assert_int_equal(zonefile_local_name(&b, &err), 0);
 	restore_env("TZ", kept);
-	zone_free(open_zone(b.data));
+	zone_free(times_zone(b.data));
 	buf_release(&b);
 }
 
@@ -658,7 +639,7 @@ static void test_spans(void **state)
 	if (!have_zones())
 		return;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		struct zone *z = open_zone(names[i]);
+		struct zone *z = times_zone(names[i]);
 		struct zone_span span, next;
 		int64_t end_s = civil_day(3500, 1, 1) * CIVIL_S_PER_DAY;
 		zone_span_at(z, INT64_MIN, &span);
@@ -681,11 +662,11 @@ static void test_days(void **state)
 	(void)state;
 	if (!have_zones())
 		return;
-	struct zone *z = open_zone("America/Sao_Paulo");
+	struct zone *z = times_zone("America/Sao_Paulo");
 	int64_t day = civil_day(2018, 11, 4);
 	int64_t start = zone_day_start_us(z, day);
 
-	assert_true(start == instant("2018-11-04T03:00:00Z")); /* 01:00, there is no midnight */
+	assert_true(start == times_us("2018-11-04T03:00:00Z")); /* 01:00, there is no midnight */
 	assert_true(zone_day_at(z, start) == day);
 	assert_true(zone_day_at(z, start - 1) == day - 1);
 	zone_free(z);

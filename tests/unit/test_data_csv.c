@@ -16,24 +16,8 @@
 #include "base/io.h"
 #include "base/rng.h"
 #include "data/csv.h"
-
-struct feed {
-	const char *text;
-	size_t len, at, step; /* bytes a read gives */
-};
-
-static ssize_t read_feed(void *arg, void *to, size_t size, struct err *err)
-{
-	struct feed *f = arg;
-	size_t n = f->len - f->at;
-
-	(void)err;
-	n = n < f->step ? n : f->step;
-	n = n < size ? n : size;
-	memcpy(to, f->text + f->at, n);
-	f->at += n;
-	return (ssize_t)n;
-}
+#include "tests/lib/cases.h"
+#include "tests/lib/feed.h"
 
 static void show_record(struct buf *out, const struct csv_record *rec)
 {
@@ -58,7 +42,7 @@ struct setup {
 static char *show(const char *text, size_t len, const struct setup *how)
 {
 	struct feed feed = { text, len, 0, how->step };
-	struct csv_config config = { read_feed, &feed, "f.csv", how->delimiter, how->max_record };
+	struct csv_config config = { feed_read, &feed, "f.csv", how->delimiter, how->max_record };
 	struct csv_reader *r;
 	struct csv_record rec;
 	struct err err = { 0 };
@@ -164,7 +148,7 @@ static void test_zero_byte(void **state)
 {
 	static const char text[] = "a,b\nx\0y,1\nz,2\n";
 	struct feed feed = { text, sizeof text - 1, 0, 100 };
-	struct csv_config config = { read_feed, &feed, "f.csv", ',', 0 };
+	struct csv_config config = { feed_read, &feed, "f.csv", ',', 0 };
 	struct csv_reader *r;
 	struct csv_record rec;
 
@@ -188,7 +172,7 @@ static void test_raw_and_lines(void **state)
 {
 	static const char text[] = "h\r\n\r\n\"x\r\ny\",\"q\"\"\"\r\nz";
 	struct feed feed = { text, sizeof text - 1, 0, 5 };
-	struct csv_config config = { read_feed, &feed, "f.csv", ',', 0 };
+	struct csv_config config = { feed_read, &feed, "f.csv", ',', 0 };
 	struct csv_reader *r;
 	struct csv_record rec;
 
@@ -223,7 +207,7 @@ static void test_limits(void **state)
 	assert_non_null(many);
 	memset(many, ',', CSV_FIELDS_MAX + 8);
 	struct feed feed = { many, CSV_FIELDS_MAX - 1, 0, 1 << 20 };
-	struct csv_config config = { read_feed, &feed, "f.csv", ',', 0 };
+	struct csv_config config = { feed_read, &feed, "f.csv", ',', 0 };
 	struct csv_reader *r;
 	struct csv_record rec;
 	struct err err;
@@ -304,17 +288,6 @@ static void test_round_trip(void **state)
 
 /* ---- cases from elsewhere -------------------------------------------------------------- */
 
-static char *cases_path(const char *rel)
-{
-	const char *cases_dir = getenv("WEIR_CASES"), *src = getenv("srcdir");
-	char *base =
-		cases_dir ? strdup(cases_dir) : io_path_join(src ? src : ".", "../shared/cases");
-	char *path = io_path_join(base, rel);
-
-	free(base);
-	return path;
-}
-
 /* The _crlf files are what their names say only before a checkout that normalises line ends. */
 static void restore_crlf(struct buf *text)
 {
@@ -342,7 +315,7 @@ static void compare_with_json(const char *name)
 
 	snprintf(csv_name, sizeof csv_name, "csv/csvs/%s.csv", name);
 	snprintf(json_name, sizeof json_name, "csv/json/%s.json", name);
-	char *csv_path = cases_path(csv_name), *json_path = cases_path(json_name);
+	const char *csv_path = cases_path(csv_name), *json_path = cases_path(json_name);
 	json_t *rows = json_load_file(json_path, 0, &e);
 	assert_non_null(rows);
 	buf_init(&text, 1 << 20);
@@ -350,7 +323,7 @@ static void compare_with_json(const char *name)
 	if (strstr(name, "_crlf"))
 		restore_crlf(&text);
 	struct feed feed = { text.data, text.len, 0, 11 };
-	struct csv_config config = { read_feed, &feed, name, ',', 0 };
+	struct csv_config config = { feed_read, &feed, name, ',', 0 };
 	struct csv_reader *r;
 	struct csv_record rec;
 	assert_int_equal(csv_new(&r, &config, &err), 0);
@@ -375,8 +348,6 @@ static void compare_with_json(const char *name)
 	csv_free(r);
 	buf_release(&text);
 	json_decref(rows);
-	free(csv_path);
-	free(json_path);
 }
 
 static void test_spectrum(void **state)
@@ -385,11 +356,10 @@ static void test_spectrum(void **state)
 	static const char *const names[] = { "comma_in_quotes", "empty", "empty_crlf",
 		"escaped_quotes", "json", "newlines", "newlines_crlf", "quotes_and_newlines",
 		"simple", "simple_crlf", "utf8" };
-	char *dir = cases_path("csv");
+	const char *dir = cases_path("csv");
 	bool there = io_exists(dir);
 
 	(void)state;
-	free(dir);
 	if (!there) {
 		print_message("skipped: the shared cases are not here (WEIR_CASES)\n");
 		skip();

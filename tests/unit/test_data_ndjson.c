@@ -17,29 +17,12 @@
 #include "data/convert.h"
 #include "data/ndjson.h"
 #include "data/source.h"
-
-struct feed {
-	const char *text;
-	size_t len, at, step;
-};
-
-static ssize_t read_feed(void *arg, void *to, size_t size, struct err *err)
-{
-	struct feed *f = arg;
-	size_t n = f->len - f->at;
-
-	(void)err;
-	n = n < f->step ? n : f->step;
-	n = n < size ? n : size;
-	memcpy(to, f->text + f->at, n);
-	f->at += n;
-	return (ssize_t)n;
-}
+#include "tests/lib/feed.h"
 
 static char *show(const char *text, size_t len, size_t step, size_t max)
 {
 	struct feed feed = { text, len, 0, step };
-	struct ndjson_config config = { read_feed, &feed, "f.ndjson", max };
+	struct ndjson_config config = { feed_read, &feed, "f.ndjson", max };
 	struct ndjson_reader *r;
 	struct ndjson_record rec;
 	struct err err = { 0 };

@@ -21,6 +21,7 @@
 #include "conf/diag.h"
 #include "conf/yaml.h"
 #include "operators/operators.h"
+#include "tests/lib/cases.h"
 
 extern const struct operator operator_ingest_file;
 
@@ -597,16 +598,8 @@ static void test_checks(void **state)
 
 static char *shared(const char *rel)
 {
-	const char *cases = getenv("WEIR_CASES"), *src = getenv("srcdir");
-	char *base = cases ? strdup(cases) : io_path_join(src ? src : ".", "../shared/cases");
-	char *path = io_path_join(base, rel);
+	char *path = io_path_join(old_dir, cases_path(rel)); /* the test stands elsewhere */
 
-	if (path[0] != '/') {
-		char *absolute = io_path_join(old_dir, path);
-		free(path);
-		path = absolute;
-	}
-	free(base);
 	if (!io_exists(path)) {
 		free(path);
 		print_message("skipped: the shared cases are not here (WEIR_CASES)\n");

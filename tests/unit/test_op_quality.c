@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/cases.h"
 #include "tests/lib/opjob.h"
 
 static struct opjob o;
@@ -369,15 +370,11 @@ static void slow_pattern(void **state)
 /* Load a CSV of three or four plain columns. */
 static bool load(const char *name, const char *table)
 {
-	const char *cases_dir = getenv("WEIR_CASES"), *src = getenv("srcdir");
 	char path[512], line[512], sql[1200];
 	sqlite3 *db;
 
-	if (cases_dir)
-		snprintf(path, sizeof path, "%s/data/%s", cases_dir, name);
-	else
-		snprintf(path, sizeof path, "%s/../shared/cases/data/%s", src ? src : ".", name);
-	FILE *f = fopen(path, "re");
+	snprintf(path, sizeof path, "data/%s", name);
+	FILE *f = fopen(cases_path(path), "re");
 	if (!f)
 		return false;
 	assert_int_equal(sqlite3_open(o.db, &db), SQLITE_OK);

@@ -28,140 +28,17 @@
 #include "operators/operators.h"
 #include "run/engine.h"
 #include "run/paths.h"
-
-#define DAY INT64_C(86400000000)
-
-static const struct field *params_of(enum task_kind kind, const char *name)
-{
-	const struct operator* op = operator_find(kind, name);
-
-	return op ? op->params : NULL;
-}
-
-static const char *const *names_of(enum task_kind kind)
-{
-	static const char *const none[] = { NULL };
-
-	(void)kind;
-	return none;
-}
-
-static const struct dagfile_operators known = { .params = params_of, .names = names_of };
-
-struct world {
-	char home[64], journal[128];
-	struct config *config;
-	struct engine e;
-	struct err err;
-	int nidle, nlost;
-};
-
-static void on_idle(void *arg, struct active_run *run)
-{
-	struct world *w = arg;
-
-	w->nidle++;
-	engine_drop(&w->e, run, true);
-}
-
-static void on_lost(void *arg, struct active_run *run)
-{
-	struct world *w = arg;
-
-	(void)run;
-	w->nlost++;
-}
-
-static void on_broken(void *arg, const struct err *err)
-{
-	(void)arg;
-	fail_msg("broken: %s", err->msg);
-}
-
-static char *in_home(const struct world *w, const char *name)
-{
-	static char path[256];
-
-	snprintf(path, sizeof path, "%s/%s", w->home, name);
-	return path;
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof *w);
-
-	*state = w;
-	snprintf(w->home, sizeof w->home, "/tmp/test_run_engine.XXXXXX");
-	if (!mkdtemp(w->home) || paths_make_home(w->home, &w->err) < 0)
-		return -1;
-	snprintf(w->journal, sizeof w->journal, "%s/supervisor/own.journal", w->home);
-	w->config = config_empty();
-	const struct engine_config config = { .home = w->home,
-		.journal = w->journal,
-		.max_running = 4,
-		.listener = { .arg = w, .idle = on_idle, .lost = on_lost, .broken = on_broken } };
-	return w->config ? engine_init(&w->e, &config, &w->err) : -1;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-	char command[128];
-
-	config_free(w->config);
-	snprintf(command, sizeof command, "rm -rf %s", w->home);
-	int rc = system(command);
-	free(w);
-	return rc;
-}
+#include "tests/lib/engine_world.h"
 
 /* A run of a DAG of one task. */
 static struct active_run *begin(struct world *w, const char *name, const char *command)
 {
-	const char *const tasks[] = { "one" };
-	char text[256], file[64];
 	struct run_init init = { 0 };
-	const struct dagfile_env env = { .operators = &known };
-	struct diags diags;
-	int64_t id, epoch;
-	bool created;
+	char text[256];
 
 	snprintf(text, sizeof text, "dag: %s\ntasks:\n  one: { run: '%s' }\n", name, command);
-	snprintf(file, sizeof file, "%s.yaml", name);
-	assert_int_equal(io_write_file(in_home(w, file), text, strlen(text), NULL), 0);
-	diags_init(&diags);
-	struct dag *dag = dagfile_load(in_home(w, file), &env, &diags);
-	diags_release(&diags);
-	assert_non_null(dag);
-	const struct run_open open = { .key = { name, 0, DAY },
-		.name = name,
-		.long_name = name,
-		.ds = "1970-01-01",
-		.zone = "UTC",
-		.params = "{}",
-		.trigger = "manual",
-		.dag_path = file,
-		.dag_dir = w->home,
-		.version = dag->hash,
-		.text = dag->text,
-		.tasks = tasks,
-		.ntasks = 1,
-		.owner = w->e.self,
-		.lease_until_us = clock_now_us() + ENGINE_LEASE_US,
-		.now_us = clock_now_us() };
-	assert_int_equal(store_run_open(w->e.store, &open, &id, &epoch, &created, &w->err), 0);
-	json_t *params = json_object();
-	const struct engine_take take = { .run_id = id,
-		.epoch = epoch,
-		.name = name,
-		.ds = "1970-01-01",
-		.dag = dag,
-		.config = w->config,
-		.params = params,
-		.interval_end_us = DAY };
-	struct active_run *r = engine_take(&w->e, &take, &w->err);
-	assert_non_null(r);
-	json_decref(params);
+	struct dag *dag = world_dag(w, name, text);
+	struct active_run *r = world_take(w, dag);
 	dag_unref(dag);
 	if (command[0] != '#')
 		assert_int_equal(engine_start(&w->e, r, &init, &w->err), 0);
@@ -173,7 +50,7 @@ static void steal(const struct world *w, int64_t run_id)
 	char sql[128];
 	sqlite3 *db;
 
-	assert_int_equal(sqlite3_open(in_home(w, "weir.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(world_path(w, "weir.db"), &db), SQLITE_OK);
 	sqlite3_busy_timeout(db, 5000);
 	snprintf(sql, sizeof sql, "UPDATE run SET epoch = epoch + 1 WHERE id = %lld",
 		(long long)run_id);
@@ -193,10 +70,10 @@ static void test_fenced_end_stays_in_journal(void **state)
 	begin(w, "b", "while test ! -e go-on; do sleep 0.01; done");
 	engine_step(&w->e);
 	steal(w, a->id);
-	assert_int_equal(io_write_file(in_home(w, "go"), "", 0, NULL), 0);
+	assert_int_equal(io_write_file(world_path(w, "go"), "", 0, NULL), 0);
 	while (w->nlost == 0)
 		event_base_loop(w->e.base, EVLOOP_ONCE);
-	assert_int_equal(io_write_file(in_home(w, "go-on"), "", 0, NULL), 0);
+	assert_int_equal(io_write_file(world_path(w, "go-on"), "", 0, NULL), 0);
 	while (w->nidle == 0)
 		event_base_loop(w->e.base, EVLOOP_ONCE);
 	assert_false(w->e.dirty);
@@ -267,9 +144,11 @@ static void test_unseen_supervisor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_fenced_end_stays_in_journal, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_journal_goes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unseen_supervisor, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_fenced_end_stays_in_journal, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_journal_goes, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_unseen_supervisor, world_setup, world_teardown),
 	};
 
 	alarm(60); /* a hang fails */

@@ -27,106 +27,9 @@
 #include "operators/operators.h"
 #include "run/engine.h"
 #include "run/paths.h"
+#include "tests/lib/engine_world.h"
 
-#define DAY INT64_C(86400000000)
 #define WAIT_MS 20000
-
-static const struct field *params_of(enum task_kind kind, const char *name)
-{
-	const struct operator* op = operator_find(kind, name);
-
-	return op ? op->params : NULL;
-}
-
-static const char *const *names_of(enum task_kind kind)
-{
-	static const char *const none[] = { NULL };
-
-	(void)kind;
-	return none;
-}
-
-static const struct dagfile_operators known = { .params = params_of, .names = names_of };
-
-struct world {
-	char home[64], journal[128];
-	struct config *config;
-	struct engine e;
-	struct err err;
-	int nidle, nlost, ntroubles;
-};
-
-static void on_idle(void *arg, struct active_run *run)
-{
-	struct world *w = arg;
-
-	w->nidle++;
-	engine_drop(&w->e, run, true);
-}
-
-static void on_lost(void *arg, struct active_run *run)
-{
-	struct world *w = arg;
-
-	(void)run;
-	w->nlost++;
-}
-
-static void on_trouble(void *arg, const struct err *err)
-{
-	struct world *w = arg;
-
-	w->ntroubles += err != NULL;
-}
-
-static void on_broken(void *arg, const struct err *err)
-{
-	(void)arg;
-	fail_msg("broken: %s", err->msg);
-}
-
-static const char *in_home(const struct world *w, const char *name)
-{
-	static char path[4][256];
-	static unsigned turn;
-	char *to = path[turn++ % 4];
-
-	snprintf(to, sizeof path[0], "%s/%s", w->home, name);
-	return to;
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof *w);
-
-	*state = w;
-	snprintf(w->home, sizeof w->home, "/tmp/test_run_engine_hold.XXXXXX");
-	if (!mkdtemp(w->home) || paths_make_home(w->home, &w->err) < 0)
-		return -1;
-	snprintf(w->journal, sizeof w->journal, "%s/supervisor/own.journal", w->home);
-	w->config = config_empty();
-	const struct engine_config config = { .home = w->home,
-		.journal = w->journal,
-		.max_running = 4,
-		.listener = { .arg = w,
-			.idle = on_idle,
-			.lost = on_lost,
-			.store_trouble = on_trouble,
-			.broken = on_broken } };
-	return w->config ? engine_init(&w->e, &config, &w->err) : -1;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-	char command[128];
-
-	config_free(w->config);
-	snprintf(command, sizeof command, "rm -rf %s", w->home);
-	int rc = system(command);
-	free(w);
-	return rc;
-}
 
 /* Three tasks that leave their tokens in a file; the last needs both others. */
 static struct active_run *begin(struct world *w)
@@ -135,47 +38,10 @@ static struct active_run *begin(struct world *w)
 				   "  a: { run: 'echo $WEIR_TOKEN >>started' }\n"
 				   "  b: { run: 'echo $WEIR_TOKEN >>started' }\n"
 				   "  c: { run: 'echo $WEIR_TOKEN >>started', needs: [a, b] }\n";
-	const char *const tasks[] = { "a", "b", "c" };
-	const struct dagfile_env env = { .operators = &known };
 	struct run_init init = { 0 };
-	struct diags diags;
-	int64_t id, epoch;
-	bool created;
+	struct dag *dag = world_dag(w, "d", text);
+	struct active_run *r = world_take(w, dag);
 
-	assert_int_equal(io_write_file(in_home(w, "d.yaml"), text, strlen(text), NULL), 0);
-	diags_init(&diags);
-	struct dag *dag = dagfile_load(in_home(w, "d.yaml"), &env, &diags);
-	diags_release(&diags);
-	assert_non_null(dag);
-	const struct run_open open = { .key = { "d", 0, DAY },
-		.name = "d@1",
-		.long_name = "d@1",
-		.ds = "1970-01-01",
-		.zone = "UTC",
-		.params = "{}",
-		.trigger = "manual",
-		.dag_path = "d.yaml",
-		.dag_dir = w->home,
-		.version = dag->hash,
-		.text = dag->text,
-		.tasks = tasks,
-		.ntasks = 3,
-		.owner = w->e.self,
-		.lease_until_us = clock_now_us() + ENGINE_LEASE_US,
-		.now_us = clock_now_us() };
-	assert_int_equal(store_run_open(w->e.store, &open, &id, &epoch, &created, &w->err), 0);
-	json_t *params = json_object();
-	const struct engine_take take = { .run_id = id,
-		.epoch = epoch,
-		.name = "d@1",
-		.ds = "1970-01-01",
-		.dag = dag,
-		.config = w->config,
-		.params = params,
-		.interval_end_us = DAY };
-	struct active_run *r = engine_take(&w->e, &take, &w->err);
-	assert_non_null(r);
-	json_decref(params);
 	dag_unref(dag);
 	assert_int_equal(engine_start(&w->e, r, &init, &w->err), 0);
 	return r;
@@ -185,7 +51,7 @@ static void run_sql(const struct world *w, const char *sql)
 {
 	sqlite3 *db;
 
-	assert_int_equal(sqlite3_open(in_home(w, "weir.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(world_path(w, "weir.db"), &db), SQLITE_OK);
 	sqlite3_busy_timeout(db, 5000);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
@@ -204,7 +70,7 @@ static void refuse_commits(bool refuse)
 
 static bool has_log(const struct world *w, const char *task)
 {
-	char *path = paths_log(w->home, "d@1", task, 1);
+	char *path = paths_log(w->home, "d", task, 1);
 	bool has = path && io_exists(path);
 
 	free(path);
@@ -224,7 +90,7 @@ static size_t count_started(const struct world *w)
 	size_t n = 0;
 
 	buf_init(&text, 1 << 16);
-	io_read_file(in_home(w, "started"), &text, NULL);
+	io_read_file(world_path(w, "started"), &text, NULL);
 	for (size_t i = 0; i < text.len; i++)
 		n += text.data[i] == '\n';
 	buf_release(&text);
@@ -294,9 +160,11 @@ static void test_released_before_commit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_refused_commit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fenced_before_commit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_released_before_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_commit, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_fenced_before_commit, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_released_before_commit, world_setup, world_teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -24,23 +24,9 @@
 #include "core/zone.h"
 #include "operators/operators.h"
 #include "run/job.h"
+#include "tests/lib/dagops.h"
+#include "tests/lib/times.h"
 
-static const struct field *params_of(enum task_kind kind, const char *name)
-{
-	const struct operator* op = operator_find(kind, name);
-
-	return op ? op->params : NULL;
-}
-
-static const char *const *names_of(enum task_kind kind)
-{
-	static const char *const none[] = { NULL };
-
-	(void)kind;
-	return none;
-}
-
-static const struct dagfile_operators known = { .params = params_of, .names = names_of };
 static char dir[] = "/tmp/weir-job-XXXXXX";
 
 struct world {
@@ -52,14 +38,6 @@ struct world {
 	struct job job;
 	struct err err;
 };
-
-static int64_t utc(const char *text)
-{
-	struct civil_text t;
-
-	assert_int_equal(civil_parse(text, &t, NULL), 0);
-	return civil_text_us(&t);
-}
 
 static char *file(const char *name)
 {
@@ -76,7 +54,7 @@ static void write_file(const char *name, const char *text)
 
 static void world_init(struct world *w, const char *tasks)
 {
-	const struct dagfile_env env = { .operators = &known };
+	const struct dagfile_env env = { .operators = &dagops_known };
 	struct diags diags;
 	char text[2048];
 
@@ -93,12 +71,14 @@ static void world_init(struct world *w, const char *tasks)
 		.home = "/home/weir",
 		.run = "nightly@2026-11-19",
 		.ds = "2026-11-19",
-		.interval_start_us = utc("2026-11-19T01:00:00Z"),
-		.interval_end_us = utc("2026-11-20T01:00:00Z"),
+		.interval_start_us = times_us("2026-11-19T01:00:00Z"),
+		.interval_end_us = times_us("2026-11-20T01:00:00Z"),
 		.zone = zone_utc(),
 		.params = json_pack("{s:s}", "region", "eu"),
 		.outputs = json_pack("{s:{s:i}}", "orders", "rows", 42) };
-	w->a = (struct job_attempt){ .try = 2, .token = 77, .now_us = utc("2026-11-20T02:00:00Z") };
+	w->a = (struct job_attempt){
+		.try = 2, .token = 77, .now_us = times_us("2026-11-20T02:00:00Z")
+	};
 }
 
 /* Build the job of a task; the job is released with the world or the next one. */

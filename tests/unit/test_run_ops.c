@@ -22,6 +22,8 @@
 #include "run/ops.h"
 #include "run/ops_call.h"
 #include "store/store.h"
+#include "tests/lib/dagops.h"
+#include "tests/lib/times.h"
 
 /* ---- DAGs ------------------------------------------------------------------------------------ */
 
@@ -39,27 +41,11 @@ static const char *const dag_texts[] = {
 };
 enum { NDAGS = sizeof dag_texts / sizeof *dag_texts };
 
-static const struct field *params_of(enum task_kind kind, const char *name)
-{
-	(void)kind;
-	(void)name;
-	return NULL;
-}
-
-static const char *const *names_of(enum task_kind kind)
-{
-	static const char *const none[] = { NULL };
-
-	(void)kind;
-	return none;
-}
-
-static const struct dagfile_operators operators = { .params = params_of, .names = names_of };
 static struct dag *dags[NDAGS];
 
 static void load_dags(void)
 {
-	const struct dagfile_env env = { .operators = &operators };
+	const struct dagfile_env env = { .operators = &dagops_none };
 
 	for (size_t i = 0; i < NDAGS; i++) {
 		struct diags diags;
@@ -185,17 +171,9 @@ static bool is_set(const json_t *o, const char *key)
 	return json_is_true(json_object_get(o, key));
 }
 
-static int64_t utc(const char *instant)
-{
-	struct civil_text t;
-
-	assert_int_equal(civil_parse(instant, &t, NULL), 0);
-	return civil_text_us(&t);
-}
-
 static int64_t now(void)
 {
-	return utc("2026-11-20T12:00:00Z");
+	return times_us("2026-11-20T12:00:00Z");
 }
 
 /* Carry a run on to a state; RUN_RUNNING leaves it to its owner. */
@@ -307,7 +285,8 @@ static void test_interval(void **state)
 		if (ops_interval(dag, intervals[i].date, now(), &t, &err) < 0)
 			fail_msg("row %zu: %s", i, err.msg);
 		ops_ds(dag, t.start_us, ds);
-		if (t.start_us != utc(intervals[i].from) || t.end_us != utc(intervals[i].until) ||
+		if (t.start_us != times_us(intervals[i].from) ||
+			t.end_us != times_us(intervals[i].until) ||
 			strcmp(ds, intervals[i].ds) != 0)
 			fail_msg("row %zu (%s %s): %s, %lld to %lld", i, intervals[i].dag,
 				intervals[i].date, ds, (long long)t.start_us, (long long)t.end_us);
@@ -525,8 +504,8 @@ static void test_plan_elsewhere(void **state)
 
 	make_run(w, &(struct made){ "daily", "2026-11-02", RUN_SUCCESS, NULL, NULL });
 	/* The same DAG had another schedule once: a run of half a day. */
-	struct run_open open = { .key = { "daily", utc("2026-11-03T00:00:00Z"),
-					 utc("2026-11-03T12:00:00Z") },
+	struct run_open open = { .key = { "daily", times_us("2026-11-03T00:00:00Z"),
+					 times_us("2026-11-03T12:00:00Z") },
 		.name = "half",
 		.ds = "2026-11-03",
 		.version = "older",
@@ -555,7 +534,7 @@ static void test_plan_future(void **state)
 	/* What is kept ends before: it is not to be run once it is over. */
 	ok(w, ops_backfill_create(&w->ops, &b, answer(w), &w->err));
 	ok(w, store_backfills(w->store, number(w->got, "backfill"), &rows, &w->err));
-	assert_int_equal(rows.backfills[0].to_us, utc("2026-11-19T00:00:00Z"));
+	assert_int_equal(rows.backfills[0].to_us, times_us("2026-11-19T00:00:00Z"));
 	assert_int_equal(rows.backfills[0].ntotal, 2);
 	store_result_release(&rows);
 	b.from = "2026-12-01";

@@ -24,30 +24,16 @@
 #include "core/zone.h"
 #include "run/driver_impl.h"
 #include "store/store.h"
+#include "tests/lib/dagops.h"
+#include "tests/lib/times.h"
 
 enum { TASKS = 5, WORDS = 4 };
 
-static const struct field *params_of(enum task_kind kind, const char *name)
-{
-	(void)kind;
-	(void)name;
-	return NULL;
-}
-
-static const char *const *names_of(enum task_kind kind)
-{
-	static const char *const none[] = { NULL };
-
-	(void)kind;
-	return none;
-}
-
-static const struct dagfile_operators known = { .params = params_of, .names = names_of };
 static char dir[] = "/tmp/weir-plan-XXXXXX";
 
 static struct dag *load(const char *text)
 {
-	const struct dagfile_env env = { .operators = &known };
+	const struct dagfile_env env = { .operators = &dagops_none };
 	struct diags diags;
 	char path[64];
 
@@ -242,14 +228,6 @@ static void test_restored(void **state)
 
 /* ---- --dry-run ------------------------------------------------------------------------ */
 
-static int64_t utc(const char *text)
-{
-	struct civil_text t;
-
-	assert_int_equal(civil_parse(text, &t, NULL), 0);
-	return civil_text_us(&t);
-}
-
 static void test_dry_run(void **state)
 {
 	static const char *const only[] = { "a", "d", NULL };
@@ -258,8 +236,8 @@ static void test_dry_run(void **state)
 	struct run_request req = { .dag = dag,
 		.config = config,
 		.home = dir,
-		.interval_start_us = utc("2026-11-19T00:00:00Z"),
-		.interval_end_us = utc("2026-11-20T00:00:00Z"),
+		.interval_start_us = times_us("2026-11-19T00:00:00Z"),
+		.interval_end_us = times_us("2026-11-20T00:00:00Z"),
 		.ds = "2026-11-19",
 		.zone = zone_utc(),
 		.params = json_object() };
@@ -325,7 +303,8 @@ static void test_names(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const struct run_key key = { "sales", utc(names[i].start), utc(names[i].end) };
+		const struct run_key key = { "sales", times_us(names[i].start),
+			times_us(names[i].end) };
 		char *name = run_name(&key, names[i].ds, names[i].long_form);
 		assert_string_equal(name, names[i].want);
 		free(name);

