@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -377,7 +378,7 @@ int catalog_know(struct catalog *c, const struct catalog_former *former, struct 
 	if (!f || !(f->name = strdup(former->name)) || !(f->path = strdup(former->path)))
 		goto fail;
 	if (former->version && strlen(former->version) < sizeof f->version)
-		strcpy(f->version, former->version);
+		snprintf(f->version, sizeof f->version, "%s", former->version);
 	/* Of two rows about one path or name, one is as good as the other. */
 	HASH_FIND(by_name, c->former_by_name, f->name, strlen(f->name), same);
 	if (same || former_of_path(c, f->path)) {

@@ -129,7 +129,10 @@ static void seen_template(void *arg, const struct schema_template *t, struct dia
 /* Check the text by the rows; what is printed goes to out, templates seen to `seen`. */
 static size_t check(const char *text, struct buf *out, struct buf *seen)
 {
-	struct schema_env env = { folder, connections, seen_template, seen };
+	struct schema_env env = { .dir = folder,
+		.connections = connections,
+		.check_template = seen_template,
+		.arg = seen };
 	struct yaml_doc doc;
 	struct diags d;
 
