@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/units.h"
 #include "cli/grid.h"
+#include "cli/json.h"
 #include "cli/remote.h"
 #include "cli/term.h"
 #include "cli/when.h"
@@ -25,21 +26,6 @@
 enum { ANSWER_MS = 5000, ERROR_LINES = 3, TIME_SIZE = 64 };
 
 /* ---- asking ------------------------------------------------------------------------------ */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	return json_string_value(json_object_get(o, key));
-}
-
-static long long number_of(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
-static bool is_true(const json_t *o, const char *key)
-{
-	return json_is_true(json_object_get(o, key));
-}
 
 /* Take a list out of an answer. */
 static json_t *take_list(json_t *from, const char *key)
@@ -82,10 +68,10 @@ static void join(json_t *schedules, const json_t *rows)
 	json_t *by_name = json_object(), *unknown = unknown_row(), *row, *dag;
 	size_t i;
 
-	json_array_foreach(rows, i, row) json_object_set(by_name, text_of(row, "dag"), row);
+	json_array_foreach(rows, i, row) json_object_set(by_name, cli_get_text(row, "dag"), row);
 	json_array_foreach(schedules, i, dag)
 	{
-		const char *name = text_of(dag, "dag");
+		const char *name = cli_get_text(dag, "dag");
 		row = name ? json_object_get(by_name, name) : NULL;
 		json_object_update_missing(dag, row ? row : unknown);
 	}
@@ -122,7 +108,7 @@ static int ask_backfills(struct overview *o, struct remote *r, struct err *err)
 	o->backfills = json_array();
 	json_array_foreach(json_object_get(answer, "backfills"), i, b)
 	{
-		const char *state = text_of(b, "state");
+		const char *state = cli_get_text(b, "state");
 		if (state && (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0))
 			json_array_append(o->backfills, b);
 	}
@@ -222,23 +208,23 @@ static void add_line(struct buf *out, const struct term *t, enum style style, co
 static void add_daemon(const struct overview *o, const struct term *t, struct buf *out)
 {
 	const json_t *d = o->daemon;
-	int64_t started = instant_of(text_of(d, "started"));
+	int64_t started = instant_of(cli_get_text(d, "started"));
 	char since[WHEN_SIZE], ago[WHEN_SIZE];
 	long long ndags = (long long)json_array_size(o->schedules),
-		  running = number_of(d, "running"),
+		  running = cli_get_int(d, "running"),
 		  nruns = (long long)json_array_size(json_object_get(d, "runs")) +
-			  number_of(d, "queued_runs");
+			  cli_get_int(d, "queued_runs");
 	struct buf line;
 
 	buf_init(&line, BUF_MAX_TEXT);
-	buf_addf(&line, "pid %lld, since %s (%s), %s: %lld DAG%s", number_of(d, "pid"),
-		when_local(started, since), when_ago(started, o->now_us, ago), text_of(d, "folder"),
-		ndags, plural(ndags));
+	buf_addf(&line, "pid %lld, since %s (%s), %s: %lld DAG%s", cli_get_int(d, "pid"),
+		when_local(started, since), when_ago(started, o->now_us, ago),
+		cli_get_text(d, "folder"), ndags, plural(ndags));
 	buf_addf(&line, ", %lld run%s in hand, %lld task%s running", nruns, plural(nruns), running,
 		plural(running));
-	if (is_true(d, "taking_over"))
+	if (cli_get_flag(d, "taking_over"))
 		buf_addstr(&line, "; it waits for the tasks of a former daemon to end");
-	if (is_true(d, "stopping"))
+	if (cli_get_flag(d, "stopping"))
 		buf_addstr(&line, "; it is stopping");
 	add_line(out, t, STYLE_GOOD, "daemon", line.data);
 	buf_release(&line);
@@ -279,19 +265,19 @@ static void add_error_text(struct buf *out, const char *text)
 static void add_file_error(
 	const struct overview *o, const struct term *t, const json_t *dag, struct buf *out)
 {
-	const char *error = text_of(dag, "error"), *params = text_of(dag, "params_error"),
-		   *path = text_of(dag, "path");
+	const char *error = cli_get_text(dag, "error"), *params = cli_get_text(dag, "params_error"),
+		   *path = cli_get_text(dag, "path");
 	struct buf line;
 
 	if (!error && !params)
 		return;
 	buf_init(&line, BUF_MAX_TEXT);
-	buf_addf(&line, "%s ", path ? io_path_base(path) : text_of(dag, "dag"));
+	buf_addf(&line, "%s ", path ? io_path_base(path) : cli_get_text(dag, "dag"));
 	if (!error)
 		buf_addstr(&line, "cannot be scheduled: a run of it needs params");
 	else if (!o->daemon)
 		buf_addstr(&line, "cannot be loaded");
-	else if (text_of(dag, "dag"))
+	else if (cli_get_text(dag, "dag"))
 		buf_addstr(&line, "cannot be loaded; its last good version is used");
 	else
 		buf_addstr(&line, "cannot be loaded: NOT scheduled until it is mended");
@@ -302,8 +288,8 @@ static void add_file_error(
 
 static void add_problems(const struct overview *o, const struct term *t, struct buf *out)
 {
-	const char *store = text_of(o->daemon, "store_error"),
-		   *folder = text_of(o->daemon, "folder_error");
+	const char *store = cli_get_text(o->daemon, "store_error"),
+		   *folder = cli_get_text(o->daemon, "folder_error");
 	json_t *dag;
 	size_t i;
 
@@ -346,23 +332,25 @@ static void add_held(struct grid *g, const struct held *h, int64_t now_us)
 
 static void add_held_dag(struct grid *g, const json_t *dag, int64_t now_us)
 {
-	const char *name = text_of(dag, "dag");
+	const char *name = cli_get_text(dag, "dag");
 	const json_t *frozen = json_object_get(dag, "frozen"), *f;
 	size_t i;
 
-	if (is_true(dag, "paused") && !is_true(dag, "all_paused"))
+	if (cli_get_flag(dag, "paused") && !cli_get_flag(dag, "all_paused"))
 		add_held(g,
-			&(struct held){ name, NULL, "paused", text_of(dag, "paused_at"),
-				text_of(dag, "paused_by"), text_of(dag, "paused_reason") },
+			&(struct held){ name, NULL, "paused", cli_get_text(dag, "paused_at"),
+				cli_get_text(dag, "paused_by"),
+				cli_get_text(dag, "paused_reason") },
 			now_us);
-	if (is_true(dag, "draining"))
+	if (cli_get_flag(dag, "draining"))
 		add_held(g,
-			&(struct held){ name, NULL, "draining", text_of(dag, "draining_at"),
-				text_of(dag, "draining_by"), text_of(dag, "draining_reason") },
+			&(struct held){ name, NULL, "draining", cli_get_text(dag, "draining_at"),
+				cli_get_text(dag, "draining_by"),
+				cli_get_text(dag, "draining_reason") },
 			now_us);
 	json_array_foreach(frozen, i, f) add_held(g,
-		&(struct held){ name, text_of(f, "task"), "frozen", text_of(f, "at"),
-			text_of(f, "by"), text_of(f, "reason") },
+		&(struct held){ name, cli_get_text(f, "task"), "frozen", cli_get_text(f, "at"),
+			cli_get_text(f, "by"), cli_get_text(f, "reason") },
 		now_us);
 }
 
@@ -375,11 +363,12 @@ static void add_all_held(const struct overview *o, const struct term *t, struct 
 	grid_init(&g, held_columns, sizeof held_columns / sizeof *held_columns);
 	json_array_foreach(o->schedules, i, dag)
 	{
-		if (!is_true(dag, "all_paused"))
+		if (!cli_get_flag(dag, "all_paused"))
 			continue;
 		add_held(&g,
-			&(struct held){ "all DAGs", NULL, "paused", text_of(dag, "paused_at"),
-				text_of(dag, "paused_by"), text_of(dag, "paused_reason") },
+			&(struct held){ "all DAGs", NULL, "paused", cli_get_text(dag, "paused_at"),
+				cli_get_text(dag, "paused_by"),
+				cli_get_text(dag, "paused_reason") },
 			o->now_us);
 		break;
 	}
@@ -405,18 +394,18 @@ static const struct grid_column backfill_columns[] = {
 
 static void add_backfill(struct grid *g, const json_t *b)
 {
-	const char *state = text_of(b, "state");
-	long long failed = number_of(b, "failed"), done = number_of(b, "success"),
-		  total = number_of(b, "total");
+	const char *state = cli_get_text(b, "state");
+	long long failed = cli_get_int(b, "failed"), done = cli_get_int(b, "success"),
+		  total = cli_get_int(b, "total");
 	char left[TIME_SIZE] = "";
 
 	if (json_is_integer(json_object_get(b, "eta_us")))
-		units_format_elapsed(number_of(b, "eta_us"), left, sizeof left);
-	grid_addf(g, STYLE_NONE, "%lld", number_of(b, "backfill"));
-	grid_add(g, STYLE_BOLD, text_of(b, "dag"));
+		units_format_elapsed(cli_get_int(b, "eta_us"), left, sizeof left);
+	grid_addf(g, STYLE_NONE, "%lld", cli_get_int(b, "backfill"));
+	grid_add(g, STYLE_BOLD, cli_get_text(b, "dag"));
 	grid_add(g, strcmp(state, "running") == 0 ? STYLE_BUSY : STYLE_WARN, state);
-	grid_addf(g, STYLE_NONE, "%.16s", text_of(b, "from"));
-	grid_addf(g, STYLE_NONE, "%.16s", text_of(b, "to"));
+	grid_addf(g, STYLE_NONE, "%.16s", cli_get_text(b, "from"));
+	grid_addf(g, STYLE_NONE, "%.16s", cli_get_text(b, "to"));
 	if (failed)
 		grid_addf(g, STYLE_NONE, "%lld/%lld, %lld failed", done, total, failed);
 	else
@@ -464,7 +453,7 @@ static int by_time(const void *a, const void *b)
 
 	if (x->at_us != y->at_us)
 		return x->at_us < y->at_us ? -1 : 1;
-	return strcmp(text_of(x->dag, "dag"), text_of(y->dag, "dag"));
+	return strcmp(cli_get_text(x->dag, "dag"), cli_get_text(y->dag, "dag"));
 }
 
 /* Those of a schedule; owned. NULL when there is none, or no memory. */
@@ -476,8 +465,8 @@ static struct coming *all_coming(const struct overview *o, size_t *ret_n)
 
 	json_array_foreach(o->schedules, i, dag)
 	{
-		const char *at = text_of(json_object_get(dag, "next"), "run_after");
-		if (list && at && text_of(dag, "dag"))
+		const char *at = cli_get_text(json_object_get(dag, "next"), "run_after");
+		if (list && at && cli_get_text(dag, "dag"))
 			list[n++] = (struct coming){ dag, instant_of(at) };
 	}
 	if (list)
@@ -505,21 +494,21 @@ static void add_count(struct grid *g, long long n)
 
 static void add_coming(struct grid *g, const struct coming *c, int64_t now_us)
 {
-	const char *at = text_of(json_object_get(c->dag, "next"), "run_after");
+	const char *at = cli_get_text(json_object_get(c->dag, "next"), "run_after");
 	bool seconds = strncmp(at + 16, ":00", 3) != 0;
 	char in[WHEN_SIZE];
 
-	grid_add(g, STYLE_BOLD, text_of(c->dag, "dag"));
+	grid_add(g, STYLE_BOLD, cli_get_text(c->dag, "dag"));
 	grid_addf(g, STYLE_NONE, "%.10s %.*s", at, seconds ? 8 : 5, at + 11);
-	grid_add(g, STYLE_NONE, text_of(c->dag, "zone"));
-	if (is_true(c->dag, "paused") || is_true(c->dag, "draining"))
-		grid_add(g, STYLE_WARN, is_true(c->dag, "paused") ? "paused" : "draining");
-	else if (number_of(c->dag, "waiting"))
+	grid_add(g, STYLE_NONE, cli_get_text(c->dag, "zone"));
+	if (cli_get_flag(c->dag, "paused") || cli_get_flag(c->dag, "draining"))
+		grid_add(g, STYLE_WARN, cli_get_flag(c->dag, "paused") ? "paused" : "draining");
+	else if (cli_get_int(c->dag, "waiting"))
 		grid_add(g, STYLE_BUSY, "waits for a run to end");
 	else
 		grid_add(g, STYLE_NONE, when_ago(c->at_us, now_us, in));
-	add_count(g, number_of(c->dag, "active"));
-	add_count(g, number_of(c->dag, "waiting"));
+	add_count(g, cli_get_int(c->dag, "active"));
+	add_count(g, cli_get_int(c->dag, "waiting"));
 }
 
 void overview_add_next(const struct overview *o, const struct term *t, size_t max, struct buf *out)
