@@ -636,12 +636,6 @@ static int loop(struct daemon *d, struct err *err)
 	return d->done ? 0 : -1;
 }
 
-static void free_event(struct event *e)
-{
-	if (e)
-		event_free(e);
-}
-
 static void release(struct daemon *d)
 {
 	struct active_run *r, *next;
@@ -657,12 +651,12 @@ static void release(struct daemon *d)
 	for (size_t i = 0; d->journals && d->journals[i]; i++)
 		free(d->journals[i]);
 	free(d->journals);
-	free_event(d->on_term);
-	free_event(d->on_int);
-	free_event(d->on_hup);
-	free_event(d->on_clock);
-	free_event(d->on_chores);
-	free_event(d->on_turn);
+	engine_free_event(d->on_term);
+	engine_free_event(d->on_int);
+	engine_free_event(d->on_hup);
+	engine_free_event(d->on_clock);
+	engine_free_event(d->on_chores);
+	engine_free_event(d->on_turn);
 	daemon_watch_release(d);
 	daemon_backfills_release(d);
 	HASH_ITER (hh, d->engine.runs, r, next) {

@@ -166,12 +166,6 @@ static int watch_signals(struct driver *d, struct err *err)
 	return 0;
 }
 
-static void free_event(struct event *e)
-{
-	if (e)
-		event_free(e);
-}
-
 /* ---- settling ------------------------------------------------------------------------- */
 
 static void on_gone(evutil_socket_t fd, short what, void *arg)
@@ -194,7 +188,7 @@ static int wait_for_former(void *arg, int fd, const char *journal, struct err *e
 		"waiting for them "
 		"(Ctrl-C stops them)");
 	if (!e || event_add(e, NULL) < 0) {
-		free_event(e);
+		engine_free_event(e);
 		return err_nomem(err);
 	}
 	while (!gone && !d->failed) {
@@ -204,7 +198,7 @@ static int wait_for_former(void *arg, int fd, const char *journal, struct err *e
 			exec_journal_stop(journal, stops > 1, NULL);
 		}
 	}
-	free_event(e);
+	engine_free_event(e);
 	if (d->failed)
 		*err = d->err;
 	return d->failed ? -1 : 0;
@@ -350,10 +344,10 @@ static void finish(struct driver *d, struct run_outcome *ret)
 
 static void release(struct driver *d)
 {
-	free_event(d->on_int);
-	free_event(d->on_term);
-	free_event(d->on_tick);
-	free_event(d->on_again);
+	engine_free_event(d->on_int);
+	engine_free_event(d->on_term);
+	engine_free_event(d->on_tick);
+	engine_free_event(d->on_again);
 	engine_release(&d->engine);
 	driver_progress_release(d);
 	free(d->init);

@@ -148,4 +148,7 @@ typedef int engine_wait_fn(void *arg, int fd, const char *journal, struct err *e
 int engine_settle(struct engine *e, struct active_run *r, const struct task_init *init,
 	char *const *journals, engine_wait_fn *wait, void *arg, struct err *err);
 
+/* event_free(), which does not take NULL. */
+void engine_free_event(struct event *event);
+
 #endif

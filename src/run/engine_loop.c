@@ -250,7 +250,7 @@ int engine_loop_init(struct engine *e, struct err *err)
 	return 0;
 }
 
-static void free_event(struct event *event)
+void engine_free_event(struct event *event)
 {
 	if (event)
 		event_free(event);
@@ -258,8 +258,8 @@ static void free_event(struct event *event)
 
 void engine_loop_release(struct engine *e)
 {
-	free_event(e->on_read);
-	free_event(e->on_write);
-	free_event(e->on_timer);
+	engine_free_event(e->on_read);
+	engine_free_event(e->on_write);
+	engine_free_event(e->on_timer);
 	e->on_read = e->on_write = e->on_timer = NULL;
 }
