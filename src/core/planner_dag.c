@@ -540,17 +540,25 @@ void planner_dag_save(const struct planned *d, struct planner_state *ret)
 		memcpy(ret->gaps, d->gaps, (size_t)d->ngaps * sizeof *d->gaps);
 }
 
+/* What stands between the gaps is counted, not the whole less the gaps: the count has a limit, and
+ * taking from a limited count would show too few. */
 int planner_dag_waiting(const struct planned *d)
 {
-	int64_t n;
+	struct tick from = d->head;
+	bool more = true;
+	int64_t n = 0;
 
 	if (!d->waiting)
 		return 0;
-	n = count_to(d->spec, &d->head, d->tail.start_us, PLANNER_COUNT_MAX);
-	for (int i = 0; i < d->ngaps && d->gaps[i].from_us < d->tail.start_us; i++) {
-		struct tick first = { .start_us = d->gaps[i].from_us };
-		n -= count_to(d->spec, &first, d->gaps[i].last.start_us, PLANNER_COUNT_MAX);
+	for (int i = 0; more && i < d->ngaps && d->gaps[i].from_us < d->tail.start_us; i++) {
+		if (from.start_us < d->gaps[i].from_us)
+			n += count_to(d->spec, &from, d->gaps[i].from_us - 1, PLANNER_COUNT_MAX);
+		more = follow(d->spec, &d->gaps[i].last, &from);
 	}
+	if (more && from.start_us <= d->tail.start_us)
+		n += count_to(d->spec, &from, d->tail.start_us, PLANNER_COUNT_MAX);
+	if (n > PLANNER_COUNT_MAX)
+		n = PLANNER_COUNT_MAX;
 	return n > 1 ? (int)n : 1;
 }
 

@@ -614,6 +614,15 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
 	return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+/* Rounds that failed once: a gap in more than PLANNER_COUNT_MAX waiting intervals. */
+static void test_found(void **state)
+{
+	(void)state;
+	if (!times_have_zones())
+		skip();
+	one_round(UINT64_C(1795168423311));
+}
+
 static void test_random(void **state)
 {
 	uint64_t seed = number_from("WEIR_SEED", (uint64_t)time(NULL) * 1000);
@@ -778,6 +787,7 @@ static void test_year(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_year),
 	};
