@@ -1,16 +1,17 @@
 /* Executors: where attempts run. This header is the interface; exec/local is the supervisor
- * on this machine (later: Slurm).
+ * on this machine (later: Slurm), and tests bring a simulated one (exec/executor.h).
  *
- * The local executor forks a small supervisor early in the life of the program, before it
- * holds a database, threads or much memory. The supervisor starts, reaps and times out tasks, each
- * in a process group of its own, and knows nothing of DAGs. Driver and supervisor talk over a unix
+ * The local executor forks a small supervisor, which starts, reaps and times out tasks, each in a
+ * process group of its own, and knows nothing of DAGs. Driver and supervisor talk over a unix
  * stream socket in length-prefixed, versioned frames.
  *
  * The supervisor keeps a journal, a small append-only file: a line when an attempt was started
- * (token, pid, pgid, start time) and one when it ended (token, outcome, status, times). When the
- * driver dies, tasks go on and their ends are kept in the journal; the supervisor leaves when the
- * last has ended. It holds a lock on the journal while it lives. When the supervisor dies its tasks
- * die with it (PR_SET_PDEATHSIG).
+ * (token, pid, start time) and one when it ended (token, outcome, status, times). When the driver
+ * dies, tasks go on. Whoever carries their runs on finds the supervisor by its journal, connects to
+ * its socket (exec_provider.open) and claims the attempts: their ends then come to the claimer. An
+ * end is kept until it is acknowledged (exec_ack); the supervisor leaves when nothing is left of
+ * which anyone could ask. It holds a lock on the journal while it lives. When the supervisor dies
+ * its tasks die with it (PR_SET_PDEATHSIG), and the journal tells what became of them until then.
  */
 #ifndef WEIR_EXEC_EXEC_H
 #define WEIR_EXEC_EXEC_H
@@ -33,10 +34,16 @@ struct exec_local_config {
 	exec_operator_fn *run_operator;
 };
 
-/* Fork the supervisor. Call it before opening a store. */
+/* Fork the supervisor. It keeps nothing of this process but stderr: descriptors are closed, signals
+ * reset. The earlier, the less memory it shares. */
 int exec_local_new(struct exec **ret, const struct exec_local_config *config, struct err *err);
-/* Tell the supervisor that no more work comes (it leaves when idle; with nothing in flight: at
- * once, and its journal file is removed), reap it, and free. */
+/* Connect to the supervisor of another, or former, driver, to claim attempts of it: the executor
+ * starts nothing, but claims, stops, reads and acknowledges. ERR_NOT_FOUND: that supervisor is
+ * gone, its journal is final. ERR_REFUSED: it lives, but cannot be talked to (no socket, or a
+ * protocol too old); ERR_TIMEOUT: it lives and does not answer. */
+int exec_local_attach(struct exec **ret, const char *journal_path, struct err *err);
+/* Of the own supervisor: tell it that no more work comes (it leaves when idle; with nothing in
+ * flight: at once, and its journal file is removed), reap it, and free. Of another's: hang up. */
 void exec_free(struct exec *x);
 /* Leave the supervisor as if this process had died: its journal stays, whatever it has in hand. For
  * a driver that read ends it could not record. */
@@ -45,6 +52,7 @@ int exec_fd(const struct exec *x); /* readable when exec_read has something */
 
 struct exec_job {
 	int64_t token;
+	int64_t epoch; /* of the lease its run is held under: see exec_claim */
 	/* A command: argv (NULL-ended) is started. A built-in operator: argv NULL, payload set. */
 	const char *const *argv;
 	const char *payload;
@@ -80,6 +88,9 @@ int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err);
 int exec_flush(
 	struct exec *x, struct err *err); /* 0: all sent; 1: some is left (wait for writability) */
 
+/* Queue: the ends of these attempts are recorded, and need not be kept any more. */
+int exec_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err);
+
 struct exec_end {
 	int64_t token;
 	enum outcome outcome; /* success, failed, timeout, skipped (status 99), cancelled (stopped),
@@ -95,8 +106,31 @@ struct exec_end {
 };
 
 /* Read what there is, without blocking. Returns the number of ends written to ret (at most max), 0
- * for none now, -1 when the supervisor is gone (ERR_IO): all in flight are then lost. */
+ * for none now, -1 when the supervisor is gone (ERR_IO): its journal is final then. */
 int exec_read(struct exec *x, struct exec_end *ret, size_t max, struct err *err);
+
+/* ---- attempts change hands ------------------------------------------------------------ */
+
+enum exec_claim_answer {
+	EXEC_CLAIM_RUNNING, /* its end will come to this executor, until another claims it */
+	EXEC_CLAIM_ENDED,   /* `end` is its end; to be acknowledged when recorded */
+	EXEC_CLAIM_UNKNOWN, /* it was never started here, and never will be: a start that is still
+			       on its way, or held, is refused */
+	EXEC_CLAIM_FENCED,  /* somebody claimed it with a larger epoch */
+	EXEC_CLAIM_MAX
+};
+struct exec_claim {
+	int64_t token, epoch; /* of the lease the run is held under now */
+	enum exec_claim_answer answer;
+	struct exec_end end;
+};
+/* Become the one who hears of these attempts and who may stop them. From the answer on, a former
+ * holder that wakes up late (SIGSTOP, a full lease ago) can neither start, stop nor hear of them:
+ * an attempt goes to the largest epoch, that of its start included. Waits for the answers, at most
+ * EXEC_CLAIM_WAIT_MS: ERR_TIMEOUT, and who has them is not known. ERR_IO: the supervisor is gone;
+ * its journal is final. */
+#define EXEC_CLAIM_WAIT_MS 2000
+int exec_claim(struct exec *x, struct exec_claim *claims, size_t n, struct err *err);
 
 /* ---- after a crash -------------------------------------------------------------------- */
 
@@ -119,7 +153,7 @@ struct exec_journal {
 int exec_journal_read(const char *path, struct exec_journal *ret, struct err *err);
 void exec_journal_release(struct exec_journal *j);
 /* Ask the live supervisor behind a journal to stop all its tasks (TERM; hard: KILL). Its pid is in
- * the journal. */
+ * the journal. For one that cannot be talked to otherwise. */
 int exec_journal_stop(const char *path, bool hard, struct err *err);
 /* A pollable descriptor that becomes readable when that supervisor has left (pidfd), or -1 when it
  * is gone already. */

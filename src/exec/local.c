@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "exec/exec.h"
+#include "exec/executor.h"
 #include "exec/frame.h"
 #include "exec/supervisor.h"
 
@@ -24,7 +25,8 @@
 #define HELLO_WAIT_MS 10000
 #define LEAVE_WAIT_MS 5000
 
-struct exec {
+struct local {
+	struct exec exec;
 	pid_t pid;
 	int socket;
 	size_t in_flight; /* started and not ended */
@@ -40,7 +42,7 @@ static _Noreturn void become_supervisor(int mine, int drivers, const struct exec
 }
 
 /* All signals are blocked around the fork: no handler of the driver's runs in the child. */
-static int fork_supervisor(struct exec *x, const struct exec_local_config *config, struct err *err)
+static int fork_supervisor(struct local *x, const struct exec_local_config *config, struct err *err)
 {
 	sigset_t all, before;
 	int fds[2];
@@ -61,7 +63,7 @@ static int fork_supervisor(struct exec *x, const struct exec_local_config *confi
 	return x->pid < 0 ? err_errno(err, "supervisor: fork") : 0;
 }
 
-static int receive(struct exec *x, size_t max, struct err *err)
+static int receive(struct local *x, size_t max, struct err *err)
 {
 	if (buf_reserve(&x->in, max) < 0)
 		return buf_ok(&x->in, "supervisor", err);
@@ -90,7 +92,7 @@ static int check_hello(const struct frame *f, struct err *err)
 				       : err_set(err, (enum err_code)hello.error, "%s", hello.msg);
 }
 
-static int await_hello(struct exec *x, struct err *err)
+static int await_hello(struct local *x, struct err *err)
 {
 	struct pollfd p = { .fd = x->socket, .events = POLLIN };
 	struct frame f;
@@ -114,24 +116,6 @@ static int await_hello(struct exec *x, struct err *err)
 	return rc;
 }
 
-int exec_local_new(struct exec **ret, const struct exec_local_config *config, struct err *err)
-{
-	struct exec *x = calloc(1, sizeof *x);
-
-	if (!x)
-		return err_nomem(err);
-	x->pid = -1;
-	x->socket = -1;
-	buf_init(&x->out, OUT_MAX);
-	buf_init(&x->in, FRAME_MAX + READ_SIZE);
-	if (fork_supervisor(x, config, err) < 0 || await_hello(x, err) < 0) {
-		exec_free(x);
-		return -1;
-	}
-	*ret = x;
-	return 0;
-}
-
 /* It was told to leave and has nothing to do. */
 static void await_leave(pid_t pid)
 {
@@ -150,12 +134,12 @@ static void await_leave(pid_t pid)
 		;
 }
 
-static void let_go(struct exec *x, bool bye)
+static int local_flush(struct exec *exec, struct err *err);
+
+static void let_go(struct local *x, bool bye)
 {
-	if (!x)
-		return;
 	if (bye && x->socket >= 0 && frame_put_bye(&x->out, NULL) == 0)
-		exec_flush(x, NULL);
+		local_flush(&x->exec, NULL);
 	if (x->socket >= 0)
 		close(x->socket);
 	if (x->pid > 0 && bye)
@@ -167,23 +151,20 @@ static void let_go(struct exec *x, bool bye)
 	free(x);
 }
 
-void exec_free(struct exec *x)
+static void local_release(struct exec *exec, bool abandon)
 {
-	let_go(x, x && x->in_flight == 0);
+	struct local *x = (struct local *)exec;
+
+	let_go(x, !abandon && x->in_flight == 0);
 }
 
-void exec_abandon(struct exec *x)
+static int local_fd(const struct exec *exec)
 {
-	let_go(x, false);
-}
-
-int exec_fd(const struct exec *x)
-{
-	return x->socket;
+	return ((const struct local *)exec)->socket;
 }
 
 /* Drop what was sent before something is put behind it. */
-static void make_room(struct exec *x)
+static void make_room(struct local *x)
 {
 	if (x->sent == x->out.len)
 		buf_clear(&x->out);
@@ -194,10 +175,10 @@ static void make_room(struct exec *x)
 
 /* Before something large: what is much already is not kept for the next flush, where a failure will
  * show. */
-static void make_way(struct exec *x)
+static void make_way(struct local *x)
 {
 	if (x->out.len - x->sent > OUT_HIGH)
-		exec_flush(x, NULL);
+		local_flush(&x->exec, NULL);
 	if (x->sent)
 		make_room(x);
 }
@@ -207,8 +188,9 @@ static int64_t fake_now_us(void)
 	return clock_is_fake() ? clock_now_us() : 0;
 }
 
-int exec_start(struct exec *x, const struct exec_job *job, struct err *err)
+static int local_start(struct exec *exec, const struct exec_job *job, struct err *err)
 {
+	struct local *x = (struct local *)exec;
 	make_way(x);
 	if (frame_put_start(&x->out, job, fake_now_us(), err) < 0)
 		return -1;
@@ -216,14 +198,16 @@ int exec_start(struct exec *x, const struct exec_job *job, struct err *err)
 	return 0;
 }
 
-int exec_prepare(struct exec *x, const struct exec_job *job, struct err *err)
+static int local_prepare(struct exec *exec, const struct exec_job *job, struct err *err)
 {
+	struct local *x = (struct local *)exec;
 	make_way(x);
 	return frame_put_prepare(&x->out, job, err);
 }
 
-int exec_go(struct exec *x, int64_t token, struct err *err)
+static int local_go(struct exec *exec, int64_t token, struct err *err)
 {
+	struct local *x = (struct local *)exec;
 	const struct frame_go go = { .token = token, .now_us = fake_now_us() };
 
 	if (x->sent)
@@ -234,15 +218,17 @@ int exec_go(struct exec *x, int64_t token, struct err *err)
 	return 0;
 }
 
-int exec_drop(struct exec *x, int64_t token, struct err *err)
+static int local_drop(struct exec *exec, int64_t token, struct err *err)
 {
+	struct local *x = (struct local *)exec;
 	if (x->sent)
 		make_room(x);
 	return frame_put_drop(&x->out, token, err);
 }
 
-int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err)
+static int local_stop(struct exec *exec, int64_t token, bool hard, struct err *err)
 {
+	struct local *x = (struct local *)exec;
 	struct frame_stop stop = { .token = token, .hard = hard };
 
 	if (x->sent)
@@ -250,8 +236,9 @@ int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err)
 	return frame_put_stop(&x->out, &stop, err);
 }
 
-int exec_flush(struct exec *x, struct err *err)
+static int local_flush(struct exec *exec, struct err *err)
 {
+	struct local *x = (struct local *)exec;
 	while (x->sent < x->out.len) {
 		ssize_t n = send(x->socket, x->out.data + x->sent, x->out.len - x->sent,
 			MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -268,7 +255,7 @@ int exec_flush(struct exec *x, struct err *err)
 }
 
 /* Decode what is whole in `in`. */
-static int take_ends(struct exec *x, struct exec_end *ret, size_t max, struct err *err)
+static int take_ends(struct local *x, struct exec_end *ret, size_t max, struct err *err)
 {
 	size_t used = 0, n = 0;
 	struct frame f;
@@ -288,8 +275,9 @@ static int take_ends(struct exec *x, struct exec_end *ret, size_t max, struct er
 	return rc < 0 && n == 0 ? -1 : (int)n;
 }
 
-int exec_read(struct exec *x, struct exec_end *ret, size_t max, struct err *err)
+static int local_read(struct exec *exec, struct exec_end *ret, size_t max, struct err *err)
 {
+	struct local *x = (struct local *)exec;
 	/* No more is received than can be returned (no end is shorter), so that the socket stays
 	 * readable for the rest. */
 	size_t want = max < READ_SIZE / FRAME_END_MIN ? max * FRAME_END_MIN : READ_SIZE;
@@ -303,4 +291,35 @@ int exec_read(struct exec *x, struct exec_end *ret, size_t max, struct err *err)
 	for (int i = 0; clock_is_fake() && i < n; i++)
 		clock_warp(ret[i].ended_us);
 	return n;
+}
+
+static const struct exec_ops ops = {
+	.prepare = local_prepare,
+	.go = local_go,
+	.drop = local_drop,
+	.start = local_start,
+	.stop = local_stop,
+	.flush = local_flush,
+	.read = local_read,
+	.fd = local_fd,
+	.release = local_release,
+};
+
+int exec_local_new(struct exec **ret, const struct exec_local_config *config, struct err *err)
+{
+	struct local *x = calloc(1, sizeof *x);
+
+	if (!x)
+		return err_nomem(err);
+	x->exec.ops = &ops;
+	x->pid = -1;
+	x->socket = -1;
+	buf_init(&x->out, OUT_MAX);
+	buf_init(&x->in, FRAME_MAX + READ_SIZE);
+	if (fork_supervisor(x, config, err) < 0 || await_hello(x, err) < 0) {
+		let_go(x, false);
+		return -1;
+	}
+	*ret = &x->exec;
+	return 0;
 }
