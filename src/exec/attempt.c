@@ -20,8 +20,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
-#include "exec/frame.h"
 #include "exec/journal.h"
+#include "exec/kept.h"
 #include "exec/mask.h"
 #include "exec/proc.h"
 #include "exec/spawn.h"
@@ -36,8 +36,10 @@
 enum phase { PHASE_RUN, PHASE_TERM, PHASE_KILL };
 
 struct attempt {
-	int64_t token;
+	int64_t token, epoch;
+	int holder;
 	pid_t pid; /* and its group; the pid is ours until it is reaped */
+	int64_t start_boot_us;
 	enum phase phase;
 	bool reaped, done;
 	enum outcome cause; /* why it was stopped; OUTCOME_NONE: it was not */
@@ -144,19 +146,33 @@ int attempts_wait_ms(const struct attempts *a)
 
 /* ---- ends ---- */
 
-static void report(struct attempts *a, const struct exec_end *end)
+static void report(struct attempts *a, const struct exec_end *end, const struct kept_note *note)
 {
-	if (journal_add_end(a->journal, end) < 0 || frame_put_end(a->out, end, NULL) < 0)
+	if (journal_add_end(a->journal, end) < 0 || kept_add(a->kept, end, note) < 0)
 		a->broken = true;
+	else if (note->holder != HOLDER_NONE)
+		a->tell(a->arg, note->holder, end);
 }
 
-void attempts_refuse(struct attempts *a, int64_t token, enum outcome outcome, const char *error)
+static void report_end(struct attempts *a, const struct attempt *t)
 {
-	struct exec_end end = { .token = token, .outcome = outcome, .exit_status = -1 };
+	const struct kept_note note = { .epoch = t->epoch,
+		.holder = t->holder,
+		.pid = t->pid,
+		.start_boot_us = t->start_boot_us };
+
+	report(a, &t->end, &note);
+}
+
+void attempts_refuse(
+	struct attempts *a, const struct exec_job *job, enum outcome outcome, const char *error)
+{
+	const struct kept_note note = { .epoch = job->epoch, .holder = HOLDER_MAIN };
+	struct exec_end end = { .token = job->token, .outcome = outcome, .exit_status = -1 };
 
 	end.started_us = end.ended_us = clock_now_us();
 	snprintf(end.error, sizeof end.error, "%s", error);
-	report(a, &end);
+	report(a, &end, &note);
 }
 
 static void forget(struct attempts *a, struct attempt *t)
@@ -179,7 +195,7 @@ static void finish(struct attempts *a, struct attempt *t)
 {
 	flush_mask(t);
 	DL_DELETE(a->lingering, t);
-	report(a, &t->end);
+	report_end(a, t);
 	forget(a, t);
 }
 
@@ -342,11 +358,11 @@ static struct attempt *find(struct attempts *a, int64_t token)
 	return t;
 }
 
-void attempts_stop(struct attempts *a, int64_t token, bool hard)
+void attempts_stop(struct attempts *a, int64_t token, bool hard, int holder)
 {
 	struct attempt *t = find(a, token);
 
-	if (t)
+	if (t && t->holder == holder)
 		stop(a, t, OUTCOME_CANCELLED, hard);
 }
 
@@ -357,6 +373,32 @@ void attempts_stop_all(struct attempts *a, bool hard)
 	HASH_ITER (by_token, a->by_token, t, next)
 		stop(a, t, OUTCOME_CANCELLED, hard);
 }
+
+/* ---- claims ---- */
+
+enum exec_claim_answer attempts_claim(struct attempts *a, int64_t token, int64_t epoch, int holder)
+{
+	struct attempt *t = find(a, token);
+
+	if (!t)
+		return EXEC_CLAIM_UNKNOWN;
+	if (epoch < t->epoch)
+		return EXEC_CLAIM_FENCED;
+	t->epoch = epoch;
+	t->holder = holder;
+	return EXEC_CLAIM_RUNNING;
+}
+
+void attempts_leave(struct attempts *a, int holder)
+{
+	struct attempt *t, *next;
+
+	HASH_ITER (by_token, a->by_token, t, next)
+		if (t->holder == holder)
+			t->holder = HOLDER_NONE;
+}
+
+/* ---- timers that are due ---- */
 
 /* The process has left, others or its output have not, and their time is up. */
 static void expire_lingering(struct attempts *a, struct attempt *t)
@@ -545,6 +587,7 @@ static void spawn(struct attempts *a, struct attempt *t, const struct exec_job *
 		return;
 	}
 	t->pid = s.pid;
+	t->start_boot_us = s.start_boot_us;
 	if (!s.told)
 		journal_add_start(a->journal, t->token, s.pid, s.start_boot_us, s.started_us);
 }
@@ -555,7 +598,7 @@ static void never_started(struct attempts *a, struct attempt *t)
 	t->end.ended_us = clock_now_us();
 	if (!t->end.started_us)
 		t->end.started_us = t->end.ended_us;
-	report(a, &t->end);
+	report_end(a, t);
 	forget(a, t);
 }
 
@@ -577,6 +620,8 @@ static struct attempt *new_attempt(struct attempts *a, const struct exec_job *jo
 	if (!t)
 		return NULL;
 	t->token = t->end.token = job->token;
+	t->epoch = job->epoch;
+	t->holder = HOLDER_MAIN;
 	t->grace_us = job->grace_us;
 	t->deadline_us = NEVER;
 	t->pipe_fd = t->log_fd = -1;
@@ -603,7 +648,7 @@ void attempts_start(struct attempts *a, const struct exec_job *job, struct attem
 		return;
 	struct attempt *t = new_attempt(a, job);
 	if (!t) {
-		attempts_refuse(a, job->token, OUTCOME_LOST, "the supervisor is out of memory");
+		attempts_refuse(a, job, OUTCOME_LOST, "the supervisor is out of memory");
 		return;
 	}
 	int out_fd = open_output(a, t, job, log ? log : &not_yet);

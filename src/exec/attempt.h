@@ -9,8 +9,9 @@
  * decides the outcome, also when the process then leaves with status 0. What comes after the
  * process has left changes nothing.
  *
- * Each end is put into the journal and behind it into `out`, as a frame; the caller writes the
- * first before it sends the second.
+ * Each attempt has a holder, the connection that hears of its end and may stop it, and the epoch
+ * under which it holds it. Each end is put into the journal, kept (exec/kept.h) and then told to
+ * the holder; the caller writes the journal before it sends what is told.
  */
 #ifndef WEIR_EXEC_ATTEMPT_H
 #define WEIR_EXEC_ATTEMPT_H
@@ -26,6 +27,10 @@
 
 struct attempt;
 struct journal;
+struct kept_set;
+
+/* Holders are numbers of connections. What is started is held by the driver's. */
+enum { HOLDER_NONE = -1, HOLDER_MAIN = 0 };
 
 /* A log that is opened ahead of the start. All zero but fd -1: it is not yet. */
 struct attempt_log {
@@ -46,12 +51,14 @@ struct attempts {
 	pid_t sid;
 	exec_operator_fn *run_operator;
 	struct journal *journal;
-	struct buf *out;
-	bool broken; /* an end could not be told: the supervisor must not go on as if it were */
+	struct kept_set *kept;
+	void (*tell)(void *arg, int holder, const struct exec_end *end);
+	void *arg;
+	bool broken; /* an end could not be kept: the supervisor must not go on as if it were */
 	void (*step)(void); /* a test's point of interruption: before each start */
 };
 
-/* The caller sets epoll_fd, run_operator, journal, out and step behind it. */
+/* The caller sets epoll_fd, run_operator, journal, kept, tell, arg and step behind it. */
 void attempts_init(struct attempts *a);
 void attempts_release(struct attempts *a);
 
@@ -60,9 +67,13 @@ void attempts_release(struct attempts *a);
 void attempts_start(struct attempts *a, const struct exec_job *job, struct attempt_log *log);
 bool attempts_has(struct attempts *a, int64_t token);
 /* An end without a start. */
-void attempts_refuse(struct attempts *a, int64_t token, enum outcome outcome, const char *error);
-/* A token not in hand (any more) is passed over. */
-void attempts_stop(struct attempts *a, int64_t token, bool hard);
+void attempts_refuse(
+	struct attempts *a, const struct exec_job *job, enum outcome outcome, const char *error);
+/* EXEC_CLAIM_UNKNOWN: it is not in hand. */
+enum exec_claim_answer attempts_claim(struct attempts *a, int64_t token, int64_t epoch, int holder);
+void attempts_leave(struct attempts *a, int holder); /* it hung up */
+/* A token not in hand (any more), or not of this holder, is passed over. */
+void attempts_stop(struct attempts *a, int64_t token, bool hard, int holder);
 void attempts_stop_all(struct attempts *a, bool hard);
 
 void attempts_reap(struct attempts *a);                       /* after a SIGCHLD */

@@ -28,6 +28,16 @@ int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err)
 	return x->ops->stop(x, token, hard, err);
 }
 
+int exec_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err)
+{
+	return x->ops->ack(x, tokens, n, err);
+}
+
+int exec_claim(struct exec *x, struct exec_claim *claims, size_t n, struct err *err)
+{
+	return x->ops->claim(x, claims, n, err);
+}
+
 int exec_flush(struct exec *x, struct err *err)
 {
 	return x->ops->flush(x, err);

@@ -19,8 +19,21 @@ static const char *const type_names[] = {
 	[FRAME_PREPARE] = "prepare",
 	[FRAME_GO] = "go",
 	[FRAME_DROP] = "drop",
+	[FRAME_CLAIM] = "claim",
+	[FRAME_CLAIMED] = "claimed",
+	[FRAME_ACK] = "ack",
 };
 static_assert(sizeof type_names / sizeof type_names[0] == FRAME_TYPE_MAX, "a name per type");
+
+/* What a supervisor and a driver of different versions say to each other; see frame.h. */
+static const bool frozen[FRAME_TYPE_MAX] = {
+	[FRAME_HELLO] = true,
+	[FRAME_STOP] = true,
+	[FRAME_END] = true,
+	[FRAME_CLAIM] = true,
+	[FRAME_CLAIMED] = true,
+	[FRAME_ACK] = true,
+};
 
 const char *frame_type_name(enum frame_type type)
 {
@@ -118,7 +131,7 @@ static int put_job(struct buf *out, enum frame_type type, const struct exec_job 
 
 	if (check_job(job, err) < 0)
 		return -1;
-	size_t size = 4 * 8 + 4 * 4 + strlen(job->cwd) + 1 + strlen(job->log_path) + 1;
+	size_t size = 5 * 8 + 4 * 4 + strlen(job->cwd) + 1 + strlen(job->log_path) + 1;
 	size += strs_size(job->argv, &n_argv) + strs_size(job->env, &n_env);
 	size += strs_size(job->secrets, &n_secrets);
 	if (payload > FRAME_MAX)
@@ -128,6 +141,7 @@ static int put_job(struct buf *out, enum frame_type type, const struct exec_job 
 	if (put_head(out, type, size, err) < 0)
 		return err_context(err, "attempt %lld", (long long)job->token);
 	put_i64(out, job->token);
+	put_i64(out, job->epoch);
 	put_i64(out, job->timeout_us);
 	put_i64(out, job->grace_us);
 	put_i64(out, now_us);
@@ -186,12 +200,18 @@ int frame_put_bye(struct buf *out, struct err *err)
 	return put_head(out, FRAME_BYE, 0, err);
 }
 
-int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err)
+static size_t error_len(const struct exec_end *end)
 {
-	size_t len = strnlen(end->error, sizeof end->error - 1);
+	return strnlen(end->error, sizeof end->error - 1);
+}
 
-	if (put_head(out, FRAME_END, FRAME_END_MIN - FRAME_HEAD + len, err) < 0)
-		return -1;
+static size_t end_size(const struct exec_end *end)
+{
+	return FRAME_END_MIN - FRAME_HEAD + error_len(end);
+}
+
+static void put_end(struct buf *out, const struct exec_end *end)
+{
 	put_i64(out, end->token);
 	put_u32(out, (uint32_t)end->outcome);
 	put_u32(out, (uint32_t)end->exit_status);
@@ -200,8 +220,70 @@ int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err)
 	put_i64(out, end->ended_us);
 	put_i64(out, end->max_rss_bytes);
 	put_i64(out, end->cpu_us);
-	buf_add(out, end->error, len);
+	buf_add(out, end->error, error_len(end));
 	buf_addc(out, '\0');
+}
+
+int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err)
+{
+	if (put_head(out, FRAME_END, end_size(end), err) < 0)
+		return -1;
+	put_end(out, end);
+	return 0;
+}
+
+static int check_count(enum frame_type type, size_t n, struct err *err)
+{
+	if (n <= FRAME_TOKENS_MAX)
+		return 0;
+	return err_set(err, ERR_INVALID, "%zu tokens are too many for a %s message: at most %d", n,
+		frame_type_name(type), FRAME_TOKENS_MAX);
+}
+
+int frame_put_claim(struct buf *out, uint32_t serial, const struct exec_claim *claims, size_t n,
+	struct err *err)
+{
+	if (check_count(FRAME_CLAIM, n, err) < 0 || put_head(out, FRAME_CLAIM, 8 + n * 16, err) < 0)
+		return -1;
+	put_u32(out, serial);
+	put_u32(out, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		put_i64(out, claims[i].token);
+		put_i64(out, claims[i].epoch);
+	}
+	return 0;
+}
+
+/* Each end has its size before it, so that it can grow. */
+int frame_put_claimed(struct buf *out, uint32_t serial, const struct exec_claim *claims, size_t n,
+	struct err *err)
+{
+	size_t size = 8 + n * 16;
+
+	for (size_t i = 0; i < n; i++)
+		size += claims[i].answer == EXEC_CLAIM_ENDED ? end_size(&claims[i].end) : 0;
+	if (check_count(FRAME_CLAIMED, n, err) < 0 || put_head(out, FRAME_CLAIMED, size, err) < 0)
+		return -1;
+	put_u32(out, serial);
+	put_u32(out, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		bool ended = claims[i].answer == EXEC_CLAIM_ENDED;
+		put_i64(out, claims[i].token);
+		put_u32(out, (uint32_t)claims[i].answer);
+		put_u32(out, ended ? (uint32_t)end_size(&claims[i].end) : 0);
+		if (ended)
+			put_end(out, &claims[i].end);
+	}
+	return 0;
+}
+
+int frame_put_ack(struct buf *out, const int64_t *tokens, size_t n, struct err *err)
+{
+	if (check_count(FRAME_ACK, n, err) < 0 || put_head(out, FRAME_ACK, 4 + n * 8, err) < 0)
+		return -1;
+	put_u32(out, (uint32_t)n);
+	for (size_t i = 0; i < n; i++)
+		put_i64(out, tokens[i]);
 	return 0;
 }
 
@@ -261,12 +343,16 @@ static struct cursor cursor_of(const struct frame *f)
 	return (struct cursor){ .p = f->body, .left = f->len };
 }
 
+static int damaged(enum frame_type type, struct err *err)
+{
+	return err_set(err, ERR_DATA, "a damaged %s message", frame_type_name(type));
+}
+
 static int done(const struct cursor *c, const struct frame *f, struct err *err)
 {
-	if (!c->bad && c->left == 0)
-		return 0;
-	return err_set(err, ERR_DATA, "a damaged %s message of %zu bytes", frame_type_name(f->type),
-		f->len);
+	bool all = c->left == 0 || frozen[f->type];
+
+	return !c->bad && all ? 0 : damaged(f->type, err);
 }
 
 int frame_next(const char *data, size_t len, struct frame *ret, struct err *err)
@@ -282,7 +368,8 @@ int frame_next(const char *data, size_t len, struct frame *ret, struct err *err)
 	body = le32toh(body);
 	version = le16toh(version);
 	type = le16toh(type);
-	if (version != FRAME_VERSION)
+	if (version != FRAME_VERSION &&
+		(version < FRAME_VERSION_MIN || type >= FRAME_TYPE_MAX || !frozen[type]))
 		return err_set(err, ERR_REFUSED,
 			"the other side speaks version %u of the protocol, this weir version %u",
 			(unsigned)version, (unsigned)FRAME_VERSION);
@@ -342,6 +429,7 @@ int frame_get_start(const struct frame *f, struct frame_start *ret, struct err *
 	struct cursor c = cursor_of(f);
 	struct exec_job job = { .token = take_i64(&c) };
 
+	job.epoch = take_i64(&c);
 	job.timeout_us = take_i64(&c);
 	job.grace_us = take_i64(&c);
 	int64_t now_us = take_i64(&c);
@@ -409,28 +497,109 @@ int frame_get_stop(const struct frame *f, struct frame_stop *ret, struct err *er
 	return 0;
 }
 
+static struct exec_end take_end(struct cursor *c)
+{
+	struct exec_end e = { .token = take_i64(c) };
+	uint32_t outcome = take_u32(c);
+
+	e.exit_status = (int32_t)take_u32(c);
+	e.signal = (int32_t)take_u32(c);
+	e.started_us = take_i64(c);
+	e.ended_us = take_i64(c);
+	e.max_rss_bytes = take_i64(c);
+	e.cpu_us = take_i64(c);
+	const char *error = take_str(c);
+	size_t len = strlen(error);
+	if (outcome == OUTCOME_NONE || outcome >= OUTCOME_MAX || len >= sizeof e.error)
+		c->bad = true;
+	if (!c->bad) {
+		e.outcome = (enum outcome)outcome;
+		memcpy(e.error, error, len + 1);
+	}
+	return e;
+}
+
 int frame_get_end(const struct frame *f, struct exec_end *ret, struct err *err)
 {
 	struct cursor c = cursor_of(f);
-	struct exec_end e = { .token = take_i64(&c) };
-	uint32_t outcome = take_u32(&c);
+	struct exec_end e = take_end(&c);
 
-	e.exit_status = (int32_t)take_u32(&c);
-	e.signal = (int32_t)take_u32(&c);
-	e.started_us = take_i64(&c);
-	e.ended_us = take_i64(&c);
-	e.max_rss_bytes = take_i64(&c);
-	e.cpu_us = take_i64(&c);
-	const char *error = take_str(&c);
-	size_t len = strlen(error);
-	if (outcome == OUTCOME_NONE || outcome >= OUTCOME_MAX || len >= sizeof e.error)
-		c.bad = true;
 	if (done(&c, f, err) < 0)
 		return -1;
-	e.outcome = (enum outcome)outcome;
-	memcpy(e.error, error, len + 1);
 	*ret = e;
 	return 0;
+}
+
+int frame_get_list(const struct frame *f, struct frame_list *ret, struct err *err)
+{
+	struct cursor c = cursor_of(f);
+	uint32_t serial = f->type == FRAME_ACK ? 0 : take_u32(&c), n = take_u32(&c);
+	size_t least = f->type == FRAME_ACK ? 8 : 16;
+
+	if (c.bad || n > FRAME_TOKENS_MAX || n * least > c.left)
+		return damaged(f->type, err);
+	*ret = (struct frame_list){ .serial = serial, .n = n, .p = c.p, .left = c.left };
+	return 0;
+}
+
+/* Begin with the next member, if there is one. */
+static bool next_member(struct frame_list *l, struct cursor *ret)
+{
+	if (!l->n)
+		return false;
+	l->n--;
+	*ret = (struct cursor){ .p = l->p, .left = l->left };
+	return true;
+}
+
+static void end_member(struct frame_list *l, const struct cursor *c)
+{
+	l->p = c->p;
+	l->left = c->left;
+}
+
+int frame_next_claim(struct frame_list *l, struct exec_claim *ret, struct err *err)
+{
+	struct cursor c;
+
+	if (!next_member(l, &c))
+		return 0;
+	*ret = (struct exec_claim){ .token = take_i64(&c) };
+	ret->epoch = take_i64(&c);
+	end_member(l, &c);
+	return c.bad ? damaged(FRAME_CLAIM, err) : 1;
+}
+
+int frame_next_claimed(struct frame_list *l, struct exec_claim *ret, struct err *err)
+{
+	struct cursor c;
+
+	if (!next_member(l, &c))
+		return 0;
+	*ret = (struct exec_claim){ .token = take_i64(&c) };
+	uint32_t answer = take_u32(&c), size = take_u32(&c);
+	const char *end = take(&c, size);
+	if (answer >= EXEC_CLAIM_MAX)
+		c.bad = true;
+	ret->answer = c.bad ? EXEC_CLAIM_UNKNOWN : (enum exec_claim_answer)answer;
+	if (!c.bad && answer == EXEC_CLAIM_ENDED) {
+		struct cursor e = { .p = end, .left = size };
+		ret->end = take_end(&e);
+		c.bad = e.bad;
+	}
+	end_member(l, &c);
+	return c.bad ? damaged(FRAME_CLAIMED, err) : 1;
+}
+
+int frame_next_ack(struct frame_list *l, int64_t *ret_token, struct err *err)
+{
+	struct cursor c;
+
+	if (!next_member(l, &c))
+		return 0;
+	*ret_token = take_i64(&c);
+	end_member(l, &c);
+	return c.bad ? damaged(FRAME_ACK, err) : 1;
 }
 
 void frame_start_release(struct frame_start *s)

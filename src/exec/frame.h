@@ -3,12 +3,19 @@
  *     u32 length of the body, u16 version, u16 type, body
  *
  * Numbers are little-endian, strings end in a NUL and hold none. A frame is at most FRAME_MAX bytes
- * with its head. Every frame carries the version, so that a newer driver which meets an older
- * supervisor is refused by name and not misread. Decoding trusts nothing: each length and count is
- * checked against the bytes that are there.
+ * with its head. Decoding trusts nothing: each length and count is checked against the bytes that
+ * are there.
  *
- * The supervisor speaks first (HELLO). The driver sends START, or PREPARE and for the same token
- * GO or DROP; STOP; and, as its last word, BYE. The supervisor sends END.
+ * The supervisor speaks first (HELLO). The driver that made it sends START, or PREPARE and for the
+ * same token GO or DROP; STOP; and, as its last word, BYE. The supervisor sends END, which the
+ * driver answers, once it is recorded, with ACK. Whoever else connects sends CLAIM, which is
+ * answered by CLAIMED, and STOP and ACK for what it has claimed.
+ *
+ * Every frame carries the version of its sender. HELLO, CLAIM, CLAIMED, STOP, ACK and END are what
+ * a newer weir needs to adopt the attempts of an older supervisor: they are frozen. They are taken
+ * whatever version (from 2 on) they carry, what they hold now stays as it is, and bytes behind
+ * that, which a later version may add, are passed over. All others need the same version on both
+ * sides: a newer driver that meets an older supervisor is refused by name and not misread.
  */
 #ifndef WEIR_EXEC_FRAME_H
 #define WEIR_EXEC_FRAME_H
@@ -21,7 +28,8 @@
 struct buf;
 struct err;
 
-#define FRAME_VERSION 1
+#define FRAME_VERSION 2
+#define FRAME_VERSION_MIN 2 /* of what is frozen */
 #define FRAME_HEAD 8
 #define FRAME_MAX (16u << 20)
 
@@ -34,6 +42,9 @@ enum frame_type {
 	FRAME_PREPARE, /* as START, but held */
 	FRAME_GO,      /* start what is held */
 	FRAME_DROP,    /* forget what is held */
+	FRAME_CLAIM,   /* the sender wants to be the holder of these attempts */
+	FRAME_CLAIMED, /* what became of them */
+	FRAME_ACK,     /* these ends are recorded */
 	FRAME_TYPE_MAX
 };
 
@@ -66,6 +77,17 @@ struct frame_go {
 	int64_t now_us; /* as of START */
 };
 
+/* At most so many tokens are in one CLAIM or ACK. */
+#define FRAME_TOKENS_MAX 4096
+
+/* A decoded CLAIM, CLAIMED or ACK: how many there are, and where the next one begins. */
+struct frame_list {
+	uint32_t serial; /* of a CLAIM, and of its answer */
+	uint32_t n;      /* left */
+	const char *p;   /* borrowed from the frame */
+	size_t left;
+};
+
 /* A decoded START or PREPARE. The job's arrays are `strings`, which is kept for the next one; its
  * texts are borrowed from the frame. Zero it before the first use. */
 struct frame_start {
@@ -88,6 +110,13 @@ int frame_put_drop(struct buf *out, int64_t token, struct err *err);
 int frame_put_stop(struct buf *out, const struct frame_stop *stop, struct err *err);
 int frame_put_bye(struct buf *out, struct err *err);
 int frame_put_end(struct buf *out, const struct exec_end *end, struct err *err);
+/* n is at most FRAME_TOKENS_MAX, else ERR_INVALID. Of the claims, token and epoch are sent; of the
+ * answers token, answer and, with EXEC_CLAIM_ENDED, the end. */
+int frame_put_claim(struct buf *out, uint32_t serial, const struct exec_claim *claims, size_t n,
+	struct err *err);
+int frame_put_claimed(struct buf *out, uint32_t serial, const struct exec_claim *claims, size_t n,
+	struct err *err);
+int frame_put_ack(struct buf *out, const int64_t *tokens, size_t n, struct err *err);
 
 /* Decode a frame of that type. ERR_DATA when its body is not what the type says. */
 int frame_get_hello(const struct frame *f, struct frame_hello *ret, struct err *err);
@@ -96,6 +125,11 @@ int frame_get_go(const struct frame *f, struct frame_go *ret, struct err *err);
 int frame_get_drop(const struct frame *f, int64_t *ret_token, struct err *err);
 int frame_get_stop(const struct frame *f, struct frame_stop *ret, struct err *err);
 int frame_get_end(const struct frame *f, struct exec_end *ret, struct err *err);
+/* Of a CLAIM, CLAIMED or ACK; then its members one by one: 1, 0 behind the last, -1. */
+int frame_get_list(const struct frame *f, struct frame_list *ret, struct err *err);
+int frame_next_claim(struct frame_list *l, struct exec_claim *ret, struct err *err);
+int frame_next_claimed(struct frame_list *l, struct exec_claim *ret, struct err *err);
+int frame_next_ack(struct frame_list *l, int64_t *ret_token, struct err *err);
 void frame_start_release(struct frame_start *s);
 
 #endif

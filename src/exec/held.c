@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "base/err.h"
+#include "exec/kept.h"
 
 struct held {
 	int64_t token;
@@ -18,7 +19,7 @@ struct held {
 	char body[];
 };
 
-static struct held *find(const struct held_set *set, int64_t token)
+struct held *held_find(const struct held_set *set, int64_t token)
 {
 	struct held *h;
 
@@ -68,13 +69,14 @@ static struct held *copy(const struct frame *f, struct err *err)
 	return h;
 }
 
-int held_add(struct held_set *set, const struct frame *f, struct err *err)
+int held_add(
+	struct held_set *set, const struct frame *f, const struct kept_set *kept, struct err *err)
 {
 	struct held *h = copy(f, err);
 
 	if (!h)
 		return -1;
-	if (find(set, h->token)) {
+	if (held_find(set, h->token) || kept_is_buried(kept, h->token, held_job(h)->epoch)) {
 		held_free(h);
 		return 0;
 	}
@@ -93,7 +95,7 @@ int held_add(struct held_set *set, const struct frame *f, struct err *err)
 
 struct held *held_take(struct held_set *set, int64_t token)
 {
-	struct held *h = find(set, token);
+	struct held *h = held_find(set, token);
 
 	if (!h)
 		return NULL;

@@ -14,6 +14,7 @@
 
 struct err;
 struct held;
+struct kept_set;
 
 #define HELD_LOGS_MAX 16
 
@@ -22,10 +23,12 @@ struct held_set { /* zero it before the first use */
 	int open; /* logs */
 };
 
-/* Hold the job of a PREPARE. A token that is held already is passed over. ERR_DATA: the frame is
- * damaged; ERR_NOMEM: it is not held. A log that cannot be opened is no error now, but the
- * attempt's end at its GO. */
-int held_add(struct held_set *set, const struct frame *f, struct err *err);
+/* Hold the job of a PREPARE. A token that is held already, or was claimed by someone with at least
+ * its epoch, is passed over. ERR_DATA: the frame is damaged; ERR_NOMEM: it is not held. A log that
+ * cannot be opened is no error now, but the attempt's end at its GO. */
+int held_add(
+	struct held_set *set, const struct frame *f, const struct kept_set *kept, struct err *err);
+struct held *held_find(const struct held_set *set, int64_t token); /* or NULL */
 /* Take one out, or NULL. The caller starts it, then held_free. */
 struct held *held_take(struct held_set *set, int64_t token);
 const struct exec_job *held_job(const struct held *h);

@@ -29,7 +29,7 @@ static int refuse(const char *path, struct err *err)
 		path);
 }
 
-static int add_head(struct buf *b, struct err *err)
+static int add_head(struct buf *b, const char *socket_name, struct err *err)
 {
 	struct proc_stat st = { 0 };
 	char boot_id[PROC_BOOT_ID];
@@ -37,8 +37,8 @@ static int add_head(struct buf *b, struct err *err)
 	if (proc_stat(getpid(), &st) < 0)
 		return err_set(err, ERR_IO, "/proc: cannot be read; is it mounted?");
 	proc_boot_id(boot_id);
-	buf_addf(b, "%s %d %d %" PRId64 " %s\n", MAGIC, JOURNAL_VERSION, (int)getpid(),
-		st.start_ticks, boot_id);
+	buf_addf(b, "%s %d %d %" PRId64 " %s %s\n", MAGIC, JOURNAL_VERSION, (int)getpid(),
+		st.start_ticks, boot_id, socket_name);
 	return buf_ok(b, "journal", err);
 }
 
@@ -60,7 +60,7 @@ static int appear(const char *aside, const char *path, struct err *err)
 	return error == EEXIST ? refuse(path, err) : err_errno(err, "%s", path);
 }
 
-static char *absolute(const char *path)
+char *journal_absolute(const char *path)
 {
 	char *cwd = NULL, *abs = NULL;
 
@@ -73,17 +73,17 @@ static char *absolute(const char *path)
 	return abs;
 }
 
-int journal_create(struct journal *j, const char *path, struct err *err)
+int journal_create(struct journal *j, const char *path, const char *socket_name, struct err *err)
 {
 	char *aside = NULL;
 	int rc = -1;
 
 	*j = (struct journal){ .fd = -1 };
 	buf_init(&j->pending, JOURNAL_MAX);
-	j->path = absolute(path);
+	j->path = journal_absolute(path);
 	if (!j->path || asprintf(&aside, "%s.%d.new", j->path, (int)getpid()) < 0)
 		return err_nomem(err);
-	if (add_head(&j->pending, err) < 0)
+	if (add_head(&j->pending, socket_name, err) < 0)
 		goto out;
 	j->fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (j->fd < 0 || flock(j->fd, LOCK_EX | LOCK_NB) < 0) {

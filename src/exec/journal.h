@@ -3,12 +3,13 @@
  *
  * A text file, one record per line, fields separated by one space:
  *
- *     weir-journal 1 PID START_TICKS BOOT_ID           the first line, of the supervisor
+ *     weir-journal 2 PID START_TICKS BOOT_ID SOCKET    the first line, of the supervisor
  *     S TOKEN PID START_BOOT_US STARTED_US             an attempt was started; its group is PID
  *     E TOKEN OUTCOME STATUS SIGNAL STARTED_US ENDED_US MAX_RSS CPU_US ERROR
  *
  * ERROR is the rest of the line, with \n, \\ and \xHH for what is no text. Lines of other kinds are
- * for later versions and passed over.
+ * for later versions and passed over. SOCKET is a file name in the journal's folder, or "-" where
+ * there is none (as in version 1, which ends before it).
  *
  * The file appears under its name with its first line and its lock (flock(2), exclusive), which the
  * supervisor holds for as long as it lives. It is written with plain write(2)s, not synced: when
@@ -22,10 +23,12 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "exec/endpoint.h"
 #include "exec/exec.h"
 #include "exec/proc.h"
 
-#define JOURNAL_VERSION 1
+#define JOURNAL_VERSION 2
+#define JOURNAL_NO_SOCKET "-"
 #define JOURNAL_MAX (256u << 20) /* a larger one is not read */
 
 /* ---- the supervisor's side ---- */
@@ -40,7 +43,8 @@ struct journal {
 
 /* Make the file. ERR_REFUSED when there is one: whose attempts must be settled before it is
  * removed, or whose supervisor is alive. */
-int journal_create(struct journal *j, const char *path, struct err *err);
+int journal_create(struct journal *j, const char *path, const char *socket_name, struct err *err);
+char *journal_absolute(const char *path); /* owned; NULL: out of memory, or the folder is gone */
 /* Add a record; it is written by journal_flush. -1: out of memory, the record is lost. */
 int journal_add_start(
 	struct journal *j, int64_t token, int64_t pid, int64_t start_boot_us, int64_t started_us);
@@ -58,6 +62,7 @@ void journal_release(struct journal *j);
 struct journal_head {
 	int64_t pid, start_ticks;
 	char boot_id[PROC_BOOT_ID];
+	char socket_name[ENDPOINT_NAME];
 };
 
 /* Parse the text of a journal. `ret_head` is set as well. ERR_DATA: no journal; ERR_REFUSED: of a

@@ -235,6 +235,24 @@ static int parse_record(struct parse *p, struct line *l)
 	return *kind == 'E' ? parse_end(p, l) : 0;
 }
 
+/* Nothing but a name that a supervisor would make: it is used as one. */
+static void take_socket(struct line *l, char ret[ENDPOINT_NAME])
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *word;
+	size_t len = take_word(l, &word), stem = ENDPOINT_NAME - sizeof ENDPOINT_SUFFIX;
+
+	if (len >= ENDPOINT_NAME) {
+		l->bad = true;
+		return;
+	}
+	memcpy(ret, word, len);
+	ret[len] = '\0';
+	if (strcmp(ret, JOURNAL_NO_SOCKET) != 0 &&
+		(strspn(ret, digits) != stem || strcmp(ret + stem, ENDPOINT_SUFFIX) != 0))
+		l->bad = true;
+}
+
 static int parse_head(struct line *l, struct journal_head *ret, struct err *err)
 {
 	const char *word;
@@ -250,6 +268,9 @@ static int parse_head(struct line *l, struct journal_head *ret, struct err *err)
 	struct journal_head head = { .pid = take_int(l, 1, INT32_MAX) };
 	head.start_ticks = take_count(l);
 	size_t len = take_word(l, &word);
+	memcpy(head.socket_name, JOURNAL_NO_SOCKET, sizeof JOURNAL_NO_SOCKET);
+	if (version > 1)
+		take_socket(l, head.socket_name);
 	if (l->bad || l->p != l->end || len >= sizeof head.boot_id || memchr(word, '\0', len))
 		return err_set(err, ERR_DATA, "is a damaged journal: its first line");
 	memcpy(head.boot_id, word, len);

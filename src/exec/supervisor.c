@@ -14,42 +14,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
 #include "base/err.h"
-#include "exec/attempt.h"
-#include "exec/frame.h"
-#include "exec/held.h"
-#include "exec/journal.h"
+#include "base/io.h"
 #include "exec/spawn.h"
+#include "exec/supervisor_impl.h"
 
-#define NAME "weir-supervisor"
 #define SOCKET_FD 3
 #define EVENTS 64
-#define RECV_SIZE (256u << 10)
-#define IN_KEPT (1u << 20) /* after a large job its memory is given back */
-#define STARTS_PER_TURN 16 /* then ends and timers have their turn */
-#define OUT_MAX (64u << 20)
-#define JOURNAL_RETRY_MS 1000
 
-struct supervisor {
-	int socket, epoll_fd, signal_fd;
-	bool watches_room; /* the socket is full, EPOLLOUT is asked for */
-	bool more_input;   /* whole frames are left in `in` */
-	bool said_bye, stopping, stopping_hard;
-	struct buf in, out;
-	struct frame_start start; /* kept for its memory */
-	struct held_set held;
-	struct journal journal;
-	struct attempts attempts;
-};
-
-/* What epoll says is ready; a pipe is named by its attempt. */
-static char socket_mark, signal_mark;
+/* What epoll says is ready: these, a connection, or else the pipe of an attempt. */
+static char listen_mark, signal_mark;
 
 static long steps_left;
 
-static void step(void)
+void supervisor_step(void)
 {
 	if (steps_left > 0 && --steps_left == 0)
 		kill(getpid(), SIGKILL);
@@ -97,13 +75,6 @@ static int settle_fds(int socket, struct err *err)
 	return 0;
 }
 
-static int watch(struct supervisor *s, int fd, void *mark)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = mark };
-
-	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
-}
-
 static int make_loop(struct supervisor *s, struct err *err)
 {
 	sigset_t set;
@@ -114,238 +85,96 @@ static int make_loop(struct supervisor *s, struct err *err)
 	sigaddset(&set, SIGQUIT);
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->epoll_fd < 0 || s->signal_fd < 0 || watch(s, s->socket, &socket_mark) < 0 ||
-		watch(s, s->signal_fd, &signal_mark) < 0)
+	if (s->epoll_fd < 0 || s->signal_fd < 0 ||
+		talk_watch(s, s->peers[HOLDER_MAIN].fd, &s->peers[HOLDER_MAIN]) < 0 ||
+		talk_watch(s, s->signal_fd, &signal_mark) < 0)
 		return err_errno(err, "supervisor: cannot make its loop");
 	return 0;
+}
+
+/* Without a socket it supervises all the same: its attempts can then be waited for, not claimed. */
+static void make_socket(struct supervisor *s)
+{
+	s->listen_mark = &listen_mark;
+	if (s->dir)
+		s->listen_fd = endpoint_listen(s->dir, s->socket_name, NULL);
+	if (s->listen_fd >= 0 && talk_watch(s, s->listen_fd, &listen_mark) == 0)
+		return;
+	if (s->listen_fd >= 0) {
+		close(s->listen_fd);
+		endpoint_remove(s->dir, s->socket_name);
+	}
+	s->listen_fd = -1;
+	memcpy(s->socket_name, JOURNAL_NO_SOCKET, sizeof JOURNAL_NO_SOCKET);
+}
+
+static void remove_socket(struct supervisor *s)
+{
+	if (s->listen_fd >= 0)
+		endpoint_remove(s->dir, s->socket_name);
+}
+
+static int make_files(struct supervisor *s, const char *journal_path, struct err *err)
+{
+	s->dir = io_path_dir(journal_path);
+	make_socket(s);
+	if (journal_create(&s->journal, journal_path, s->socket_name, err) == 0)
+		return 0;
+	remove_socket(s);
+	return -1;
+}
+
+static void init_attempts(struct supervisor *s, exec_operator_fn *run_operator)
+{
+	attempts_init(&s->attempts);
+	s->attempts.epoll_fd = s->epoll_fd;
+	s->attempts.run_operator = run_operator;
+	s->attempts.journal = &s->journal;
+	s->attempts.kept = &s->kept;
+	s->attempts.tell = talk_tell;
+	s->attempts.arg = s;
+	s->attempts.step = supervisor_step;
 }
 
 static int begin(struct supervisor *s, const struct exec_local_config *config, struct err *err)
 {
 	const char *kill_at = getenv("WEIR_TEST_KILL_SUPERVISOR_AT");
+	char *path = NULL;
+	int rc = -1;
 
 	steps_left = kill_at ? strtol(kill_at, NULL, 10) : 0;
-	prctl(PR_SET_NAME, NAME);
+	prctl(PR_SET_NAME, SUPERVISOR_NAME);
 	reset_signals();
 	__fpurge(stdout);
 	if (setsid() < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_errno(err, "supervisor: cannot make its session");
-	if (settle_fds(s->socket, err) < 0)
+	if (settle_fds(s->peers[HOLDER_MAIN].fd, err) < 0)
 		return -1;
-	s->socket = SOCKET_FD;
-	if (make_loop(s, err) < 0 || journal_create(&s->journal, config->journal_path, err) < 0)
+	s->peers[HOLDER_MAIN].fd = SOCKET_FD;
+	path = journal_absolute(config->journal_path);
+	if (!path)
+		err_nomem(err);
+	else if (make_loop(s, err) == 0 && make_files(s, path, err) == 0)
+		rc = chdir("/") < 0 ? err_errno(err, "/") : 0;
+	free(path);
+	if (rc < 0)
 		return -1;
-	if (chdir("/") < 0)
-		return err_errno(err, "/");
 	malloc_trim(0);
 	spawn_raise_limits();
-	attempts_init(&s->attempts);
-	s->attempts.epoll_fd = s->epoll_fd;
-	s->attempts.run_operator = config->run_operator;
-	s->attempts.journal = &s->journal;
-	s->attempts.out = &s->out;
-	s->attempts.step = step;
+	init_attempts(s, config->run_operator);
 	return 0;
 }
 
-/* ---- the driver ---- */
-
-/* It is gone, or talks nonsense: what is in hand is brought to its end. A terminal or pipe that
- * stderr was belongs to it. */
-static void lose_driver(struct supervisor *s)
-{
-	if (s->socket < 0)
-		return;
-	close(s->socket);
-	s->socket = -1;
-	s->more_input = false;
-	held_drop_all(&s->held);
-	buf_release(&s->in);
-	buf_release(&s->out);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, STDERR_FILENO);
-		close(null);
-	}
-}
-
-static void complain(struct supervisor *s, const struct err *err)
-{
-	dprintf(STDERR_FILENO, NAME ": %s\n", err->msg);
-	lose_driver(s);
-}
-
-static void ask_for_room(struct supervisor *s, bool ask)
-{
-	struct epoll_event ev = { .events = EPOLLIN | (ask ? EPOLLOUT : 0),
-		.data.ptr = &socket_mark };
-
-	if (ask == s->watches_room)
-		return;
-	s->watches_room = ask;
-	epoll_ctl(s->epoll_fd, EPOLL_CTL_MOD, s->socket, &ev);
-}
-
-/* Ends go into the journal before the driver hears of them. A disk that is full delays the journal,
- * not the driver. */
+/* Ends go into the journal before anyone hears of them. A disk that is full delays the journal, not
+ * the driver. */
 static void flush(struct supervisor *s)
 {
 	if (s->journal.pending.len) {
-		step();
+		supervisor_step();
 		journal_flush(&s->journal);
-		step();
+		supervisor_step();
 	}
-	if (s->socket < 0) {
-		buf_clear(&s->out);
-		return;
-	}
-	if (!s->out.len)
-		return;
-	step();
-	ssize_t n = send(s->socket, s->out.data, s->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		lose_driver(s);
-		return;
-	}
-	buf_consume(&s->out, n > 0 ? (size_t)n : 0);
-	ask_for_room(s, s->out.len > 0);
-}
-
-static int take_start(struct supervisor *s, const struct frame *f, struct err *err)
-{
-	if (frame_get_start(f, &s->start, err) < 0)
-		return -1;
-	if (s->start.now_us)
-		clock_warp(s->start.now_us);
-	if (s->stopping)
-		attempts_refuse(&s->attempts, s->start.job.token, OUTCOME_CANCELLED,
-			"the supervisor was told to stop");
-	else
-		attempts_start(&s->attempts, &s->start.job, NULL);
-	return 0;
-}
-
-static int take_prepare(struct supervisor *s, const struct frame *f, struct err *err)
-{
-	if (s->stopping || held_add(&s->held, f, err) == 0)
-		return 0;
-	return err->code == ERR_NOMEM ? 0 : -1; /* its GO will tell */
-}
-
-static int take_go(struct supervisor *s, const struct frame *f, struct err *err)
-{
-	struct frame_go go;
-
-	if (frame_get_go(f, &go, err) < 0)
-		return -1;
-	if (go.now_us)
-		clock_warp(go.now_us);
-	struct held *h = held_take(&s->held, go.token);
-	if (h)
-		attempts_start(&s->attempts, held_job(h), held_log(h));
-	else if (s->stopping)
-		attempts_refuse(&s->attempts, go.token, OUTCOME_CANCELLED,
-			"the supervisor was told to stop");
-	else if (!attempts_has(&s->attempts, go.token))
-		attempts_refuse(&s->attempts, go.token, OUTCOME_LOST,
-			"the supervisor does not have it prepared: dropped, or out of memory");
-	held_free(h);
-	return 0;
-}
-
-static int take_drop(struct supervisor *s, const struct frame *f, struct err *err)
-{
-	int64_t token;
-
-	if (frame_get_drop(f, &token, err) < 0)
-		return -1;
-	held_free(held_take(&s->held, token));
-	return 0;
-}
-
-static int take_stop(struct supervisor *s, const struct frame *f, struct err *err)
-{
-	struct frame_stop stop;
-
-	if (frame_get_stop(f, &stop, err) < 0)
-		return -1;
-	held_free(held_take(&s->held, stop.token));
-	attempts_stop(&s->attempts, stop.token, stop.hard);
-	return 0;
-}
-
-static int take_bye(struct supervisor *s, const struct frame *f, struct err *err)
-{
-	(void)f;
-	(void)err;
-	s->said_bye = true;
-	return 0;
-}
-
-static int (*const takers[FRAME_TYPE_MAX])(
-	struct supervisor *s, const struct frame *f, struct err *err) = {
-	[FRAME_START] = take_start,
-	[FRAME_PREPARE] = take_prepare,
-	[FRAME_GO] = take_go,
-	[FRAME_DROP] = take_drop,
-	[FRAME_STOP] = take_stop,
-	[FRAME_BYE] = take_bye,
-};
-
-static int take_frame(struct supervisor *s, const struct frame *f, struct err *err)
-{
-	if (!takers[f->type])
-		return err_set(
-			err, ERR_DATA, "a %s message from the driver", frame_type_name(f->type));
-	return takers[f->type](s, f, err);
-}
-
-/* Act on what was received, up to a number of starts. */
-static void take_frames(struct supervisor *s)
-{
-	size_t used = 0;
-	int rc = 1, starts = 0;
-	struct frame f;
-	struct err err;
-
-	while (starts < STARTS_PER_TURN) {
-		rc = frame_next(s->in.data + used, s->in.len - used, &f, &err);
-		if (rc <= 0)
-			break;
-		rc = take_frame(s, &f, &err);
-		if (rc < 0)
-			break;
-		starts += f.type == FRAME_START || f.type == FRAME_GO;
-		used += f.size;
-		rc = 1;
-	}
-	if (rc < 0) {
-		complain(s, &err);
-		return;
-	}
-	buf_consume(&s->in, used);
-	s->more_input = rc > 0;
-	if (!s->in.len && s->in.cap > IN_KEPT)
-		buf_release(&s->in);
-}
-
-static void receive(struct supervisor *s)
-{
-	struct err err;
-
-	if (buf_reserve(&s->in, RECV_SIZE) < 0) {
-		buf_ok(&s->in, "supervisor", &err);
-		complain(s, &err);
-		return;
-	}
-	ssize_t n = recv(s->socket, s->in.data + s->in.len, RECV_SIZE, MSG_DONTWAIT);
-	if (n > 0) {
-		s->in.len += (size_t)n;
-		s->in.data[s->in.len] = '\0';
-		s->more_input = true;
-	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		lose_driver(s);
-	}
+	talk_send(s);
 }
 
 /* ---- the loop ---- */
@@ -371,25 +200,27 @@ static int wait_ms(const struct supervisor *s)
 {
 	int ms = attempts_wait_ms(&s->attempts);
 
-	if (s->more_input)
+	if (talk_has_input(s))
 		return 0;
-	if (s->journal.pending.len && (ms < 0 || ms > JOURNAL_RETRY_MS))
-		return JOURNAL_RETRY_MS;
+	if ((s->journal.pending.len || s->deaf) && (ms < 0 || ms > RETRY_MS))
+		return RETRY_MS;
 	return ms;
 }
 
 static void turn(struct supervisor *s)
 {
 	struct epoll_event events[EVENTS];
-	bool readable = false, signalled = false;
+	bool signalled = false, called = false;
 	int n = epoll_wait(s->epoll_fd, events, EVENTS, wait_ms(s));
 
 	for (int i = 0; i < n; i++) {
 		void *mark = events[i].data.ptr;
-		if (mark == &socket_mark)
-			readable = events[i].events & ~(unsigned)EPOLLOUT;
+		if (talk_is_peer(s, mark))
+			((struct peer *)mark)->readable = events[i].events & ~(unsigned)EPOLLOUT;
 		else if (mark == &signal_mark)
 			signalled = true;
+		else if (mark == &listen_mark)
+			called = true;
 		else
 			attempts_drain(&s->attempts, mark);
 	}
@@ -397,65 +228,57 @@ static void turn(struct supervisor *s)
 		read_signals(s);
 	attempts_expire(&s->attempts);
 	flush(s); /* the driver decides what is next while we start what it asked for */
-	if (readable && s->socket >= 0 && !s->more_input)
-		receive(s);
-	if (s->more_input)
-		take_frames(s);
+	talk_receive(s);
 	flush(s);
+	if (called)
+		talk_accept(s);
+	if (s->deaf)
+		talk_listen_again(s);
 	attempts_sweep(&s->attempts);
 }
 
 static bool is_done(const struct supervisor *s)
 {
-	if (s->attempts.n || s->more_input)
+	if (s->attempts.n || talk_has_input(s) || talk_has_output(s))
 		return false;
 	/* Ends that the disk does not take yet would be lost with us. */
-	if (s->journal.pending.len && !s->said_bye && !s->stopping_hard)
+	if (s->journal.pending.len && s->kept.n && !s->stopping_hard)
 		return false;
-	if (s->socket < 0)
+	if (s->stopping)
 		return true;
-	return (s->said_bye || s->stopping) && !s->out.len;
-}
-
-static int say_hello(struct supervisor *s, const struct err *why_not)
-{
-	struct frame_hello hello = { .pid = getpid(), .msg = "" };
-
-	if (why_not) {
-		hello.error = (int)why_not->code;
-		hello.msg = why_not->msg;
-	}
-	int rc = frame_put_hello(&s->out, &hello, NULL);
-	if (rc == 0 && send(s->socket, s->out.data, s->out.len, MSG_NOSIGNAL) < 0)
-		rc = -1;
-	buf_clear(&s->out);
-	return rc;
+	if (s->peers[HOLDER_MAIN].fd >= 0 && !s->said_bye)
+		return false;
+	return s->kept.n == 0 || talk_is_alone(s);
 }
 
 _Noreturn void supervisor_main(int socket, const struct exec_local_config *config)
 {
-	struct supervisor s = { .socket = socket, .epoll_fd = -1, .signal_fd = -1 };
+	static struct supervisor s; /* one per process */
+	struct peer *driver = &s.peers[HOLDER_MAIN];
 	struct err err;
 
-	buf_init(&s.in, FRAME_MAX + RECV_SIZE);
-	buf_init(&s.out, OUT_MAX);
+	s = (struct supervisor){ .epoll_fd = -1, .signal_fd = -1, .listen_fd = -1 };
+	talk_init(&s, socket);
 	if (begin(&s, config, &err) < 0) {
-		say_hello(&s, &err);
+		talk_hello(driver, &err);
 		_exit(1);
 	}
-	if (say_hello(&s, NULL) < 0) {
+	if (talk_hello(driver, NULL) < 0) {
+		remove_socket(&s);
 		journal_remove(&s.journal);
 		_exit(1);
 	}
 	while (!is_done(&s)) {
 		turn(&s);
 		if (s.attempts.broken) {
-			dprintf(STDERR_FILENO, NAME ": out of memory; its tasks end with it\n");
+			dprintf(STDERR_FILENO,
+				SUPERVISOR_NAME ": out of memory; its tasks end with it\n");
 			_exit(1);
 		}
 	}
 	held_drop_all(&s.held);
-	if (s.said_bye && !s.stopping)
+	if (s.kept.n == 0)
 		journal_remove(&s.journal);
+	remove_socket(&s);
 	_exit(0);
 }

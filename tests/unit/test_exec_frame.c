@@ -242,11 +242,17 @@ static void test_refused(void **state)
 		unsigned char head[FRAME_HEAD];
 		enum err_code code;
 	} cases[] = {
-		{ { 0, 0, 0, 0, 2, 0, 1, 0 }, ERR_REFUSED },           /* version 2 */
-		{ { 0, 0, 0, 0, 0, 0, 1, 0 }, ERR_REFUSED },           /* version 0 */
-		{ { 0, 0, 0, 0, 1, 0, FRAME_TYPE_MAX, 0 }, ERR_DATA }, /* no such type */
-		{ { 0, 0, 0, 1, 1, 0, 1, 0 }, ERR_DATA },              /* too large */
-		{ { 255, 255, 255, 255, 1, 0, 1, 0 }, ERR_DATA },
+		{ { 0, 0, 0, 0, 3, 0, FRAME_START, 0 }, ERR_REFUSED }, /* a later version */
+		{ { 0, 0, 0, 0, 3, 0, FRAME_PREPARE, 0 }, ERR_REFUSED },
+		{ { 0, 0, 0, 0, 3, 0, FRAME_GO, 0 }, ERR_REFUSED },
+		{ { 0, 0, 0, 0, 3, 0, FRAME_DROP, 0 }, ERR_REFUSED },
+		{ { 0, 0, 0, 0, 3, 0, FRAME_BYE, 0 }, ERR_REFUSED },
+		{ { 0, 0, 0, 0, 3, 0, FRAME_TYPE_MAX, 0 }, ERR_REFUSED },
+		{ { 0, 0, 0, 0, 1, 0, FRAME_HELLO, 0 }, ERR_REFUSED }, /* before the freeze */
+		{ { 0, 0, 0, 0, 0, 0, FRAME_START, 0 }, ERR_REFUSED },
+		{ { 0, 0, 0, 0, 2, 0, FRAME_TYPE_MAX, 0 }, ERR_DATA }, /* no such type */
+		{ { 0, 0, 0, 1, 2, 0, 1, 0 }, ERR_DATA },              /* too large */
+		{ { 255, 255, 255, 255, 2, 0, 1, 0 }, ERR_DATA },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -53,7 +53,7 @@ static void test_round_trip(void **state)
 	struct stat st;
 	bool live;
 
-	assert_int_equal(journal_create(&j, path, &err), 0);
+	assert_int_equal(journal_create(&j, path, JOURNAL_NO_SOCKET, &err), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(journal_add_start(&j, 1, 100, 5000, 1795160134000000), 0);
@@ -84,11 +84,11 @@ static void test_round_trip(void **state)
 
 	/* The name is taken, by the living and by the dead. */
 	struct journal second;
-	assert_int_equal(journal_create(&second, path, &err), -1);
+	assert_int_equal(journal_create(&second, path, JOURNAL_NO_SOCKET, &err), -1);
 	assert_int_equal(err.code, ERR_REFUSED);
 	assert_non_null(strstr(err.msg, "alive"));
 	journal_release(&j);
-	assert_int_equal(journal_create(&second, path, &err), -1);
+	assert_int_equal(journal_create(&second, path, JOURNAL_NO_SOCKET, &err), -1);
 	assert_non_null(strstr(err.msg, "settle"));
 	assert_int_equal(exec_journal_read(path, &r, &err), 0);
 	assert_false(r.live);
@@ -110,7 +110,15 @@ static const struct text_case {
 	{ "\n", ERR_DATA, 0, 0 },
 	{ "something else\n", ERR_DATA, 0, 0 },
 	{ "weir-journal \n", ERR_DATA, 0, 0 },
-	{ "weir-journal 2 77 12345 " BOOT "\n", ERR_REFUSED, 0, 0 },
+	{ "weir-journal 3 77 12345 " BOOT " -\n", ERR_REFUSED, 0, 0 },
+	{ "weir-journal 2 77 12345 " BOOT "\n", ERR_DATA, 0, 0 },
+	{ "weir-journal 2 77 12345 " BOOT " \n", ERR_DATA, 0, 0 },
+	{ "weir-journal 2 77 12345 " BOOT " ../../0123456789.sock\n", ERR_DATA, 0, 0 },
+	{ "weir-journal 2 77 12345 " BOOT " 0123456789abcdef.sockx\n", ERR_DATA, 0, 0 },
+	{ "weir-journal 2 77 12345 " BOOT " 0123456789abcdef.sock x\n", ERR_DATA, 0, 0 },
+	{ "weir-journal 2 77 12345 " BOOT " 0123456789abcdef.sock\nS 1 100 5000 6000\n", ERR_NONE,
+		1, 0 },
+	{ "weir-journal 2 77 12345 " BOOT " -\nS 1 100 5000 6000\n", ERR_NONE, 1, 0 },
 	{ "weir-journal 99999999999999999999 77 12345 " BOOT "\n", ERR_DATA, 0, 0 },
 	{ "weir-journal 1 0 12345 " BOOT "\n", ERR_DATA, 0, 0 },
 	{ "weir-journal 1 77 12345 " BOOT BOOT "\n", ERR_DATA, 0, 0 },
@@ -234,7 +242,7 @@ static void test_disk_full(void **state)
 		struct rlimit limit;
 		struct stat st;
 		signal(SIGXFSZ, SIG_IGN);
-		if (journal_create(&j, path, NULL) < 0 || fstat(j.fd, &st) < 0)
+		if (journal_create(&j, path, JOURNAL_NO_SOCKET, NULL) < 0 || fstat(j.fd, &st) < 0)
 			_exit(1);
 		getrlimit(RLIMIT_FSIZE, &limit);
 		rlim_t soft = limit.rlim_cur;
@@ -273,7 +281,7 @@ static void test_child_lines(void **state)
 	(void)state;
 	struct journal j;
 
-	assert_int_equal(journal_create(&j, path, NULL), 0);
+	assert_int_equal(journal_create(&j, path, JOURNAL_NO_SOCKET, NULL), 0);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(journal_child_fd(&j), j.fd);

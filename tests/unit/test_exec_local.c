@@ -98,6 +98,15 @@ static void start(struct exec *x, const struct exec_job *job)
 		fail_msg("exec_start: %s", err.msg);
 }
 
+static void acknowledge(struct exec *x, int64_t token)
+{
+	struct err err = { 0 };
+
+	if (exec_ack(x, &token, 1, &err) < 0)
+		fail_msg("exec_ack: %s", err.msg);
+	exec_flush(x, NULL); /* it may be gone by now */
+}
+
 static struct exec_end await_end(struct exec *x)
 {
 	struct exec_end end;
@@ -109,8 +118,10 @@ static struct exec_end await_end(struct exec *x)
 		int n = exec_read(x, &end, 1, &err);
 		if (n < 0)
 			fail_msg("exec_read: %s", err.msg);
-		if (n == 1)
+		if (n == 1) {
+			acknowledge(x, end.token);
 			return end;
+		}
 	}
 }
 
@@ -888,6 +899,7 @@ static void test_many(void **state)
 			assert_int_equal(ends[i].outcome, OUTCOME_SUCCESS);
 			assert_false(seen[ends[i].token]);
 			seen[ends[i].token] = true;
+			assert_int_equal(exec_ack(x, &ends[i].token, 1, &err), 0);
 		}
 		n += got;
 	}
