@@ -87,6 +87,7 @@ struct store_ops {
 		struct err *err);
 	int (*rows)(struct store *s, const struct row_query *q, struct store_result *ret,
 		struct err *err);
+	int (*attempt_open)(struct store *s, int64_t token, bool *ret, struct err *err);
 	int (*version_text)(struct store *s, const char *version, char **ret_text, struct err *err);
 	int (*list)(struct store *s, const struct list_query *q, struct store_result *ret,
 		struct err *err);

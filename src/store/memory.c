@@ -320,6 +320,7 @@ static struct mem_run *new_run(struct memory_store *m, const struct run_open *o,
 		.zone = keep_or(m, o->zone, "UTC"),
 		.params = keep_or(m, o->params, "{}"),
 		.trigger = keep_or(m, o->trigger, "manual"),
+		.only = memory_keep(m, o->only),
 		.interval_start_us = o->key.interval_start_us,
 		.interval_end_us = o->key.interval_end_us,
 		.state = RUN_QUEUED,
@@ -355,6 +356,7 @@ static int take_run(
 		run->row.trigger = memory_keep(m, o->trigger);
 	if (o->backfill_id)
 		run->row.backfill_id = o->backfill_id;
+	run->row.only = memory_keep(m, o->only);
 	run->row.epoch++;
 	for (size_t i = 0; i < o->ntasks; i++)
 		if (put_task(m, run, o->tasks[i], i, err) < 0)
@@ -668,6 +670,7 @@ static const struct store_ops ops = {
 	.commit = memory_commit,
 	.runs = memory_runs,
 	.rows = memory_rows,
+	.attempt_open = memory_attempt_open,
 	.version_text = memory_version_text,
 	.renew_owned = memory_renew_owned,
 	.plan_commit = memory_plan_commit,

@@ -147,6 +147,7 @@ int memory_runs(
 	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err);
 int memory_rows(
 	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err);
+int memory_attempt_open(struct store *s, int64_t token, bool *ret, struct err *err);
 int memory_version_text(struct store *s, const char *version, char **ret_text, struct err *err);
 int memory_list(
 	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err);

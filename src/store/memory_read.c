@@ -37,6 +37,7 @@ void memory_put_run(struct rows *rows, const struct mem_run *run)
 	r->zone = lend(a, r->zone);
 	r->params = lend(a, r->params);
 	r->trigger = lend(a, r->trigger);
+	r->only = lend(a, r->only);
 	r->version = lend(a, r->version);
 	r->dag_path = lend(a, run->version->path);
 	r->dag_dir = lend(a, run->version->dir);
@@ -93,6 +94,12 @@ static bool is_latest(struct memory_store *m, struct mem_run *run, int64_t ended
 	return true;
 }
 
+static bool is_of_other(const struct run_row *r, const struct owner *self)
+{
+	return r->state == RUN_RUNNING && r->owner.pid &&
+	       (r->owner.pid != self->pid || r->owner.start_ticks != self->start_ticks);
+}
+
 static bool run_matches(struct memory_store *m, struct mem_run *run, const struct run_query *q)
 {
 	const struct run_filter *f = q->filter;
@@ -102,6 +109,7 @@ static bool run_matches(struct memory_store *m, struct mem_run *run, const struc
 	case RUN_QUERY_FILTER:
 		return (!f->dag || strcmp(f->dag, r->dag) == 0) &&
 		       (f->state < 0 || f->state == (int)r->state) && (!f->wanted || r->wanted) &&
+		       (!f->not_of || is_of_other(r, f->not_of)) &&
 		       (!f->backfill_id || f->backfill_id == r->backfill_id) &&
 		       (!f->in_range || (r->interval_start_us >= f->from_us &&
 						r->interval_start_us <= f->to_us)) &&
@@ -280,6 +288,16 @@ int memory_rows(
 	if (run && putters[q->kind].put(&rows, run, q, err) < 0)
 		return -1;
 	return rows_end(&rows, ret, err);
+}
+
+int memory_attempt_open(struct store *s, int64_t token, bool *ret, struct err *err)
+{
+	struct mem_attempt *a;
+
+	(void)err;
+	HASH_FIND(hh, memory_cast(s)->attempts, &token, sizeof token, a);
+	*ret = a && a->row.outcome == OUTCOME_NONE;
+	return 0;
 }
 
 int memory_version_text(struct store *s, const char *version, char **ret_text, struct err *err)

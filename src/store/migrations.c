@@ -228,9 +228,15 @@ static const char schema_2[] =
 	"	CHECK (from_us <= to_us)"
 	") STRICT;";
 
+static const char schema_3[] =
+	/* Names of the tasks that whoever opened the run last wants done, a JSON array; NULL: all.
+	 */
+	"ALTER TABLE run ADD COLUMN only TEXT;";
+
 static const struct migration all[] = {
 	{ 1, schema_1 },
 	{ 2, schema_2 },
+	{ 3, schema_3 },
 };
 
 const struct migration *migrations_all(size_t *ret_n)

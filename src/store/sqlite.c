@@ -214,6 +214,7 @@ static const struct store_ops ops = {
 	.commit = sqlite_commit,
 	.runs = sqlite_runs,
 	.rows = sqlite_rows,
+	.attempt_open = sqlite_attempt_open,
 	.version_text = sqlite_version_text,
 	.renew_owned = sqlite_renew_owned,
 	.plan_commit = sqlite_plan_commit,

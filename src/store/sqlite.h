@@ -63,6 +63,7 @@ enum sqlite_sql {
 	SQL_IN_FLIGHT,
 	SQL_EVENTS,
 	SQL_CHECKS,
+	SQL_ATTEMPT_OPEN,
 	SQL_VERSION_TEXT,
 	SQL_DAGS,
 	SQL_FROZEN,
@@ -83,7 +84,8 @@ enum sqlite_runs {
 	SQLITE_RUNS_IN_RANGE = 1 << 4,
 	SQLITE_RUNS_LATEST = 1 << 5, /* of each DAG */
 	SQLITE_RUNS_ACTIVE = 1 << 6, /* of a state that is not final */
-	SQLITE_RUNS_MAX = 1 << 7
+	SQLITE_RUNS_OTHERS = 1 << 7,
+	SQLITE_RUNS_MAX = 1 << 8
 };
 struct buf;
 void sqlite_runs_text(struct buf *b, unsigned conditions);
@@ -162,6 +164,7 @@ int sqlite_runs(
 	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err);
 int sqlite_rows(
 	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err);
+int sqlite_attempt_open(struct store *s, int64_t token, bool *ret, struct err *err);
 int sqlite_version_text(struct store *s, const char *version, char **ret_text, struct err *err);
 /* The rows of a bound statement that selects runs. */
 int sqlite_collect_runs(struct sqlite_query *q, struct store_result *ret, struct err *err);

@@ -81,6 +81,7 @@ static void read_run(struct sqlite_cursor *c, void *row)
 	r->epoch = sqlite_get_int(c);
 	r->wanted = sqlite_get_int(c);
 	r->backfill_id = sqlite_get_int(c);
+	r->only = sqlite_get_text(c);
 }
 
 static void read_task(struct sqlite_cursor *c, void *row)
@@ -160,7 +161,8 @@ static unsigned conditions_of(const struct run_filter *f)
 {
 	return (f->dag ? SQLITE_RUNS_OF_DAG : 0u) | state_condition(f->state) |
 	       (f->backfill_id ? SQLITE_RUNS_OF_BACKFILL : 0u) |
-	       (f->wanted ? SQLITE_RUNS_WANTED : 0u) | (f->in_range ? SQLITE_RUNS_IN_RANGE : 0u) |
+	       (f->wanted ? SQLITE_RUNS_WANTED : 0u) | (f->not_of ? SQLITE_RUNS_OTHERS : 0u) |
+	       (f->in_range ? SQLITE_RUNS_IN_RANGE : 0u) |
 	       (f->latest_per_dag ? SQLITE_RUNS_LATEST : 0u);
 }
 
@@ -188,6 +190,12 @@ static struct sqlite_query filter_query(struct sqlite_store *s, const struct run
 	sqlite_bind_int(&q, f->limit > 0 ? f->limit : -1);
 	if (f->latest_per_dag)
 		sqlite_bind_int(&q, f->ended_by_us ? f->ended_by_us : INT64_MAX);
+	if (f->not_of) {
+		if (!f->latest_per_dag)
+			sqlite_bind_int(&q, 0);
+		sqlite_bind_int(&q, f->not_of->pid);
+		sqlite_bind_int(&q, f->not_of->start_ticks);
+	}
 	return q;
 }
 
@@ -312,6 +320,18 @@ int sqlite_rows(
 	}
 	sqlite_done(&q);
 	return r < 0 ? -1 : rows_end(&rows, ret, err);
+}
+
+int sqlite_attempt_open(struct store *base, int64_t token, bool *ret, struct err *err)
+{
+	struct sqlite_query q =
+		sqlite_query((struct sqlite_store *)base, SQL_ATTEMPT_OPEN, "look for an attempt");
+
+	sqlite_bind_int(&q, token);
+	int r = sqlite_step(&q, err);
+	sqlite_done(&q);
+	*ret = r == 1;
+	return r < 0 ? -1 : 0;
 }
 
 int sqlite_version_text(struct store *base, const char *version, char **ret_text, struct err *err)

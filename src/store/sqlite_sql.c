@@ -11,7 +11,7 @@
 	"SELECT r.id, r.name, r.dag, r.ds, r.zone, r.params, r.\"trigger\", r.version, v.path," \
 	" v.dir, r.interval_start_us, r.interval_end_us, r.state, r.reason, r.created_us,"      \
 	" r.started_us, r.ended_us, r.owner_host, r.owner_boot_id, r.owner_pid,"                \
-	" r.owner_start_ticks, r.lease_until_us, r.epoch, r.wanted, r.backfill_id "             \
+	" r.owner_start_ticks, r.lease_until_us, r.epoch, r.wanted, r.backfill_id, r.only "     \
 	"FROM run r LEFT JOIN dag_version v ON v.hash = r.version "
 
 /* A row for each DAG that is known, or that a switch is set for. */
@@ -37,14 +37,14 @@ static const char *const texts[] = {
 	[SQL_RUN_INSERT] =
 		"INSERT INTO run(name, dag, interval_start_us, interval_end_us, ds, zone, params,"
 		" \"trigger\", version, created_us, owner_host, owner_boot_id, owner_pid,"
-		" owner_start_ticks, lease_until_us, wanted, backfill_id, epoch)"
+		" owner_start_ticks, lease_until_us, wanted, backfill_id, only, epoch)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-		" ?17, 1)",
+		" ?17, ?18, 1)",
 	[SQL_RUN_TAKE] =
 		"UPDATE run SET params = coalesce(?2, params), version = ?3, owner_host = ?4,"
 		" owner_boot_id = ?5, owner_pid = ?6, owner_start_ticks = ?7, lease_until_us = ?8,"
 		" wanted = max(wanted, ?9), backfill_id = coalesce(?10, backfill_id),"
-		" trigger = iif(?9, coalesce(?11, trigger), trigger),"
+		" trigger = iif(?9, coalesce(?11, trigger), trigger), only = ?12,"
 		" epoch = epoch + 1 WHERE id = ?1",
 	[SQL_RUN_RENEW] = "UPDATE run SET lease_until_us = ?3 WHERE id = ?1 AND epoch = ?2",
 	[SQL_RUN_CLOSE] =
@@ -175,6 +175,7 @@ static const char *const texts[] = {
 	[SQL_CHECKS] =
 		"SELECT token, task, name, severity, status, observed, expected, sample"
 		" FROM check_result WHERE run_id = ?1 AND (?2 IS NULL OR task = ?2) ORDER BY id",
+	[SQL_ATTEMPT_OPEN] = "SELECT 1 FROM attempt WHERE token = ?1 AND outcome = 'none'",
 	[SQL_VERSION_TEXT] = "SELECT text FROM dag_version WHERE hash = ?1",
 	[SQL_DAGS] = "WITH name(name) AS (" DAG_NAMES ") "
 		     "SELECT name.name, d.path, d.dir, d.version, d.error, d.present,"
@@ -230,6 +231,11 @@ const char *sqlite_sql_text(enum sqlite_sql id)
 	"), (" NEWEST NEWEST_FIRST "))"                                                      \
 	" FROM d WHERE d.dag IS NOT NULL AND (?1 IS NULL OR d.dag = ?1)) "
 
+/* INDEXED BY: SQLite would rather read all runs than sort the few that have an owner. */
+#define OTHERS                                                                               \
+	"r.id IN (SELECT o.id FROM run o INDEXED BY run_owned WHERE o.owner_pid IS NOT NULL" \
+	" AND o.state = 'running' AND (o.owner_pid <> ?8 OR o.owner_start_ticks <> ?9))"
+
 /* The first that is given is to find the rows, by its index; "+" keeps SQLite, which knows
  * nothing of the sizes, from using the index of another. */
 static const struct condition {
@@ -239,6 +245,7 @@ static const struct condition {
 	{ SQLITE_RUNS_LATEST, "r.id IN (SELECT id FROM latest)", "" },
 	{ SQLITE_RUNS_WANTED, "r.wanted = 1", "+r.wanted = 1" },
 	{ SQLITE_RUNS_OF_BACKFILL, "r.backfill_id = ?3", "+r.backfill_id = ?3" },
+	{ SQLITE_RUNS_OTHERS, OTHERS, OTHERS },
 	{ SQLITE_RUNS_ACTIVE, "r.state = ?2", "+r.state = ?2" },
 	{ SQLITE_RUNS_OF_DAG, "r.dag = ?1", "+r.dag = ?1" },
 	{ SQLITE_RUNS_ENDED, "r.state = ?2 AND r.ended_us IS NOT NULL", "+r.state = ?2" },

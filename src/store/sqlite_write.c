@@ -136,6 +136,7 @@ static int insert_run(struct sqlite_store *s, const struct run_open *o, struct a
 	bind_owner(&q, o);
 	sqlite_bind_int(&q, o->wanted);
 	sqlite_bind_time(&q, o->backfill_id);
+	sqlite_bind_text(&q, o->only);
 	if (sqlite_run(&q, err) < 0)
 		return -1;
 	*ret = (struct run_opened){ sqlite3_last_insert_rowid(s->db), 1, true };
@@ -158,6 +159,7 @@ static int take_run(struct sqlite_store *s, const struct run_open *o, const stru
 	sqlite_bind_int(&q, o->wanted);
 	sqlite_bind_time(&q, o->backfill_id);
 	sqlite_bind_text(&q, o->trigger);
+	sqlite_bind_text(&q, o->only);
 	*ret = (struct run_opened){ p->id, p->epoch + 1, false };
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }

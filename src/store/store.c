@@ -255,6 +255,11 @@ int store_attempts_in_flight(
 	return query_rows(s, &(struct row_query){ ROWS_IN_FLIGHT, run_id, NULL }, ret, err);
 }
 
+int store_attempt_open(struct store *s, int64_t token, bool *ret, struct err *err)
+{
+	return s->ops->attempt_open(s, token, ret, err);
+}
+
 int store_events(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err)
 {

@@ -75,8 +75,10 @@ struct run_open {
 	size_t ntasks;
 	struct owner owner; /* pid 0: nobody yet; the run waits for a daemon (`wanted`) */
 	int64_t lease_until_us, now_us;
-	bool wanted;   /* a daemon is to carry it on until it is final: also after a restart */
-	bool only_new; /* ERR_REFUSED when there is one already, whoever owns it */
+	const char *only; /* JSON array text of the tasks that are to be done; NULL: all. Of the
+			     last one who opened it */
+	bool wanted;      /* a daemon is to carry it on until it is final: also after a restart */
+	bool only_new;    /* ERR_REFUSED when there is one already, whoever owns it */
 	int64_t backfill_id; /* 0: none; else it belongs to that backfill from now on */
 };
 
@@ -225,6 +227,7 @@ struct run_row {
 	struct owner owner;                       /* pid 0: none */
 	int64_t lease_until_us, epoch;
 	bool wanted;
+	const char *only; /* as in run_open */
 	int64_t backfill_id;
 	int ntasks, nsuccess, nfailed, nrunning; /* counts by state, for lists */
 };
@@ -311,7 +314,9 @@ struct run_filter {
 	/* For latest_per_dag: the newest of those that ended by then; only where there is none, the
 	 * newest of all. 0: the newest of all. */
 	int64_t ended_by_us;
-	bool wanted;         /* only runs that a daemon is to carry on, or to do once more */
+	bool wanted; /* only runs that a daemon is to carry on, or to do once more */
+	const struct owner
+		*not_of;     /* only runs that run and are owned by somebody else; NULL: all */
 	int64_t backfill_id; /* 0: all */
 	bool in_range;       /* only intervals that start in [from_us, to_us], ascending by start */
 	int64_t from_us, to_us;
@@ -331,6 +336,8 @@ int store_attempts(struct store *s, int64_t run_id, const char *task, struct sto
 /* Attempts of the run without an outcome. */
 int store_attempts_in_flight(
 	struct store *s, int64_t run_id, struct store_result *ret, struct err *err);
+/* Whether an attempt is known and has no outcome yet. */
+int store_attempt_open(struct store *s, int64_t token, bool *ret, struct err *err);
 int store_events(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err);
 int store_checks(struct store *s, int64_t run_id, const char *task, struct store_result *ret,

@@ -837,6 +837,7 @@ static void test_indices(void **state)
 			set & SQLITE_RUNS_LATEST        ? "r USING INTEGER PRIMARY KEY"
 			: set & SQLITE_RUNS_WANTED      ? "r USING INDEX run_wanted"
 			: set & SQLITE_RUNS_OF_BACKFILL ? "r USING INDEX run_by_backfill"
+			: set & SQLITE_RUNS_OTHERS      ? "o USING INDEX run_owned"
 			: set & SQLITE_RUNS_ACTIVE      ? "r USING INDEX run_by_state"
 			: set == (SQLITE_RUNS_ENDED | SQLITE_RUNS_OF_DAG)
 				? "r USING INDEX run_ended_by_dag (dag=? AND state=?)"
