@@ -223,7 +223,7 @@ static void add_daemon(const struct overview *o, const struct term *t, struct bu
 	buf_addf(&line, ", %lld run%s in hand, %lld task%s running", nruns, plural(nruns), running,
 		plural(running));
 	if (cli_get_flag(d, "taking_over"))
-		buf_addstr(&line, "; it waits for the tasks of a former daemon to end");
+		buf_addstr(&line, "; it is taking over the runs of a former daemon");
 	if (cli_get_flag(d, "stopping"))
 		buf_addstr(&line, "; it is stopping");
 	add_line(out, t, STYLE_GOOD, "daemon", line.data);

@@ -262,6 +262,12 @@ bool sched_flight(const struct sched *s, int64_t token, int64_t *ret_run_id, int
 	return true;
 }
 
+void sched_each_flight(const struct sched *s, sched_flight_fn *fn, void *arg)
+{
+	for (const struct flight *f = s->flights; f; f = f->hh.next)
+		fn(arg, f->token, f->run->id, f->task);
+}
+
 int sched_running(const struct sched *s)
 {
 	return s->running;

@@ -141,6 +141,9 @@ struct task_view {
 bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, struct task_view *ret);
 /* Whose attempt it is; false when the token is not in flight. */
 bool sched_flight(const struct sched *s, int64_t token, int64_t *ret_run_id, int *ret_task);
+/* All attempts in flight, in no order. */
+typedef void sched_flight_fn(void *arg, int64_t token, int64_t run_id, int task);
+void sched_each_flight(const struct sched *s, sched_flight_fn *fn, void *arg);
 int sched_running(const struct sched *s);
 /* Tokens come from the store in blocks [first, end). With none left nothing starts, so the driver
  * hands out more while sched_tokens_left() is small. */

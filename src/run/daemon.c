@@ -1,6 +1,5 @@
 #include "run/daemon.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -16,11 +15,13 @@
 #include "base/near.h"
 #include "base/units.h"
 #include "core/model.h"
+#include "operators/operators.h"
 #include "run/daemon_impl.h"
 #include "run/paths.h"
 
 #define RETRY_US US_PER_SECOND
 #define CHORES_US US_PER_MINUTE
+#define LOOK_US (15 * US_PER_SECOND)
 
 /* ---- one daemon per WEIR_HOME --------------------------------------------------------- */
 
@@ -145,6 +146,15 @@ static void on_broken(void *arg, const struct err *err)
 	daemon_fail(arg, err);
 }
 
+static void on_replaced(void *arg, const struct err *why)
+{
+	struct daemon *d = arg;
+
+	say(d, LEVEL_ERROR,
+		"the supervisor died; another one was started, lost tasks are tried again",
+		{ "error", why->msg });
+}
+
 static void on_lost(void *arg, struct active_run *r)
 {
 	struct daemon *d = arg;
@@ -172,10 +182,10 @@ static bool store_fault(const struct err *err)
 	return err->code == ERR_BUSY || err->code == ERR_STORE || err->code == ERR_IO;
 }
 
-/* The runs of a former daemon, once none of its tasks runs, and those that people asked for. */
+/* The runs of a former daemon, those that people asked for, and those that somebody left. */
 static int take_wanted(struct daemon *d, struct err *err)
 {
-	bool all = !d->waits && !d->taken_over;
+	bool all = !d->taken_over;
 
 	if (!all && !d->asked)
 		return 0;
@@ -186,12 +196,21 @@ static int take_wanted(struct daemon *d, struct err *err)
 	return 0;
 }
 
+static int take_left(struct daemon *d, struct err *err)
+{
+	if (!d->looks)
+		return 0;
+	d->looks = false;
+	return daemon_take_left(d, err);
+}
+
 /* What is due becomes runs, and runs come into motion. -1: the store refuses; tried again later. */
 static int make_runs(struct daemon *d, struct err *err)
 {
 	if (d->stopping)
 		return 0;
-	if (take_wanted(d, err) < 0 || daemon_plan(d, err) < 0 || daemon_backfills_feed(d, err) < 0)
+	if (take_wanted(d, err) < 0 || take_left(d, err) < 0 || daemon_plan(d, err) < 0 ||
+		daemon_backfills_feed(d, err) < 0)
 		return -1;
 	return daemon_promote(d, err);
 }
@@ -248,17 +267,6 @@ static void end_when_done(struct daemon *d)
 	}
 }
 
-/* Once all runs of the former daemon are in hand, what its journals knew is in the store. */
-static void drop_journals(struct daemon *d)
-{
-	for (size_t i = 0; d->journals && d->journals[i]; i++) {
-		unlink(d->journals[i]);
-		free(d->journals[i]);
-	}
-	free(d->journals);
-	d->journals = NULL;
-}
-
 /* False: the store refuses, or all is lost. */
 static bool try_to_make_runs(struct daemon *d)
 {
@@ -282,12 +290,28 @@ static bool try_to_make_runs(struct daemon *d)
 	return false;
 }
 
+/* Runs whose owner is gone, and what is left of former supervisors. */
+static void look(struct daemon *d)
+{
+	d->looks = true;
+	d->asked = d->asked || d->put_off;
+	d->put_off = false;
+	if (d->npending == 0)
+		former_tidy(&d->engine, true);
+}
+
 static void do_fake_chores(struct daemon *d)
 {
-	if (!clock_is_fake() || clock_now_us() < d->chores_us)
+	if (!clock_is_fake())
 		return;
-	daemon_chores(d);
-	d->chores_us = clock_now_us() + CHORES_US;
+	if (clock_now_us() >= d->chores_us) {
+		daemon_chores(d);
+		d->chores_us = clock_now_us() + CHORES_US;
+	}
+	if (clock_now_us() >= d->look_us) {
+		look(d);
+		d->look_us = clock_now_us() + LOOK_US;
+	}
 }
 
 void daemon_turn(struct daemon *d)
@@ -301,8 +325,8 @@ void daemon_turn(struct daemon *d)
 			engine_step(&d->engine);
 		do_fake_chores(d);
 	} while (!d->failed && !d->retry_us && warp(d));
-	if (d->taken_over && d->journals && d->npending == 0)
-		drop_journals(d);
+	if (d->engine.formers.untidy && d->taken_over && d->npending == 0)
+		former_tidy(&d->engine, false);
 	/* What ended made room, or a backfill complete. */
 	if (!d->failed && try_to_make_runs(d))
 		engine_step(&d->engine);
@@ -373,10 +397,19 @@ static void on_chores(evutil_socket_t fd, short what, void *arg)
 	daemon_chores(arg);
 }
 
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	look(arg);
+	daemon_turn(arg);
+}
+
 static int watch_events(struct daemon *d, struct err *err)
 {
 	struct event_base *base = d->engine.base;
 	const struct timeval chores = { .tv_sec = CHORES_US / US_PER_SECOND };
+	const struct timeval looks = { .tv_sec = LOOK_US / US_PER_SECOND };
 
 	d->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (d->timer_fd < 0)
@@ -386,92 +419,19 @@ static int watch_events(struct daemon *d, struct err *err)
 	d->on_hup = evsignal_new(base, SIGHUP, on_hup, d);
 	d->on_clock = event_new(base, d->timer_fd, EV_READ | EV_PERSIST, on_clock, d);
 	d->on_chores = event_new(base, -1, EV_PERSIST, on_chores, d);
+	d->on_look = event_new(base, -1, EV_PERSIST, on_look, d);
 	d->on_turn = event_new(base, -1, 0, on_turn, d);
-	if (!d->on_term || !d->on_int || !d->on_hup || !d->on_clock || !d->on_chores || !d->on_turn)
+	if (!d->on_term || !d->on_int || !d->on_hup || !d->on_clock || !d->on_chores ||
+		!d->on_look || !d->on_turn)
 		return err_nomem(err);
 	if (event_add(d->on_term, NULL) < 0 || event_add(d->on_int, NULL) < 0 ||
 		event_add(d->on_hup, NULL) < 0 || event_add(d->on_clock, NULL) < 0)
 		return err_set(err, ERR_IO, "cannot watch for signals");
 	if (daemon_has_chores(d))
 		event_add(d->on_chores, &chores);
+	if (!clock_is_fake())
+		event_add(d->on_look, &looks);
 	return daemon_watch_init(d, err);
-}
-
-/* ---- a former daemon ------------------------------------------------------------------ */
-
-static void on_former_gone(evutil_socket_t fd, short what, void *arg)
-{
-	struct former *f = arg;
-	struct daemon *d = f->daemon;
-	size_t left = 0;
-
-	(void)what;
-	event_free(f->event);
-	f->event = NULL;
-	close(fd);
-	for (size_t i = 0; i < d->nformers; i++)
-		left += d->formers[i].event != NULL;
-	if (left > 0)
-		return;
-	d->waits = false;
-	say(d, LEVEL_INFO, "the tasks of the former daemon have ended", { "error", NULL });
-	daemon_turn(d);
-}
-
-/* Journals of former daemons on this WEIR_HOME. */
-static int find_journals(struct daemon *d, struct err *err)
-{
-	char *dir_path = paths_journal_dir(d->config->home);
-	DIR *dir = dir_path ? opendir(dir_path) : NULL;
-	size_t n = 0;
-
-	d->journals = calloc(1, sizeof *d->journals);
-	for (struct dirent *e; dir && d->journals && (e = readdir(dir));) {
-		size_t len = strlen(e->d_name);
-		if (strncmp(e->d_name, "daemon.", 7) != 0 || len < 15 ||
-			strcmp(e->d_name + len - 8, ".journal") != 0)
-			continue;
-		char *path = io_path_join(dir_path, e->d_name);
-		char **grown = path ? reallocarray(d->journals, n + 2, sizeof *grown) : NULL;
-		if (!grown || strcmp(path, d->journal_path) == 0) {
-			free(path);
-			d->journals = grown ? grown : d->journals;
-			continue;
-		}
-		d->journals = grown;
-		d->journals[n++] = path;
-		d->journals[n] = NULL;
-	}
-	if (dir)
-		closedir(dir);
-	free(dir_path);
-	return d->journals ? 0 : err_nomem(err);
-}
-
-/* Tasks of a former daemon that still run are waited for; new runs begin meanwhile. */
-static int watch_formers(struct daemon *d, struct err *err)
-{
-	size_t n = 0;
-
-	while (d->journals[n])
-		n++;
-	d->formers = calloc(n + 1, sizeof *d->formers);
-	if (!d->formers)
-		return err_nomem(err);
-	for (size_t i = 0; i < n; i++) {
-		int fd = exec_journal_wait_fd(d->journals[i], NULL);
-		if (fd < 0)
-			continue;
-		struct former *f = &d->formers[d->nformers++];
-		*f = (struct former){ .daemon = d, .journal = d->journals[i], .fd = fd };
-		f->event = event_new(d->engine.base, fd, EV_READ, on_former_gone, f);
-		if (!f->event || event_add(f->event, NULL) < 0)
-			return err_nomem(err);
-		say(d, LEVEL_INFO, "tasks of a former daemon still run; waiting for them",
-			{ "journal", f->journal });
-	}
-	d->waits = d->nformers > 0;
-	return 0;
 }
 
 /* ---- operations ----------------------------------------------------------------------- */
@@ -560,30 +520,32 @@ int daemon_reload(struct daemon *d, json_t **ret, struct err *err)
 
 /* ---- the whole ------------------------------------------------------------------------ */
 
-static int make_journal_path(struct daemon *d, struct err *err)
+static int init_executors(struct daemon *d, struct err *err)
 {
-	char *dir = paths_journal_dir(d->config->home);
-	int n = dir ? asprintf(&d->journal_path, "%s/daemon.%d-%lld.journal", dir, (int)getpid(),
-			      (long long)clock_now_us())
-		    : -1;
+	char *dir = paths_journal_dir(d->config->home), file[64];
+	const struct exec_local_provider_config config = {
+		.home = d->config->home, .dir = dir, .file = file, .run_operator = operator_main
+	};
 
+	snprintf(file, sizeof file, "daemon.%d-%lld", (int)getpid(), (long long)clock_now_us());
+	int rc = dir ? exec_local_provider_init(&d->provider, &config, &d->executors, err)
+		     : err_nomem(err);
 	free(dir);
-	if (n < 0)
-		d->journal_path = NULL;
-	return n < 0 ? err_nomem(err) : 0;
+	return rc;
 }
 
 static int begin(struct daemon *d, struct err *err)
 {
 	const struct engine_config config = { .home = d->config->home,
-		.journal = d->journal_path,
+		.executors = &d->executors,
 		.max_running = d->config->jobs,
 		.listener = { .arg = d,
 			.change = on_change,
 			.idle = on_idle,
 			.store_trouble = on_store_trouble,
 			.broken = on_broken,
-			.lost = on_lost } };
+			.lost = on_lost,
+			.replaced = on_replaced } };
 
 	if (engine_init(&d->engine, &config, err) < 0)
 		return -1;
@@ -594,13 +556,14 @@ static int begin(struct daemon *d, struct err *err)
 		.note = on_note,
 		.by = "daemon" };
 	if (daemon_dags_init(d, err) < 0 || daemon_count_wanted(d, err) < 0 ||
-		watch_events(d, err) < 0 || find_journals(d, err) < 0)
+		watch_events(d, err) < 0)
 		return -1;
+	former_tidy(&d->engine, true);
 	/* A folder that cannot be read now is shown in status, and may come. */
 	daemon_scan(d, err);
 	if (d->config->serve && d->config->serve(d, d->engine.base, &d->server, err) < 0)
 		return -1;
-	return watch_formers(d, err);
+	return 0;
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
@@ -642,20 +605,12 @@ static void release(struct daemon *d)
 
 	if (d->server)
 		d->config->unserve(d->server);
-	for (size_t i = 0; i < d->nformers; i++)
-		if (d->formers[i].event) {
-			event_free(d->formers[i].event);
-			close(d->formers[i].fd);
-		}
-	free(d->formers);
-	for (size_t i = 0; d->journals && d->journals[i]; i++)
-		free(d->journals[i]);
-	free(d->journals);
 	engine_free_event(d->on_term);
 	engine_free_event(d->on_int);
 	engine_free_event(d->on_hup);
 	engine_free_event(d->on_clock);
 	engine_free_event(d->on_chores);
+	engine_free_event(d->on_look);
 	engine_free_event(d->on_turn);
 	daemon_watch_release(d);
 	daemon_backfills_release(d);
@@ -670,7 +625,7 @@ static void release(struct daemon *d)
 	engine_release(&d->engine);
 	daemon_dags_release(d);
 	free(d->pending);
-	free(d->journal_path);
+	exec_local_provider_release(&d->provider);
 	if (d->timer_fd >= 0)
 		close(d->timer_fd);
 	if (d->lock_fd >= 0)
@@ -681,6 +636,7 @@ int daemon_run(const struct daemon_config *config, struct err *err)
 {
 	struct daemon d = { .config = config,
 		.lock_fd = -1,
+		.looks = true,
 		.timer_fd = -1,
 		.watch_fd = -1,
 		.started_us = clock_now_us(),
@@ -692,7 +648,7 @@ int daemon_run(const struct daemon_config *config, struct err *err)
 	if (rc == 0)
 		rc = lock_home(&d, err);
 	if (rc == 0)
-		rc = make_journal_path(&d, err);
+		rc = init_executors(&d, err);
 	if (rc == 0)
 		rc = begin(&d, err);
 	if (rc == 0)

@@ -43,14 +43,6 @@ struct pending_run {
 	bool cancel;
 };
 
-/* A supervisor of a former daemon, whose tasks still run. */
-struct former {
-	struct daemon *daemon;
-	char *journal;
-	int fd;
-	struct event *event;
-};
-
 struct live_backfill {
 	int64_t id;
 	struct backfill_row row; /* its strings in `kept` */
@@ -70,27 +62,26 @@ struct daemon {
 	struct steered *steered;
 	struct ops ops;
 	struct daemon_log log;
-	char *journal_path;
+	struct exec_local_provider provider;
+	struct exec_provider executors;
 	int lock_fd, timer_fd, watch_fd;
 	struct event *on_term, *on_int, *on_hup, *on_clock, *on_watch, *on_settled, *on_chores,
-		*on_turn;
+		*on_look, *on_turn;
 	struct pending_run *pending; /* a queue */
 	size_t pending_head, npending, pending_cap;
-	struct former *formers;
-	size_t nformers;
-	char **journals; /* of former daemons, to be settled; NULL-ended */
 	size_t decided;  /* of the planner's decisions, how many are committed already */
 	size_t portion;  /* how many come next; 0: nothing is left to decide */
-	bool waits;      /* tasks of a former daemon run still */
 	bool taken_over; /* runs of the former daemon are in hand */
 	bool asked;      /* runs that were asked for wait in the store */
+	bool put_off;    /* a run could not go on yet */
+	bool looks;      /* it is time to look for runs that others left */
 	struct live_backfill *backfills;
 	void *server;
 	char *folder_error;
 	struct err trouble; /* with the store; code ERR_NONE: it is well */
 	int64_t started_us;
-	int64_t retry_us;  /* monotonic; 0: the store is well */
-	int64_t chores_us; /* with the test's clock: when they are due */
+	int64_t retry_us;           /* monotonic; 0: the store is well */
+	int64_t chores_us, look_us; /* with the test's clock: when they are due */
 	int nsignals;
 	bool stopping, done, failed;
 	struct err err;
@@ -121,6 +112,7 @@ int daemon_add_pending(struct daemon *d, const struct pending_run *p);
 /* At the start: what the schedules have in motion already. */
 int daemon_count_wanted(struct daemon *d, struct err *err);
 int daemon_take_over(struct daemon *d, struct err *err); /* wanted runs of the store */
+int daemon_take_left(struct daemon *d, struct err *err); /* runs whose owner is gone */
 void daemon_run_idle(struct daemon *d, struct active_run *r);
 void daemon_forget_run(struct daemon *d, struct active_run *r);
 

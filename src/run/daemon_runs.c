@@ -106,37 +106,56 @@ static struct active_run *take(struct daemon *d, const struct run_row *row,
 	return r;
 }
 
-static int start(struct daemon *d, struct active_run *r, const struct pending_run *p, bool resume,
-	struct err *err)
+/* The tasks that are to be done: all, or those that whoever began the run had asked for. True: some
+ * are left out. */
+static bool choose(const struct dag *dag, const char *only, bool again, struct task_init *ret)
 {
-	struct task_init *init = calloc((size_t)r->dag->ntasks + 1, sizeof *init);
+	json_t *names = only ? json_loads(only, 0, NULL) : NULL, *name;
+	bool partial = names != NULL;
+	size_t i;
+
+	for (int t = 0; t < dag->ntasks; t++) {
+		ret[t].selected = !partial;
+		ret[t].clear = again;
+	}
+	json_array_foreach(names, i, name)
+	{
+		const struct task *t = dag_find(dag, json_string_value(name));
+		if (t)
+			ret[t->index].selected = true;
+	}
+	json_decref(names);
+	return partial;
+}
+
+static void say_adopted(struct daemon *d, const struct active_run *r, int n)
+{
+	char number[16];
+
+	snprintf(number, sizeof number, "%d", n);
+	say(d, LEVEL_INFO, "tasks of an earlier process still run; they are adopted",
+		{ "run", r->name }, { "tasks", number });
+}
+
+static int start(struct daemon *d, struct active_run *r, const struct pending_run *p,
+	const struct run_row *row, struct err *err)
+{
+	struct task_init *tasks = calloc((size_t)r->dag->ntasks + 1, sizeof *tasks);
 	const struct run_data *data = r->data;
 	struct live_backfill *b = daemon_backfill(d, data->backfill_id);
-	struct run_init run = { .tasks = init, .lane = b ? b->lane : 0, .resume = resume };
-	char *none[] = { NULL };
-	int rc = -1;
+	struct run_init run = { .lane = b ? b->lane : 0, .resume = row->state == RUN_RUNNING };
 
-	if (!init) {
-		err_nomem(err);
-	} else if (restore_tasks(d->engine.store, r->id, r->dag, init, err) == 0) {
-		for (int i = 0; i < r->dag->ntasks; i++)
-			init[i].clear = p->again;
-		/* While tasks of a former daemon run, none of its runs is opened: no journal
-		 * has anything to tell of this one. */
-		rc = engine_settle(&d->engine, r, init,
-			d->journals && !d->waits ? d->journals : none, NULL, NULL, err);
-		/* What was settled has changed the tasks. */
-		if (rc == 0)
-			rc = restore_tasks(d->engine.store, r->id, r->dag, init, err);
-		for (int i = 0; rc == 0 && i < r->dag->ntasks; i++)
-			init[i].clear = p->again;
-		if (rc == 0)
-			rc = engine_start(&d->engine, r, &run, err);
-	}
-	free(init);
-	if (rc == 0)
-		daemon_hold_run(d, r);
-	return rc;
+	if (!tasks)
+		return err_nomem(err);
+	run.ignore_needs = choose(r->dag, row->only, p->again, tasks);
+	int rc = engine_resume(&d->engine, r, &run, tasks, err);
+	free(tasks);
+	if (rc < 0)
+		return -1;
+	if (rc > 0)
+		say_adopted(d, r, rc);
+	daemon_hold_run(d, r);
+	return 0;
 }
 
 /* A run that did not come into motion holds no slot of its DAG or backfill. */
@@ -153,11 +172,14 @@ static void free_slots(struct daemon *d, const struct run_row *row)
 	}
 }
 
-/* It did not come into motion. A full disk or a locked database passes: then it is tried again. */
+/* It did not come into motion. A full disk or a locked database passes: then it is tried again. A
+ * supervisor that does not answer keeps nobody else waiting: the next look at the store finds the
+ * run again. */
 static int put_off(struct daemon *d, const struct run_row *row, const struct pending_run *p,
 	struct active_run *r, struct err *err)
 {
-	bool passes = err_info(err->code)->transient || err->code == ERR_STORE;
+	bool later = err->code == ERR_TIMEOUT;
+	bool passes = !later && (err_info(err->code)->transient || err->code == ERR_STORE);
 
 	if (r) {
 		struct run_data *data = r->data;
@@ -168,7 +190,10 @@ static int put_off(struct daemon *d, const struct run_row *row, const struct pen
 	}
 	if (passes)
 		return -1;
-	say(d, LEVEL_ERROR, "the run cannot go on", { "run", row->name }, { "error", err->msg });
+	d->put_off = d->put_off || later;
+	say(d, later ? LEVEL_WARN : LEVEL_ERROR,
+		later ? "the run cannot go on yet; tried again" : "the run cannot go on",
+		{ "run", row->name }, { "error", err->msg });
 	store_run_close(d->engine.store, p->run_id, p->epoch, NULL);
 	free_slots(d, row);
 	return 0;
@@ -188,12 +213,11 @@ static int bring_up(struct daemon *d, const struct pending_run *p, struct err *e
 	const struct config *config;
 	struct dag *dag = load_version(d, row, &config, err);
 	struct active_run *r = dag ? take(d, row, p, dag, config, err) : NULL;
-	bool resume = row->state == RUN_RUNNING;
 	int rc = 0;
 	if (r) {
 		struct run_data *data = r->data;
 		data->dag->live++;
-		rc = start(d, r, p, resume, err);
+		rc = start(d, r, p, row, err);
 	}
 	if (r && rc == 0 && p->cancel)
 		sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
@@ -518,6 +542,7 @@ static int open_wanted(struct daemon *d, const struct run_row *row, struct err *
 		.lease_until_us = now + ENGINE_LEASE_US,
 		.now_us = now,
 		.wanted = true,
+		.only = row->only,
 		.backfill_id = row->backfill_id };
 	struct pending_run run = { .backfill_id = row->backfill_id, .again = again };
 	bool created;
@@ -598,9 +623,6 @@ int daemon_take_over(struct daemon *d, struct err *err)
 		struct steered *s = daemon_steer(d, row->dag);
 		if (!s || engine_find(&d->engine, row->id) || is_pending(d, row->id))
 			continue;
-		/* Its tasks may run still. */
-		if (d->waits && row->state == RUN_RUNNING)
-			continue;
 		size_t before = d->npending;
 		rc = open_wanted(d, row, err);
 		if (rc < 0 || d->npending == before)
@@ -609,8 +631,33 @@ int daemon_take_over(struct daemon *d, struct err *err)
 		say(d, LEVEL_INFO, d->taken_over ? "run asked for" : "run taken over",
 			{ "run", row->name }, { "state", run_state_name(row->state) });
 	}
-	if (rc == 0 && !d->waits)
+	if (rc == 0)
 		uncount_rest(d);
+	store_result_release(&rows);
+	return rc;
+}
+
+/* A run in the foreground that was killed, or a daemon elsewhere: who looks first carries it on. */
+int daemon_take_left(struct daemon *d, struct err *err)
+{
+	const struct run_filter others = { .state = -1, .not_of = &d->engine.self };
+	struct store_result rows = { 0 };
+	int rc = store_runs(d->engine.store, &others, &rows, err);
+
+	for (size_t i = rows.n; rc == 0 && i-- > 0;) {
+		const struct run_row *row = &rows.runs[i];
+		struct steered *s = daemon_steer(d, row->dag);
+		bool left = owner_is_dead(&row->owner) || row->lease_until_us < clock_now_us();
+		if (!s || !left || engine_find(&d->engine, row->id) || is_pending(d, row->id))
+			continue;
+		size_t before = d->npending;
+		rc = open_wanted(d, row, err);
+		if (rc < 0 || d->npending == before)
+			continue;
+		count_taken(d, s, row);
+		say(d, LEVEL_INFO, "its owner is gone: the run is carried on",
+			{ "run", row->name });
+	}
 	store_result_release(&rows);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "core/model.h"
+#include "operators/operators.h"
 #include "run/driver_impl.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
@@ -104,6 +105,15 @@ static void on_lost(void *arg, struct active_run *run)
 	on_broken(d, &err);
 }
 
+static void on_replaced(void *arg, const struct err *why)
+{
+	char text[640];
+
+	snprintf(text, sizeof text, "%.500s: another one was started; lost tasks are tried again",
+		why->msg);
+	driver_tell(arg, EVENT_NOTE, -1, text);
+}
+
 /* ---- signals and ticks ---------------------------------------------------------------- */
 
 /* The store is out of reach, and who waits for it has waited enough. */
@@ -112,7 +122,6 @@ static void leave(struct driver *d)
 	err_set(&d->err, ERR_INTERRUPTED,
 		"left before the store could be written: what became of the tasks is in the "
 		"supervisor's journal; run the same command again to go on");
-	d->engine.keep_journal = true;
 	d->failed = true;
 	event_base_loopbreak(d->engine.base);
 }
@@ -168,79 +177,87 @@ static int watch_signals(struct driver *d, struct err *err)
 
 /* ---- settling ------------------------------------------------------------------------- */
 
-static void on_gone(evutil_socket_t fd, short what, void *arg)
+/* A moment in which signals are heard. */
+static int wait_a_moment(struct driver *d, struct err *err)
 {
-	(void)fd;
-	(void)what;
-	*(bool *)arg = true;
-}
+	const struct timeval moment = { .tv_sec = 1 };
 
-/* Wait for the supervisor of a former, killed invocation; signals stop its tasks. */
-static int wait_for_former(void *arg, int fd, const char *journal, struct err *err)
-{
-	struct driver *d = arg;
-	bool gone = false;
-	struct event *e = event_new(d->engine.base, fd, EV_READ, on_gone, &gone);
-	int stops = 0;
-
-	driver_tell(d, EVENT_RUN_SETTLING, -1,
-		"an earlier invocation was killed or has lost its lease, and its tasks still run: "
-		"waiting for them "
-		"(Ctrl-C stops them)");
-	if (!e || event_add(e, NULL) < 0) {
-		engine_free_event(e);
-		return err_nomem(err);
-	}
-	while (!gone && !d->failed) {
-		event_base_loop(d->engine.base, EVLOOP_ONCE);
-		if (d->nsignals > stops) {
-			stops = d->nsignals;
-			exec_journal_stop(journal, stops > 1, NULL);
-		}
-	}
-	engine_free_event(e);
+	if (event_base_loopexit(d->engine.base, &moment) < 0 ||
+		event_base_dispatch(d->engine.base) < 0)
+		return err_set(err, ERR_IO, "the event loop failed");
+	if (d->nsignals > 0)
+		return err_set(err, ERR_INTERRUPTED,
+			"left before it was known what became of the tasks of an earlier "
+			"invocation; run the same command again to go on");
 	if (d->failed)
 		*err = d->err;
 	return d->failed ? -1 : 0;
 }
 
+static void tell_running(struct driver *d, int running)
+{
+	char text[160];
+
+	if (running == 0)
+		return;
+	snprintf(text, sizeof text,
+		"%d task%s of an earlier invocation, which was killed or lost its lease, still "
+		"run%s: carrying on with %s",
+		running, running > 1 ? "s" : "", running > 1 ? "" : "s",
+		running > 1 ? "them" : "it");
+	driver_tell(d, EVENT_RUN_SETTLING, -1, text);
+}
+
+/* What an earlier, killed invocation left in flight: it goes on, or is settled. */
 static int settle(struct driver *d, struct err *err)
 {
-	char **journals = driver_find_journals(d, err);
-	int rc = -1;
+	struct err why = { 0 };
+	bool told = false;
+	int running;
 
-	if (journals)
-		rc = engine_settle(&d->engine, d->run, d->init, journals, wait_for_former, d, err);
-	/* What they knew is in the store now. */
-	for (size_t i = 0; journals && journals[i]; i++) {
-		if (rc == 0)
-			unlink(journals[i]);
-		free(journals[i]);
+	while ((running = engine_settle(&d->engine, d->run, &why)) < 0 && why.code == ERR_TIMEOUT) {
+		if (!told)
+			driver_tell(d, EVENT_RUN_SETTLING, -1, why.msg);
+		told = true;
+		if (wait_a_moment(d, err) < 0)
+			return -1;
+		err_clear(&why);
 	}
-	free(journals);
-	return rc;
+	if (running < 0) {
+		*err = why;
+		return -1;
+	}
+	tell_running(d, running);
+	former_tidy(&d->engine, false);
+	return 0;
 }
 
 /* ---- the run -------------------------------------------------------------------------- */
 
-static int make_journal_path(struct driver *d, struct err *err)
+/* The supervisor's journals: named after the run. In a container the pid alone may be the same
+ * every time. */
+static int init_executors(struct driver *d, struct err *err)
 {
 	const struct run_request *req = d->req;
-	char *dir = paths_journal_dir(req->home);
+	char *dir = paths_journal_dir(req->home), *file = NULL;
 	char *prefix =
 		paths_journal_prefix(req->dag->name, req->interval_start_us, req->interval_end_us);
-	int n = -1;
+	int rc = -1;
 
-	if (dir && prefix)
-		/* In a container the pid alone may be the same every time. */
-		n = asprintf(&d->journal_path, "%s/%s%d-%" PRId64 ".journal", dir, prefix,
-			(int)getpid(), clock_now_us());
+	if (!dir || !prefix ||
+		asprintf(&file, "%s%d-%" PRId64, prefix, (int)getpid(), clock_now_us()) < 0) {
+		file = NULL;
+		err_nomem(err);
+	} else {
+		const struct exec_local_provider_config config = {
+			.home = req->home, .dir = dir, .file = file, .run_operator = operator_main
+		};
+		rc = exec_local_provider_init(&d->provider, &config, &d->executors, err);
+	}
 	free(dir);
 	free(prefix);
-	if (n >= 0)
-		return 0;
-	d->journal_path = NULL;
-	return err_nomem(err);
+	free(file);
+	return rc;
 }
 
 static int load_tasks(struct driver *d, struct err *err)
@@ -279,17 +296,19 @@ static void say_unmet_needs(struct driver *d)
 static int begin(struct driver *d, struct err *err)
 {
 	const struct engine_config config = { .home = d->req->home,
-		.journal = d->journal_path,
+		.executors = &d->executors,
 		.max_running = d->req->jobs,
 		.listener = { .arg = d,
 			.change = on_change,
 			.idle = on_idle,
 			.store_trouble = on_store_trouble,
 			.broken = on_broken,
-			.lost = on_lost } };
+			.lost = on_lost,
+			.replaced = on_replaced } };
 
-	if (engine_init(&d->engine, &config, err) < 0 || watch_signals(d, err) < 0 ||
-		driver_open(d, err) < 0 || load_tasks(d, err) < 0 || settle(d, err) < 0)
+	if (init_executors(d, err) < 0 || engine_init(&d->engine, &config, err) < 0 ||
+		watch_signals(d, err) < 0 || driver_open(d, err) < 0 || load_tasks(d, err) < 0 ||
+		settle(d, err) < 0)
 		return -1;
 	/* What was settled has changed the tasks. */
 	return load_tasks(d, err);
@@ -336,6 +355,7 @@ static enum run_state verdict(const struct driver *d)
 
 static void finish(struct driver *d, struct run_outcome *ret)
 {
+	former_tidy(&d->engine, false);
 	ret->state = verdict(d);
 	ret->interrupted = d->nsignals > 0;
 	d->progress.state = ret->state;
@@ -352,7 +372,7 @@ static void release(struct driver *d)
 	driver_progress_release(d);
 	free(d->init);
 	free(d->name);
-	free(d->journal_path);
+	exec_local_provider_release(&d->provider);
 }
 
 int driver_run(const struct run_request *req, struct run_outcome *ret, struct err *err)
@@ -368,8 +388,6 @@ int driver_run(const struct run_request *req, struct run_outcome *ret, struct er
 		.jobs = req->jobs,
 		.started_us = clock_now_us() };
 	int rc = paths_make_home(req->home, err);
-	if (rc == 0)
-		rc = make_journal_path(&d, err);
 	if (rc == 0)
 		rc = begin(&d, err);
 	if (rc == 0)

@@ -15,7 +15,8 @@ struct driver {
 	struct engine engine;
 	struct active_run *run;
 	char *name; /* the run's; outlives `run` */
-	char *journal_path;
+	struct exec_local_provider provider;
+	struct exec_provider executors;
 	struct task_init *init; /* by task index */
 	struct run_progress progress;
 	struct event *on_int, *on_term, *on_tick, *on_again;
@@ -37,8 +38,6 @@ json_t *run_params(const struct run_request *req, const char *former);
 
 /* run/driver_open.c: the run's place in the store; d->run is set. */
 int driver_open(struct driver *d, struct err *err);
-/* Journals of this run's former supervisors, NULL-ended paths; the caller frees all. */
-char **driver_find_journals(struct driver *d, struct err *err);
 
 /* run/driver_tell.c */
 void driver_tell(struct driver *d, enum run_event_kind kind, int task, const char *text);

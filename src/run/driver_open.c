@@ -1,22 +1,12 @@
 /* The beginning of a run in the foreground: its place in the store. */
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "core/model.h"
 #include "core/zone.h"
 #include "run/driver_impl.h"
-#include "run/paths.h"
-
-enum { NEW_JOURNAL_S = 10 };
 
 static struct run_key key_of(const struct run_request *req)
 {
@@ -81,6 +71,18 @@ struct opened {
 	int64_t run_id, epoch;
 };
 
+/* So that a daemon which carries the run on does no more than was asked for. */
+static char *only_text(const struct run_request *req)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; req->only && req->only[i]; i++)
+		json_array_append_new(names, json_string(req->only[i]));
+	char *text = req->only ? json_dumps(names, JSON_COMPACT) : NULL;
+	json_decref(names);
+	return text;
+}
+
 static int open_run(struct driver *d, json_t *given, struct opened *ret, struct err *err)
 {
 	const struct run_request *req = d->req;
@@ -93,6 +95,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 	const char *slash = strrchr(dag->path, '/');
 	char *path = io_path_join(dag->dir, slash ? slash + 1 : dag->path);
 	const char **tasks = calloc((size_t)dag->ntasks + 1, sizeof *tasks);
+	char *only = only_text(req);
 	struct run_open open = { .key = key,
 		.name = short_name,
 		.long_name = long_name,
@@ -100,6 +103,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 		.zone = zone_name(req->zone),
 		.params = params,
 		.trigger = "manual",
+		.only = only,
 		.dag_path = path,
 		.dag_dir = dag->dir,
 		.version = dag->hash,
@@ -113,7 +117,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 	open.lease_until_us = open.now_us + ENGINE_LEASE_US;
 	for (int i = 0; tasks && i < dag->ntasks; i++)
 		tasks[i] = dag->tasks[i].name;
-	if (!short_name || !long_name || !params || !path || !tasks)
+	if (!short_name || !long_name || !params || !path || !tasks || (req->only && !only))
 		err_nomem(err);
 	else
 		rc = store_run_open(d->engine.store, &open, &ret->run_id, &ret->epoch,
@@ -122,6 +126,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 	free(long_name);
 	free(params);
 	free(path);
+	free(only);
 	free(tasks);
 	return rc;
 }
@@ -167,66 +172,4 @@ int driver_open(struct driver *d, struct err *err)
 	}
 	json_decref(params);
 	return rc;
-}
-
-/* ---- journals ------------------------------------------------------------------------- */
-
-static bool has_end(const char *text, const char *end)
-{
-	size_t len = strlen(text), n = strlen(end);
-
-	return len >= n && strcmp(text + len - n, end) == 0;
-}
-
-/* A journal that never got its name: its supervisor died in its first moment. Who holds the lock,
- * or may be about to take it, lives. */
-static void tidy_up(const char *path)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-
-	if (fd < 0)
-		return;
-	if (fstat(fd, &st) == 0 && st.st_mtime + NEW_JOURNAL_S < time(NULL) &&
-		flock(fd, LOCK_SH | LOCK_NB) == 0)
-		unlink(path);
-	close(fd);
-}
-
-char **driver_find_journals(struct driver *d, struct err *err)
-{
-	char *dir_path = paths_journal_dir(d->req->home);
-	char *prefix = paths_journal_prefix(
-		d->req->dag->name, d->req->interval_start_us, d->req->interval_end_us);
-	DIR *dir = dir_path ? opendir(dir_path) : NULL;
-	char **list = calloc(1, sizeof *list);
-	size_t n = 0;
-
-	for (struct dirent *e; dir && prefix && list && (e = readdir(dir));) {
-		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-			continue;
-		char *path = io_path_join(dir_path, e->d_name);
-		if (path && !has_end(path, ".journal")) {
-			if (has_end(path, ".new"))
-				tidy_up(path);
-			free(path);
-			continue;
-		}
-		char **grown = path ? reallocarray(list, n + 2, sizeof *list) : NULL;
-		if (!grown || strcmp(path, d->journal_path) == 0) {
-			free(path);
-			list = grown ? grown : list;
-			continue;
-		}
-		list = grown;
-		list[n++] = path;
-		list[n] = NULL;
-	}
-	if (dir)
-		closedir(dir);
-	free(dir_path);
-	free(prefix);
-	if (!list)
-		err_nomem(err);
-	return list;
 }

@@ -12,7 +12,6 @@
 #include "core/model.h"
 #include "core/timetable.h"
 #include "core/zone.h"
-#include "operators/operators.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
 
@@ -22,6 +21,10 @@ enum { SCRATCH_MAX = 64 << 20, STORE_PATIENCE_MS = 500 };
 
 static int open_store(struct engine *e, struct err *err)
 {
+	if (e->config.store) {
+		e->store = e->config.store;
+		return 0;
+	}
 	char *path = paths_store(e->config.home);
 	int rc = path ? store_open_sqlite(&e->store, path, STORE_CREATE, err) : err_nomem(err);
 
@@ -29,22 +32,25 @@ static int open_store(struct engine *e, struct err *err)
 	return rc;
 }
 
+static int set_self(struct engine *e, struct err *err)
+{
+	if (!e->config.self)
+		return owner_self(&e->self, err);
+	e->self = *e->config.self;
+	return 0;
+}
+
 int engine_init(struct engine *e, const struct engine_config *config, struct err *err)
 {
-	const struct exec_local_config local = { .journal_path = config->journal,
-		.run_operator = operator_main };
+	const struct exec_provider *p = config->executors;
 	const struct sched_config sched = { .max_running = config->max_running,
 		.seed = (uint64_t)clock_now_us() ^ (uint64_t)getpid() << 40 };
 
 	*e = (struct engine){ .config = *config };
 	arena_init(&e->scratch, SCRATCH_MAX);
-	/* The supervisor first: it inherits neither a database nor an event loop. */
-	if (exec_local_new(&e->exec, &local, err) < 0 || open_store(e, err) < 0 ||
-		owner_self(&e->self, err) < 0)
+	/* The supervisor first: it shares little memory, and neither a database nor a loop. */
+	if (p->begin(p->arg, &e->exec, err) < 0 || open_store(e, err) < 0 || set_self(e, err) < 0)
 		return -1;
-	e->base = event_base_new();
-	if (!e->base)
-		return err_set(err, ERR_IO, "cannot make an event loop");
 	e->sched = sched_new(&sched);
 	if (!e->sched)
 		return err_nomem(err);
@@ -62,19 +68,9 @@ static void free_run(struct active_run *r)
 	free(r);
 }
 
-void engine_release(struct engine *e)
+static void free_all(struct engine *e)
 {
-	struct active_run *r, *next;
-
-	HASH_ITER (hh, e->runs, r, next)
-		engine_drop(e, r, true);
-	store_close(e->store);
-	/* With ends that are read but not recorded, the journal must stay: it is their only record.
-	 */
-	if (e->dirty || e->failed || e->keep_journal)
-		exec_abandon(e->exec);
-	else
-		exec_free(e->exec);
+	former_release(e);
 	sched_free(e->sched);
 	engine_loop_release(e);
 	if (e->base)
@@ -85,9 +81,35 @@ void engine_release(struct engine *e)
 	free(e->spent);
 	free(e->checks);
 	free(e->unstarted);
+	free(e->acks);
 	free(e->leases);
 	free(e->idle);
 	*e = (struct engine){ 0 };
+}
+
+void engine_release(struct engine *e)
+{
+	struct active_run *r, *next;
+
+	HASH_ITER (hh, e->runs, r, next)
+		engine_drop(e, r, true);
+	if (!e->config.store)
+		store_close(e->store);
+	/* Ends that were not recorded are not acknowledged: the supervisor's journal keeps them. */
+	exec_free(e->exec);
+	free_all(e);
+}
+
+void engine_crash(struct engine *e)
+{
+	struct active_run *r, *next;
+
+	HASH_ITER (hh, e->runs, r, next) {
+		HASH_DEL(e->runs, r);
+		free_run(r);
+	}
+	exec_abandon(e->exec);
+	free_all(e);
 }
 
 /* ---- runs ----------------------------------------------------------------------------- */
@@ -182,6 +204,7 @@ static void forget_idle(struct engine *e, const struct active_run *r)
 
 void engine_drop(struct engine *e, struct active_run *r, bool close)
 {
+	former_forget_run(e, r);
 	sched_drop_run(e->sched, r->id);
 	forget_idle(e, r);
 	/* A store that cannot be written is not waited for: a dead owner is recognised. */
@@ -206,6 +229,6 @@ void engine_halt(struct engine *e, bool hard)
 		for (int i = 0; i < r->dag->ntasks; i++)
 			if (sched_task_view(e->sched, r->id, i, &view) &&
 				view.state == TASK_RUNNING)
-				exec_stop(e->exec, view.token, hard, NULL);
-	exec_flush(e->exec, NULL);
+				exec_stop(former_exec_of(e, view.token), view.token, hard, NULL);
+	engine_flush(e);
 }

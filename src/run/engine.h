@@ -4,7 +4,12 @@
  * nothing is started, stopped or told before it is committed. What is to start is described to the
  * executor before, which makes it ready and holds it: that takes place while the disk commits. It
  * holds no decision of its own. The foreground run (run/driver.h) and the daemon (run/daemon.h) are
- * two callers of it.
+ * two callers of it; the simulation (tests/sim) is a third, with a store, executors and a clock of
+ * its own.
+ *
+ * Attempts outlive the engine that started them. When a run is carried on (engine_resume), what the
+ * store knows as in flight is claimed from the supervisors that former engines left: it goes on, or
+ * has ended, or is lost (run/former.h). A supervisor of its own that dies is replaced.
  */
 #ifndef WEIR_RUN_ENGINE_H
 #define WEIR_RUN_ENGINE_H
@@ -18,6 +23,7 @@
 #include "base/err.h"
 #include "core/sched.h"
 #include "exec/exec.h"
+#include "run/former.h"
 #include "run/job.h"
 #include "store/store.h"
 
@@ -25,6 +31,8 @@ struct config;
 struct event;
 struct event_base;
 struct zone;
+
+struct exec_provider;
 
 /* An attempt that was committed but could not be given to the executor. */
 struct unstarted {
@@ -57,16 +65,22 @@ struct engine_listener {
 	/* The store cannot be written now, or can again (err NULL). Nothing starts meanwhile; the
 	 * engine tries again by itself. */
 	void (*store_trouble)(void *arg, const struct err *err);
-	/* The engine cannot go on: the supervisor is gone, memory is exhausted, a bug. */
+	/* The engine cannot go on: the supervisor cannot be replaced, memory is exhausted, a bug.
+	 */
 	void (*broken)(void *arg, const struct err *err);
 	/* A run has passed on to another owner: forget it. */
 	void (*lost)(void *arg, struct active_run *run);
+	/* The supervisor died, and another one has begun; its tasks are lost and tried again. */
+	void (*replaced)(void *arg, const struct err *why);
 };
 
 struct engine_config {
-	const char *home;    /* WEIR_HOME; made by the caller */
-	const char *journal; /* path of the supervisor's journal */
-	int max_running;     /* attempts in flight at most */
+	const char *home;                      /* WEIR_HOME; made by the caller */
+	const struct exec_provider *executors; /* borrowed (exec/executor.h) */
+	struct store *store;      /* borrowed; NULL: that of WEIR_HOME, opened and closed here */
+	const struct owner *self; /* copied; NULL: this process */
+	bool no_loop;             /* the caller polls (below), there is no event loop */
+	int max_running;          /* attempts in flight at most */
 	struct engine_listener listener;
 };
 
@@ -75,6 +89,7 @@ struct engine {
 	struct event_base *base;
 	struct store *store;
 	struct exec *exec;
+	struct formers formers; /* what former engines left: run/former.h */
 	struct sched *sched;
 	struct owner self;
 	struct active_run *runs; /* by id */
@@ -87,6 +102,8 @@ struct engine {
 	int64_t prepared; /* starts up to this token were given to the executor, to be held */
 	struct unstarted *unstarted; /* in the order of tokens */
 	size_t nunstarted;
+	int64_t *acks; /* of ends that were just committed */
+	size_t nacks, acks_cap;
 	struct store_lease *leases;
 	size_t leases_cap;
 	struct active_run **idle; /* runs to be told idle when the step is done */
@@ -95,20 +112,30 @@ struct engine {
 	int64_t renew_us, retry_us; /* monotonic; retry_us 0: the store is well */
 	int64_t limit_us; /* the test's clock is not moved past it by retries; 0: no limit */
 	int64_t step;
-	bool halting;      /* attempts are stopped for the next owner to do again (engine_halt) */
-	bool settling;     /* nothing is started */
-	bool dirty;        /* ends were read that are not committed yet */
-	bool keep_journal; /* ends were read that we may not, or could not, commit: others shall */
+	int deaths;      /* of own supervisors in a row */
+	int64_t died_us; /* monotonic: the last one */
+	bool halting;    /* attempts are stopped for the next owner to do again (engine_halt) */
+	bool settling;   /* nothing is started */
+	bool heard;      /* executors may have ends that no descriptor tells of */
+	bool dirty;      /* ends were read that are not committed yet */
 	bool failed;
 	struct err err;
 };
 
 #define ENGINE_LEASE_US INT64_C(30000000)
 
-/* Fork the supervisor, open the store, make the loop. Call it before the program has threads. */
+/* Begin an executor, open the store, make the loop. Call it before the program has threads. */
 int engine_init(struct engine *e, const struct engine_config *config, struct err *err);
 /* Give all runs up and let the supervisor go; tasks in flight go on under it. */
 void engine_release(struct engine *e);
+/* As if this process had been killed: memory is freed, nothing is told to anyone. For the
+ * simulation. */
+void engine_crash(struct engine *e);
+
+/* Without a loop (config.no_loop): what the loop would do. */
+void engine_poll(struct engine *e);             /* read what executors have to say, and step */
+int64_t engine_wake_us(const struct engine *e); /* when engine_tick is due; INT64_MAX: never */
+void engine_tick(struct engine *e);             /* leases, the store tried again, timers; steps */
 
 struct engine_take {
 	int64_t run_id, epoch;
@@ -138,15 +165,16 @@ void engine_ended(struct engine *e, const struct exec_end *end);
 /* Decide, commit, act, tell, until nothing is left to decide. Faults of the store are told and
  * tried again. */
 void engine_step(struct engine *e);
-/* Commit what the scheduler said so far, and tell it; start nothing. */
-int engine_commit_only(struct engine *e, struct err *err);
-
-/* Settle the attempts that a former process left in flight (run/settle.c): `journals`, NULL-ended
- * paths, say what became of them; what none knows of is lost. `wait` (may be NULL) waits until a
- * descriptor is readable. */
-typedef int engine_wait_fn(void *arg, int fd, const char *journal, struct err *err);
-int engine_settle(struct engine *e, struct active_run *r, const struct task_init *init,
-	char *const *journals, engine_wait_fn *wait, void *arg, struct err *err);
+/* What a former process left in flight of a run in hand is claimed, or settled and committed.
+ * Returns how many attempts go on, which the store says are running. ERR_TIMEOUT:
+ * the supervisor of one lives but cannot be asked, or something of a dead one does not die: try
+ * again later. ERR_FENCED: the run is another's. */
+int engine_settle(struct engine *e, struct active_run *r, struct err *err);
+/* The whole way, with the same result: settle, fill the rows in from the store (`tasks`:
+ * dag->ntasks of them, in which the caller has set `selected` and `clear`), and hand it to the
+ * scheduler. On error the run is still in hand, and nothing of it is in the scheduler. */
+int engine_resume(struct engine *e, struct active_run *r, struct run_init *init,
+	struct task_init *tasks, struct err *err);
 
 /* event_free(), which does not take NULL. */
 void engine_free_event(struct event *event);

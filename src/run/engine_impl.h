@@ -7,6 +7,9 @@
 /* run/engine_loop.c */
 int engine_loop_init(struct engine *e, struct err *err);
 void engine_loop_release(struct engine *e);
+/* The executor is another one, or about to be. */
+int engine_loop_watch(struct engine *e, struct err *err);
+void engine_loop_unwatch(struct engine *e);
 /* Arm the timer and the writing side for what is next. */
 void engine_loop_arm(struct engine *e);
 /* The engine cannot go on. */
@@ -21,5 +24,10 @@ int engine_make_work_dir(const struct engine *e, const char *name, struct err *e
 
 /* run/engine_step.c: one step; -1 with err when the commit or the executor failed. */
 int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
+/* Commit what the scheduler said so far, among it how the attempts of a run in hand ended that is
+ * not begun yet. Starts nothing. */
+int engine_commit_settled(struct engine *e, const struct active_run *settling, struct err *err);
+/* Send what waits, to all; 1: the own executor does not take all of it now. */
+int engine_flush(struct engine *e);
 
 #endif

@@ -7,7 +7,8 @@
 
 #define RENEW_EVERY_US (10 * US_PER_SECOND)
 #define COMMIT_AGAIN_US (500 * US_PER_MS)
-enum { ENDS_AT_ONCE = 64 };
+#define DEATHS_APART_US US_PER_MINUTE
+enum { ENDS_AT_ONCE = 64, DEATHS_MAX = 20 };
 
 void engine_break(struct engine *e, const struct err *err)
 {
@@ -39,8 +40,9 @@ static void kill_all(struct engine *e, int64_t run_id)
 	const struct change *changes = sched_changes(e->sched, &n);
 	for (size_t i = 0; i < n; i++)
 		if (changes[i].kind == CHANGE_STOP && changes[i].run_id == run_id)
-			exec_stop(e->exec, changes[i].attempt.token, true, NULL);
-	exec_flush(e->exec, NULL);
+			exec_stop(former_exec_of(e, changes[i].attempt.token),
+				changes[i].attempt.token, true, NULL);
+	engine_flush(e);
 }
 
 void engine_kill_now(struct engine *e, const struct active_run *r)
@@ -64,14 +66,56 @@ static void drop_lost_runs(struct engine *e)
 		if (store_run_renew(e->store, r->id, r->epoch, until, &err) == 0 ||
 			err.code != ERR_FENCED)
 			continue;
+		/* Its ends, read or still to come, are the new owner's to record. What that one has
+		 * claimed is not stopped by us. */
 		kill_all(e, r->id);
-		/* Its ends, read or still to come, are the new owner's to record. */
-		e->keep_journal = true;
 		sched_forget_changes(e->sched, r->id);
 		if (l->lost)
 			l->lost(l->arg, r);
 		engine_drop(e, r, false);
 	}
+}
+
+/* ---- executors -------------------------------------------------------------------------- */
+
+/* Its tasks died with it. */
+static int replace_own(struct engine *e, struct err *why)
+{
+	const struct engine_listener *l = &e->config.listener;
+	int64_t now = clock_mono_us();
+
+	e->deaths = now - e->died_us < DEATHS_APART_US ? e->deaths + 1 : 1;
+	e->died_us = now;
+	if (e->deaths > DEATHS_MAX)
+		return err_context(why, "it died %d times in a row", e->deaths);
+	engine_loop_unwatch(e);
+	if (former_replace_own(e, why) < 0 || engine_loop_watch(e, why) < 0)
+		return err_context(why, "the supervisor died and cannot be replaced");
+	if (l->replaced)
+		l->replaced(l->arg, why);
+	return 0;
+}
+
+static void read_own(struct engine *e)
+{
+	struct exec_end ends[ENDS_AT_ONCE];
+	struct err err = { 0 };
+	int n;
+
+	do {
+		n = exec_read(e->exec, ends, ENDS_AT_ONCE, &err);
+		for (int i = 0; i < n; i++)
+			engine_ended(e, &ends[i]);
+	} while (n == ENDS_AT_ONCE);
+	if (n < 0 && replace_own(e, &err) < 0)
+		engine_break(e, &err);
+}
+
+static void read_all(struct engine *e)
+{
+	e->heard = false;
+	read_own(e);
+	former_read(e);
 }
 
 /* ---- stepping ------------------------------------------------------------------------- */
@@ -122,6 +166,8 @@ void engine_step(struct engine *e)
 
 	if (e->settling || e->failed)
 		return;
+	if (e->heard)
+		read_all(e);
 	if (waits_for_store(e)) {
 		engine_loop_arm(e);
 		return;
@@ -144,40 +190,29 @@ void engine_step(struct engine *e)
 	engine_loop_arm(e);
 }
 
+void engine_poll(struct engine *e)
+{
+	if (e->failed)
+		return;
+	read_all(e);
+	former_look_again(e);
+	engine_step(e);
+}
+
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
-	struct engine *e = arg;
-	struct exec_end ends[ENDS_AT_ONCE];
-	struct err err = { 0 };
-	int n;
-
 	(void)fd;
 	(void)what;
-	do {
-		n = exec_read(e->exec, ends, ENDS_AT_ONCE, &err);
-		for (int i = 0; i < n; i++)
-			engine_ended(e, &ends[i]);
-	} while (n == ENDS_AT_ONCE);
-	if (n >= 0) {
-		engine_step(e);
-		return;
-	}
-	/* Its tasks died with it; whoever comes next settles them as lost. */
-	event_del(e->on_read);
-	engine_break(e, &err);
+	engine_poll(arg);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)
 {
 	struct engine *e = arg;
-	struct err err = { 0 };
 
 	(void)fd;
 	(void)what;
-	int left = exec_flush(e->exec, &err);
-	if (left < 0)
-		engine_break(e, &err);
-	else if (left > 0)
+	if (engine_flush(e) > 0)
 		event_add(e->on_write, NULL);
 }
 
@@ -193,16 +228,20 @@ static void renew(struct engine *e)
 	e->renew_us = e->retry_us;
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+void engine_tick(struct engine *e)
 {
-	struct engine *e = arg;
-
-	(void)fd;
-	(void)what;
 	if (!waits_for_store(e) && clock_mono_us() >= e->renew_us)
 		renew(e);
+	former_look_again(e);
 	engine_step(e);
 	engine_loop_arm(e);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	engine_tick(arg);
 }
 
 /* ---- arming --------------------------------------------------------------------------- */
@@ -212,42 +251,77 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-void engine_loop_arm(struct engine *e)
+/* How long until engine_tick is due; INT64_MAX: it is not. */
+static int64_t delay_us(const struct engine *e)
 {
 	int64_t mono = clock_mono_us(), wake = sched_wake_us(e->sched);
 	/* Without a run there is no lease to renew: an idle engine sleeps. */
 	int64_t delay = e->runs ? e->renew_us - mono : INT64_MAX;
 
-	if (e->failed)
-		return;
 	if (e->retry_us)
 		delay = e->retry_us - mono;
 	else if (wake != INT64_MAX)
 		delay = earlier(delay, wake - clock_now_us());
-	if (exec_flush(e->exec, NULL) > 0)
+	if (former_wake_us(e) != INT64_MAX)
+		delay = earlier(delay, former_wake_us(e) - mono);
+	return delay < 0 ? 0 : delay;
+}
+
+int64_t engine_wake_us(const struct engine *e)
+{
+	int64_t delay = e->failed ? INT64_MAX : delay_us(e);
+
+	return delay == INT64_MAX ? INT64_MAX : clock_now_us() + delay;
+}
+
+void engine_loop_arm(struct engine *e)
+{
+	if (e->failed || e->config.no_loop)
+		return;
+	int64_t delay = delay_us(e);
+	if (engine_flush(e) > 0)
 		event_add(e->on_write, NULL);
 	if (delay == INT64_MAX) {
 		event_del(e->on_timer);
 		return;
 	}
-	if (delay < 0)
-		delay = 0;
 	const struct timeval tv = { .tv_sec = delay / US_PER_SECOND,
 		.tv_usec = delay % US_PER_SECOND };
 	event_add(e->on_timer, &tv);
 }
 
-int engine_loop_init(struct engine *e, struct err *err)
+int engine_loop_watch(struct engine *e, struct err *err)
 {
+	if (e->config.no_loop)
+		return 0;
 	e->on_read = event_new(e->base, exec_fd(e->exec), EV_READ | EV_PERSIST, on_read, e);
 	e->on_write = event_new(e->base, exec_fd(e->exec), EV_WRITE, on_write, e);
-	e->on_timer = evtimer_new(e->base, on_timer, e);
-	if (!e->on_read || !e->on_write || !e->on_timer)
+	if (!e->on_read || !e->on_write)
 		return err_nomem(err);
 	if (event_add(e->on_read, NULL) < 0)
 		return err_set(err, ERR_IO, "cannot watch the supervisor");
-	e->renew_us = clock_mono_us() + RENEW_EVERY_US;
 	return 0;
+}
+
+void engine_loop_unwatch(struct engine *e)
+{
+	engine_free_event(e->on_read);
+	engine_free_event(e->on_write);
+	e->on_read = e->on_write = NULL;
+}
+
+int engine_loop_init(struct engine *e, struct err *err)
+{
+	e->renew_us = clock_mono_us() + RENEW_EVERY_US;
+	if (e->config.no_loop)
+		return 0;
+	e->base = event_base_new();
+	if (!e->base)
+		return err_set(err, ERR_IO, "cannot make an event loop");
+	e->on_timer = evtimer_new(e->base, on_timer, e);
+	if (!e->on_timer)
+		return err_nomem(err);
+	return engine_loop_watch(e, err);
 }
 
 void engine_free_event(struct event *event)
@@ -258,8 +332,7 @@ void engine_free_event(struct event *event)
 
 void engine_loop_release(struct engine *e)
 {
-	engine_free_event(e->on_read);
-	engine_free_event(e->on_write);
+	engine_loop_unwatch(e);
 	engine_free_event(e->on_timer);
-	e->on_read = e->on_write = e->on_timer = NULL;
+	e->on_timer = NULL;
 }

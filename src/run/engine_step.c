@@ -221,11 +221,18 @@ static void prepare_start(struct engine *e, const struct active_run *run, const 
 		keep_unstarted(e, c->attempt.token, &err);
 		return;
 	}
+	job.exec.epoch = run->epoch;
 	/* Somebody may have tidied it up; a failure shows where the task writes there. */
 	engine_make_work_dir(e, run->name, NULL);
 	if (exec_prepare(e->exec, &job.exec, &err) < 0)
 		keep_unstarted(e, c->attempt.token, &err);
 	job_release(&job);
+}
+
+int engine_flush(struct engine *e)
+{
+	former_flush(e);
+	return exec_flush(e->exec, NULL) > 0;
 }
 
 /* Give the executor the starts to hold. The changes may come again, after a refused commit, with
@@ -239,7 +246,7 @@ static void prepare(struct engine *e, const struct change *changes, size_t n)
 		prepare_start(e, engine_find(e, c->run_id), c);
 		e->prepared = c->attempt.token;
 	}
-	/* That the supervisor is gone is told by the flush behind the commit. */
+	/* That the supervisor is gone is seen when it is read. */
 	exec_flush(e->exec, NULL);
 }
 
@@ -268,7 +275,8 @@ static void act(struct engine *e, const struct change *changes, size_t n)
 		if (c->kind == CHANGE_START)
 			act_start(e, c->attempt.token, &at_unstarted);
 		else if (c->kind == CHANGE_STOP)
-			exec_stop(e->exec, c->attempt.token, c->attempt.hard, &e->err);
+			exec_stop(former_exec_of(e, c->attempt.token), c->attempt.token,
+				c->attempt.hard, NULL);
 	}
 }
 
@@ -314,6 +322,18 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 		free(e->spent[e->nspent]);
 	}
 	return 0;
+}
+
+/* Who has the ends need not keep them any more. */
+static void ack(struct engine *e, const struct change *changes, size_t n)
+{
+	e->nacks = 0;
+	for (size_t i = 0; i < n; i++)
+		if (changes[i].kind == CHANGE_END &&
+			grow(e, &e->acks, e->nacks, &e->acks_cap, sizeof *e->acks))
+			e->acks[e->nacks++] = changes[i].attempt.token;
+	if (e->nacks)
+		former_ack(e, e->acks, e->nacks);
 }
 
 /* ---- telling -------------------------------------------------------------------------- */
@@ -371,14 +391,21 @@ static int top_up_tokens(struct engine *e, struct err *err)
 	return 0;
 }
 
-int engine_commit_only(struct engine *e, struct err *err)
+int engine_commit_settled(struct engine *e, const struct active_run *settling, struct err *err)
 {
 	size_t n;
 	const struct change *changes = sched_changes(e->sched, &n);
 
 	if (n > 0 && commit(e, changes, n, err) < 0)
 		return -1;
+	ack(e, changes, n);
+	engine_flush(e);
 	tell(e, changes, n);
+	/* Runs that were begun just now may be through already; the next step tells. */
+	collect_idle(e, changes, n);
+	for (size_t i = 0; i < e->nidle; i++)
+		if (e->idle[i] == settling)
+			e->idle[i] = NULL;
 	sched_clear_changes(e->sched);
 	return 0;
 }
@@ -389,17 +416,20 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 	if (top_up_tokens(e, err) < 0 || sched_tick(e->sched, clock_now_us(), err) < 0)
 		return -1;
 	const struct change *changes = sched_changes(e->sched, ret_n);
-	if (*ret_n == 0)
+	if (*ret_n == 0) {
+		tell_idle(e);
 		return 0;
+	}
 	prepare(e, changes, *ret_n);
 	if (commit(e, changes, *ret_n, err) < 0)
 		return -1;
 	act(e, changes, *ret_n);
-	int rc = exec_flush(e->exec, err);
+	ack(e, changes, *ret_n);
+	engine_flush(e);
 	tell(e, changes, *ret_n);
 	collect_idle(e, changes, *ret_n);
 	sched_clear_changes(e->sched);
 	feed_unstarted(e);
 	tell_idle(e);
-	return rc < 0 ? -1 : 0;
+	return 0;
 }

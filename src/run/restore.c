@@ -14,20 +14,23 @@ void restore_task(const struct task_row *row, struct task_init *ret)
 	ret->token = row->token;
 }
 
+void restore_rows(const struct store_result *rows, const struct dag *dag, struct task_init *ret)
+{
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct task *t = dag_find(dag, rows->tasks[i].name);
+		if (t)
+			restore_task(&rows->tasks[i], &ret[t->index]);
+	}
+}
+
 int restore_tasks(struct store *s, int64_t run_id, const struct dag *dag, struct task_init *ret,
 	struct err *err)
 {
 	struct store_result rows = { 0 };
+	int rc = store_tasks(s, run_id, &rows, err);
 
-	if (store_tasks(s, run_id, &rows, err) < 0)
-		return -1;
-	for (int i = 0; i < dag->ntasks; i++)
-		ret[i] = (struct task_init){ .selected = true };
-	for (size_t i = 0; i < rows.n; i++) {
-		const struct task *t = dag_find(dag, rows.tasks[i].name);
-		if (t)
-			restore_task(&rows.tasks[i], &ret[t->index]);
-	}
+	if (rc == 0)
+		restore_rows(&rows, dag, ret);
 	store_result_release(&rows);
-	return 0;
+	return rc;
 }

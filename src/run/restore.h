@@ -7,13 +7,15 @@
 struct dag;
 struct err;
 struct store;
+struct store_result;
 struct task_init;
 struct task_row;
 
 /* One task: its state and counts; ret->selected and ret->clear stay as they are. */
 void restore_task(const struct task_row *row, struct task_init *ret);
-/* ret: dag->ntasks rows, all selected; tasks the store does not know are new; those the DAG does
- * not have are history. */
+/* ret: dag->ntasks rows, zeroed but for what the caller chose; tasks the store does not know stay
+ * as they are: new. Rows of tasks the DAG does not have are history. */
+void restore_rows(const struct store_result *rows, const struct dag *dag, struct task_init *ret);
 int restore_tasks(struct store *s, int64_t run_id, const struct dag *dag, struct task_init *ret,
 	struct err *err);
 

@@ -44,12 +44,12 @@ out_has "its process is gone; run it again to go on" "weir status says so"
 weir show adopt
 out_has "(gone)" "weir show, too"
 start second run dag.yaml --date 2026-11-19
-check "the next one waits for it, and says so" await grep -q "still run: waiting for them" second.out
+check "the next one carries on with it, and says so" await grep -q "1 task of an earlier invocation.*carrying on" second.out
 check "the task is still the same" kill -0 "$task"
 start third run dag.yaml --date 2026-11-19
 third=$pid
 finished
-exits 4 "a third one is refused while the second one waits"
+exits 4 "a third one is refused while the second one has it in hand"
 touch go
 out=second.out
 wait "$(echo "$background" | awk '{ print $(NF - 1) }')"
@@ -139,13 +139,18 @@ cd "$T"
 dag orphan
 start first run dag.yaml --date 2026-11-19
 await test -s pid
-kill -9 "$(parent_of "$(cat pid)")"
-finished
-check "the supervisor alone is killed: weir run ends with an error" test "$status" -ne 0
-out_has "run the same command again" "and says what to do"
+task=$(cat pid)
+kill -9 "$(parent_of "$task")"
+check "the supervisor alone is killed: another one tries the task again" await sh -c \
+	'[ "$(grep -c start witness)" = 2 ]'
+check "and nothing of the lost one runs" await sh -c "! kill -0 $task 2>/dev/null"
 touch go
-weir run dag.yaml --date 2026-11-19
-exits 0 "which works"
+finished
+exits 0 "weir run goes on to the end"
+out_has "another one was started" "and says what happened"
+sql_is "1|lost
+2|success" "SELECT try, outcome FROM attempt WHERE task = 'slow'
+	AND run_id = (SELECT max(id) FROM run)" "one attempt was lost"
 cd "$T"
 
 # ---- killed while it waits for a retry ----------------------------------------------------------------
@@ -229,7 +234,7 @@ task=$(cat pid)
 kill -9 "$pid"
 finished
 start second run dag.yaml --date 2026-11-19
-await grep -q "waiting for them" second.out
+await grep -q "carrying on with it" second.out
 kill -INT "$pid"
 finished
 exits 130 "SIGINT while it waits for a former one's tasks: status 130"

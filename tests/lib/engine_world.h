@@ -12,6 +12,8 @@
 #include "conf/config.h"
 #include "conf/diag.h"
 #include "core/model.h"
+#include "exec/executor.h"
+#include "operators/operators.h"
 #include "run/engine.h"
 #include "run/paths.h"
 #include "tests/lib/dagops.h"
@@ -19,11 +21,14 @@
 #define WORLD_DAY_US INT64_C(86400000000)
 
 struct world {
-	char home[64], journal[128];
+	char home[64];
+	struct exec_local_provider provider;
+	struct exec_provider executors;
+	int nengines; /* begun */
 	struct config *config;
 	struct engine e;
 	struct err err;
-	int nidle, nlost, ntroubles;
+	int nidle, nlost, ntroubles, nreplaced;
 };
 
 static inline void world_idle(void *arg, struct active_run *run)
@@ -49,6 +54,14 @@ static inline void world_trouble(void *arg, const struct err *err)
 	w->ntroubles += err != NULL;
 }
 
+static inline void world_replaced(void *arg, const struct err *why)
+{
+	struct world *w = arg;
+
+	(void)why;
+	w->nreplaced++;
+}
+
 static inline void world_broken(void *arg, const struct err *err)
 {
 	(void)arg;
@@ -66,6 +79,37 @@ static inline const char *world_path(const struct world *w, const char *name)
 	return to;
 }
 
+/* The journal of the supervisor that was begun last. */
+static inline const char *world_journal(const struct world *w)
+{
+	return w->provider.own;
+}
+
+/* Begin an engine, as a process of its own would: its supervisor has a journal of its own. */
+static inline int world_begin(struct world *w)
+{
+	char file[32];
+	const struct exec_local_provider_config local = { .home = w->home,
+		.dir = world_path(w, "supervisor"),
+		.file = file,
+		.run_operator = operator_main };
+
+	snprintf(file, sizeof file, "own%d", ++w->nengines);
+	exec_local_provider_release(&w->provider);
+	if (exec_local_provider_init(&w->provider, &local, &w->executors, &w->err) < 0)
+		return -1;
+	const struct engine_config config = { .home = w->home,
+		.executors = &w->executors,
+		.max_running = 4,
+		.listener = { .arg = w,
+			.idle = world_idle,
+			.lost = world_lost,
+			.store_trouble = world_trouble,
+			.broken = world_broken,
+			.replaced = world_replaced } };
+	return engine_init(&w->e, &config, &w->err);
+}
+
 static inline int world_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof *w);
@@ -74,17 +118,8 @@ static inline int world_setup(void **state)
 	snprintf(w->home, sizeof w->home, "/tmp/weir-test-engine.XXXXXX");
 	if (!mkdtemp(w->home) || paths_make_home(w->home, &w->err) < 0)
 		return -1;
-	snprintf(w->journal, sizeof w->journal, "%s/supervisor/own.journal", w->home);
 	w->config = config_empty();
-	const struct engine_config config = { .home = w->home,
-		.journal = w->journal,
-		.max_running = 4,
-		.listener = { .arg = w,
-			.idle = world_idle,
-			.lost = world_lost,
-			.store_trouble = world_trouble,
-			.broken = world_broken } };
-	return w->config ? engine_init(&w->e, &config, &w->err) : -1;
+	return w->config ? world_begin(w) : -1;
 }
 
 static inline int world_teardown(void **state)
@@ -93,6 +128,7 @@ static inline int world_teardown(void **state)
 	char command[128];
 
 	config_free(w->config);
+	exec_local_provider_release(&w->provider);
 	snprintf(command, sizeof command, "rm -rf %s", w->home);
 	int rc = system(command);
 	free(w);
@@ -141,11 +177,14 @@ static inline struct active_run *world_take(struct world *w, struct dag *dag)
 		.lease_until_us = clock_now_us() + ENGINE_LEASE_US,
 		.now_us = clock_now_us() };
 	assert_int_equal(store_run_open(w->e.store, &open, &id, &epoch, &created, &w->err), 0);
+	struct store_result row = { 0 };
+	assert_int_equal(store_run_by_key(w->e.store, &open.key, &row, &w->err), 0);
 	json_t *params = json_object();
 	const struct engine_take take = { .run_id = id,
 		.epoch = epoch,
 		.name = dag->name,
 		.ds = "1970-01-01",
+		.state = row.runs[0].state,
 		.dag = dag,
 		.config = w->config,
 		.params = params,
@@ -153,6 +192,7 @@ static inline struct active_run *world_take(struct world *w, struct dag *dag)
 	struct active_run *r = engine_take(&w->e, &take, &w->err);
 	assert_non_null(r);
 	json_decref(params);
+	store_result_release(&row);
 	return r;
 }
 

@@ -117,7 +117,7 @@ static void test_refused_commit(void **state)
 	assert_int_equal(count_started(w), 3);
 	engine_release(&w->e);
 	assert_int_equal(count_started(w), 3);
-	assert_false(io_exists(w->journal));
+	assert_false(io_exists(world_journal(w)));
 }
 
 /* It passes on to another owner before its starts were committed: they never come to be. */
