@@ -354,7 +354,9 @@ static void events(struct view *v)
 		const struct event_row *e = &v->events.events[i];
 		grid_add(&g, STYLE_NONE, when_local(e->at_us, when));
 		grid_add(&g, STYLE_NONE, e->task ? e->task : "(run)");
-		if (e->from && *e->from)
+		if (e->from && e->to && strcmp(e->from, e->to) == 0)
+			grid_addf(&g, STYLE_NONE, "stays %s", e->to);
+		else if (e->from && *e->from)
 			grid_addf(&g, STYLE_NONE, "%s -> %s", e->from, e->to ? e->to : "");
 		else
 			grid_add(&g, STYLE_NONE, e->to);

@@ -72,6 +72,7 @@ static const struct reason_row {
 	[REASON_PAUSED] = { "paused", "its DAG is paused" },
 	[REASON_FROZEN] = { "frozen", "the task is frozen" },
 	[REASON_PARTIAL] = { "partial", "only selected tasks were run" },
+	[REASON_LATE_RESULT] = { "late_result", "an attempt that was given up ended; ignored" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 

@@ -69,6 +69,7 @@ enum reason {
 	REASON_PAUSED,  /* its DAG is paused */
 	REASON_FROZEN,  /* the task is frozen */
 	REASON_PARTIAL, /* selected tasks are done; others were not run */
+	REASON_LATE_RESULT, /* an attempt that was given up has ended; nothing changes */
 	REASON_MAX
 };
 

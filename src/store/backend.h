@@ -39,18 +39,37 @@ struct row_query {
 };
 
 /* Rows that belong to no run. */
-enum list_kind { LIST_DAGS, LIST_FROZEN, LIST_PLANS, LIST_BACKFILLS, LIST_MAX };
+enum list_kind {
+	LIST_DAGS,
+	LIST_FROZEN,
+	LIST_PLANS,
+	LIST_BACKFILLS,
+	LIST_OUTBOX_DUE,
+	LIST_OUTBOX,
+	LIST_TOKEN,
+	LIST_MAX
+};
 struct list_query {
 	enum list_kind kind;
 	const char *dag; /* NULL: all; always given for LIST_PLANS */
-	int64_t id;      /* LIST_BACKFILLS: 0: all */
-	int limit;       /* LIST_PLANS: at most; 0: all */
+	int64_t id;      /* LIST_BACKFILLS: 0: all; LIST_TOKEN: the token */
+	int limit;       /* LIST_PLANS, LIST_OUTBOX*: at most; 0: all */
+	int64_t due_us;  /* LIST_OUTBOX_DUE: due by then */
+	int state;       /* LIST_OUTBOX: enum outbox_state, or -1: all */
 };
 
 struct backfill_set {
 	int64_t id, now_us;
 	enum backfill_state to;
 	const char *by, *reason;
+};
+
+/* An act that was tried: done, given up, or (OUTBOX_PENDING) to be tried again. */
+struct outbox_set {
+	int64_t id;
+	enum outbox_state to;
+	int64_t at_us; /* when it ended, or is due again */
+	const char *error;
 };
 
 struct durations {
@@ -83,6 +102,11 @@ struct store_ops {
 	int (*vacuum)(struct store *s, int pages, struct err *err);
 	int (*reserve_tokens)(struct store *s, int64_t n, int64_t *ret_first, struct err *err);
 	int (*commit)(struct store *s, const struct store_batch *batch, struct err *err);
+	int (*late_end)(
+		struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
+	int (*outbox_set)(struct store *s, const struct outbox_set *set, struct err *err);
+	int (*outbox_prune)(
+		struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
 	int (*runs)(struct store *s, const struct run_query *q, struct store_result *ret,
 		struct err *err);
 	int (*rows)(struct store *s, const struct row_query *q, struct store_result *ret,
@@ -145,6 +169,22 @@ bool backend_records_hash(const struct change *c, const char *present);
 int backend_may_set(const struct backfill_set *set, enum backfill_state present, struct err *err);
 bool backend_backfill_is_final(enum backfill_state b);
 int backend_no_backfill(int64_t id, struct err *err);
+
+/* What an attempt's record has of its end, for late ones. */
+struct recorded_end {
+	enum outcome outcome;
+	int64_t ended_us;
+	int try;
+};
+bool backend_is_late(const struct late_end *e, const struct recorded_end *r);
+/* The event's detail, in `a`; NULL: out of memory. */
+const char *backend_late_text(
+	const struct late_end *e, const struct recorded_end *r, struct arena *a);
+
+/* Whether an act may be set so; else -1 with ERR_REFUSED. *ret_same: it is so already. */
+int backend_may_set_act(
+	const struct outbox_set *set, enum outbox_state present, bool *ret_same, struct err *err);
+int backend_no_act(int64_t id, struct err *err);
 
 /* One text each for what the guards of all backends find wrong; all return -1. */
 int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err);

@@ -54,7 +54,7 @@ struct mem_run *memory_find_run(struct memory_store *m, int64_t id)
 	return id > 0 && (uint64_t)id <= m->runs.n ? m->runs.items[id - 1] : NULL;
 }
 
-static struct mem_task *find_task(
+struct mem_task *memory_find_task(
 	struct memory_store *m, struct mem_run *run, const char *name, int map_index)
 {
 	size_t len = sizeof map_index + strlen(name);
@@ -73,7 +73,7 @@ static struct mem_task *find_task(
 	return task;
 }
 
-static struct mem_attempt *find_attempt(struct memory_store *m, int64_t token)
+struct mem_attempt *memory_find_attempt(struct memory_store *m, int64_t token)
 {
 	struct mem_attempt *a = NULL;
 
@@ -88,6 +88,7 @@ void memory_begin(struct memory_store *m)
 	m->nundo = m->nadded = 0;
 	m->next_event_at_begin = m->next_event;
 	m->next_plan_at_begin = m->next_plan;
+	m->next_act_at_begin = m->next_act;
 }
 
 int memory_save(struct memory_store *m, void *row, size_t size, struct err *err)
@@ -145,6 +146,10 @@ static void roll_back(struct memory_store *m)
 	}
 	while (m->nadded) {
 		struct added *a = &m->added[--m->nadded];
+		if (a->list == &m->acts) {
+			memory_act_remove_last(m);
+			continue;
+		}
 		a->list->n--;
 		if (a->list == &m->runs)
 			forget_run(m, m->runs.items[m->runs.n]);
@@ -153,6 +158,7 @@ static void roll_back(struct memory_store *m)
 	}
 	m->next_event = m->next_event_at_begin;
 	m->next_plan = m->next_plan_at_begin;
+	m->next_act = m->next_act_at_begin;
 }
 
 int memory_end(struct memory_store *m, int r, struct err *err)
@@ -240,7 +246,7 @@ static struct mem_version *put_version(struct memory_store *m, const struct run_
 static int put_task(
 	struct memory_store *m, struct mem_run *run, const char *name, size_t seq, struct err *err)
 {
-	struct mem_task *t = find_task(m, run, name, -1);
+	struct mem_task *t = memory_find_task(m, run, name, -1);
 	size_t len = strlen(name);
 	int map_index = -1;
 
@@ -263,22 +269,30 @@ static int put_task(
 	return t->hh.tbl ? 0 : err_nomem(err);
 }
 
-static int add_event(struct memory_store *m, struct mem_run *run, const struct change *c,
-	const char *from, const char *to, struct err *err)
+int memory_add_event(
+	struct memory_store *m, struct mem_run *run, const struct event_row *from, struct err *err)
 {
 	struct event_row *e = arena_alloc(&m->arena, sizeof *e);
 
 	if (!e)
 		return err_nomem(err);
-	*e = (struct event_row){ .id = m->next_event++,
-		.at_us = c->at_us,
-		.run_id = run->row.id,
+	*e = *from;
+	e->id = m->next_event++;
+	e->run_id = run->row.id;
+	return memory_add(m, &run->events, e, NULL, err);
+}
+
+static int add_event(struct memory_store *m, struct mem_run *run, const struct change *c,
+	const char *from, const char *to, struct err *err)
+{
+	const struct event_row e = { .at_us = c->at_us,
 		.task = c->kind == CHANGE_RUN ? NULL : memory_keep(m, c->task),
 		.map_index = c->kind == CHANGE_RUN ? -1 : c->map_index,
 		.from = from,
 		.to = to,
 		.reason = reason_name(c->reason) };
-	return memory_add(m, &run->events, e, NULL, err);
+
+	return memory_add_event(m, run, &e, err);
 }
 
 static int index_run(
@@ -485,7 +499,7 @@ static int change_run(
 static int change_task(
 	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
 {
-	struct mem_task *t = find_task(m, run, c->task, c->map_index);
+	struct mem_task *t = memory_find_task(m, run, c->task, c->map_index);
 
 	if (!t)
 		return backend_no_task(c, err);
@@ -512,7 +526,8 @@ static bool has_try(struct memory_store *m, const struct mem_task *t, int try)
 {
 	int64_t token = t->row.token;
 
-	for (struct mem_attempt *a; (a = find_attempt(m, token)) != NULL; token = a->token_before)
+	for (struct mem_attempt *a; (a = memory_find_attempt(m, token)) != NULL;
+		token = a->token_before)
 		if (a->row.try == try)
 			return true;
 	return false;
@@ -521,14 +536,14 @@ static bool has_try(struct memory_store *m, const struct mem_task *t, int try)
 static int change_start(
 	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
 {
-	struct mem_task *t = find_task(m, run, c->task, c->map_index);
+	struct mem_task *t = memory_find_task(m, run, c->task, c->map_index);
 	int64_t token = c->attempt.token;
 
 	if (!t)
 		return backend_no_task(c, err);
 	if (token <= t->row.token)
 		return backend_bad_token(c, INT64_MAX, t->row.token, err);
-	if (find_attempt(m, token) || has_try(m, t, c->attempt.try))
+	if (memory_find_attempt(m, token) || has_try(m, t, c->attempt.try))
 		return backend_token_used(c, err);
 	if (memory_save(m, &t->row, sizeof t->row, err) < 0)
 		return -1;
@@ -556,7 +571,7 @@ static int change_start(
 static int change_end(
 	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
 {
-	struct mem_attempt *a = find_attempt(m, c->attempt.token);
+	struct mem_attempt *a = memory_find_attempt(m, c->attempt.token);
 
 	(void)run;
 	if (!a || a->row.run_id != c->run_id || a->row.map_index != c->map_index ||
@@ -636,6 +651,8 @@ static int memory_commit(struct store *s, const struct store_batch *b, struct er
 		r = change(m, &b->changes[i], err);
 	for (size_t i = 0; r == 0 && i < b->nchecks; i++)
 		r = add_check(m, &b->checks[i], err);
+	for (size_t i = 0; r == 0 && i < b->nacts; i++)
+		r = memory_act_put(m, &b->acts[i], err);
 	return memory_end(m, r, err);
 }
 
@@ -652,6 +669,7 @@ static void memory_free(struct store *s)
 			release_run(m->runs.items[i]);
 	HASH_CLEAR(hh, m->attempts);
 	memory_release_dags(m);
+	memory_release_acts(m);
 	free(m->runs.items);
 	free(m->backfills.items);
 	free(m->undo);
@@ -668,6 +686,9 @@ static const struct store_ops ops = {
 	.run_close = memory_run_close,
 	.reserve_tokens = memory_reserve_tokens,
 	.commit = memory_commit,
+	.late_end = memory_late_end,
+	.outbox_set = memory_outbox_set,
+	.outbox_prune = memory_outbox_prune,
 	.runs = memory_runs,
 	.rows = memory_rows,
 	.attempt_open = memory_attempt_open,
@@ -692,7 +713,7 @@ int store_open_memory(struct store **ret, struct err *err)
 		return err_nomem(err);
 	m->base.ops = &ops;
 	arena_init(&m->arena, arena_size_max);
-	m->next_token = m->next_event = m->next_plan = 1;
+	m->next_token = m->next_event = m->next_plan = m->next_act = 1;
 	*ret = &m->base;
 	return 0;
 }

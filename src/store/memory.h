@@ -27,6 +27,11 @@ struct mem_attempt {
 	UT_hash_handle hh;    /* by token */
 };
 
+struct mem_act {
+	struct outbox_row row;
+	UT_hash_handle hh; /* by key */
+};
+
 struct mem_version {
 	const char *hash, *dag, *text, *path, *dir;
 	struct mem_version *next;
@@ -73,6 +78,7 @@ struct undo {
 		struct attempt_row attempt;
 		struct dag_row dag;
 		struct backfill_row backfill;
+		struct outbox_row act;
 	} was;
 };
 
@@ -89,8 +95,11 @@ struct memory_store {
 	struct mem_run *by_key, *by_name;
 	struct mem_dag *dags;
 	struct mem_list backfills; /* struct backfill_row, by id from 1; its counts are not used */
+	struct mem_list acts;      /* struct mem_act, by id */
+	struct mem_act *acts_by_key;
 	struct mem_version *versions;
 	struct mem_attempt *attempts;
+	int64_t next_act, next_act_at_begin;
 	int64_t next_token, next_event, next_event_at_begin, next_plan, next_plan_at_begin;
 	struct undo *undo;
 	size_t nundo, undo_cap;
@@ -111,6 +120,9 @@ const char *memory_keep(struct memory_store *m, const char *text);
 struct mem_run *memory_find_run(struct memory_store *m, int64_t id);
 struct mem_run *memory_find_key(struct memory_store *m, const struct run_key *key);
 struct mem_version *memory_find_version(struct memory_store *m, const char *hash);
+struct mem_attempt *memory_find_attempt(struct memory_store *m, int64_t token);
+struct mem_task *memory_find_task(
+	struct memory_store *m, struct mem_run *run, const char *name, int map_index);
 
 void memory_begin(struct memory_store *m);
 /* To be called before a row is changed. */
@@ -124,6 +136,9 @@ int memory_end(struct memory_store *m, int r, struct err *err);
 int memory_open_in(
 	struct memory_store *m, const struct run_open *o, struct run_opened *ret, struct err *err);
 void memory_remove_run(struct memory_store *m, struct mem_run *run);
+/* An event to the end of the run's; all its strings are borrowed for good. */
+int memory_add_event(
+	struct memory_store *m, struct mem_run *run, const struct event_row *e, struct err *err);
 
 /* memory_plan.c */
 struct mem_dag *memory_find_dag(struct memory_store *m, const char *name); /* or NULL */
@@ -139,6 +154,21 @@ int memory_prune(
 	struct store *s, int64_t before_us, int max, struct store_result *ret, struct err *err);
 int memory_vacuum(struct store *s, int pages, struct err *err);
 void memory_release_dags(struct memory_store *m);
+
+/* memory_outbox.c */
+int memory_late_end(struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
+/* Between begin and end. */
+int memory_act_put(struct memory_store *m, const struct outbox_act *act, struct err *err);
+void memory_act_remove_last(struct memory_store *m); /* for a roll back */
+int memory_outbox_set(struct store *s, const struct outbox_set *set, struct err *err);
+int memory_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
+int memory_put_due(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_outbox(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_token(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+void memory_release_acts(struct memory_store *m);
 
 /* memory_read.c */
 void memory_put_run(struct rows *rows, const struct mem_run *run);

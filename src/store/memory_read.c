@@ -514,6 +514,9 @@ static const struct list_putter {
 	[LIST_FROZEN] = { sizeof(struct frozen_row), put_frozen },
 	[LIST_PLANS] = { sizeof(struct plan_row), put_plans },
 	[LIST_BACKFILLS] = { sizeof(struct backfill_row), put_backfills },
+	[LIST_OUTBOX_DUE] = { sizeof(struct outbox_row), memory_put_due },
+	[LIST_OUTBOX] = { sizeof(struct outbox_row), memory_put_outbox },
+	[LIST_TOKEN] = { sizeof(struct token_row), memory_put_token },
 };
 static_assert(sizeof list_putters / sizeof *list_putters == LIST_MAX, "one for each kind");
 

@@ -231,7 +231,25 @@ static const char schema_2[] =
 static const char schema_3[] =
 	/* Names of the tasks that whoever opened the run last wants done, a JSON array; NULL: all.
 	 */
-	"ALTER TABLE run ADD COLUMN only TEXT;";
+	"ALTER TABLE run ADD COLUMN only TEXT;"
+	/* Acts towards the world, committed with the decision that asks for them. Numbers are not
+	 * given out again: a sender may still hold one that was forgotten. */
+	"CREATE TABLE outbox ("
+	"	id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"	key TEXT NOT NULL UNIQUE,"
+	"	kind TEXT NOT NULL,"
+	"	payload TEXT NOT NULL,"
+	"	state TEXT NOT NULL DEFAULT 'pending'"
+	"		CHECK (state IN ('pending', 'done', 'given_up')),"
+	"	tries INTEGER NOT NULL DEFAULT 0,"
+	"	created_us INTEGER NOT NULL,"
+	"	due_us INTEGER NOT NULL,"
+	"	ended_us INTEGER,"
+	"	error TEXT,"
+	"	CHECK ((state = 'pending') = (ended_us IS NULL))"
+	") STRICT;"
+	"CREATE INDEX outbox_due ON outbox(due_us) WHERE state = 'pending';"
+	"CREATE INDEX outbox_ended ON outbox(ended_us) WHERE ended_us IS NOT NULL;";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

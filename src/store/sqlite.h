@@ -1,7 +1,8 @@
 /* What the files of the SQLite backend share. Not for other rooms.
  *
  * sqlite.c opens and closes and translates errors, sqlite_sql.c holds the statements.
- * sqlite_write.c (runs and their changes) and sqlite_plan.c (what a daemon decides) write,
+ * sqlite_write.c (runs and their changes), sqlite_plan.c (what a daemon decides) and
+ * sqlite_outbox.c (acts, late ends) write,
  * sqlite_read.c (runs) and sqlite_list.c (the rest) read.
  */
 #ifndef WEIR_STORE_SQLITE_H
@@ -51,6 +52,12 @@ enum sqlite_sql {
 	SQL_RUN_DELETE,
 	SQL_VERSIONS_DELETE,
 	SQL_PLANS_DELETE,
+	SQL_LATE_LOOK,
+	SQL_LATE_EVENT,
+	SQL_ACT_PUT,
+	SQL_ACT_STATE,
+	SQL_ACT_SET,
+	SQL_ACTS_DELETE,
 	/* reading */
 	SQL_RUNS_OLD,
 	SQL_RUNS_BY_ID,
@@ -70,6 +77,9 @@ enum sqlite_sql {
 	SQL_PLANS,
 	SQL_BACKFILLS,
 	SQL_DURATIONS,
+	SQL_OUTBOX_DUE,
+	SQL_OUTBOX,
+	SQL_TOKEN,
 	SQL_MAX
 };
 const char *sqlite_sql_text(enum sqlite_sql id);
@@ -158,6 +168,12 @@ int sqlite_backfill_set(struct store *s, const struct backfill_set *set, struct 
 int sqlite_prune(
 	struct store *s, int64_t before_us, int max, struct store_result *ret, struct err *err);
 int sqlite_vacuum(struct store *s, int pages, struct err *err);
+
+/* sqlite_outbox.c */
+int sqlite_late_end(struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
+int sqlite_act_put(struct sqlite_store *s, const struct outbox_act *act, struct err *err);
+int sqlite_outbox_set(struct store *s, const struct outbox_set *set, struct err *err);
+int sqlite_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
 
 /* sqlite_read.c */
 int sqlite_runs(

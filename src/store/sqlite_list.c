@@ -116,6 +116,40 @@ static void read_backfill(struct sqlite_cursor *c, void *row)
 	r->nactive = sqlite_get_int(c);
 }
 
+static void read_act(struct sqlite_cursor *c, void *row)
+{
+	struct outbox_row *r = row;
+
+	r->id = sqlite_get_int(c);
+	r->key = sqlite_get_text_or_empty(c);
+	r->kind = sqlite_get_text_or_empty(c);
+	r->payload = sqlite_get_text_or_empty(c);
+	r->error = sqlite_get_text(c);
+	r->state = (enum outbox_state)sqlite_get_name(c, outbox_state_by_name, OUTBOX_GIVEN_UP);
+	r->tries = (int)sqlite_get_int(c);
+	r->created_us = sqlite_get_int(c);
+	r->due_us = sqlite_get_int(c);
+	r->ended_us = sqlite_get_int(c);
+}
+
+static void read_token(struct sqlite_cursor *c, void *row)
+{
+	struct token_row *r = row;
+
+	r->token = sqlite_get_int(c);
+	r->run_id = sqlite_get_int(c);
+	r->run = sqlite_get_text_or_empty(c);
+	r->task = sqlite_get_text_or_empty(c);
+	r->map_index = (int)sqlite_get_int(c);
+	r->try = (int)sqlite_get_int(c);
+	r->outcome = (enum outcome)sqlite_get_name(c, outcome_by_name, OUTCOME_LOST);
+	r->ended_us = sqlite_get_int(c);
+	r->run_state = (enum run_state)sqlite_get_name(c, run_state_by_name, RUN_FAILED);
+	r->newest = sqlite_get_int(c);
+	r->newest_queued_us = sqlite_get_int(c);
+	r->newest_try = (int)sqlite_get_int(c);
+}
+
 /* ---- queries ------------------------------------------------------------------------- */
 
 static void bind_dag(struct sqlite_query *q, const struct list_query *lq)
@@ -134,6 +168,23 @@ static void bind_id(struct sqlite_query *q, const struct list_query *lq)
 	sqlite_bind_time(q, lq->id); /* NULL: all */
 }
 
+static void bind_due(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_int(q, lq->due_us);
+	sqlite_bind_int(q, lq->limit > 0 ? lq->limit : -1);
+}
+
+static void bind_state(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_text(q, lq->state < 0 ? NULL : outbox_state_name((enum outbox_state)lq->state));
+	sqlite_bind_int(q, lq->limit > 0 ? lq->limit : -1);
+}
+
+static void bind_token(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_int(q, lq->id);
+}
+
 static const struct list_reader {
 	enum sqlite_sql sql;
 	void (*bind)(struct sqlite_query *q, const struct list_query *lq);
@@ -148,6 +199,12 @@ static const struct list_reader {
 		read_plan },
 	[LIST_BACKFILLS] = { SQL_BACKFILLS, bind_id, sizeof(struct backfill_row), "list backfills",
 		read_backfill },
+	[LIST_OUTBOX_DUE] = { SQL_OUTBOX_DUE, bind_due, sizeof(struct outbox_row), "list acts",
+		read_act },
+	[LIST_OUTBOX] = { SQL_OUTBOX, bind_state, sizeof(struct outbox_row), "list acts",
+		read_act },
+	[LIST_TOKEN] = { SQL_TOKEN, bind_token, sizeof(struct token_row), "look for a token",
+		read_token },
 };
 static_assert(sizeof readers / sizeof *readers == LIST_MAX, "a reader for each kind");
 

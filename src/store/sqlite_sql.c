@@ -24,6 +24,10 @@
 	"(SELECT n.id FROM plan n WHERE n.dag = " dag " AND n.action <> '" BACKEND_PLAN_CANCEL \
 	"' ORDER BY n.id DESC LIMIT 1)"
 
+#define OUTBOX_SELECT                                                                      \
+	"SELECT id, key, kind, payload, error, state, tries, created_us, due_us, ended_us" \
+	" FROM outbox "
+
 static const char *const texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
@@ -143,6 +147,25 @@ static const char *const texts[] = {
 		"DELETE FROM plan WHERE id IN (SELECT p.id FROM plan p WHERE p.at_us < ?1"
 		" AND p.id < " LAST_PLAN("p.dag") " ORDER BY p.id LIMIT ?2)",
 
+	[SQL_LATE_LOOK] =
+		"SELECT a.run_id, a.task, a.map_index, t.state, a.outcome, a.ended_us, a.try"
+		" FROM attempt a JOIN task t ON (t.run_id, t.name, t.map_index) ="
+		" (a.run_id, a.task, a.map_index) WHERE a.token = ?1",
+	[SQL_LATE_EVENT] =
+		"INSERT INTO event(at_us, run_id, task, map_index, from_state, to_state, reason,"
+		" detail) SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM"
+		" event WHERE run_id = ?2 AND task = ?3 AND map_index = ?4 AND reason = ?6"
+		" AND detail = ?7)",
+	[SQL_ACT_PUT] =
+		"INSERT INTO outbox(key, kind, payload, created_us, due_us)"
+		" SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE key = ?1)",
+	[SQL_ACT_STATE] = "SELECT state FROM outbox WHERE id = ?1",
+	[SQL_ACT_SET] = "UPDATE outbox SET state = ?2, tries = tries + 1,"
+			" due_us = iif(?2 = 'pending', ?3, due_us),"
+			" ended_us = iif(?2 = 'pending', NULL, ?3), error = ?4 WHERE id = ?1",
+	[SQL_ACTS_DELETE] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
+			    " WHERE ended_us < ?1 ORDER BY ended_us, id LIMIT ?2)",
+
 	/* Not what someone works on, or wants to; a lease that ended that long ago is nobody's. */
 	[SQL_RUNS_OLD] = RUN_SELECT
 	"WHERE r.ended_us < ?1 AND +r.state IN ('success', 'failed', 'cancelled')"
@@ -209,6 +232,15 @@ static const char *const texts[] = {
 			  " WHERE dag = ?1 AND state = 'success' AND +started_us IS NOT NULL"
 			  " AND ended_us IS NOT NULL"
 			  " ORDER BY interval_start_us DESC, interval_end_us DESC LIMIT ?2",
+	[SQL_OUTBOX_DUE] = OUTBOX_SELECT "WHERE state = 'pending' AND due_us <= ?1"
+					 " ORDER BY due_us, id LIMIT ?2",
+	[SQL_OUTBOX] = OUTBOX_SELECT "WHERE ?1 IS NULL OR state = ?1 ORDER BY id DESC LIMIT ?2",
+	[SQL_TOKEN] = "SELECT a.token, a.run_id, r.name, a.task, a.map_index, a.try, a.outcome,"
+		      " a.ended_us, r.state, n.token, n.queued_us, n.try"
+		      " FROM attempt a JOIN run r ON r.id = a.run_id"
+		      " JOIN task t ON (t.run_id, t.name, t.map_index) ="
+		      " (a.run_id, a.task, a.map_index)"
+		      " JOIN attempt n ON n.token = t.token WHERE a.token = ?1",
 };
 static_assert(sizeof texts / sizeof *texts == SQL_MAX, "a text for each statement");
 

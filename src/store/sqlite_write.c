@@ -501,6 +501,9 @@ static int write_batch(struct sqlite_store *s, const struct store_batch *b, stru
 	for (size_t i = 0; i < b->nchecks; i++)
 		if (insert_check(s, &b->checks[i], err) < 0)
 			return -1;
+	for (size_t i = 0; i < b->nacts; i++)
+		if (sqlite_act_put(s, &b->acts[i], err) < 0)
+			return -1;
 	return 0;
 }
 

@@ -123,6 +123,13 @@ static int check_check(const struct check_row *c, struct err *err)
 	return 0;
 }
 
+static int check_act(const struct outbox_act *a, struct err *err)
+{
+	if (!a->key || !*a->key || !a->kind || !*a->kind || !a->payload)
+		return err_set(err, ERR_INTERNAL, "an act without key, kind or payload");
+	return 0;
+}
+
 /* The ids of the leases, for looking up. Changes come run by run, so the last one found is as a
  * rule the next one wanted. No leases: nothing is checked. */
 struct leased {
@@ -167,6 +174,9 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 				"a check of run %" PRId64 ", whose lease is not checked",
 				b->checks[i].run_id);
 	}
+	for (size_t i = 0; i < b->nacts; i++)
+		if (check_act(&b->acts[i], err) < 0)
+			return -1;
 	return 0;
 }
 

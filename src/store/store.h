@@ -200,6 +200,15 @@ struct check_row {
 	const char *observed, *expected, *sample; /* text; sample: JSON array text */
 };
 
+/* Something to be done to the world because of a decision: an alert, a call. It is committed with
+ * the decision, and a sender does it afterwards; see the outbox below. */
+struct outbox_act {
+	const char *key;  /* idempotency key: an act whose key is known is that act, not another */
+	const char *kind; /* who knows how to do it: "alert" */
+	const char *payload;   /* JSON text */
+	int64_t at_us, due_us; /* due_us 0: at once */
+};
+
 struct store_lease {
 	int64_t run_id, epoch;
 };
@@ -210,10 +219,44 @@ struct store_batch {
 	size_t nchanges;
 	const struct check_row *checks;
 	size_t nchecks;
+	const struct outbox_act *acts;
+	size_t nacts;
 };
 /* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
  * owner. A run that becomes final has no owner afterwards, as after store_run_close. */
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err);
+
+/* The end of an attempt that is no longer in flight: it was counted as lost, say, and then ended
+ * all the same. It changes nothing, and is kept as an event of the run (REASON_LATE_RESULT), once.
+ * *ret_recorded: false for what is no news: a token that is not known or still in flight, the
+ * outcome that is recorded already, and `lost`, which is a guess and no result. */
+struct late_end {
+	int64_t token;
+	enum outcome outcome;
+	int exit_status, signal;  /* -1, 0: none */
+	int64_t ended_us, now_us; /* as measured (0: unknown); of the event */
+};
+int store_late_end(struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
+
+/* ---- the outbox ------------------------------------------------------------------------
+ *
+ * Acts wait here until a sender has done them: it takes what is due, does it, and says how it went.
+ * A sender that dies in between does it again, under the same key. Acts come in by store_commit;
+ * those that are over are kept for a while, so that their keys stay known. */
+
+enum outbox_state { OUTBOX_PENDING, OUTBOX_DONE, OUTBOX_GIVEN_UP, OUTBOX_STATE_MAX };
+const char *outbox_state_name(enum outbox_state o); /* "given_up" */
+int outbox_state_by_name(const char *name);         /* -1: none */
+
+/* Each is for a pending act, and counts a try: ERR_REFUSED for one that is over (but done may be
+ * said again), ERR_NOT_FOUND for none. */
+int store_outbox_done(struct store *s, int64_t id, int64_t now_us, struct err *err);
+int store_outbox_retry(
+	struct store *s, int64_t id, int64_t due_us, const char *error, struct err *err);
+int store_outbox_give_up(
+	struct store *s, int64_t id, int64_t now_us, const char *error, struct err *err);
+/* Forget at most `max` acts that were over before an instant, oldest first. *ret_n: how many. */
+int store_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
 
 /* ---- reading ------------------------------------------------------------------------- */
 
@@ -288,6 +331,26 @@ struct backfill_row {
 	int64_t ntotal, nsuccess, nfailed, nactive; /* runs by state; cancelled count as failed */
 };
 
+struct outbox_row {
+	int64_t id;
+	const char *key, *kind, *payload, *error; /* error: of the last try; NULL: none */
+	enum outbox_state state;
+	int tries;
+	int64_t created_us, due_us, ended_us; /* ended_us 0: pending */
+};
+
+/* An attempt, by its token, and what has come after it. */
+struct token_row {
+	int64_t token, run_id;
+	const char *run, *task; /* the run's name */
+	int map_index, try;
+	enum outcome outcome; /* OUTCOME_NONE: it is in flight */
+	int64_t ended_us;
+	enum run_state run_state;
+	int64_t newest, newest_queued_us; /* the last attempt of the task; may be this one */
+	int newest_try;
+};
+
 /* Rows of a query: an array and the arena its strings live in. */
 struct store_result {
 	struct arena arena;
@@ -302,6 +365,8 @@ struct store_result {
 		const struct dag_row *dags;
 		const struct frozen_row *frozen;
 		const struct backfill_row *backfills;
+		const struct outbox_row *outbox;
+		const struct token_row *tokens;
 	};
 };
 void store_result_release(struct store_result *r);
@@ -354,6 +419,16 @@ int store_plans(
 	struct store *s, const char *dag, int limit, struct store_result *ret, struct err *err);
 /* id 0: all, newest first. */
 int store_backfills(struct store *s, int64_t id, struct store_result *ret, struct err *err);
+/* Pending acts that are due, the longest due first; limit 0: all. */
+int store_outbox_due(
+	struct store *s, int64_t now_us, int limit, struct store_result *ret, struct err *err);
+/* When the next one is due, or was; 0: nothing is pending. */
+int store_outbox_next(struct store *s, int64_t *ret_due_us, struct err *err);
+/* Acts of a state, or all (-1), newest first. */
+int store_outbox_list(
+	struct store *s, int state, int limit, struct store_result *ret, struct err *err);
+/* The attempt of that token; n is 0 or 1. */
+int store_token(struct store *s, int64_t token, struct store_result *ret, struct err *err);
 /* How long the last `n` successful runs of a DAG took, their median, in microseconds; 0: no
  * history. */
 int store_typical_us(struct store *s, const char *dag, int n, int64_t *ret_us, struct err *err);

@@ -36,6 +36,7 @@ struct world {
 	int64_t epoch[MAX_ID];
 	struct owner owners[2];
 	int refused, accepted, commits, forgotten; /* commits: the accepted ones */
+	int late;                                  /* results recorded as such */
 };
 
 static int below(struct world *w, int n)
@@ -261,6 +262,51 @@ static void add_filters(struct buf *b, struct store *s)
 	add_runs(b, s, (struct run_filter){ .state = -1, .wanted = true });
 }
 
+static void add_acts(struct buf *b, const struct store_result *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct outbox_row *o = &r->outbox[i];
+		buf_addf(b, "act %" PRId64 " %s %s %s %s %d %" PRId64 " %" PRId64 " %" PRId64,
+			o->id, o->key, o->kind, o->payload, outbox_state_name(o->state), o->tries,
+			o->created_us, o->due_us, o->ended_us);
+		add_text(b, o->error);
+		buf_addc(b, '\n');
+	}
+}
+
+static void add_outbox(struct buf *b, struct store *s)
+{
+	struct store_result r;
+	int64_t next;
+
+	for (int state = -1; state < OUTBOX_STATE_MAX; state++) {
+		assert_int_equal(store_outbox_list(s, state, state + 1, &r, NULL), 0);
+		add_acts(b, &r);
+		store_result_release(&r);
+	}
+	assert_int_equal(store_outbox_next(s, &next, NULL), 0);
+	assert_int_equal(store_outbox_due(s, next + 20, 2, &r, NULL), 0);
+	add_acts(b, &r);
+	store_result_release(&r);
+	buf_addf(b, "next act %" PRId64 "\n", next);
+}
+
+static void add_tokens(struct buf *b, struct store *s, const struct store_result *attempts)
+{
+	struct store_result r;
+
+	for (size_t i = 0; i < attempts->n; i++) {
+		assert_int_equal(store_token(s, attempts->attempts[i].token, &r, NULL), 0);
+		assert_int_equal(r.n, 1);
+		const struct token_row *t = &r.tokens[0];
+		buf_addf(b, "token %" PRId64 " %" PRId64 " %s %s %d %d %d", t->token, t->run_id,
+			t->run, t->task, t->map_index, t->try, t->outcome);
+		buf_addf(b, " %" PRId64 " %d %" PRId64 " %" PRId64 " %d\n", t->ended_us,
+			t->run_state, t->newest, t->newest_queued_us, t->newest_try);
+		store_result_release(&r);
+	}
+}
+
 static void add_run_rows(struct buf *b, struct store *s, int64_t id)
 {
 	struct store_result r;
@@ -271,6 +317,7 @@ static void add_run_rows(struct buf *b, struct store *s, int64_t id)
 	add_checks(b, s, id);
 	assert_int_equal(store_attempts(s, id, NULL, &r, NULL), 0);
 	add_attempts(b, &r);
+	add_tokens(b, s, &r);
 	store_result_release(&r);
 	assert_int_equal(store_attempts_in_flight(s, id, &r, NULL), 0);
 	add_attempts(b, &r);
@@ -290,6 +337,7 @@ static char *dump(struct store *s)
 	add_frozen(&b, s, NULL);
 	add_backfills(&b, s, 0);
 	add_backfills(&b, s, 2);
+	add_outbox(&b, s);
 	for (int i = 0; i < NDAGS; i++) {
 		add_dags(&b, s, dags[i]);
 		add_frozen(&b, s, dags[i]);
@@ -767,9 +815,97 @@ static void step_renew(struct world *w)
 		assert_int_equal(store_renew_owned(w->s[i], o, w->now_us + 30, NULL), 0);
 }
 
+/* ---- acts and late ends ------------------------------------------------------------------ */
+
+static void step_acts(struct world *w)
+{
+	static const char *const keys[] = { "k0", "k1", "k2", "k3", "" };
+	struct outbox_act acts[3];
+	struct store_batch b = { .acts = acts, .nacts = (size_t)below(w, 4) };
+	int r[2];
+
+	for (size_t i = 0; i < b.nacts; i++)
+		acts[i] = (struct outbox_act){ .key = keys[below(w, one_in(w, 9) ? 5 : 4)],
+			.kind = "alert",
+			.payload = "{}",
+			.at_us = w->now_us,
+			.due_us = one_in(w, 2) ? w->now_us + below(w, 50) : 0 };
+	for (int i = 0; i < 2; i++)
+		r[i] = store_commit(w->s[i], &b, &w->err[i]);
+	check_results(w, r);
+}
+
+static int64_t last_act(struct world *w)
+{
+	struct store_result r;
+
+	assert_int_equal(store_outbox_list(w->s[1], -1, 1, &r, NULL), 0);
+	int64_t id = r.n ? r.outbox[0].id : 0;
+	store_result_release(&r);
+	return id;
+}
+
+static void step_sender(struct world *w)
+{
+	int64_t id = last_act(w) - 5 + below(w, 7);
+	const char *error = texts[below(w, 5)];
+	int what = below(w, 4), max = 1 + below(w, 3), n[2] = { 0 }, r[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct store *s = w->s[i];
+		struct err *err = &w->err[i];
+		if (what == 0)
+			r[i] = store_outbox_done(s, id, w->now_us, err);
+		else if (what == 1)
+			r[i] = store_outbox_retry(s, id, w->now_us + 20, error, err);
+		else if (what == 2)
+			r[i] = store_outbox_give_up(s, id, w->now_us, error, err);
+		else
+			r[i] = store_outbox_prune(s, w->now_us - 30, max, &n[i], err);
+	}
+	check_results(w, r);
+	assert_int_equal(n[0], n[1]);
+}
+
+/* Of an attempt there is, as a rule. */
+static int64_t some_token(struct world *w)
+{
+	struct store_result runs, r;
+	int64_t token = w->token - below(w, 12);
+
+	assert_int_equal(store_runs(w->s[1], &(struct run_filter){ .state = -1 }, &runs, NULL), 0);
+	for (size_t i = 0; i < runs.n; i++) {
+		assert_int_equal(store_attempts(w->s[1], runs.runs[i].id, NULL, &r, NULL), 0);
+		if (r.n && one_in(w, 2))
+			token = r.attempts[below(w, (int)r.n)].token;
+		store_result_release(&r);
+	}
+	store_result_release(&runs);
+	return token;
+}
+
+static void step_late(struct world *w)
+{
+	struct late_end e = { .token = some_token(w),
+		.outcome = (enum outcome)below(w, OUTCOME_MAX),
+		.exit_status = below(w, 3) - 1,
+		.signal = below(w, 2) * 9,
+		.ended_us = below(w, 3),
+		.now_us = w->now_us };
+	bool recorded[2];
+	int r[2];
+
+	for (int i = 0; i < 2; i++)
+		r[i] = store_late_end(w->s[i], &e, &recorded[i], &w->err[i]);
+	check_results(w, r);
+	assert_int_equal(recorded[0], recorded[1]);
+	w->late += recorded[0];
+}
+
 static void (*const steps[])(struct world *) = { step_open, step_open, step_lease, step_tokens,
 	step_find, step_commit, step_commit, step_commit, step_commit, step_commit, step_plan,
-	step_dags, step_switch, step_backfill, step_prune, step_finish, step_finish, step_renew };
+	step_dags, step_switch, step_backfill, step_prune, step_finish, step_finish, step_renew,
+	step_acts, step_sender, step_sender, step_late };
 
 static void test_same_answers(void **state)
 {
@@ -796,8 +932,8 @@ static void test_same_answers(void **state)
 		if (i % 10 == 0 || i == nsteps - 1)
 			check_equal(&w);
 	}
-	print_message("# %d steps accepted (%d commits), %d refused, %d runs forgotten\n",
-		w.accepted, w.commits, w.refused, w.forgotten);
+	print_message("# %d steps accepted (%d commits), %d refused, %d runs forgotten, %d late\n",
+		w.accepted, w.commits, w.refused, w.forgotten, w.late);
 	assert_true(nsteps < 500 ||
 		    (w.commits > nsteps / 100 && w.refused > nsteps / 8 && w.forgotten > 3));
 	store_close(w.s[0]);
