@@ -124,6 +124,15 @@ static struct live_run *new_run(const struct run_init *init)
 	return r;
 }
 
+/* Another process may have had the run meanwhile, with tokens of a block that it reserved later
+ * than we did ours: what is left of ours would be smaller than those, and is thrown away. */
+static void outgrow_tokens(struct sched *s, const struct live_run *r)
+{
+	for (int i = 0; i < r->dag->ntasks; i++)
+		if (r->tasks[i].token >= s->next_token)
+			s->next_token = s->end_token;
+}
+
 int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, struct err *err)
 {
 	if (init->lane < 0 || init->lane >= s->nlanes)
@@ -142,6 +151,7 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 		sched_free_run(r);
 		return err_nomem(err);
 	}
+	outgrow_tokens(s, r);
 	for (int i = 0; i < r->dag->ntasks; i++)
 		clear_task(s, &(struct ref){ r, i }, init, now_us);
 	for (int i = 0; i < r->dag->ntasks; i++)

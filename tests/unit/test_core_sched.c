@@ -1117,6 +1117,42 @@ static void test_many(void **state)
 	dag_unref(wide);
 }
 
+/* A run that another process had meanwhile: its attempts' tokens came from a later block. */
+static void test_tokens_of_others(void **state)
+{
+	enum { FIRST = 10, LATER = 5000 };
+	const struct sched_config config = { .max_running = 4, .seed = 1 };
+	struct sched *s = sched_new(&config);
+	struct dag *dag = make_long(2, false);
+	struct task_init tasks[2] = { { .state = TASK_UP_FOR_RETRY,
+					      .tries = 1,
+					      .lost = 1,
+					      .token = LATER,
+					      .selected = true },
+		{ .selected = true } };
+	const struct run_init run = { .run_id = 1, .dag = dag, .tasks = tasks };
+	struct task_view view;
+
+	(void)state;
+	sched_set_tokens(s, FIRST, FIRST + 100);
+	assert_int_equal(sched_add_run(s, &run, 5, NULL), 0);
+	assert_int_equal(sched_tokens_left(s), 0);
+	assert_int_equal(sched_tick(s, 5, NULL), 0);
+	assert_int_equal(sched_running(s), 0);
+	sched_set_tokens(s, LATER + 1, LATER + 100);
+	assert_int_equal(sched_tick(s, 6, NULL), 0);
+	assert_int_equal(sched_running(s), 2);
+	assert_true(sched_task_view(s, 1, 0, &view));
+	assert_true(view.token > LATER);
+	/* Its own, of the block at hand, are no reason to waste it. */
+	sched_drop_run(s, 1);
+	tasks[0].token = LATER + 1;
+	assert_int_equal(sched_add_run(s, &run, 7, NULL), 0);
+	assert_true(sched_tokens_left(s) > 90);
+	sched_free(s);
+	dag_unref(dag);
+}
+
 /* The queue keeps its order when it grows, wherever its head is. */
 static void test_queue_grows(void **state)
 {
@@ -1162,6 +1198,7 @@ int main(void)
 		cmocka_unit_test(test_timer_of_unselected),
 		cmocka_unit_test(test_orphan),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_tokens_of_others),
 		cmocka_unit_test(test_queue_grows),
 	};
 
