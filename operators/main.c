@@ -13,9 +13,9 @@
 
 static json_t *key_json(const struct table_key *k)
 {
-	return json_pack("{s:s*, s:s*, s:i, s:s*, s:s*, s:I}", "dag", k->dag, "task", k->task,
+	return json_pack("{s:s*, s:s*, s:i, s:s*, s:s*, s:I, s:I}", "dag", k->dag, "task", k->task,
 		"map_index", k->map_index, "interval_start", k->interval_start, "interval_end",
-		k->interval_end, "token", (json_int_t)k->token);
+		k->interval_end, "token", (json_int_t)k->token, "work", (json_int_t)k->work);
 }
 
 char *operator_payload_text(const struct operator_payload *p)
@@ -59,6 +59,7 @@ static void read_job(const json_t *payload, struct operator_job *job)
 			.interval_start = string(key, "interval_start"),
 			.interval_end = string(key, "interval_end"),
 			.token = integer(key, "token"),
+			.work = integer(key, "work"),
 		},
 		.try = (int)integer(payload, "try"),
 		.outputs = json_object(),

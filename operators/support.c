@@ -142,6 +142,15 @@ int support_open_source(const struct operator_job *job, const char *table_key, s
 	return 0;
 }
 
+int support_digest(const json_t *with, char ret[DIGEST_HEX], struct err *err)
+{
+	char *text = json_dumps(with, JSON_COMPACT | JSON_SORT_KEYS);
+	int rc = text ? digest_of(text, strlen(text), ret) : -1;
+
+	free(text);
+	return rc < 0 ? err_nomem(err) : 0;
+}
+
 int support_copy_query(sqlite3 *db, const json_t *query, struct err *err)
 {
 	struct sqlscript script;

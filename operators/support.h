@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "base/digest.h"
 #include "base/err.h"
 
 struct operator_check;
@@ -33,6 +34,9 @@ int support_open_existing(const json_t *conn, struct sqlite3 **ret, struct err *
 int support_open_source(const struct operator_job *job, const char *table_key,
 	struct sqlite3 **ret_db, struct sqlite3_stmt **ret, const json_t **ret_conn,
 	struct err *err);
+
+/* SHA-256 of the rendered parameters: what a task is asked to do. */
+int support_digest(const json_t *with, char ret[DIGEST_HEX], struct err *err);
 
 /* Copy the rows of a FIELD_SQL query, which support_open_source found good, to the temporary table
  * SUPPORT_COPY. */

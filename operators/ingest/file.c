@@ -427,7 +427,7 @@ static int open_quarantine(struct ingest *in, struct err *err)
 	in->quarantine_path = file ? io_path_join(in->job->dir, file) : default_quarantine(in->job);
 	if (!in->quarantine_path)
 		return err_nomem(err);
-	return quarantine_new(&in->quarantine, in->quarantine_path, in->job->key.token, err);
+	return quarantine_new(&in->quarantine, in->quarantine_path, &in->job->key, err);
 }
 
 static int copy_spool(struct source_reader *from, struct table_writer *to, struct err *err)
@@ -605,14 +605,17 @@ static int too_many_rejected(const struct ingest *in, struct err *err)
 }
 
 /* The quarantine is kept before the rows are: a rerun replaces it in any case, while rows that are
- * in need not be read again. A table of the same database has to wait for its turn. */
+ * in need not be read again. The sink stays open meanwhile, and with it what keeps newer attempts
+ * out; but a table of the same database has to wait for its turn. */
 static int settle(struct ingest *in, struct err *err)
 {
 	bool broken =
 		contract_limit_broken(&in->limit, in->result.rows_rejected, in->result.rows_in);
 
-	if (broken)
+	if (broken && in->quarantine_table)
 		file_sink_abort(&in->sink);
+	else if (file_sink_check(&in->sink, err) < 0)
+		return -1;
 	if ((broken || !in->quarantine_table) && keep_quarantine(in, err) < 0)
 		return -1;
 	if (broken)
@@ -636,7 +639,7 @@ static int run_intake(struct ingest *in, struct err *err)
 	int rc = settle(in, err);
 	print_summary(in);
 	if (in->sink.already)
-		printf("this data interval was added before; nothing was added\n");
+		printf("%s: nothing is written\n", in->sink.why);
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "operators/ingest/file_sink.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +145,8 @@ int file_sink_open(void *arg, const struct table_column *columns, size_t n, stru
 	if (table_open(&s->table, &s->target, err) < 0)
 		return -1;
 	s->already = table_already(s->table);
+	if (s->already)
+		snprintf(s->why, sizeof s->why, "%s", table_why(s->table));
 	return 0;
 }
 
@@ -159,6 +162,12 @@ int file_sink_row(void *arg, const struct cell *cells, struct err *err)
 		add_csv(&s->pending, cells, s->ncolumns);
 	s->rows++;
 	return s->pending.len < CHUNK ? 0 : flush(s, err);
+}
+
+/* A table is ours for as long as its transaction is open. */
+int file_sink_check(struct file_sink *s, struct err *err)
+{
+	return s->file ? aside_check(s->file, err) : 0;
 }
 
 int file_sink_commit(struct file_sink *s, struct err *err)

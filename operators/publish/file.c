@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/node.h"
@@ -74,6 +75,7 @@ static const struct field params[] = {
 
 static const struct operator_output outputs[] = {
 	{ "rows_out", "Rows written." },
+	{ "already", "Whether it found the file published by an earlier attempt: see below." },
 	{ "bytes", "Size of the file." },
 	{ "path", "Its absolute path." },
 	{ "sha256", "Its SHA-256, in hexadecimal." },
@@ -185,15 +187,24 @@ static int stream(sqlite3_stmt *stmt, const struct format_options *o, struct asi
 	return rc;
 }
 
-static void report(struct operator_job *job, const char *path, int64_t rows,
-	const struct aside_result *r, int64_t took_us)
+static void report(
+	struct operator_job *job, const char *path, const struct aside_result *r, int64_t took_us)
 {
 	char count[32], size[32], took[32];
+	bool already = r->token != job->key.token;
 
-	printf("%s rows, %s, in %s\n%s\nsha256 %s\n", units_format_count(rows, count, sizeof count),
-		units_format_size(r->bytes, size, sizeof size),
-		units_format_elapsed(took_us, took, sizeof took), path, r->sha256);
-	json_object_set_new(job->outputs, "rows_out", json_integer(rows));
+	units_format_count(r->rows, count, sizeof count);
+	units_format_size(r->bytes, size, sizeof size);
+	if (already)
+		printf("already published by an earlier attempt of the same work (token %" PRId64
+		       "), whose end was not recorded: nothing is written\n%s rows, %s\n",
+			r->token, count, size);
+	else
+		printf("%s rows, %s, in %s\n", count, size,
+			units_format_elapsed(took_us, took, sizeof took));
+	printf("%s\nsha256 %s\n", path, r->sha256);
+	json_object_set_new(job->outputs, "rows_out", json_integer(r->rows));
+	json_object_set_new(job->outputs, "already", json_boolean(already));
 	json_object_set_new(job->outputs, "bytes", json_integer(r->bytes));
 	json_object_set_new(job->outputs, "path", json_string(path));
 	json_object_set_new(job->outputs, "sha256", json_string(r->sha256));
@@ -201,10 +212,12 @@ static void report(struct operator_job *job, const char *path, int64_t rows,
 
 static int publish(struct operator_job *job, sqlite3_stmt *stmt, const char *path, struct err *err)
 {
+	char digest[DIGEST_HEX];
 	struct aside_target target = {
 		.path = path,
 		.compression = compression_of(job->with, path),
 		.key = &job->key,
+		.digest = digest,
 		.note = support_note,
 	};
 	int64_t rows = 0, start = clock_mono_us();
@@ -212,15 +225,23 @@ static int publish(struct operator_job *job, sqlite3_stmt *stmt, const char *pat
 	struct aside_result result;
 	struct aside *file;
 
-	if (read_options(job->with, path, &options, err) < 0 || aside_open(&file, &target, err) < 0)
+	if (support_digest(job->with, digest, err) < 0 ||
+		read_options(job->with, path, &options, err) < 0 ||
+		aside_open(&file, &target, err) < 0)
 		return -1;
+	if (aside_already(file, &result)) {
+		aside_abort(file);
+		report(job, path, &result, 0);
+		return 0;
+	}
 	if (stream(stmt, &options, file, &rows, err) < 0) {
 		aside_abort(file);
 		return -1;
 	}
+	aside_set_rows(file, rows);
 	if (aside_commit(file, &result, err) < 0)
 		return -1;
-	report(job, path, rows, &result, clock_mono_us() - start);
+	report(job, path, &result, clock_mono_us() - start);
 	return 0;
 }
 
@@ -254,6 +275,14 @@ const struct operator operator_publish_file = {
 	       "order it is equal to the byte, compressed or not. What an earlier attempt of "
 	       "the task left beside the target is removed; an attempt that a newer one has "
 	       "overtaken publishes nothing.\n"
+	       "\n"
+	       "The file carries a mark: token, piece of work, digest of the rendered "
+	       "parameters. It is the extended attribute user.weir.mark, or the file "
+	       ".NAME.weir beside it where the file system has no attributes. When Weir "
+	       "crashes before it has recorded the success, the retry finds the mark on the "
+	       "file, as it was left, and publishes nothing. The retries of a task are one "
+	       "piece of work; run again on purpose (weir run --force, a failed task in a new "
+	       "weir run), or with other parameters, it publishes again.\n"
 	       "\n"
 	       "NULL is the text null in CSV (nothing by default; an empty text is written as "
 	       "\"\", so that the two differ), and null in JSON. Numbers are written so that "

@@ -79,8 +79,7 @@ static const struct field params[] = {
 static const struct operator_output outputs[] = {
 	{ "rows_out",
 		"Rows written (by this attempt, or by the earlier one when already is true)." },
-	{ "already",
-		"Whether mode append found the interval published before, and wrote nothing." },
+	{ "already", "Whether it found itself done before, and wrote nothing: see below." },
 	{ "table", "The table the rows went to, as written in to." },
 	{ NULL, NULL },
 };
@@ -192,19 +191,19 @@ static int copy_rows(
 	return 0;
 }
 
-static void report(struct operator_job *job, int64_t rows, bool already, int64_t took_us)
+static void report(struct operator_job *job, int64_t rows, const char *why, int64_t took_us)
 {
 	char count[32], took[32];
 
 	units_format_count(rows, count, sizeof count);
 	units_format_elapsed(took_us, took, sizeof took);
-	if (already)
-		printf("already published for this interval, %s rows: nothing is written\n", count);
+	if (why)
+		printf("%s, %s rows: nothing is written\n", why, count);
 	else
 		printf("%s rows into %s (%s), in %s\n", count, support_string(job->with, "to"),
 			table_mode_names[mode_of(job->with)], took);
 	json_object_set_new(job->outputs, "rows_out", json_integer(rows));
-	json_object_set_new(job->outputs, "already", json_boolean(already));
+	json_object_set_new(job->outputs, "already", json_boolean(why != NULL));
 	json_object_set(job->outputs, "table", json_object_get(job->with, "to"));
 }
 
@@ -212,24 +211,30 @@ static int publish(struct operator_job *job, const json_t *conn, sqlite3_stmt *s
 	const char *table, struct err *err)
 {
 	const char *keys[KEYS_MAX + 1];
+	char digest[DIGEST_HEX], why[160] = "";
 	struct table_target t = { .conn = conn,
 		.table = table,
 		.mode = mode_of(job->with),
 		.keys = keys,
 		.partition_column = support_string(job->with, "partition_column"),
 		.partition_value = support_string(job->with, "partition_value"),
-		.key = job->key };
+		.key = job->key,
+		.digest = digest };
 	int64_t rows = 0, start = clock_mono_us();
 	struct table_writer *w = NULL;
 	struct arena arena;
 
 	arena_init(&arena, SCRATCH_BYTES);
 	read_keys(job->with, keys);
-	int rc = read_columns(stmt, &t, &arena, err);
+	int rc = support_digest(job->with, digest, err);
+	if (rc == 0)
+		rc = read_columns(stmt, &t, &arena, err);
 	struct cell *cells = arena_array(&arena, t.ncolumns + 1, sizeof *cells);
 	if (rc == 0)
 		rc = cells ? table_open(&w, &t, err) : err_nomem(err);
 	bool already = rc == 0 && table_already(w);
+	if (already)
+		snprintf(why, sizeof why, "%s", table_why(w));
 	if (rc == 0 && !already)
 		rc = copy_rows(stmt, w, cells, err);
 	if (rc == 0)
@@ -238,7 +243,7 @@ static int publish(struct operator_job *job, const json_t *conn, sqlite3_stmt *s
 		table_abort(w);
 	arena_release(&arena);
 	if (rc == 0)
-		report(job, rows, already, clock_mono_us() - start);
+		report(job, rows, already ? why : NULL, clock_mono_us() - start);
 	return rc;
 }
 
@@ -295,10 +300,18 @@ const struct operator operator_publish_table = {
 	.doc = "Reads from one connection and writes to another, or to the same, in one "
 	       "transaction: readers of the target see its old rows or all the new ones.\n"
 	       "\n"
-	       "Running it again does no harm. replace and replace_partition replace what they "
-	       "wrote; merge updates it; append finds in the table weir_ledger, which Weir "
-	       "keeps in the target database, that the interval was published, and writes "
-	       "nothing. An attempt that a newer one has overtaken is refused there, too.\n"
+	       "It is done exactly once. The table weir_ledger, which Weir keeps in the target "
+	       "database, is written in the transaction of the rows: with the attempt's token, "
+	       "its piece of work and a digest of the rendered parameters. When Weir crashes "
+	       "before it has recorded the success, the retry finds the row and writes nothing. "
+	       "The retries of a task are one piece of work; run again on purpose (weir run "
+	       "--force, a failed task in a new weir run), or with other parameters, it "
+	       "publishes again: replace and replace_partition replace what they wrote, merge "
+	       "updates it, append adds an interval once and for all.\n"
+	       "\n"
+	       "An attempt that a newer one for the same interval has overtaken is refused. "
+	       "One in mode replace that finds the table replaced since, for another interval "
+	       "by a newer attempt, writes nothing, as if it had come first.\n"
 	       "\n"
 	       "Columns that the target does not have are added, with the type the source "
 	       "declares; columns the rows do not have stay NULL. A target whose columns have "

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/units.h"
 #include "conf/schema.h"
@@ -167,13 +168,35 @@ static void put_outputs(struct script_run *run, int statements, int64_t changed)
 	json_object_set_new(out, "rows_changed", json_integer(changed));
 }
 
+/* An earlier attempt of the same work has committed: its outputs are those of the task. */
+static int take_over(struct script_run *run, struct ledger_entry *e, struct err *err)
+{
+	char rows[32];
+
+	ledger_rollback(run->db);
+	if (e->outputs && json_object_update(run->job->outputs, e->outputs) < 0)
+		return err_nomem(err);
+	printf("already committed by an earlier attempt of the same work (token %" PRId64
+	       "), whose end was not recorded: %s rows changed; nothing is done\n",
+		e->token, units_format_count(e->rows, rows, sizeof rows));
+	return 0;
+}
+
 static int run_script(struct script_run *run, const struct sqlscript *script, struct err *err)
 {
-	static const char target[] = "transform: sql";
+	char digest[DIGEST_HEX];
+	const struct ledger_work work = {
+		.key = &run->job->key, .target = "transform: sql", .digest = digest
+	};
 	struct ledger_entry entry;
 
-	if (ledger_begin(run->db, &run->job->key, target, &entry, err) < 0)
+	if (support_digest(run->job->with, digest, err) < 0 ||
+		ledger_begin(run->db, &work, &entry, err) < 0)
 		return -1;
+	int same = entry.same ? take_over(run, &entry, err) : 0;
+	json_decref(entry.outputs);
+	if (entry.same)
+		return same;
 	int64_t before = sqlite3_total_changes64(run->db);
 	int n = sqlscript_each(run->db, script, run_statement, run, err);
 	if (n < 0) {
@@ -182,12 +205,15 @@ static int run_script(struct script_run *run, const struct sqlscript *script, st
 		return -1;
 	}
 	int64_t changed = sqlite3_total_changes64(run->db) - before;
-	if (ledger_commit(run->db, &run->job->key, target, "script", changed, err) < 0)
+	put_outputs(run, n, changed);
+	const struct ledger_done done = {
+		.mode = "script", .rows = changed, .outputs = run->job->outputs
+	};
+	if (ledger_commit(run->db, &work, &done, err) < 0)
 		return -1;
 	char rows[32];
 	printf("committed: %d statements, %s rows changed\n", n,
 		units_format_count(changed, rows, sizeof rows));
-	put_outputs(run, n, changed);
 	return 0;
 }
 
@@ -227,11 +253,14 @@ const struct operator operator_transform_sql = {
 	       "are allowed. Text stands in 'single quotes'; \"double quotes\" always name "
 	       "columns and tables.\n"
 	       "\n"
-	       "A script may run more than once for the same interval (after a crash, a retry, "
-	       "or by weir run --force), so write it to replace what it wrote: DELETE the "
-	       "interval's rows, then INSERT them; or INSERT ... ON CONFLICT DO UPDATE. An "
-	       "attempt that was overtaken by a newer one of the same task and interval is "
-	       "refused before its first statement.\n"
+	       "A script that committed is not run again by a retry: the table weir_ledger, which "
+	       "Weir keeps in the database, is written in the same transaction, and a retry of "
+	       "the same work that finds its row there takes over the outputs and does nothing. "
+	       "On purpose (weir run --force) it may run more than once for the same interval, "
+	       "so write it to replace what it wrote: DELETE the interval's rows, then INSERT "
+	       "them; or INSERT ... ON CONFLICT DO UPDATE. An attempt that was overtaken by a "
+	       "newer one of the same task and interval is refused before its first "
+	       "statement.\n"
 	       "\n"
 	       "The log holds each statement's first line, the rows it changed and its time; "
 	       "the rows of a SELECT are printed, at most 20. When the last statement is a "

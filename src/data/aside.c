@@ -12,18 +12,18 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "data/ledger.h"
+#include "data/mark.h"
 #include "data/table.h"
 
-enum { BUFFER = 1 << 16, ID_HEX = 16, SHOWN_NAME = 100, ZSTD_LEVEL = 3 };
-#define ATTRIBUTE "user.weir.token"
+enum { BUFFER = 1 << 16, ID_HEX = 16, SHOWN_NAME = 100, ZSTD_LEVEL = 3, STRINGS_MAX = 1 << 16 };
 
 const char *const aside_compression_names[] = {
 	[ASIDE_PLAIN] = "none",
@@ -38,12 +38,14 @@ static_assert(sizeof aside_compression_names / sizeof *aside_compression_names =
 struct aside {
 	char *path, *dir, *part; /* part: full path */
 	char *prefix;            /* of the parts of this task: name up to the token */
-	char owner[DIGEST_HEX];  /* the task and interval the file belongs to */
-	bool owned;              /* these are known */
-	int64_t token;
+	struct table_key key;    /* dag NULL: only the token is known */
+	const char *digest;      /* of what is asked for, in `strings`; NULL: not known */
+	struct arena strings;    /* of key and digest */
+	struct mark found;       /* of the file in place, when this attempt began */
+	int64_t token, rows;
 	int fd, dir_fd;
 	enum aside_compression compression;
-	struct digest *digest;
+	struct digest *digest_of_file;
 	z_stream gzip;
 	bool gzip_open;
 	ZSTD_CCtx *zstd;
@@ -81,18 +83,36 @@ static int digest_text(
 	return rc < 0 ? err_nomem(err) : 0;
 }
 
+static const char *keep(struct aside *a, const char *text)
+{
+	return text ? arena_strdup(&a->strings, text) : NULL;
+}
+
+static int set_key(struct aside *a, const struct aside_target *t, struct err *err)
+{
+	const struct table_key *k = t->key;
+
+	a->token = k->token < 0 ? 0 : k->token;
+	a->key = *k;
+	a->key.dag = keep(a, k->dag);
+	a->key.task = keep(a, k->task);
+	a->key.interval_start = keep(a, k->interval_start);
+	a->key.interval_end = keep(a, k->interval_end);
+	a->digest = keep(a, t->digest);
+	return a->strings.failed ? err_nomem(err) : 0;
+}
+
 static int set_names(struct aside *a, const struct aside_target *t, struct err *err)
 {
 	const struct table_key *k = t->key;
 	const char *base = io_path_base(t->path);
 	char id[DIGEST_HEX];
 
-	a->owned = k->dag != NULL;
 	if (!*base)
 		return err_set(err, ERR_INVALID, "%s: a path of a file is needed, not of a folder",
 			t->path);
-	if (digest_text(id, err, k->dag, k->task, k->map_index, t->path) < 0 ||
-		digest_text(a->owner, err, k->dag, k->task, k->map_index, k->interval_start) < 0)
+	if (set_key(a, t, err) < 0 ||
+		digest_text(id, err, k->dag, k->task, k->map_index, t->path) < 0)
 		return -1;
 	a->path = strdup(t->path);
 	a->dir = io_path_dir(t->path);
@@ -156,30 +176,23 @@ static int remove_leftovers(struct aside *a, struct err *err)
 }
 
 /* Is the published file by a newer attempt of the same task and interval? */
-static int check_published(struct aside *a, struct err *err)
+static int check_published(struct aside *a, struct mark *ret, struct err *err)
 {
-	char value[DIGEST_HEX + 32];
-	ssize_t n = a->owned ? getxattr(a->path, ATTRIBUTE, value, sizeof value - 1) : 0;
-
-	if (n < DIGEST_HEX)
-		return 0;
-	value[n] = '\0';
-	if (strncmp(value, a->owner, DIGEST_HEX - 1) != 0)
-		return 0;
-	int64_t token = strtoll(value + DIGEST_HEX, NULL, 10);
-	return token > a->token ? fenced(a, err, token) : 0;
+	*ret = (struct mark){ 0 };
+	if (a->key.dag)
+		mark_read(a->path, &a->key, ret);
+	return ret->token > a->token ? fenced(a, err, ret->token) : 0;
 }
 
-/* Best effort: not every file system has attributes. */
-static void mark(struct aside *a)
+/* Is the part still ours, and not one of a newer attempt, or gone? */
+static int check_part(struct aside *a, struct err *err)
 {
-	char value[DIGEST_HEX + 32];
+	struct stat ours, named;
 
-	if (!a->owned)
-		return;
-	int n = snprintf(value, sizeof value, "%s %" PRId64, a->owner, a->token);
-	if (fsetxattr(a->fd, ATTRIBUTE, value, (size_t)n, 0) < 0)
-		return;
+	if (fstat(a->fd, &ours) == 0 && stat(a->part, &named) == 0 && ours.st_ino == named.st_ino)
+		return 0;
+	return err_set(err, ERR_FENCED,
+		"%s: a newer attempt of this task has taken over; nothing is published", a->path);
 }
 
 /* ---- writing ------------------------------------------------------------------------- */
@@ -190,7 +203,7 @@ static int put(struct aside *a, const void *data, size_t len, struct err *err)
 		return 0;
 	if (io_write_all(a->fd, data, len, err) < 0)
 		return err_context(err, "%s", a->part);
-	if (digest_add(a->digest, data, len) < 0)
+	if (digest_add(a->digest_of_file, data, len) < 0)
 		return err_set(err, ERR_INTERNAL, "the digest failed");
 	a->bytes += (int64_t)len;
 	return 0;
@@ -303,8 +316,10 @@ static int open_files(struct aside *a, struct err *err)
 	a->dir_fd = open(a->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (a->dir_fd < 0)
 		return err_errno(err, "%s", a->dir);
-	if (remove_leftovers(a, err) < 0 || check_published(a, err) < 0)
+	if (remove_leftovers(a, err) < 0 || check_published(a, &a->found, err) < 0)
 		return -1;
+	if (aside_already(a, NULL))
+		return 0;
 	a->fd = open(a->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	return a->fd < 0 ? err_errno(err, "%s", a->part) : 0;
 }
@@ -317,11 +332,11 @@ int aside_open(struct aside **ret, const struct aside_target *t, struct err *err
 	if (!a)
 		return err_nomem(err);
 	a->fd = a->dir_fd = -1;
-	a->token = t->key->token < 0 ? 0 : t->key->token;
+	arena_init(&a->strings, STRINGS_MAX);
 	a->note = t->note;
 	a->compression = t->compression;
-	a->digest = digest_new();
-	int rc = a->digest ? set_names(a, t, err) : err_nomem(err);
+	a->digest_of_file = digest_new();
+	int rc = a->digest_of_file ? set_names(a, t, err) : err_nomem(err);
 	if (rc == 0)
 		rc = open_files(a, err);
 	if (rc == 0)
@@ -334,44 +349,113 @@ int aside_open(struct aside **ret, const struct aside_target *t, struct err *err
 	return 0;
 }
 
-/* Under a lock on the folder, so that no other attempt gets between the check and the rename. */
-static int publish(struct aside *a, struct err *err)
+bool aside_already(const struct aside *a, struct aside_result *ret)
 {
-	struct stat ours, named;
+	const struct mark *m = &a->found;
 
+	if (!m->in_place || !a->digest || a->key.work <= 0 || m->work != a->key.work ||
+		strcmp(m->digest, a->digest) != 0)
+		return false;
+	if (ret) {
+		*ret = (struct aside_result){
+			.bytes = m->bytes, .rows = m->rows, .token = m->token
+		};
+		memcpy(ret->sha256, m->sha256, sizeof ret->sha256);
+	}
+	return true;
+}
+
+void aside_set_rows(struct aside *a, int64_t rows)
+{
+	a->rows = rows;
+}
+
+int aside_check(struct aside *a, struct err *err)
+{
+	struct mark m;
+
+	return check_published(a, &m, err) < 0 || check_part(a, err) < 0 ? -1 : 0;
+}
+
+static int lock_folder(struct aside *a, struct err *err)
+{
 	while (flock(a->dir_fd, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return err_errno(err, "%s: lock", a->dir);
-	if (check_published(a, err) < 0)
+	return 0;
+}
+
+/* The lock lets no other attempt get between the check and the rename. A sidecar comes before the
+ * file: an older attempt is refused from then on, whatever happens to this one. */
+static int publish(struct aside *a, const struct mark *m, bool attached, struct err *err)
+{
+	if (lock_folder(a, err) < 0 || aside_check(a, err) < 0)
 		return -1;
-	if (fstat(a->fd, &ours) < 0 || stat(a->part, &named) < 0 || ours.st_ino != named.st_ino)
-		return err_set(err, ERR_FENCED,
-			"%s: a newer attempt of this task has taken over; nothing is published",
-			a->path);
+	if (a->key.dag && !attached && mark_write_beside(a->fd, a->path, &a->key, m, err) < 0)
+		return -1;
 	if (rename(a->part, a->path) < 0)
 		return err_errno(err, "%s: rename to %s", a->part, a->path);
+	if (attached)
+		mark_remove_beside(a->path);
 	if (fsync(a->dir_fd) < 0)
 		return err_errno(err, "%s: fsync", a->dir);
 	return 0;
 }
 
+static int finish(struct aside *a, struct mark *m, struct err *err)
+{
+	*m = (struct mark){
+		.token = a->token, .work = a->key.work, .bytes = a->bytes, .rows = a->rows
+	};
+	snprintf(m->digest, sizeof m->digest, "%s", a->digest ? a->digest : "");
+	if (digest_hex(a->digest_of_file, m->sha256) < 0)
+		return err_set(err, ERR_INTERNAL, "the digest failed");
+	bool attached = a->key.dag && mark_attach(a->fd, &a->key, m);
+	if (fsync(a->fd) < 0)
+		return err_errno(err, "%s: fsync", a->part);
+	return publish(a, m, attached, err);
+}
+
 int aside_commit(struct aside *a, struct aside_result *ret, struct err *err)
 {
+	struct mark m;
 	int rc = drain(a, true, err);
 
-	struct aside_result result = { .bytes = a->bytes };
-	if (rc == 0 && digest_hex(a->digest, result.sha256) < 0)
-		rc = err_set(err, ERR_INTERNAL, "the digest failed");
-	if (rc == 0) {
-		mark(a);
-		if (fsync(a->fd) < 0)
-			rc = err_errno(err, "%s: fsync", a->part);
-	}
 	if (rc == 0)
-		rc = publish(a, err);
+		rc = finish(a, &m, err);
+	if (rc == 0 && ret) {
+		*ret = (struct aside_result){ .bytes = m.bytes, .rows = m.rows, .token = m.token };
+		memcpy(ret->sha256, m.sha256, sizeof ret->sha256);
+	}
 	aside_abort(a);
-	if (rc == 0 && ret)
-		*ret = result;
+	return rc;
+}
+
+int aside_remove(const struct aside_target *t, struct err *err)
+{
+	struct aside *a = calloc(1, sizeof *a);
+	struct mark m;
+	int rc = 0;
+
+	if (!a)
+		return err_nomem(err);
+	a->fd = -1;
+	arena_init(&a->strings, STRINGS_MAX);
+	rc = set_names(a, t, err);
+	a->dir_fd = rc == 0 ? open(a->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (rc == 0 && a->dir_fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		rc = err_errno(err, "%s", a->dir);
+	if (rc == 0 && a->dir_fd >= 0) {
+		rc = lock_folder(a, err) < 0 || remove_leftovers(a, err) < 0 ||
+				     check_published(a, &m, err) < 0
+			     ? -1
+			     : 0;
+		if (rc == 0 && unlink(a->path) < 0 && errno != ENOENT)
+			rc = err_errno(err, "%s: cannot remove it", a->path);
+		if (rc == 0)
+			mark_remove_beside(a->path);
+	}
+	aside_abort(a);
 	return rc;
 }
 
@@ -388,7 +472,8 @@ void aside_abort(struct aside *a)
 	if (a->gzip_open)
 		deflateEnd(&a->gzip);
 	ZSTD_freeCCtx(a->zstd);
-	digest_free(a->digest);
+	digest_free(a->digest_of_file);
+	arena_release(&a->strings);
 	free(a->path);
 	free(a->dir);
 	free(a->part);

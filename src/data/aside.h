@@ -4,13 +4,17 @@
  * Beside "sales.csv" stands the part, ".sales.csv.weir-<id>-<token>.part", while it is written;
  * <id> is of the task, its map index and the path, <token> the fencing token of the attempt. An
  * attempt removes the parts of older attempts of its task, which also stops one of them that still
- * runs: its rename finds nothing. A file in place carries the token as an extended attribute
- * (user.weir.token), where the file system has these, and is not replaced by an older attempt of
- * the same task and interval.
+ * runs: its rename finds nothing. A file in place carries a mark (data/mark.h) with the token, and
+ * is not replaced by an older attempt of the same task and interval. By the mark a retry also sees
+ * that an earlier attempt of the same work has put the file there.
+ *
+ * The check of the mark and the rename are one under a lock on the folder: of two attempts one
+ * comes wholly before the other.
  */
 #ifndef WEIR_DATA_ASIDE_H
 #define WEIR_DATA_ASIDE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +35,7 @@ struct aside_target {
 	/* Whose writing it is. With dag NULL only the token is known: attempts on one path are told
 	 * apart by it, whatever their task, and the file is not marked with it. */
 	const struct table_key *key;
+	const char *digest; /* of what is to be written; NULL: never found done by the same work */
 	/* Told that an earlier attempt's part was removed; may be NULL. */
 	void (*note)(const char *text);
 };
@@ -46,10 +51,20 @@ const char *aside_part(const struct aside *a); /* path of the part; borrowed */
 struct aside_result {
 	int64_t bytes; /* of the file, compressed */
 	char sha256[DIGEST_HEX];
+	int64_t rows;  /* as aside_set_rows said */
+	int64_t token; /* of the attempt that wrote it */
 };
+/* True: an earlier attempt of the same work has put the file in place, and only its end was not
+ * recorded. There is nothing to write then; aside_abort. `ret` is what it had. */
+bool aside_already(const struct aside *a, struct aside_result *ret);
+void aside_set_rows(struct aside *a, int64_t rows); /* kept in the mark */
+/* ERR_FENCED when a newer attempt has taken over by now. */
+int aside_check(struct aside *a, struct err *err);
 /* Flush, fsync, rename, fsync of the folder. Frees it in both cases; on error (ERR_FENCED: a newer
  * attempt has taken over) the old file stays and nothing is left aside. `ret` may be NULL. */
 int aside_commit(struct aside *a, struct aside_result *ret, struct err *err);
 void aside_abort(struct aside *a); /* remove the part and free; NULL is fine */
+/* Have no file there, nor parts of older attempts; ERR_FENCED likewise. */
+int aside_remove(const struct aside_target *t, struct err *err);
 
 #endif

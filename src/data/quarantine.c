@@ -19,13 +19,15 @@ enum { LINE_MAX_BYTES = 256 << 20 };
 
 struct quarantine {
 	char *path;
-	int64_t token, rows;
+	struct table_key key; /* borrowed strings */
+	int64_t rows;
 	struct aside *out; /* NULL before the first row */
 	struct buf line;   /* of the next row */
 	struct buf text;   /* of one field */
 };
 
-int quarantine_new(struct quarantine **ret, const char *path, int64_t token, struct err *err)
+int quarantine_new(
+	struct quarantine **ret, const char *path, const struct table_key *key, struct err *err)
 {
 	struct quarantine *q = calloc(1, sizeof *q);
 
@@ -34,7 +36,7 @@ int quarantine_new(struct quarantine **ret, const char *path, int64_t token, str
 		free(q);
 		return err_nomem(err);
 	}
-	q->token = token;
+	q->key = *key;
 	buf_init(&q->line, LINE_MAX_BYTES);
 	buf_init(&q->text, 64u << 20);
 	*ret = q;
@@ -77,8 +79,7 @@ static void add_value(struct quarantine *q, const struct cell *c)
 
 static int open_file(struct quarantine *q, struct err *err)
 {
-	const struct table_key key = { .token = q->token };
-	const struct aside_target target = { .path = q->path, .key = &key };
+	const struct aside_target target = { .path = q->path, .key = &q->key };
 
 	if (aside_open(&q->out, &target, err) < 0)
 		return err_context(err, "quarantine");
@@ -123,13 +124,14 @@ const char *quarantine_spool(struct quarantine *q, struct err *err)
 
 int quarantine_commit(struct quarantine *q, struct err *err)
 {
-	int rc = 0;
+	const struct aside_target target = { .path = q->path, .key = &q->key };
+	int rc;
 
 	if (q->out) {
 		rc = aside_commit(q->out, NULL, err);
 		q->out = NULL;
-	} else if (unlink(q->path) < 0 && errno != ENOENT && errno != ENOTDIR) {
-		rc = err_errno(err, "%s: cannot remove the file of an earlier attempt", q->path);
+	} else {
+		rc = aside_remove(&target, err);
 	}
 	quarantine_abort(q);
 	return rc;

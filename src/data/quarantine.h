@@ -4,7 +4,8 @@
  * row), rule, value, raw (the record as it stood in the file; bytes that are not UTF-8 are
  * replaced by U+FFFD). One line a rejected row. The file is written aside and renamed,
  * so that it is whole or not there; a rerun replaces it, and when nothing was rejected the file of
- * an earlier attempt is removed.
+ * an earlier attempt is removed. An attempt that a newer one of the same task and interval has
+ * overtaken does neither (ERR_FENCED).
  */
 #ifndef WEIR_DATA_QUARANTINE_H
 #define WEIR_DATA_QUARANTINE_H
@@ -15,11 +16,13 @@ struct contract_violation;
 struct err;
 struct quarantine;
 struct row;
+struct table_key;
 
 #define QUARANTINE_HEADER "file,row,column,rule,value,raw\n"
 
-/* Nothing is made before the first row. */
-int quarantine_new(struct quarantine **ret, const char *path, int64_t token, struct err *err);
+/* Nothing is made before the first row. The strings of the key are borrowed. */
+int quarantine_new(
+	struct quarantine **ret, const char *path, const struct table_key *key, struct err *err);
 /* `column`: NULL for the whole row. */
 int quarantine_add(struct quarantine *q, const char *file, const struct row *row,
 	const char *column, const struct contract_violation *v, struct err *err);

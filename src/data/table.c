@@ -59,8 +59,10 @@ struct table_writer {
 	const char *partition_value; /* NULL: mode is not replace_partition */
 	size_t partition_len;
 	const char *partition_column;
-	size_t partition_at; /* its place in the data; ncolumns: it is not among them */
+	size_t partition_at;     /* its place in the data; ncolumns: it is not among them */
+	struct ledger_work work; /* of key, table and digest */
 	int64_t rows;
+	const char *why; /* already: in words */
 	bool already, failed;
 	bool made; /* the table is new: its partition index is built at the end, by sorting */
 	struct err first; /* the error that made it fail */
@@ -139,6 +141,9 @@ static int copy_target(struct table_writer *w, const struct table_target *t, str
 	w->key.interval_start = keep(w, t->key.interval_start);
 	w->key.interval_end = keep(w, t->key.interval_end);
 	w->partition_column = keep(w, t->partition_column ? t->partition_column : PARTITION_COLUMN);
+	w->work = (struct ledger_work){
+		.key = &w->key, .target = w->table, .digest = t->digest ? keep(w, t->digest) : NULL
+	};
 	if (w->mode == TABLE_REPLACE_PARTITION) {
 		w->partition_value = keep(w, value);
 		w->partition_len = value ? strlen(value) : 0;
@@ -407,18 +412,53 @@ static int clear_old(struct table_writer *w, const struct table_target *t, struc
 
 /* ---- the writer ---------------------------------------------------------------------- */
 
+/* A table that somebody dropped since is to be written again. */
+static int is_there(struct table_writer *w, bool *ret, struct err *err)
+{
+	struct sql_table have;
+	int rc = sql_table_read(w->db, w->table, &have, err);
+
+	*ret = rc == 0 && have.n > 0;
+	sql_table_release(&have);
+	return rc;
+}
+
+/* Whether there is nothing to be written, and why. */
+static int judge(struct table_writer *w, const struct ledger_entry *e, struct err *err)
+{
+	bool appended = e->found && w->mode == TABLE_APPEND, there;
+
+	if (!e->same && !appended)
+		return 0;
+	if (is_there(w, &there, err) < 0)
+		return -1;
+	if (!there)
+		return 0;
+	w->already = true;
+	w->rows = e->rows;
+	if (e->same)
+		w->why = arena_printf(&w->arena,
+			"already written by an earlier attempt of the same work (token %" PRId64
+			"), whose end was not recorded",
+			e->token);
+	else
+		w->why = arena_printf(
+			&w->arena, "already added for this interval (token %" PRId64 ")", e->token);
+	return w->why ? 0 : err_nomem(err);
+}
+
 static int start(struct table_writer *w, const struct table_target *t, struct err *err)
 {
 	struct ledger_entry entry;
 
 	if (copy_target(w, t, err) < 0 || conn_open_sqlite(t->conn, &w->db, err) < 0 ||
-		ledger_begin(w->db, &w->key, w->table, &entry, err) < 0)
+		ledger_begin(w->db, &w->work, &entry, err) < 0)
 		return -1;
-	if (entry.found && w->mode == TABLE_APPEND) {
-		w->already = true;
-		w->rows = entry.rows;
+	json_decref(entry.outputs);
+	if (judge(w, &entry, err) < 0)
+		return -1;
+	if (w->already)
 		return 0;
-	}
 	if (shape_table(w, t, err) < 0 || clear_old(w, t, err) < 0)
 		return -1;
 	return prepare_insert(w, err);
@@ -443,6 +483,11 @@ int table_open(struct table_writer **ret, const struct table_target *t, struct e
 bool table_already(const struct table_writer *w)
 {
 	return w->already;
+}
+
+const char *table_why(const struct table_writer *w)
+{
+	return w->why;
 }
 
 static int fail(struct table_writer *w, struct err *err, const struct err *why)
@@ -564,9 +609,9 @@ int table_commit(struct table_writer *w, int64_t *ret_rows, struct err *err)
 	sqlite3_finalize(w->insert);
 	w->insert = NULL;
 	int rc = w->made ? index_partition(w, err) : 0;
+	const struct ledger_done done = { .mode = table_mode_names[w->mode], .rows = w->rows };
 	if (rc == 0)
-		rc = ledger_commit(
-			w->db, &w->key, w->table, table_mode_names[w->mode], w->rows, err);
+		rc = ledger_commit(w->db, &w->work, &done, err);
 	if (rc == 0 && ret_rows)
 		*ret_rows = w->rows;
 	table_abort(w);

@@ -1,12 +1,13 @@
 /* Writing rows into a table of a connection, once per data interval.
  *
  * All writing of one task attempt is one transaction at the target, which also holds a row of the
- * ledger `weir_ledger(dag, task, map_index, interval_start, interval_end, target, token, mode,
- * rows, digest?, at)`, keyed by (dag, task, map_index, interval, target). It makes a repeated
- * attempt harmless:
+ * ledger (data/ledger.h). It makes a repeated attempt harmless:
  *   - a ledger row with a larger token: ERR_FENCED, nothing is written;
- *   - mode append and a ledger row of this interval: nothing is written, `already` is set;
- *   - the other modes replace their own data, so that doing it twice equals doing it once.
+ *   - one of the same piece of work, with the same digest: an earlier attempt did it, and only its
+ *     end was not recorded; nothing is written, `already` is set;
+ *   - mode append and a ledger row of this interval: likewise;
+ *   - else: the modes but append replace their own data, so that doing it twice equals doing it
+ *     once.
  */
 #ifndef WEIR_DATA_TABLE_H
 #define WEIR_DATA_TABLE_H
@@ -43,6 +44,9 @@ struct table_key {
 	int map_index;
 	const char *interval_start, *interval_end; /* RFC 3339 in UTC, "2026-11-19T01:00:00Z" */
 	int64_t token;
+	/* The piece of work that the attempt belongs to: the token of its first attempt. Retries of
+	 * whatever reason have the same, doing it again on purpose has another. 0: not known. */
+	int64_t work;
 };
 
 struct table_target {
@@ -57,13 +61,15 @@ struct table_target {
 	const struct table_column *columns;
 	size_t ncolumns;
 	struct table_key key;
+	const char *digest; /* of what is to be written; NULL: never found done by the same work */
 };
 
 /* Open the connection, begin, fence, prepare (replace: empties the table; replace_partition:
  * deletes the partition's rows). */
 int table_open(struct table_writer **ret, const struct table_target *t, struct err *err);
-/* append was done before: write nothing, commit */
+/* It was done before: write nothing, commit. */
 bool table_already(const struct table_writer *w);
+const char *table_why(const struct table_writer *w); /* in words, for the log; NULL: not already */
 /* One row: ncolumns cells in the order of the columns. */
 int table_write(struct table_writer *w, const struct cell *cells, struct err *err);
 /* Ledger row and commit. After an error all is rolled back. Frees the writer in both cases. */

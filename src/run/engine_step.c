@@ -9,6 +9,7 @@
 #include "run/paths.h"
 #include "run/result.h"
 #include "run/secrets.h"
+#include "run/work.h"
 
 enum { TOKENS_PER_BLOCK = 1024 };
 
@@ -145,8 +146,10 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 
 	/* A token that is not in flight is an old attempt's: it changes nothing. */
 	if (!sched_flight(e->sched, end->token, &run_id, &task) ||
-		!sched_task_view(e->sched, run_id, task, &view))
+		!sched_task_view(e->sched, run_id, task, &view)) {
+		work_late_end(e->store, end);
 		return;
+	}
 	struct active_run *run = engine_find(e, run_id);
 	const struct task *t = &run->dag->tasks[task];
 	char *output = paths_output(e->config.home, run->name, t->name, view.tries);
@@ -210,14 +213,15 @@ static void feed_unstarted(struct engine *e)
 
 static void prepare_start(struct engine *e, const struct active_run *run, const struct change *c)
 {
-	const struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
+	struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
 		.try = c->attempt.try,
 		.token = c->attempt.token,
 		.now_us = c->at_us };
 	struct err err = { 0 };
 	struct job job;
 
-	if (job_build(&run->job, &a, &job, &err) < 0) {
+	if (work_of(e->store, e->sched, c, &a.work, &err) < 0 ||
+		job_build(&run->job, &a, &job, &err) < 0) {
 		keep_unstarted(e, c->attempt.token, &err);
 		return;
 	}

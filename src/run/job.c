@@ -460,7 +460,8 @@ static int build_payload(struct job *j, const struct job_context *c, const struc
 			.map_index = -1,
 			.interval_start = c->prepared->start_utc,
 			.interval_end = c->prepared->end_utc,
-			.token = a->token },
+			.token = a->token,
+			.work = a->work },
 		.try = a->try };
 	j->payload = operator_payload_text(&p);
 	if (!j->payload) {

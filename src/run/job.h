@@ -53,6 +53,7 @@ struct job_attempt {
 	const struct task *task;
 	int try;
 	int64_t token, now_us;
+	int64_t work; /* see table_key; 0: not known */
 };
 
 /* Render and assemble. On error nothing is kept; a template that cannot be rendered is ERR_INVALID

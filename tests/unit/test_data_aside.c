@@ -95,7 +95,7 @@ static void test_unmarked(void **state)
 	assert_int_equal(open_as(&a, 9, &err), 0);
 	assert_int_equal(aside_commit(a, &result, &err), 0);
 	assert_int_equal(result.bytes, 0);
-	assert_true(getxattr(path, "user.weir.token", NULL, 0) < 0);
+	assert_true(getxattr(path, "user.weir.mark", NULL, 0) < 0);
 	assert_int_equal(open_as(&a, 2, &err), 0);
 	assert_int_equal(aside_write(a, "again", 5, &err), 0);
 	assert_int_equal(aside_commit(a, &result, &err), 0);

@@ -129,7 +129,7 @@ static int run_day(const char *day, const char *params)
 		.dir = dir,
 		.run_id = "r",
 		.ds = ds,
-		.key = { "sales", "orders", -1, start, end, ++token },
+		.key = { "sales", "orders", -1, start, end, ++token, 0 },
 		.try = 1,
 		.outputs = outputs,
 		.checks = json_array() };
