@@ -20,6 +20,7 @@ const struct command *const commands[] = {
 	&command_runs,
 	&command_show,
 	&command_logs,
+	&command_fence,
 	/* Write */
 	&command_validate,
 	&command_graph,

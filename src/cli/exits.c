@@ -5,7 +5,8 @@
 #include "cli/term.h"
 
 /* Statuses that more than errors have. */
-static const char *const more[] = { "success", "the run failed" };
+static const char *const more[] = { "success",
+	"the run failed; of weir fence: the attempt must not act" };
 
 /* Append what the status means; false when nothing has it. */
 static bool meaning(int status, struct buf *out)

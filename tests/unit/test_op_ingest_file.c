@@ -328,6 +328,35 @@ static void test_fenced(void **state)
 	bad("{" WITH "}", ERR_FENCED, "");
 }
 
+/* An attempt that comes late neither replaces nor removes the rejected rows of a newer one,
+ * wherever its good rows go. */
+static void test_fenced_quarantine(void **state)
+{
+	static const char *const with[] = { WITH,
+		"'path': 'in.csv', 'contract': 'c.yaml', 'to_file': 'good.csv'",
+		WITH ", 'max_rejected': '1%'" };
+	const char *q = "quarantine/sales/orders-2026-11-19.csv";
+	char params[200], before[4096];
+
+	(void)state;
+	put("c.yaml", contract);
+	for (size_t i = 0; i < sizeof with / sizeof *with; i++) {
+		snprintf(params, sizeof params, "{%s}", with[i]);
+		token = 100 * (int64_t)(i + 1);
+		put("in.csv", BAD_CSV);
+		assert_int_equal(run_day("19", params), i == 2 ? -1 : 0);
+		snprintf(before, sizeof before, "%s", file_text(q));
+		assert_non_null(strstr(before, "lost"));
+		token -= 10;
+		put("in.csv", GOOD_CSV);
+		bad(params, ERR_FENCED, "newer attempt");
+		assert_string_equal(file_text(q), before);
+		put("in.csv", "id,amount,status,email\n9,-1,never,z@x\n");
+		bad(params, ERR_FENCED, "newer attempt");
+		assert_string_equal(file_text(q), before);
+	}
+}
+
 static void test_columns(void **state)
 {
 	(void)state;
@@ -674,6 +703,7 @@ int main(void)
 		TEST(test_max_rejected),
 		TEST(test_modes),
 		TEST(test_fenced),
+		TEST(test_fenced_quarantine),
 		TEST(test_columns),
 		TEST(test_without_contract),
 		TEST(test_csv_parameters),
