@@ -146,8 +146,8 @@ typedef void sched_flight_fn(void *arg, int64_t token, int64_t run_id, int task)
 void sched_each_flight(const struct sched *s, sched_flight_fn *fn, void *arg);
 int sched_running(const struct sched *s);
 /* Tokens come from the store in blocks [first, end). With none left nothing starts, so the driver
- * hands out more while sched_tokens_left() is small. A run that is added with tokens beyond those of
- * the block uses the block up. */
+ * hands out more while sched_tokens_left() is small. A run that is added with tokens beyond those
+ * of the block uses the block up. */
 int64_t sched_tokens_left(const struct sched *s);
 void sched_set_tokens(struct sched *s, int64_t first, int64_t end);
 

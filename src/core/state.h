@@ -66,9 +66,9 @@ enum reason {
 	REASON_NOT_SELECTED, /* outside --only */
 	REASON_ALL_DONE,
 	REASON_SOME_FAILED,
-	REASON_PAUSED,  /* its DAG is paused */
-	REASON_FROZEN,  /* the task is frozen */
-	REASON_PARTIAL, /* selected tasks are done; others were not run */
+	REASON_PAUSED,      /* its DAG is paused */
+	REASON_FROZEN,      /* the task is frozen */
+	REASON_PARTIAL,     /* selected tasks are done; others were not run */
 	REASON_LATE_RESULT, /* an attempt that was given up has ended; nothing changes */
 	REASON_MAX
 };

@@ -305,13 +305,41 @@ static int open_compression(struct aside *a, struct err *err)
 	return 0;
 }
 
+/* Make the file's folders, those above it that are new synced as well: a file is as durable as the
+ * way to it. */
+static int make_folders(const struct aside *a, struct err *err)
+{
+	char *existing = strdup(a->dir), *at = strdup(a->dir);
+	int rc = existing && at ? 0 : err_nomem(err);
+
+	while (rc == 0 && !io_exists(existing) && strcmp(existing, "/") && strcmp(existing, ".")) {
+		char *up = io_path_dir(existing);
+		free(existing);
+		existing = up;
+		rc = up ? 0 : err_nomem(err);
+	}
+	if (rc == 0)
+		rc = io_mkdirs_for(a->path, 0777, err);
+	while (rc == 0 && strlen(at) > strlen(existing)) {
+		rc = io_fsync_dir_of(at, err);
+		char *up = io_path_dir(at);
+		free(at);
+		at = up;
+		if (rc == 0 && !up)
+			rc = err_nomem(err);
+	}
+	free(existing);
+	free(at);
+	return rc;
+}
+
 static int open_files(struct aside *a, struct err *err)
 {
 	struct stat st;
 
 	if (stat(a->path, &st) == 0 && S_ISDIR(st.st_mode))
 		return err_set(err, ERR_INVALID, "%s is a folder", a->path);
-	if (io_mkdirs_for(a->path, 0777, err) < 0)
+	if (make_folders(a, err) < 0)
 		return -1;
 	a->dir_fd = open(a->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (a->dir_fd < 0)

@@ -101,7 +101,8 @@ static struct table_target target(enum table_mode mode, int64_t token)
 		.keys = id_key,
 		.columns = two,
 		.ncolumns = 2,
-		.key = { "d", "load", -1, "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z", token, 0 },
+		.key = { "d", "load", -1, "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z", token,
+			0 },
 	};
 }
 

@@ -146,7 +146,8 @@ static void test_act_with_decision(void **state)
 {
 	struct fixture *f = *state;
 	const struct run_open o = opening(f, "sales", 19);
-	const struct outbox_act act = { "a", "alert", "{}", 100, 0 }, bad = { "", "alert", "{}", 1, 0 };
+	const struct outbox_act act = { "a", "alert", "{}", 100, 0 },
+				bad = { "", "alert", "{}", 1, 0 };
 	int64_t id, epoch;
 
 	open_run(f, &o, &id, &epoch);
