@@ -305,6 +305,15 @@ static int open_compression(struct aside *a, struct err *err)
 	return 0;
 }
 
+/* While it is held, no other attempt removes parts, or puts its own in place. */
+static int lock_folder(struct aside *a, struct err *err)
+{
+	while (flock(a->dir_fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_errno(err, "%s: lock", a->dir);
+	return 0;
+}
+
 /* Make the file's folders, those above it that are new synced as well: a file is as durable as the
  * way to it. */
 static int make_folders(const struct aside *a, struct err *err)
@@ -344,7 +353,13 @@ static int open_files(struct aside *a, struct err *err)
 	a->dir_fd = open(a->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (a->dir_fd < 0)
 		return err_errno(err, "%s", a->dir);
-	if (remove_leftovers(a, err) < 0 || check_published(a, &a->found, err) < 0)
+	int rc = lock_folder(a, err);
+	if (rc == 0)
+		rc = remove_leftovers(a, err);
+	if (rc == 0)
+		rc = check_published(a, &a->found, err);
+	flock(a->dir_fd, LOCK_UN);
+	if (rc < 0)
 		return -1;
 	if (aside_already(a, NULL))
 		return 0;
@@ -403,14 +418,6 @@ int aside_check(struct aside *a, struct err *err)
 	struct mark m;
 
 	return check_published(a, &m, err) < 0 || check_part(a, err) < 0 ? -1 : 0;
-}
-
-static int lock_folder(struct aside *a, struct err *err)
-{
-	while (flock(a->dir_fd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return err_errno(err, "%s: lock", a->dir);
-	return 0;
 }
 
 /* The lock lets no other attempt get between the check and the rename. A sidecar comes before the

@@ -8,8 +8,8 @@
  * is not replaced by an older attempt of the same task and interval. By the mark a retry also sees
  * that an earlier attempt of the same work has put the file there.
  *
- * The check of the mark and the rename are one under a lock on the folder: of two attempts one
- * comes wholly before the other.
+ * Parts are removed, and a mark is checked and the file renamed, under a lock on the folder: of two
+ * attempts one comes wholly before the other.
  */
 #ifndef WEIR_DATA_ASIDE_H
 #define WEIR_DATA_ASIDE_H

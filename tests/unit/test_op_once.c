@@ -441,6 +441,81 @@ static void file_removed(void **state)
 	}
 }
 
+/* ---- races ---------------------------------------------------------------------------------- */
+
+enum { RACERS = 5, ROUNDS = 12 };
+
+static int race_file(int64_t token)
+{
+	struct aside *a;
+	char text[24];
+
+	if (open_aside(&a, token) < 0)
+		return -1;
+	snprintf(text, sizeof text, "%d", (int)token);
+	if (aside_write(a, text, strlen(text), &o.err) == 0)
+		return aside_commit(a, NULL, &o.err);
+	aside_abort(a);
+	return -1;
+}
+
+static int race_table(int64_t token)
+{
+	struct table_writer *w;
+	char text[24];
+
+	json_object_set_new(
+		json_object_get(o.connections, "wh"), "busy_timeout", json_integer(20 * 1000000));
+	if (open_writer(&w, token) < 0)
+		return -1;
+	snprintf(text, sizeof text, "%d", (int)token);
+	write_name(w, text);
+	return table_commit(w, NULL, &o.err);
+}
+
+/* As many attempts as there are tokens from `base`, all at once. Those that are refused are fenced;
+ * the newest never is. */
+static void race(int (*one)(int64_t token), int64_t base)
+{
+	pid_t pids[RACERS];
+
+	fflush(stdout);
+	for (int i = 0; i < RACERS; i++) {
+		pids[i] = fork();
+		if (pids[i])
+			continue;
+		if (one(base + (i * 3 + base) % RACERS) == 0)
+			_exit(0);
+		if (o.err.code == ERR_FENCED)
+			_exit(1);
+		fprintf(stderr, "# %s\n", o.err.msg);
+		_exit(2);
+	}
+	for (int i = 0; i < RACERS; i++) {
+		int status;
+		bool newest = (i * 3 + base) % RACERS == RACERS - 1;
+		waitpid(pids[i], &status, 0);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) > (newest ? 0 : 1))
+			fail_msg("attempt %d: status %x", i, (unsigned)status);
+	}
+}
+
+static void races(void **state)
+{
+	char want[24];
+
+	(void)state;
+	for (int round = 0; round < ROUNDS; round++) {
+		int64_t base = 10 * (round + 1);
+		snprintf(want, sizeof want, "%d", (int)base + RACERS - 1);
+		no_attributes = round % 2;
+		race(race_file, base);
+		assert_string_equal(content("x.csv"), want);
+		race(race_table, base);
+		assert_string_equal(opjob_query(&o, NAMES), want);
+	}
+}
+
 /* Marks that cannot be read are none. */
 static void bad_marks(void **state)
 {
@@ -475,6 +550,7 @@ int main(void)
 		CASE(file_killed_at_rename),
 		CASE(file_zombie),
 		CASE(file_removed),
+		CASE(races),
 		CASE(bad_marks),
 	};
 
