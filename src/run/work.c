@@ -18,11 +18,11 @@ int work_of(struct store *s, const struct sched *sched, const struct change *sta
 	*ret = start->attempt.token;
 	if (first >= start->attempt.try)
 		return 0;
-	if (store_attempts(s, start->run_id, start->task, &r, err) < 0)
+	const struct try_key key = { start->run_id, start->task, start->map_index, first };
+	if (store_attempt_try(s, &key, &r, err) < 0)
 		return -1;
-	for (size_t i = 0; i < r.n; i++)
-		if (r.attempts[i].try == first && r.attempts[i].map_index == start->map_index)
-			*ret = r.attempts[i].token;
+	if (r.n)
+		*ret = r.attempts[0].token;
 	store_result_release(&r);
 	return 0;
 }

@@ -31,11 +31,21 @@ struct run_query {
 };
 
 /* Rows that belong to one run. */
-enum row_kind { ROWS_TASKS, ROWS_ATTEMPTS, ROWS_IN_FLIGHT, ROWS_EVENTS, ROWS_CHECKS, ROWS_MAX };
+enum row_kind {
+	ROWS_TASKS,
+	ROWS_ATTEMPTS,
+	ROWS_IN_FLIGHT,
+	ROWS_EVENTS,
+	ROWS_CHECKS,
+	ROWS_TRY,
+	ROWS_MAX
+};
 struct row_query {
 	enum row_kind kind;
 	int64_t run_id;
-	const char *task; /* NULL: of all; never given for ROWS_TASKS and ROWS_IN_FLIGHT */
+	/* NULL: of all; never given for ROWS_TASKS and ROWS_IN_FLIGHT, always for ROWS_TRY */
+	const char *task;
+	int map_index, try; /* ROWS_TRY */
 };
 
 /* Rows that belong to no run. */

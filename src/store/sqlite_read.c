@@ -296,6 +296,8 @@ static const struct row_reader {
 		offsetof(struct event_row, run_id), "list events", read_event },
 	[ROWS_CHECKS] = { SQL_CHECKS, true, sizeof(struct check_row),
 		offsetof(struct check_row, run_id), "list checks", read_check },
+	[ROWS_TRY] = { SQL_TRY, true, sizeof(struct attempt_row),
+		offsetof(struct attempt_row, run_id), "look for an attempt", read_attempt },
 };
 static_assert(sizeof readers / sizeof *readers == ROWS_MAX, "a reader for each kind");
 
@@ -311,6 +313,10 @@ int sqlite_rows(
 	sqlite_bind_int(&q, rq->run_id);
 	if (reader->by_task)
 		sqlite_bind_text(&q, rq->task);
+	if (rq->kind == ROWS_TRY) {
+		sqlite_bind_int(&q, rq->map_index);
+		sqlite_bind_int(&q, rq->try);
+	}
 	while ((r = sqlite_step(&q, err)) == 1) {
 		char *row = rows_add(&rows);
 		if (!row)

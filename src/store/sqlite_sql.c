@@ -193,6 +193,9 @@ static const char *const texts[] = {
 		"SELECT token, task, map_index, try, outcome, exit_status, signal, queued_us,"
 		" started_us, ended_us, error, result FROM attempt"
 		" WHERE run_id = ?1 AND outcome = 'none' ORDER BY token",
+	[SQL_TRY] = "SELECT token, task, map_index, try, outcome, exit_status, signal, queued_us,"
+		    " started_us, ended_us, error, result FROM attempt"
+		    " WHERE run_id = ?1 AND task = ?2 AND map_index = ?3 AND try = ?4",
 	[SQL_EVENTS] = "SELECT id, at_us, task, map_index, from_state, to_state, reason, detail"
 		       " FROM event WHERE run_id = ?1 AND (?2 IS NULL OR task = ?2) ORDER BY id",
 	[SQL_CHECKS] =

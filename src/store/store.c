@@ -250,19 +250,34 @@ int store_run_by_key(
 
 int store_tasks(struct store *s, int64_t run_id, struct store_result *ret, struct err *err)
 {
-	return query_rows(s, &(struct row_query){ ROWS_TASKS, run_id, NULL }, ret, err);
+	return query_rows(s, &(struct row_query){ .kind = ROWS_TASKS, .run_id = run_id }, ret, err);
 }
 
 int store_attempts(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err)
 {
-	return query_rows(s, &(struct row_query){ ROWS_ATTEMPTS, run_id, task }, ret, err);
+	return query_rows(s,
+		&(struct row_query){ .kind = ROWS_ATTEMPTS, .run_id = run_id, .task = task }, ret,
+		err);
+}
+
+int store_attempt_try(
+	struct store *s, const struct try_key *key, struct store_result *ret, struct err *err)
+{
+	const struct row_query q = { .kind = ROWS_TRY,
+		.run_id = key->run_id,
+		.task = key->task,
+		.map_index = key->map_index,
+		.try = key->try };
+
+	return query_rows(s, &q, ret, err);
 }
 
 int store_attempts_in_flight(
 	struct store *s, int64_t run_id, struct store_result *ret, struct err *err)
 {
-	return query_rows(s, &(struct row_query){ ROWS_IN_FLIGHT, run_id, NULL }, ret, err);
+	return query_rows(
+		s, &(struct row_query){ .kind = ROWS_IN_FLIGHT, .run_id = run_id }, ret, err);
 }
 
 int store_attempt_open(struct store *s, int64_t token, bool *ret, struct err *err)
@@ -273,13 +288,17 @@ int store_attempt_open(struct store *s, int64_t token, bool *ret, struct err *er
 int store_events(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err)
 {
-	return query_rows(s, &(struct row_query){ ROWS_EVENTS, run_id, task }, ret, err);
+	return query_rows(s,
+		&(struct row_query){ .kind = ROWS_EVENTS, .run_id = run_id, .task = task }, ret,
+		err);
 }
 
 int store_checks(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err)
 {
-	return query_rows(s, &(struct row_query){ ROWS_CHECKS, run_id, task }, ret, err);
+	return query_rows(s,
+		&(struct row_query){ .kind = ROWS_CHECKS, .run_id = run_id, .task = task }, ret,
+		err);
 }
 
 int store_version_text(struct store *s, const char *version, char **ret_text, struct err *err)

@@ -398,6 +398,14 @@ int store_tasks(struct store *s, int64_t run_id, struct store_result *ret, struc
 /* task NULL: of all tasks. In the order of tokens. */
 int store_attempts(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err);
+/* The attempt that was try `try` of a task; n is 0 or 1. */
+struct try_key {
+	int64_t run_id;
+	const char *task;
+	int map_index, try;
+};
+int store_attempt_try(
+	struct store *s, const struct try_key *key, struct store_result *ret, struct err *err);
 /* Attempts of the run without an outcome. */
 int store_attempts_in_flight(
 	struct store *s, int64_t run_id, struct store_result *ret, struct err *err);
