@@ -110,13 +110,14 @@ tasks:
 END
 weir run once.yaml --date 2026-11-19
 exits 0 "a transform, a table and a file"
-# As if Weir had crashed before it recorded the ends, and the retries were due.
+# As if all of Weir had crashed before it recorded the end: nobody knows how the attempt ended.
 lose() { # TASK
 	sqlite3 "$WEIR_HOME/weir.db" "
 		UPDATE attempt SET outcome = 'none', ended_us = NULL, result = NULL WHERE task = '$1' AND token =
 			(SELECT token FROM task WHERE name = '$1');
 		UPDATE task SET state = 'running', outputs = NULL WHERE name = '$1';
 		UPDATE run SET state = 'running', ended_us = NULL"
+	rm -rf "$WEIR_HOME/supervisor"
 }
 if command -v sqlite3 >/dev/null; then
 	for task in count mart file; do
