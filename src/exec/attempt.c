@@ -398,6 +398,16 @@ void attempts_leave(struct attempts *a, int holder)
 			t->holder = HOLDER_NONE;
 }
 
+int attempts_record(struct attempts *a, struct journal *to)
+{
+	struct attempt *t, *next;
+	int rc = 0;
+
+	HASH_ITER (by_token, a->by_token, t, next)
+		rc |= journal_add_start(to, t->token, t->pid, t->start_boot_us, t->end.started_us);
+	return rc;
+}
+
 /* ---- timers that are due ---- */
 
 /* The process has left, others or its output have not, and their time is up. */

@@ -43,12 +43,14 @@ int exec_local_new(struct exec **ret, const struct exec_local_config *config, st
  * protocol too old); ERR_TIMEOUT: it lives and does not answer. */
 int exec_local_attach(struct exec **ret, const char *journal_path, struct err *err);
 /* Of the own supervisor: tell it that no more work comes (it leaves when idle; with nothing in
- * flight: at once, and its journal file is removed), reap it, and free. Of another's: hang up. */
+ * flight: at once, and its journal file is removed when every end was acknowledged), reap it, and
+ * free. Of another's: hang up. What is queued is sent, if it can be at once. */
 void exec_free(struct exec *x);
-/* Leave the supervisor as if this process had died: its journal stays, whatever it has in hand. For
- * a driver that read ends it could not record. */
+/* Leave the supervisor as if this process had died: nothing that is queued is sent. What was not
+ * acknowledged can be claimed, or read in its journal. */
 void exec_abandon(struct exec *x);
-int exec_fd(const struct exec *x); /* readable when exec_read has something */
+/* Readable when exec_read has something; but see exec_claim. */
+int exec_fd(const struct exec *x);
 
 struct exec_job {
 	int64_t token;
@@ -88,7 +90,8 @@ int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err);
 int exec_flush(
 	struct exec *x, struct err *err); /* 0: all sent; 1: some is left (wait for writability) */
 
-/* Queue: the ends of these attempts are recorded, and need not be kept any more. */
+/* Queue: the ends of these attempts are recorded, and need not be kept any more. Those this
+ * executor does not hold are passed over. */
 int exec_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err);
 
 struct exec_end {
@@ -128,7 +131,10 @@ struct exec_claim {
  * holder that wakes up late (SIGSTOP, a full lease ago) can neither start, stop nor hear of them:
  * an attempt goes to the largest epoch, that of its start included. Waits for the answers, at most
  * EXEC_CLAIM_WAIT_MS: ERR_TIMEOUT, and who has them is not known. ERR_IO: the supervisor is gone;
- * its journal is final. */
+ * its journal is final.
+ *
+ * Ends that arrive while it waits are kept for exec_read, and exec_fd is not readable for them:
+ * always call exec_read behind it, until it returns 0. An end may so come twice, here and there. */
 #define EXEC_CLAIM_WAIT_MS 2000
 int exec_claim(struct exec *x, struct exec_claim *claims, size_t n, struct err *err);
 

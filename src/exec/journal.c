@@ -73,34 +73,85 @@ char *journal_absolute(const char *path)
 	return abs;
 }
 
-int journal_create(struct journal *j, const char *path, const char *socket_name, struct err *err)
+/* A file of its own name beside the other: `j->path`. With its lock, and its first line pending. */
+static int open_aside(struct journal *j, const char *path, const char *socket_name, struct err *err)
 {
-	char *aside = NULL;
-	int rc = -1;
-
 	*j = (struct journal){ .fd = -1 };
 	buf_init(&j->pending, JOURNAL_MAX);
-	j->path = journal_absolute(path);
-	if (!j->path || asprintf(&aside, "%s.%d.new", j->path, (int)getpid()) < 0)
+	if (!path || asprintf(&j->path, "%s.%d.new", path, (int)getpid()) < 0) {
+		j->path = NULL;
 		return err_nomem(err);
+	}
 	if (add_head(&j->pending, socket_name, err) < 0)
-		goto out;
-	j->fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-	if (j->fd < 0 || flock(j->fd, LOCK_EX | LOCK_NB) < 0) {
-		err_errno(err, "%s", aside);
-		goto out;
-	}
-	if (journal_flush(j) < 0) {
-		err_errno(err, "%s", aside);
-		unlink(aside);
-		goto out;
-	}
-	rc = appear(aside, j->path, err);
-out:
-	free(aside);
-	if (rc < 0)
+		return -1;
+	j->fd = open(j->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	if (j->fd < 0 || flock(j->fd, LOCK_EX | LOCK_NB) < 0)
+		return err_errno(err, "%s", j->path);
+	return 0;
+}
+
+static int flush_aside(struct journal *j, struct err *err)
+{
+	if (journal_flush(j) == 0)
+		return 0;
+	err_errno(err, "%s", j->path);
+	unlink(j->path);
+	return -1;
+}
+
+int journal_create(struct journal *j, const char *path, const char *socket_name, struct err *err)
+{
+	char *name = journal_absolute(path);
+
+	if (open_aside(j, name, socket_name, err) < 0 || flush_aside(j, err) < 0 ||
+		appear(j->path, name, err) < 0) {
+		free(name);
 		journal_release(j);
+		return -1;
+	}
+	free(j->path);
+	j->path = name;
+	return 0;
+}
+
+int journal_begin_anew(
+	const struct journal *j, struct journal *ret, const char *socket_name, struct err *err)
+{
+	if (open_aside(ret, j->path, socket_name, err) == 0)
+		return 0;
+	journal_release(ret);
+	return -1;
+}
+
+int journal_replace(struct journal *j, struct journal *anew, struct err *err)
+{
+	int rc = flush_aside(anew, err);
+
+	if (rc == 0 && rename(anew->path, j->path) < 0) {
+		rc = err_errno(err, "%s", anew->path);
+		unlink(anew->path);
+	}
+	if (rc == 0) {
+		int fd = j->fd;
+		j->fd = anew->fd;
+		anew->fd = fd;
+		j->torn = j->garbage = false;
+	}
+	journal_release(anew);
 	return rc;
+}
+
+void journal_give_up(struct journal *anew)
+{
+	unlink(anew->path);
+	journal_release(anew);
+}
+
+int64_t journal_size(const struct journal *j)
+{
+	struct stat st;
+
+	return fstat(j->fd, &st) == 0 ? (int64_t)st.st_size : 0;
 }
 
 /* A record is in `pending` whole or not at all. */

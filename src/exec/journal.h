@@ -11,6 +11,10 @@
  * for later versions and passed over. SOCKET is a file name in the journal's folder, or "-" where
  * there is none (as in version 1, which ends before it).
  *
+ * When most of what it says is acknowledged, the supervisor writes it anew without that, aside and
+ * renamed over it: a reader that finds the lock of its file free looks whether it is still the one
+ * of that name.
+ *
  * The file appears under its name with its first line and its lock (flock(2), exclusive), which the
  * supervisor holds for as long as it lives. It is written with plain write(2)s, not synced: when
  * the page cache is lost, by a power loss or a crash of the kernel, so are all tasks, and the
@@ -55,6 +59,14 @@ int journal_child_fd(const struct journal *j);
  * time, and -1 returned. */
 int journal_flush(struct journal *j);
 void journal_remove(struct journal *j); /* the file */
+/* Write it anew, without what is recorded elsewhere: add to `ret` what is to stay, then replace. It
+ * appears with its lock and all that was added; readers see the one or the other. On error the
+ * journal is as before. */
+int journal_begin_anew(
+	const struct journal *j, struct journal *ret, const char *socket_name, struct err *err);
+int journal_replace(struct journal *j, struct journal *anew, struct err *err);
+void journal_give_up(struct journal *anew); /* instead of journal_replace */
+int64_t journal_size(const struct journal *j);
 void journal_release(struct journal *j);
 
 /* ---- for those who read ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM 1
@@ -13,6 +14,7 @@
 #include "exec/journal.h"
 
 #define MAGIC "weir-journal "
+#define OPENS_MAX 100
 
 /* One line, taken apart from the left. */
 struct line {
@@ -344,21 +346,44 @@ static int open_journal(const char *path, struct err *err)
 	return fd < 0 ? err_errno(err, "%s", path) : fd;
 }
 
+/* Whether the file was replaced, by its supervisor, since it was opened. */
+static bool is_replaced(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 &&
+	       (ours.st_ino != there.st_ino || ours.st_dev != there.st_dev);
+}
+
+/* Open it, and ask for its lock: before anything is read, so that a supervisor which leaves in
+ * between counts as alive, and is asked again. */
+static int open_current(const char *path, bool *ret_live, struct err *err)
+{
+	for (int i = 0; i < OPENS_MAX; i++) {
+		int fd = open_journal(path, err);
+		if (fd < 0)
+			return -1;
+		*ret_live = journal_is_locked(fd);
+		if (*ret_live || !is_replaced(fd, path))
+			return fd;
+		close(fd);
+	}
+	return err_set(err, ERR_BUSY, "%s: is replaced again and again", path);
+}
+
 int exec_journal_read(const char *path, struct exec_journal *ret, struct err *err)
 {
 	char boot_id[PROC_BOOT_ID];
 	struct exec_journal j = { 0 };
 	struct journal_head head;
 	struct buf text;
-	int rc = -1, fd = open_journal(path, err);
+	bool live;
+	int rc = -1, fd = open_current(path, &live, err);
 
 	if (fd < 0)
 		return -1;
 	buf_init(&text, JOURNAL_MAX);
 	proc_boot_id(boot_id);
-	/* Asked before the text is read: a supervisor that leaves in between counts as alive, and
-	 * is asked again. */
-	bool live = journal_is_locked(fd);
 	if (read_fd(fd, &text, err) == 0)
 		rc = journal_parse(text.data, text.len, boot_id, &head, &j, err);
 	if (rc < 0) {
@@ -375,12 +400,12 @@ int exec_journal_read(const char *path, struct exec_journal *ret, struct err *er
 int journal_read_head(const char *path, struct journal_head *ret, bool *ret_live, struct err *err)
 {
 	char text[512], boot_id[PROC_BOOT_ID];
-	int rc = -1, fd = open_journal(path, err);
 	struct line l;
+	bool live;
+	int rc = -1, fd = open_current(path, &live, err);
 
 	if (fd < 0)
 		return -1;
-	bool live = journal_is_locked(fd);
 	ssize_t n = read(fd, text, sizeof text);
 	const char *at = text;
 	if (n < 0)

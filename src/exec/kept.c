@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "exec/attempt.h"
+#include "exec/journal.h"
 
 /* An exec_end without the room for its error. */
 struct kept {
@@ -122,6 +123,7 @@ bool kept_ack(struct kept_set *set, int64_t token, int holder)
 	HASH_DELETE(hh, set->ends, k);
 	free(k);
 	set->n--;
+	set->acked++;
 	return true;
 }
 
@@ -132,6 +134,22 @@ void kept_leave(struct kept_set *set, int holder)
 	HASH_ITER (hh, set->ends, k, next)
 		if (k->holder == holder)
 			k->holder = HOLDER_NONE;
+}
+
+int kept_record(const struct kept_set *set, struct journal *to)
+{
+	struct kept *k, *next;
+	int rc = 0;
+
+	HASH_ITER (hh, set->ends, k, next) {
+		struct exec_end end;
+		unpack(k, &end);
+		if (k->pid)
+			rc |= journal_add_start(
+				to, k->token, k->pid, k->start_boot_us, k->started_us);
+		rc |= journal_add_end(to, &end);
+	}
+	return rc;
 }
 
 /* ---- tombstones ---- */

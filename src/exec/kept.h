@@ -20,7 +20,8 @@ struct tomb;
 
 struct kept_set { /* zero it before the first use */
 	struct kept *ends;
-	size_t n; /* of them */
+	size_t n;     /* of them */
+	size_t acked; /* since the caller set it to 0 */
 	struct tomb *tombs;
 	size_t ntombs;
 };
@@ -40,6 +41,8 @@ enum exec_claim_answer kept_claim(
 /* Forget an end; of a token not kept, or not of this holder, false. */
 bool kept_ack(struct kept_set *set, int64_t token, int holder);
 void kept_leave(struct kept_set *set, int holder); /* it hung up */
+
+int kept_record(const struct kept_set *set, struct journal *to); /* all; -1: out of memory */
 
 /* Claim a token that is not known otherwise: EXEC_CLAIM_UNKNOWN, or FENCED. -1: out of memory. */
 int kept_bury(struct kept_set *set, int64_t token, int64_t epoch);

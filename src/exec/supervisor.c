@@ -21,6 +21,8 @@
 
 #define SOCKET_FD 3
 #define EVENTS 64
+#define COMPACT_AT (1 << 20)
+#define RECORD_SIZE 64 /* about */
 
 /* What epoll says is ready: these, a connection, or else the pipe of an attempt. */
 static char listen_mark, signal_mark;
@@ -136,13 +138,20 @@ static void init_attempts(struct supervisor *s, exec_operator_fn *run_operator)
 	s->attempts.step = supervisor_step;
 }
 
+static long number_from(const char *name, long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtol(text, NULL, 10) : otherwise;
+}
+
 static int begin(struct supervisor *s, const struct exec_local_config *config, struct err *err)
 {
-	const char *kill_at = getenv("WEIR_TEST_KILL_SUPERVISOR_AT");
 	char *path = NULL;
 	int rc = -1;
 
-	steps_left = kill_at ? strtol(kill_at, NULL, 10) : 0;
+	steps_left = number_from("WEIR_TEST_KILL_SUPERVISOR_AT", 0);
+	s->compact_at = number_from("WEIR_TEST_COMPACT_JOURNAL_AT", COMPACT_AT);
 	prctl(PR_SET_NAME, SUPERVISOR_NAME);
 	reset_signals();
 	__fpurge(stdout);
@@ -163,6 +172,30 @@ static int begin(struct supervisor *s, const struct exec_local_config *config, s
 	spawn_raise_limits();
 	init_attempts(s, config->run_operator);
 	return 0;
+}
+
+/* Leave out of the journal what is acknowledged, when that is most of it. */
+static void compact_journal(struct supervisor *s)
+{
+	/* A start and an end for each. */
+	int64_t acked = (int64_t)s->kept.acked * 2 * RECORD_SIZE;
+	int64_t in_use = (int64_t)(s->attempts.n + 2 * s->kept.n) * RECORD_SIZE;
+	struct journal anew;
+
+	if (acked < s->compact_at || s->journal.pending.len ||
+		journal_size(&s->journal) < in_use * 4)
+		return;
+	s->kept.acked = 0; /* and when it fails: not again at once */
+	supervisor_step();
+	if (journal_begin_anew(&s->journal, &anew, s->socket_name, NULL) < 0)
+		return;
+	if (attempts_record(&s->attempts, &anew) < 0 || kept_record(&s->kept, &anew) < 0) {
+		journal_give_up(&anew);
+		return;
+	}
+	supervisor_step();
+	journal_replace(&s->journal, &anew, NULL);
+	supervisor_step();
 }
 
 /* Ends go into the journal before anyone hears of them. A disk that is full delays the journal, not
@@ -230,6 +263,8 @@ static void turn(struct supervisor *s)
 	flush(s); /* the driver decides what is next while we start what it asked for */
 	talk_receive(s);
 	flush(s);
+	if (s->kept.acked)
+		compact_journal(s);
 	if (called)
 		talk_accept(s);
 	if (s->deaf)

@@ -7,12 +7,16 @@
  * QUIT does the same with KILL. All others that can be are blocked, so that terminals and their
  * users do not end it.
  *
- * When the driver closes the socket without BYE, the tasks in hand go on, their timeouts included;
- * the supervisor journals their ends and leaves after the last. After BYE the journal is removed.
+ * When the driver closes the socket, the tasks in hand go on, their timeouts included. Others may
+ * connect to the named socket beside the journal (exec/endpoint.h) and claim them. Each end is kept
+ * until the attempt's holder acknowledges it. The supervisor leaves when its driver is gone or said
+ * BYE, nothing is in hand, and nobody is connected who could still ask for an end. When all ends
+ * are acknowledged it removes the journal; else the journal stays, and tells them.
  *
- * WEIR_TEST_KILL_SUPERVISOR_AT=N, for tests: it kills itself (SIGKILL) at its Nth step. Steps are:
- * before each start of a process, before and after each write of the journal, before each sending
- * of ends.
+ * For tests: with WEIR_TEST_KILL_SUPERVISOR_AT=N it kills itself (SIGKILL) at its Nth step. Steps
+ * are: before each start of a process, before and after each write of the journal, before and after
+ * it is written anew, before each sending of ends. WEIR_TEST_COMPACT_JOURNAL_AT=N: the journal is
+ * written anew when about N bytes of it are acknowledged.
  */
 #ifndef WEIR_EXEC_SUPERVISOR_H
 #define WEIR_EXEC_SUPERVISOR_H

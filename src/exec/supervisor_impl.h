@@ -40,6 +40,7 @@ struct supervisor {
 	struct frame_start start; /* kept for its memory */
 	struct held_set held;
 	struct journal journal;
+	int64_t compact_at; /* bytes of the journal that are of no more use */
 	struct attempts attempts;
 	struct kept_set kept;
 };

@@ -119,6 +119,8 @@ static double supervised(int n, int width)
 		for (int i = 0; i < got; i++)
 			if (ends[i].outcome != OUTCOME_SUCCESS)
 				die(ends[i].error);
+			else if (exec_ack(x, &ends[i].token, 1, &err) < 0)
+				die(err.msg);
 		ended += got;
 	}
 	double took = now_s() - begin;

@@ -17,6 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	assert(head.pid > 0 && strlen(head.boot_id) < sizeof head.boot_id);
+	/* It is used as a file name. */
+	assert(strlen(head.socket_name) < sizeof head.socket_name && head.socket_name[0] &&
+		!strchr(head.socket_name, '/') && head.socket_name[0] != '.');
 	for (size_t i = 0; i < j.n; i++) {
 		const struct exec_journal_entry *e = &j.entries[i];
 		assert(e->started || e->ended);
