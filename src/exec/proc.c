@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/prctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +134,49 @@ bool proc_has_env(int64_t pid, const char *entry)
 	}
 	buf_release(&env);
 	return found;
+}
+
+/* The map the kernel has of this process: what is not to be changed must be said again. */
+static int read_map(struct prctl_mm_map *ret)
+{
+	char text[2048];
+
+	*ret = (struct prctl_mm_map){ .exe_fd = (__u32)-1 };
+	if (slurp("/proc/self/stat", text, sizeof text) <= 0)
+		return -1;
+	const char *p = strrchr(text, ')');
+	/* Fields 26 to 28, and 45 to 51. */
+	int n = !p ? 0
+		   : sscanf(p + 1,
+			     " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d"
+			     " %*d %*d %*d %*u %*u %*d %*u %llu %llu %llu %*u %*u %*u %*u %*u"
+			     " %*u %*u %*u %*u %*d %*d %*u %*u %*u %*u %*d %llu %llu %llu %llu"
+			     " %llu %llu %llu",
+			     &ret->start_code, &ret->end_code, &ret->start_stack, &ret->start_data,
+			     &ret->end_data, &ret->start_brk, &ret->arg_start, &ret->arg_end,
+			     &ret->env_start, &ret->env_end);
+	ret->brk = (__u64)syscall(SYS_brk, 0);
+	return n == 10 && ret->brk >= ret->start_brk ? 0 : -1;
+}
+
+void proc_set_title(const char *title)
+{
+	static char text[PROC_TITLE];
+	static size_t shown; /* bytes of text, with its NUL */
+	struct prctl_mm_map map;
+
+	if (shown) {
+		memset(text, 0, sizeof text);
+		snprintf(text, shown, "%s", title);
+		return;
+	}
+	snprintf(text, sizeof text, "%s", title);
+	if (read_map(&map) < 0)
+		return;
+	map.arg_start = (__u64)(uintptr_t)text;
+	map.arg_end = map.arg_start + strlen(text) + 1;
+	if (prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0)
+		shown = strlen(text) + 1;
 }
 
 int proc_pidfd(int64_t pid, int64_t start_ticks)

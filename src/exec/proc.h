@@ -28,6 +28,12 @@ int proc_group(int64_t pgrp, int64_t *ret_pids, int max);
  * read. */
 bool proc_has_env(int64_t pid, const char *entry);
 
+/* What ps shows as this process's command line, as far as the kernel lets it: prctl(2),
+ * PR_SET_MM_MAP. The first title of a process is its longest; a fork's child may have one of its
+ * own. Of the arguments and the environment nothing is overwritten. */
+#define PROC_TITLE 128
+void proc_set_title(const char *title);
+
 /* A descriptor for the process `pid` that was started at start_ticks, or -1 when it is gone or
  * another has its number now (errno ESRCH), or the system refuses (another errno). */
 int proc_pidfd(int64_t pid, int64_t start_ticks);

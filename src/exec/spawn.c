@@ -288,6 +288,7 @@ static _Noreturn void be_operator(const struct exec_job *job, struct operator_or
 	/* The control socket and the journal with its lock are the parent's alone. */
 	close_range(3, ~0U, 0);
 	prctl(PR_SET_NAME, "weir-operator");
+	proc_set_title("weir operator");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	environ = job->env ? (char **)(uintptr_t)job->env : no_env;
 	if (chdir(job->cwd) < 0) {

@@ -94,6 +94,14 @@ static int make_loop(struct supervisor *s, struct err *err)
 	return 0;
 }
 
+static void set_title(const char *journal_path)
+{
+	char title[PROC_TITLE];
+
+	snprintf(title, sizeof title, "weir supervisor %s", io_path_base(journal_path));
+	proc_set_title(title);
+}
+
 /* Without a socket it supervises all the same: its attempts can then be waited for, not claimed. */
 static void make_socket(struct supervisor *s)
 {
@@ -168,6 +176,7 @@ static int begin(struct supervisor *s, const struct exec_local_config *config, s
 	free(path);
 	if (rc < 0)
 		return -1;
+	set_title(s->journal.path);
 	malloc_trim(0);
 	spawn_raise_limits();
 	init_attempts(s, config->run_operator);

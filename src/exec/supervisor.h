@@ -1,7 +1,7 @@
 /* The supervisor: the small process that starts, reaps and times out tasks. See exec/exec.h.
  *
- * It is a session of its own named "weir-supervisor", one thread, one epoll loop. It adopts the
- * orphans of its tasks (PR_SET_CHILD_SUBREAPER) and reaps them.
+ * It is a session of its own named "weir-supervisor", in ps "weir supervisor JOURNAL", one thread,
+ * one epoll loop. It adopts the orphans of its tasks (PR_SET_CHILD_SUBREAPER) and reaps them.
  *
  * Signals: TERM stops all tasks gracefully, takes no more, and leaves when the last has ended;
  * QUIT does the same with KILL. All others that can be are blocked, so that terminals and their

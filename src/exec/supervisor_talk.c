@@ -312,14 +312,14 @@ static const struct taker {
 	bool driver_only;
 	bool starts;
 } takers[FRAME_TYPE_MAX] = {
-	[FRAME_START] = { take_start, .driver_only = true, .starts = true },
-	[FRAME_PREPARE] = { take_prepare, .driver_only = true },
-	[FRAME_GO] = { take_go, .driver_only = true, .starts = true },
-	[FRAME_DROP] = { take_drop, .driver_only = true },
-	[FRAME_STOP] = { take_stop },
-	[FRAME_BYE] = { take_bye, .driver_only = true },
-	[FRAME_CLAIM] = { take_claim },
-	[FRAME_ACK] = { take_ack },
+	[FRAME_START] = { .take = take_start, .driver_only = true, .starts = true },
+	[FRAME_PREPARE] = { .take = take_prepare, .driver_only = true },
+	[FRAME_GO] = { .take = take_go, .driver_only = true, .starts = true },
+	[FRAME_DROP] = { .take = take_drop, .driver_only = true },
+	[FRAME_STOP] = { .take = take_stop },
+	[FRAME_BYE] = { .take = take_bye, .driver_only = true },
+	[FRAME_CLAIM] = { .take = take_claim },
+	[FRAME_ACK] = { .take = take_ack },
 };
 
 static int take_frame(struct supervisor *s, struct peer *p, const struct frame *f, struct err *err)

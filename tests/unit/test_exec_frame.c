@@ -1,4 +1,5 @@
 /* Frames: round trips, every truncation, every flipped byte. */
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -263,6 +264,60 @@ static void test_refused(void **state)
 	}
 }
 
+/* What is frozen, byte by byte: a supervisor of this version says and understands it for ever. */
+static void test_frozen(void **state)
+{
+	(void)state;
+	static const unsigned char golden[] = {
+		13, 0, 0, 0, 2, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* hello */
+		12, 0, 0, 0, 2, 0, 2, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,     /* stop */
+		54, 0, 0, 0, 2, 0, 4, 0,                                         /* end */
+		7, 0, 0, 0, 0, 0, 0, 0, OUTCOME_FAILED, 0, 0, 0, 255, 255, 255, 255, 9, 0, 0, 0, 1,
+		0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0,
+		0, 0, 0, 'w', 0,                                                /* */
+		24, 0, 0, 0, 2, 0, 8, 0, 5, 0, 0, 0, 1, 0, 0, 0,                /* claim */
+		7, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0,                 /* */
+		94, 0, 0, 0, 2, 0, 9, 0, 5, 0, 0, 0, 2, 0, 0, 0,                /* claimed */
+		7, 0, 0, 0, 0, 0, 0, 0, EXEC_CLAIM_FENCED, 0, 0, 0, 0, 0, 0, 0, /* */
+		7, 0, 0, 0, 0, 0, 0, 0, EXEC_CLAIM_ENDED, 0, 0, 0, 54, 0, 0, 0, /* */
+		7, 0, 0, 0, 0, 0, 0, 0, OUTCOME_FAILED, 0, 0, 0, 255, 255, 255, 255, 9, 0, 0, 0, 1,
+		0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0,
+		0, 0, 0, 'w', 0,                                              /* */
+		12, 0, 0, 0, 2, 0, 10, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, /* ack */
+	};
+	const struct exec_end end = { .token = 7,
+		.outcome = OUTCOME_FAILED,
+		.exit_status = -1,
+		.signal = 9,
+		.started_us = 1,
+		.ended_us = 2,
+		.max_rss_bytes = 3,
+		.cpu_us = 4,
+		.error = "w" };
+	const struct exec_claim claims[] = {
+		{ .token = 7, .epoch = 6, .answer = EXEC_CLAIM_FENCED },
+		{ .token = 7, .answer = EXEC_CLAIM_ENDED, .end = end }
+	};
+	const int64_t token = 7;
+	struct buf b;
+
+	static_assert(EXEC_CLAIM_RUNNING == 0 && EXEC_CLAIM_ENDED == 1 && EXEC_CLAIM_UNKNOWN == 2 &&
+			      EXEC_CLAIM_FENCED == 3,
+		"as they are sent");
+	buf_init(&b, 4096);
+	assert_int_equal(frame_put_hello(&b, &(struct frame_hello){ 77, 0, "" }, NULL), 0);
+	assert_int_equal(frame_put_stop(&b, &(struct frame_stop){ 7, true }, NULL), 0);
+	assert_int_equal(frame_put_end(&b, &end, NULL), 0);
+	assert_int_equal(frame_put_claim(&b, 5, claims, 1, NULL), 0);
+	assert_int_equal(frame_put_claimed(&b, 5, claims, 2, NULL), 0);
+	assert_int_equal(frame_put_ack(&b, &token, 1, NULL), 0);
+	assert_int_equal(b.len, sizeof golden);
+	assert_memory_equal(b.data, golden, sizeof golden);
+	assert_int_equal(frame_put_ack(&b, &token, FRAME_TOKENS_MAX + 1, NULL), -1);
+	assert_int_equal(b.len, sizeof golden);
+	buf_release(&b);
+}
+
 /* A refusal leaves the buffer as it was, and usable. */
 static void test_no_room(void **state)
 {
@@ -291,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_no_room),
 	};
 
