@@ -254,7 +254,7 @@ int units_parse_size(const char *text, int64_t *ret_bytes, struct err *err)
 	return 0;
 }
 
-int units_parse_percent(const char *text, double *ret_fraction, struct err *err)
+int units_parse_share(const char *text, double *ret_share, struct err *err)
 {
 	const char *s = text;
 	int64_t whole = 0, billionths = 0;
@@ -269,9 +269,19 @@ int units_parse_percent(const char *text, double *ret_fraction, struct err *err)
 	if (!percent && v > 1)
 		return err_set(err, ERR_INVALID,
 			"%s what? write %s%%, or a fraction from 0 to 1 such as 0.01", text, text);
-	if (percent && v > 100)
+	*ret_share = percent ? v / 100 : v;
+	return 0;
+}
+
+int units_parse_percent(const char *text, double *ret_fraction, struct err *err)
+{
+	double v;
+
+	if (units_parse_share(text, &v, err) < 0)
+		return -1;
+	if (v > 1)
 		return err_set(err, ERR_INVALID, "\"%s\" is more than 100%%", text);
-	*ret_fraction = percent ? v / 100 : v;
+	*ret_fraction = v;
 	return 0;
 }
 

@@ -4,7 +4,8 @@
  * a bare number other than 0 is an error that names a unit. Sizes: "512", "10KiB",
  * "10MiB", "2GiB", "1TiB" (powers of 1024) and "10kB", "10MB", "1GB" (of 1000), a
  * fraction allowed ("1.5GiB"). Percentages: "1%", "99.5%", and a bare fraction "0.01"
- * (0 to 1); the result is a fraction.
+ * (0 to 1); the result is a fraction. A share of something there may be many of can be more than
+ * 100%: "250%" is 2.5.
  */
 #ifndef WEIR_BASE_UNITS_H
 #define WEIR_BASE_UNITS_H
@@ -23,6 +24,7 @@ struct err;
 int units_parse_duration(const char *text, int64_t *ret_us, struct err *err);
 int units_parse_size(const char *text, int64_t *ret_bytes, struct err *err);
 int units_parse_percent(const char *text, double *ret_fraction, struct err *err);
+int units_parse_share(const char *text, double *ret_share, struct err *err);
 
 /* All write into buf and return it. */
 const char *units_format_duration(int64_t us, char *buf, size_t size); /* exact: "1h30m" */

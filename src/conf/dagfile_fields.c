@@ -73,6 +73,40 @@ static const struct field exit_codes_fields[] = {
 	{ 0 },
 };
 
+static const struct field limits_fields[] = {
+	{ .key = "memory",
+		.type = FIELD_SIZE,
+		.has_min = true,
+		.min = 1 << 20,
+		.has_max = true,
+		.max = 1LL << 50,
+		.help = "Memory.",
+		.example = "2GiB" },
+	{ .key = "cpu",
+		.type = FIELD_PERCENT,
+		.has_min = true,
+		.min = 0.01,
+		.has_max = true,
+		.max = 1000,
+		.help = "Processor time, of one processor: 200% is two.",
+		.example = "50%" },
+	{ .key = "pids",
+		.type = FIELD_INT,
+		.has_min = true,
+		.min = 1,
+		.has_max = true,
+		.max = 1 << 22,
+		.help = "Processes and threads." },
+	{ .key = "files",
+		.type = FIELD_INT,
+		.has_min = true,
+		.min = 8,
+		.has_max = true,
+		.max = 1 << 20,
+		.help = "Open files of a process." },
+	{ 0 },
+};
+
 /* What a task and `defaults:` have in common. */
 #define POLICY_FIELDS                                                                           \
 	{ .key = "retries",                                                                     \
@@ -120,6 +154,12 @@ static const struct field exit_codes_fields[] = {
 			.has_min = true,                                                        \
 			.min = 0,                                                               \
 			.help = "Time between TERM and KILL." },                                \
+		{ .key = "limits",                                                              \
+			.type = FIELD_OBJECT,                                                   \
+			.fields = limits_fields,                                                \
+			.help = "What an attempt may have at most; see LIMITS. Default: no "    \
+				"limits.",                                                      \
+			.example = "{ memory: 2GiB, cpu: 50%, pids: 100, files: 1024 }" },      \
 		{ .key = "env",                                                                 \
 			.type = FIELD_MAP,                                                      \
 			.item = &env_item,                                                      \

@@ -11,7 +11,7 @@
 #include "conf/dagfile_impl.h"
 #include "conf/template.h"
 
-enum { HASHED_FILE_MAX = 16 << 20 };
+enum { HASHED_FILE_MAX = 16 << 20, CPU_SHARE_MAX = 1000 };
 
 const struct node *dagfile_setting(
 	const struct dag_loader *l, const struct node *task, const char *key)
@@ -109,13 +109,42 @@ static void load_exit_set(const struct node *n, struct exit_set *ret)
 		exit_set_add(ret, (int)list->items[i]->i);
 }
 
-/* `backoff:` of the task key by key over that of the defaults. */
+/* A key of the task's mapping `map:`, over that of the defaults: they are put together. */
+static const struct node *part_of(
+	const struct dag_loader *l, const struct node *task, const char *map, const char *key)
+{
+	const struct node *own = node_get(node_get(task, map), key);
+
+	return own ? own : node_get(node_get(l->defaults, map), key);
+}
+
 static const struct node *backoff_of(
 	const struct dag_loader *l, const struct node *task, const char *key)
 {
-	const struct node *own = node_get(node_get(task, "backoff"), key);
+	return part_of(l, task, "backoff", key);
+}
 
-	return own ? own : node_get(node_get(l->defaults, "backoff"), key);
+static int64_t limit_of(const struct dag_loader *l, const struct node *task, const char *key)
+{
+	const struct node *n = part_of(l, task, "limits", key);
+
+	return n && n->type == NODE_INT && n->i > 0 ? n->i : 0;
+}
+
+static void load_limits(
+	const struct dag_loader *l, struct task_limits *ret, const struct node *task)
+{
+	const char *memory = node_text(part_of(l, task, "limits", "memory"));
+	const char *cpu = node_text(part_of(l, task, "limits", "cpu"));
+	double share = 0;
+
+	if (!memory || units_parse_size(memory, &ret->memory_bytes, NULL) < 0)
+		ret->memory_bytes = 0;
+	/* Half a permille up: 12.5% has no exact double. */
+	if (cpu && units_parse_share(cpu, &share, NULL) == 0 && share <= CPU_SHARE_MAX)
+		ret->cpu_permille = (int64_t)(share * 1000 + 0.5);
+	ret->pids = limit_of(l, task, "pids");
+	ret->files = limit_of(l, task, "files");
 }
 
 static void load_policy(struct dag_loader *l, struct task *t, const struct node *n)
@@ -146,6 +175,7 @@ static void load_policy(struct dag_loader *l, struct task *t, const struct node 
 	load_exit_set(dagfile_setting(l, n, "fail_on"), &p->fail_on);
 	t->timeout_us = duration_of(dagfile_setting(l, n, "timeout"), 0);
 	t->grace_us = duration_of(dagfile_setting(l, n, "grace"), 10 * US_PER_SECOND);
+	load_limits(l, &t->limits, n);
 }
 
 /* The variables of the defaults, and over them the task's own. */
@@ -431,6 +461,13 @@ static void hash_files(struct task_check *c, const struct field *fields, const s
 	}
 }
 
+static void hash_limits(struct buf *out, const struct task_limits *l)
+{
+	if (l->memory_bytes || l->cpu_permille || l->pids || l->files)
+		buf_addf(out, " limits %lld %lld %lld %lld", (long long)l->memory_bytes,
+			(long long)l->cpu_permille, (long long)l->pids, (long long)l->files);
+}
+
 static void hash_task(struct task_check *c)
 {
 	struct task *t = (struct task *)c->task;
@@ -441,6 +478,7 @@ static void hash_task(struct task_check *c)
 	describe(&c->hashed, t->run);
 	describe(&c->hashed, t->with);
 	describe(&c->hashed, t->env);
+	hash_limits(&c->hashed, &t->limits);
 	if (digest_of(c->hashed.data, c->hashed.len, t->hash) < 0)
 		t->hash[0] = '\0';
 }

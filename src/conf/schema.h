@@ -24,7 +24,7 @@ enum field_type {
 	FIELD_FLOAT,
 	FIELD_DURATION, /* JSON: integer, microseconds */
 	FIELD_SIZE,     /* JSON: integer, bytes */
-	FIELD_PERCENT,  /* JSON: real, a fraction 0 to 1 */
+	FIELD_PERCENT,  /* JSON: real, a fraction 0 to 1; with a larger max: up to that */
 	FIELD_ENUM,     /* one of `values` */
 	FIELD_DATE,     /* 2026-11-19 */
 	FIELD_PATH,     /* a path, relative to the DAG's folder; need not exist */

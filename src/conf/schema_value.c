@@ -155,8 +155,10 @@ static int parse_size(
 static int parse_percent(
 	const struct field *f, const char *text, struct schema_value *ret, struct err *err)
 {
+	bool share = f->has_max && f->max > 1;
+
 	ret->kind = VALUE_REAL;
-	if (units_parse_percent(text, &ret->f, err) < 0)
+	if ((share ? units_parse_share : units_parse_percent)(text, &ret->f, err) < 0)
 		return -1;
 	return schema_value_range(f, ret->f, err);
 }

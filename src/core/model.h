@@ -53,6 +53,14 @@ struct retry_policy {
 	int lost_retries; /* how often a lost attempt is started again; not the user's retries */
 };
 
+/* What an attempt may have at most; 0: no limit. */
+struct task_limits {
+	int64_t memory_bytes;
+	int64_t cpu_permille; /* of one processor */
+	int64_t pids;         /* processes and threads */
+	int64_t files;        /* open ones of a process */
+};
+
 struct task {
 	const char *name;
 	int index; /* in dag->tasks */
@@ -62,6 +70,7 @@ struct task {
 	struct retry_policy retry;
 	int64_t timeout_us; /* 0: none */
 	int64_t grace_us;   /* between TERM and KILL */
+	struct task_limits limits;
 
 	const int *needs; /* indices, in file order, no duplicates */
 	int nneeds;

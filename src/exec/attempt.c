@@ -22,6 +22,7 @@
 #include "base/io.h"
 #include "exec/journal.h"
 #include "exec/kept.h"
+#include "exec/limits.h"
 #include "exec/mask.h"
 #include "exec/proc.h"
 #include "exec/spawn.h"
@@ -46,6 +47,7 @@ struct attempt {
 	int64_t deadline_us, grace_us;
 	int pipe_fd, log_fd; /* with secrets, else -1 */
 	struct mask *mask;
+	struct limits limits;
 	struct exec_end end;
 	UT_hash_handle by_token, by_pid;
 	struct attempt *prev, *next; /* in lingering or ended */
@@ -74,6 +76,7 @@ static void close_output(struct attempts *a, struct attempt *t)
 static void attempt_free(struct attempts *a, struct attempt *t)
 {
 	close_output(a, t);
+	limits_release(&t->limits);
 	free(t);
 }
 
@@ -195,6 +198,7 @@ static void finish(struct attempts *a, struct attempt *t)
 {
 	flush_mask(t);
 	DL_DELETE(a->lingering, t);
+	limits_end(&t->limits, &t->end);
 	report_end(a, t);
 	forget(a, t);
 }
@@ -321,6 +325,7 @@ static void enter_kill(struct attempts *a, struct attempt *t)
 {
 	t->phase = PHASE_KILL;
 	signal_group(a, t, SIGKILL);
+	limits_kill(&t->limits);
 	t->deadline_us = NEVER;
 	if (t->reaped)
 		set_deadline(a, t, KILL_WAIT_US);
@@ -586,10 +591,13 @@ static void spawn(struct attempts *a, struct attempt *t, const struct exec_job *
 	if (a->step)
 		a->step();
 	spawn_tell(journal_child_fd(a->journal));
+	limits_begin_told(&t->limits, a->limits, job, out_fd);
+	spawn_limit(&t->limits);
 	if (job->argv)
 		spawn_command(job, out_fd, &s);
 	else
 		spawn_operator(job, out_fd, a->run_operator, &s);
+	limits_entered(&t->limits);
 	t->end.started_us = s.started_us;
 	a->journal->garbage = a->journal->garbage || s.torn;
 	if (s.fault != SPAWN_OK) {
@@ -605,6 +613,7 @@ static void spawn(struct attempts *a, struct attempt *t, const struct exec_job *
 /* It did not come to a process: the end says why. */
 static void never_started(struct attempts *a, struct attempt *t)
 {
+	limits_end(&t->limits, NULL);
 	t->end.ended_us = clock_now_us();
 	if (!t->end.started_us)
 		t->end.started_us = t->end.ended_us;

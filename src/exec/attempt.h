@@ -28,6 +28,7 @@
 struct attempt;
 struct journal;
 struct kept_set;
+struct limits_system;
 
 /* Holders are numbers of connections. What is started is held by the driver's. */
 enum { HOLDER_NONE = -1, HOLDER_MAIN = 0 };
@@ -52,13 +53,14 @@ struct attempts {
 	exec_operator_fn *run_operator;
 	struct journal *journal;
 	struct kept_set *kept;
+	struct limits_system *limits; /* what the attempts that have limits are put under */
 	void (*tell)(void *arg, int holder, const struct exec_end *end);
 	void *arg;
 	bool broken; /* an end could not be kept: the supervisor must not go on as if it were */
 	void (*step)(void); /* a test's point of interruption: before each start */
 };
 
-/* The caller sets epoll_fd, run_operator, journal, kept, tell, arg and step behind it. */
+/* The caller sets epoll_fd, run_operator, journal, kept, limits, tell, arg and step behind it. */
 void attempts_init(struct attempts *a);
 void attempts_release(struct attempts *a);
 

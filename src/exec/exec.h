@@ -52,6 +52,15 @@ void exec_abandon(struct exec *x);
 /* Readable when exec_read has something; but see exec_claim. */
 int exec_fd(const struct exec *x);
 
+/* What an attempt may have at most; 0: no limit. Enforced as far as the system can, and the log
+ * says how (exec/limits.h). */
+struct exec_limits {
+	int64_t memory_bytes;
+	int64_t cpu_permille; /* of one processor: 500 is half of one, 2000 two */
+	int64_t pids;         /* processes and threads */
+	int64_t files;        /* open ones of a process */
+};
+
 struct exec_job {
 	int64_t token;
 	int64_t epoch; /* of the lease its run is held under: see exec_claim */
@@ -67,6 +76,7 @@ struct exec_job {
 	const char *const *secrets;
 	int64_t timeout_us; /* 0: none; from the start of the process */
 	int64_t grace_us;   /* from TERM to KILL; and for output that outlives the process */
+	struct exec_limits limits;
 };
 
 /* Hold and go: what a start needs is made ready while its decision is still being persisted.

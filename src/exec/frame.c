@@ -9,6 +9,7 @@
 #include "base/err.h"
 
 #define NO_ARGV UINT32_MAX
+#define LIMITS_SIZE (4 * 8)
 
 static const char *const type_names[] = {
 	[FRAME_HELLO] = "hello",
@@ -72,6 +73,14 @@ static void put_strs(struct buf *b, const char *const *list)
 		put_str(b, list[i]);
 }
 
+static void put_limits(struct buf *b, const struct exec_limits *l)
+{
+	put_i64(b, l->memory_bytes);
+	put_i64(b, l->cpu_permille);
+	put_i64(b, l->pids);
+	put_i64(b, l->files);
+}
+
 /* The head, and room for the body. */
 static int put_head(struct buf *b, enum frame_type type, size_t body, struct err *err)
 {
@@ -133,7 +142,7 @@ static int put_job(struct buf *out, enum frame_type type, const struct exec_job 
 		return -1;
 	size_t size = 5 * 8 + 4 * 4 + strlen(job->cwd) + 1 + strlen(job->log_path) + 1;
 	size += strs_size(job->argv, &n_argv) + strs_size(job->env, &n_env);
-	size += strs_size(job->secrets, &n_secrets);
+	size += strs_size(job->secrets, &n_secrets) + LIMITS_SIZE;
 	if (payload > FRAME_MAX)
 		size = FRAME_MAX;
 	else
@@ -156,6 +165,7 @@ static int put_job(struct buf *out, enum frame_type type, const struct exec_job 
 	put_strs(out, job->argv);
 	put_strs(out, job->env);
 	put_strs(out, job->secrets);
+	put_limits(out, &job->limits);
 	return 0;
 }
 
@@ -424,6 +434,16 @@ static const char **take_strs(struct cursor *c, const char **to, size_t n)
 	return to;
 }
 
+static void take_limits(struct cursor *c, struct exec_limits *ret)
+{
+	ret->memory_bytes = take_i64(c);
+	ret->cpu_permille = take_i64(c);
+	ret->pids = take_i64(c);
+	ret->files = take_i64(c);
+	if (ret->memory_bytes < 0 || ret->cpu_permille < 0 || ret->pids < 0 || ret->files < 0)
+		c->bad = true;
+}
+
 int frame_get_start(const struct frame *f, struct frame_start *ret, struct err *err)
 {
 	struct cursor c = cursor_of(f);
@@ -451,6 +471,7 @@ int frame_get_start(const struct frame *f, struct frame_start *ret, struct err *
 	const char **env = take_strs(&c, ret->strings, n_argv);
 	const char **secrets = take_strs(&c, env, n_env);
 	take_strs(&c, secrets, n_secrets);
+	take_limits(&c, &job.limits);
 	if (done(&c, f, err) < 0)
 		return -1;
 	job.argv = command ? ret->strings : NULL;

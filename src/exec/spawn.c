@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "exec/limits.h"
 #include "exec/proc.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/bin:/usr/bin"
@@ -21,12 +22,18 @@
 #define STATUS_NOT_FOUND 127
 
 static int journal_fd = -1;
+static const struct limits *task_limits;
 static struct rlimit task_nofile;
 static bool raised_nofile;
 
 void spawn_tell(int fd)
 {
 	journal_fd = fd;
+}
+
+void spawn_limit(const struct limits *limits)
+{
+	task_limits = limits;
 }
 
 void spawn_raise_limits(void)
@@ -102,7 +109,8 @@ static int settle(pid_t parent, int out_fd, struct note *note)
 		_exit(STATUS_NOT_EXECUTABLE);
 	write_note(note);
 	if (dup2(out_fd, STDOUT_FILENO) < 0 || dup2(out_fd, STDERR_FILENO) < 0 ||
-		(raised_nofile && setrlimit(RLIMIT_NOFILE, &task_nofile) < 0))
+		(raised_nofile && setrlimit(RLIMIT_NOFILE, &task_nofile) < 0) ||
+		limits_enter(task_limits) < 0)
 		return -1;
 	sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);

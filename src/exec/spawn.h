@@ -25,6 +25,8 @@ enum spawn_fault {
 	SPAWN_FAULT_MAX
 };
 
+struct limits;
+
 struct spawn {
 	pid_t pid;             /* when SPAWN_OK */
 	int64_t started_us;    /* clock_now_us just before */
@@ -40,6 +42,10 @@ struct spawn {
  * it writes itself before its program begins: whatever it starts is then known by its group, also
  * when the supervisor dies at once. -1, as in the beginning: the children write nothing. */
 void spawn_tell(int journal_fd);
+
+/* From here on each child is put under these limits before its program begins; borrowed. NULL, as
+ * in the beginning: none. A limit that cannot be entered is SPAWN_SYSTEM. */
+void spawn_limit(const struct limits *limits);
 
 /* Let this process have as many descriptors as the system permits; its children have the former
  * limit. */

@@ -141,6 +141,8 @@ static void init_attempts(struct supervisor *s, exec_operator_fn *run_operator)
 	s->attempts.run_operator = run_operator;
 	s->attempts.journal = &s->journal;
 	s->attempts.kept = &s->kept;
+	limits_system_init(&s->limits);
+	s->attempts.limits = &s->limits;
 	s->attempts.tell = talk_tell;
 	s->attempts.arg = s;
 	s->attempts.step = supervisor_step;
@@ -321,6 +323,7 @@ _Noreturn void supervisor_main(int socket, const struct exec_local_config *confi
 		}
 	}
 	held_drop_all(&s.held);
+	limits_system_release(&s.limits);
 	if (s.kept.n == 0)
 		journal_remove(&s.journal);
 	remove_socket(&s);

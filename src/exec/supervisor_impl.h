@@ -10,6 +10,7 @@
 #include "exec/held.h"
 #include "exec/journal.h"
 #include "exec/kept.h"
+#include "exec/limits.h"
 
 #define SUPERVISOR_NAME "weir-supervisor"
 #define PEERS_MAX 65 /* the driver, and those who connect */
@@ -43,6 +44,7 @@ struct supervisor {
 	int64_t compact_at; /* bytes of the journal that are of no more use */
 	struct attempts attempts;
 	struct kept_set kept;
+	struct limits_system limits;
 };
 
 void supervisor_step(void); /* a test's point of interruption */

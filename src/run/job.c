@@ -224,7 +224,7 @@ static bool is_own_variable(const char *entry)
 {
 	static const char *const names[] = { "WEIR_DAG=", "WEIR_TASK=", "WEIR_RUN_ID=", "WEIR_TRY=",
 		"WEIR_TOKEN=", "WEIR_DS=", "WEIR_INTERVAL_",
-		"WEIR_IDEMPOTENCY_KEY=", "WEIR_OUTPUT=", "WEIR_HOME=", "WEIR_TEST_",
+		"WEIR_IDEMPOTENCY_KEY=", "WEIR_OUTPUT=", "WEIR_HOME=", "WEIR_CGROUP=", "WEIR_TEST_",
 		"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=" };
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -514,6 +514,10 @@ static int build(struct job *j, struct env *e, const struct job_context *c,
 	j->exec.token = a->token;
 	j->exec.timeout_us = t->timeout_us;
 	j->exec.grace_us = t->grace_us;
+	j->exec.limits = (struct exec_limits){ .memory_bytes = t->limits.memory_bytes,
+		.cpu_permille = t->limits.cpu_permille,
+		.pids = t->limits.pids,
+		.files = t->limits.files };
 	j->exec.log_path = own_path(&j->arena, paths_log(c->home, c->run, t->name, a->try));
 	e->arena = &j->arena;
 	if (!output || !j->exec.log_path || env_init(e, c, p, a, output) < 0)

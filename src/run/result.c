@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "base/units.h"
 #include "exec/exec.h"
+#include "exec/limits.h"
 #include "operators/operators.h"
 
 enum { OUTPUT_MAX = 4 << 20, TAIL_BYTES = 4096, TAIL_LINE_MAX = 300, DIGITS_MAX = 18 };
@@ -118,9 +119,13 @@ static void last_line(const char *log_path, char *ret, size_t size)
 		n--;
 	if (n <= 0)
 		return;
+	tail[n] = '\0';
 	ssize_t start = n;
 	while (start > 0 && tail[start - 1] != '\n')
 		start--;
+	/* Ours, and the only one: the task said nothing. */
+	if (strncmp(tail + start, LIMITS_LINE, strlen(LIMITS_LINE)) == 0)
+		return;
 	if (n - start > TAIL_LINE_MAX)
 		n = start + TAIL_LINE_MAX;
 	snprintf(ret, size, "%.*s", (int)(n - start), tail + start);

@@ -34,6 +34,7 @@ static void check_start(const struct frame *f)
 			assert(count(again.job.env) == count(s.job.env));
 			assert(count(again.job.secrets) == count(s.job.secrets));
 			assert(strcmp(again.job.cwd, s.job.cwd) == 0);
+			assert(memcmp(&again.job.limits, &s.job.limits, sizeof s.job.limits) == 0);
 		}
 		buf_release(&b);
 	}

@@ -27,6 +27,7 @@ static struct exec_job command(void)
 		.secrets = secrets,
 		.timeout_us = 10,
 		.grace_us = 20,
+		.limits = { .memory_bytes = 1LL << 40, .cpu_permille = 2, .pids = 3, .files = 4 },
 	};
 }
 
@@ -62,6 +63,7 @@ static void test_start(void **state)
 	assert_int_equal(s.job.timeout_us, 10);
 	assert_int_equal(s.job.grace_us, 20);
 	assert_int_equal(s.now_us, 99);
+	assert_memory_equal(&s.job.limits, &job.limits, sizeof job.limits);
 	assert_string_equal(s.job.cwd, "/folder");
 	assert_string_equal(s.job.log_path, "/logs/7");
 	assert_null(s.job.payload);
@@ -82,9 +84,14 @@ static void test_start(void **state)
 	assert_null(s.job.argv);
 	assert_null(s.job.secrets);
 	assert_null(s.job.env[0]);
+	assert_true(s.job.limits.memory_bytes == 0 && s.job.limits.files == 0);
 	assert_int_equal(s.job.payload_len, 3);
 	assert_memory_equal(s.job.payload, "a\0b", 4);
 	b.data[FRAME_HEAD + 4 * 8 + 4 * 4 + 3] = 'x'; /* the NUL behind it */
+	assert_int_equal(frame_get_start(&f, &s, NULL), -1);
+	b.data[FRAME_HEAD + 4 * 8 + 4 * 4 + 3] = '\0';
+	assert_int_equal(frame_get_start(&f, &s, NULL), 0);
+	b.data[b.len - 1] = (char)0x80; /* a limit below zero */
 	assert_int_equal(frame_get_start(&f, &s, NULL), -1);
 	frame_start_release(&s);
 	buf_release(&b);
