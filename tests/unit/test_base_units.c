@@ -182,7 +182,27 @@ static void test_percents(void **state)
 		int rc = units_parse_percent(cases[i].text, &v, &err);
 		if (rc != (cases[i].fraction < 0 ? -1 : 0) || v != cases[i].fraction)
 			fail_msg("%s: %g %s", cases[i].text, v, err.msg);
+		if (rc < 0)
+			continue;
+		assert_int_equal(units_parse_share(cases[i].text, &v, &err), 0);
+		assert_true(v == cases[i].fraction);
 	}
+}
+
+/* A share may be more than all of one. */
+static void test_shares(void **state)
+{
+	struct err err;
+	double v;
+
+	(void)state;
+	assert_int_equal(units_parse_share("250%", &v, &err), 0);
+	assert_true(v == 2.5);
+	assert_int_equal(units_parse_share("100.1%", &v, &err), 0);
+	assert_int_equal(units_parse_share("2.5", &v, &err), -1);
+	assert_non_null(strstr(err.msg, "write 2.5%"));
+	assert_int_equal(units_parse_share("-1%", &v, &err), -1);
+	assert_int_equal(units_parse_share("99999999999999999999%", &v, &err), -1);
 }
 
 static void test_format_duration(void **state)
@@ -262,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_size_hints),
 		cmocka_unit_test(test_percents),
+		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_format_duration),
 		cmocka_unit_test(test_format_others),
 	};

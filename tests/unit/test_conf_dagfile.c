@@ -262,6 +262,30 @@ static void test_no_false_errors(void **state)
 	diags_release(&diags);
 }
 
+static void test_limits(void **state)
+{
+	struct dag *dag =
+		load("dag: d\n"
+		     "defaults: { limits: { memory: 1GiB, files: 64 } }\n"
+		     "tasks:\n"
+		     "  a: { run: x, limits: { memory: 1.5GiB, cpu: 12.5%, pids: 100 } }\n"
+		     "  b: { run: x, limits: { cpu: 250% } }\n"
+		     "  c: { run: x }\n");
+	const struct task *a = task(dag, "a"), *b = task(dag, "b"), *c = task(dag, "c");
+
+	(void)state;
+	assert_int_equal(a->limits.memory_bytes, 3LL << 29);
+	assert_int_equal(a->limits.cpu_permille, 125);
+	assert_int_equal(a->limits.pids, 100);
+	assert_int_equal(a->limits.files, 64);
+	assert_int_equal(b->limits.memory_bytes, 1 << 30);
+	assert_int_equal(b->limits.cpu_permille, 2500);
+	assert_int_equal(c->limits.memory_bytes, 1 << 30);
+	assert_int_equal(c->limits.cpu_permille, 0);
+	assert_int_equal(c->limits.pids, 0);
+	dag_unref(dag);
+}
+
 /* ---- hashes --------------------------------------------------------------------------- */
 
 static void hash_of(const char *definition, char ret[DIGEST_HEX])
@@ -287,6 +311,11 @@ static const struct {
 	{ "{ run: x }", "{ run: x, cwd: out }", false },
 	{ "{ run: x }", "{ run: x, env: { A: b } }", false },
 	{ "{ run: x, env: { A: b } }", "{ run: x, env: { A: c } }", false },
+	{ "{ run: x }", "{ run: x, limits: { memory: 1GiB } }", false },
+	{ "{ run: x, limits: { cpu: 50% } }", "{ run: x, limits: { cpu: 51% } }", false },
+	{ "{ run: x, limits: { cpu: 50% } }", "{ run: x, limits: { cpu: 0.5 } }", true },
+	{ "{ run: x, limits: { pids: 9 } }", "{ run: x, limits: { files: 9 } }", false },
+	{ "{ run: x }", "{ run: x, limits: {} }", true },
 	{ "{ ingest: copy, with: { from: a } }", "{ ingest: copy, with: { from: b } }", false },
 	{ "{ ingest: copy, with: { from: a } }", "{ ingest: copy, with: { from: \"a\" } }", true },
 };
@@ -545,6 +574,7 @@ int main(void)
 		cmocka_unit_test(test_policies),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_no_false_errors),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_hashes),
 		cmocka_unit_test(test_file_hashes),
 		cmocka_unit_test(test_params),

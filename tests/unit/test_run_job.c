@@ -286,7 +286,8 @@ static void test_places(void **state)
 
 	(void)state;
 	world_init(&w, "tasks:\n"
-		       "  a: { run: x, timeout: 90s, grace: 3s }\n"
+		       "  a: { run: x, timeout: 90s, grace: 3s, limits: { memory: 1MiB, cpu: 50%, "
+		       "pids: 9, files: 8 } }\n"
 		       "  b: { run: x, cwd: \"out/{{ ds }}\" }\n"
 		       "  c: { run: x, cwd: /tmp }\n");
 	assert_int_equal(build(&w, "a"), 0);
@@ -294,6 +295,10 @@ static void test_places(void **state)
 	assert_int_equal(w.job.exec.token, 77);
 	assert_int_equal(w.job.exec.timeout_us, 90 * US_PER_SECOND);
 	assert_int_equal(w.job.exec.grace_us, 3 * US_PER_SECOND);
+	assert_int_equal(w.job.exec.limits.memory_bytes, 1 << 20);
+	assert_int_equal(w.job.exec.limits.cpu_permille, 500);
+	assert_int_equal(w.job.exec.limits.pids, 9);
+	assert_int_equal(w.job.exec.limits.files, 8);
 	assert_null(w.job.exec.secrets);
 	assert_int_equal(build(&w, "b"), 0);
 	snprintf(want, sizeof want, "%s/out/2026-11-19", dir);
