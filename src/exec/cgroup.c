@@ -334,7 +334,7 @@ static int lock_folder(const char *path)
 	return -1;
 }
 
-void cgroup_sweep(const char *base)
+static void sweep(const char *base)
 {
 	DIR *d = opendir(base);
 	struct dirent *e;
@@ -353,6 +353,15 @@ void cgroup_sweep(const char *base)
 	}
 	if (d)
 		closedir(d);
+}
+
+void cgroup_sweep(const char *base)
+{
+	char *own = base ? NULL : cgroup_base(NULL);
+
+	if (base || own)
+		sweep(base ? base : own);
+	free(own);
 }
 
 /* A cgroup gives its children those controllers that it has in cgroup.subtree_control. */

@@ -33,7 +33,8 @@ char *cgroup_base(struct err *err);
  * above. */
 char *cgroup_base_of(const char *own, const char *mountinfo, struct err *err);
 
-/* Kill what is left of supervisors that are dead, and remove their folders. */
+/* Kill what is left of supervisors that are dead, and remove their folders. NULL: below the base of
+ * this process, if there is one. */
 void cgroup_sweep(const char *base);
 
 struct cgroup_place {

@@ -176,7 +176,7 @@ int exec_journal_stop(const char *path, bool hard, struct err *err);
 int exec_journal_wait_fd(const char *path, struct err *err);
 /* After a supervisor's death: make sure that nothing of the attempt's process group is left (the
  * group's members are recognised by WEIR_TOKEN and WEIR_HOME in their environment, or by pid and
- * start time; a recycled pid is never touched). */
+ * start time; a recycled pid is never touched), nor of what it had in a cgroup (exec/cgroup.h). */
 int exec_reap_stray(const struct exec_journal_entry *e, struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "exec/cgroup.h"
 #include "exec/exec.h"
 #include "exec/journal.h"
 #include "exec/proc.h"
@@ -118,6 +119,7 @@ int exec_reap_stray(const struct exec_journal_entry *e, struct err *err)
 
 	if (e->pid <= 1)
 		return 0;
+	cgroup_sweep(NULL);
 	pids = calloc(PROC_PIDS_MAX, sizeof *pids);
 	if (!pids)
 		return err_nomem(err);
