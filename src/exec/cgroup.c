@@ -35,11 +35,6 @@ static const char *const controller_names[] = {
 static_assert(sizeof controller_names / sizeof *controller_names == CGROUP_CONTROLLER_MAX,
 	"a name per controller");
 
-const char *cgroup_controller_name(enum cgroup_controller c)
-{
-	return controller_names[c];
-}
-
 /* ---- files ---- */
 
 static int write_file(const char *dir, const char *file, const char *text)

@@ -24,7 +24,6 @@
 struct err;
 
 enum cgroup_controller { CGROUP_MEMORY, CGROUP_CPU, CGROUP_PIDS, CGROUP_CONTROLLER_MAX };
-const char *cgroup_controller_name(enum cgroup_controller c);
 
 /* The base of this process, owned. NULL: there is none, and err says why (ERR_NOT_FOUND: no cgroup
  * v2 here; ERR_REFUSED: it may not be written to). */

@@ -74,17 +74,12 @@ static const struct row {
 };
 static_assert(sizeof rows / sizeof *rows == LIMIT_MAX, "a row per limit");
 
-const char *limit_name(enum limit limit)
-{
-	return rows[limit].name;
-}
-
 static int64_t wanted(const struct exec_limits *want, enum limit i)
 {
 	return *(const int64_t *)((const char *)want + rows[i].offset);
 }
 
-bool limits_any(const struct exec_limits *want)
+static bool is_limited(const struct exec_limits *want)
 {
 	for (int i = 0; i < LIMIT_MAX; i++)
 		if (wanted(want, i) > 0)
@@ -167,7 +162,7 @@ static bool plan_rlimit(struct limits *l, enum limit i)
 void limits_begin(struct limits *l, struct limits_system *sys, const struct exec_job *job)
 {
 	*l = (struct limits){ .want = job->limits, .cgroup = { .procs_fd = -1 } };
-	if (!limits_any(&l->want))
+	if (!is_limited(&l->want))
 		return;
 	make_cgroup(l, sys, job->token);
 	for (int i = 0; i < LIMIT_MAX; i++) {
@@ -222,7 +217,7 @@ void limits_describe(const struct limits *l, const struct limits_system *sys, st
 {
 	const char *sep = LIMITS_LINE;
 
-	if (!limits_any(&l->want))
+	if (!is_limited(&l->want))
 		return;
 	for (int i = 0; i < LIMIT_MAX; i++) {
 		if (wanted(&l->want, i) <= 0)
@@ -244,7 +239,7 @@ void limits_begin_told(
 	struct buf line;
 
 	limits_begin(l, sys, job);
-	if (!limits_any(&l->want))
+	if (!is_limited(&l->want))
 		return;
 	buf_init(&line, LINE_MAX_LEN);
 	limits_describe(l, sys, &line);

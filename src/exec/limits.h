@@ -27,7 +27,6 @@ struct buf;
 #define LIMITS_LINE "weir: limits: " /* how the first line of the log begins */
 
 enum limit { LIMIT_MEMORY, LIMIT_CPU, LIMIT_PIDS, LIMIT_FILES, LIMIT_MAX };
-const char *limit_name(enum limit limit); /* "memory"; the key in the DAG file */
 
 /* What this system offers to the attempts of one supervisor. */
 struct limits_system {
@@ -53,7 +52,6 @@ struct limits {
 	struct rlimit rlimits[LIMIT_MAX];
 };
 
-bool limits_any(const struct exec_limits *want);
 /* Choose the means, make the cgroup and set its limits. Cannot fail: what is not possible is not
  * enforced, and said. */
 void limits_begin(struct limits *l, struct limits_system *sys, const struct exec_job *job);
