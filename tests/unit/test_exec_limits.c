@@ -37,9 +37,11 @@ static const char *path_of(const char *a, const char *b)
 {
 	static char path[2][512];
 	static int turn;
+	char joined[512]; /* `a` may be one of ours */
 
 	turn = !turn;
-	snprintf(path[turn], sizeof path[turn], "%s%s%s", a, b[0] ? "/" : "", b);
+	snprintf(joined, sizeof joined, "%s%s%s", a, b[0] ? "/" : "", b);
+	memcpy(path[turn], joined, sizeof joined);
 	return path[turn];
 }
 
