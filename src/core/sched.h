@@ -86,7 +86,8 @@ struct attempt_end {
 	enum outcome outcome; /* success, failed, timeout, skipped, cancelled or lost */
 	int exit_status, signal;
 	bool permanent; /* an operator's error that no retry mends */
-	bool refused;   /* lost: the system did not let it start. Tried again later and later */
+	bool refused; /* lost: the system did not let it start. Tried again, later and later, until
+			 it does: spends no lost_retries */
 	int64_t started_us, ended_us;
 	const char *error;   /* copied */
 	const char *outputs; /* JSON object text; copied */

@@ -100,11 +100,13 @@ static void record_end(
 
 /* What a crash took along is done again at once. Where the system is short of something, or crash
  * follows crash, waiting helps. */
-static int64_t lost_delay_us(const struct attempt_end *e, int lost)
+static int64_t lost_delay_us(const struct attempt_end *e, const struct live_task *t)
 {
-	if (lost <= 1 && !e->refused)
+	int n = e->refused ? t->refused : t->lost;
+
+	if (n <= 1 && !e->refused)
 		return 0;
-	return lost > LOST_SHIFT_MAX ? LOST_DELAY_MAX_US : US_PER_SECOND << (lost - 1);
+	return n > LOST_SHIFT_MAX ? LOST_DELAY_MAX_US : US_PER_SECOND << (n - 1);
 }
 
 /* A failed, timed out or lost attempt: another try, or the end. */
@@ -113,9 +115,12 @@ static void retry_or_fail(
 {
 	struct live_task *t = live(at);
 	const struct retry_policy *p = &at->run->dag->tasks[at->task].retry;
-	bool lost = e->outcome == OUTCOME_LOST;
+	bool lost = e->outcome == OUTCOME_LOST, refused = lost && e->refused;
 
-	t->lost += lost;
+	/* What never began cannot have done harm: a machine that is short of something for an hour
+	 * spends nothing of a task, however often it is asked meanwhile. */
+	t->refused = refused ? t->refused + 1 : 0;
+	t->lost += lost && !refused;
 	t->failures += !lost;
 	struct retry_question q = { .outcome = e->outcome,
 		.exit_status = e->exit_status,
@@ -123,13 +128,12 @@ static void retry_or_fail(
 		.permanent = e->permanent,
 		.failures = t->failures,
 		.lost = t->lost };
-	enum reason why = retry_decide(p, &q);
+	enum reason why = refused ? REASON_RETRY_WAIT : retry_decide(p, &q);
 	if (why != REASON_RETRY_WAIT) {
 		sched_set_task(s, at, TASK_FAILED, why, now_us);
 		return;
 	}
-	t->due_us = now_us +
-		    (lost ? lost_delay_us(e, t->lost) : retry_delay_us(p, t->failures, &s->rng));
+	t->due_us = now_us + (lost ? lost_delay_us(e, t) : retry_delay_us(p, t->failures, &s->rng));
 	sched_set_task(s, at, TASK_UP_FOR_RETRY, REASON_RETRY_WAIT, now_us);
 	sched_arm_retry(s, at);
 }

@@ -34,6 +34,7 @@ struct live_task {
 	enum reason reason;
 	struct trigger_counts counts; /* of its needs */
 	int tries, failures, lost;
+	int refused; /* times in a row that the system did not let it start */
 	int64_t due_us, token;
 	bool selected;
 	bool ready; /* in the queue of its lane */
