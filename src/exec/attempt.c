@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -516,6 +517,17 @@ void attempts_reap(struct attempts *a)
 
 /* ---- starting ---- */
 
+/* A task whose output has no room would fail by it, or be silent: better not to begin. */
+static bool is_full(int fd)
+{
+	struct statvfs fs;
+
+	/* Some file systems do not count. */
+	if (fstatvfs(fd, &fs) < 0 || fs.f_blocks == 0)
+		return false;
+	return (geteuid() == 0 ? fs.f_bfree : fs.f_bavail) == 0;
+}
+
 void attempt_log_open(struct attempt_log *log, const char *path)
 {
 	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
@@ -528,9 +540,16 @@ void attempt_log_open(struct attempt_log *log, const char *path)
 	log->created = log->fd >= 0;
 	if (log->fd < 0 && errno == EEXIST)
 		log->fd = open(path, flags, 0640);
-	if (log->fd >= 0)
+	if (log->fd >= 0 && !is_full(log->fd))
 		return;
 	log->error = errno;
+	if (log->fd >= 0) {
+		log->error = ENOSPC;
+		close(log->fd);
+		log->fd = -1;
+		if (log->created)
+			unlink(path);
+	}
 	if (err.code != ERR_NONE)
 		snprintf(log->why, sizeof log->why, "%.255s", err.msg);
 }
@@ -575,7 +594,8 @@ static int open_output(
 	if (log_fd >= 0 && open_pipe(a, t, job, &out_fd) == 0)
 		return out_fd;
 	int error = log_fd < 0 ? log->error : errno;
-	t->end.outcome = spawn_is_system_error(error) ? OUTCOME_LOST : OUTCOME_FAILED;
+	/* The log is ours, not the task's: what is wrong with it passes, or a person mends it. */
+	t->end.outcome = error == ENAMETOOLONG ? OUTCOME_FAILED : OUTCOME_LOST;
 	if (log->why[0])
 		snprintf(t->end.error, sizeof t->end.error, "its log: %.240s", log->why);
 	else

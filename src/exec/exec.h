@@ -107,8 +107,8 @@ int exec_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err);
 struct exec_end {
 	int64_t token;
 	enum outcome outcome; /* success, failed, timeout, skipped (status 99), cancelled (stopped),
-				 lost (could not be started for a reason of the system: fork or pipe
-				 refused) */
+				 lost (could not be started for a reason of the system: fork, pipe
+				 or log refused) */
 	int exit_status;      /* -1: none */
 	int signal;
 	int64_t started_us, ended_us;

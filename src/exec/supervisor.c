@@ -209,13 +209,28 @@ static void compact_journal(struct supervisor *s)
 	supervisor_step();
 }
 
+static void flush_journal(struct supervisor *s)
+{
+	bool failed = journal_flush(&s->journal) < 0;
+
+	if (failed && !s->journal_fails)
+		dprintf(STDERR_FILENO,
+			SUPERVISOR_NAME
+			": the journal %s cannot be written: %s: what becomes of tasks is kept "
+			"in memory until it can; make room, or make it writable\n",
+			s->journal.path, strerror(errno));
+	else if (!failed && s->journal_fails)
+		dprintf(STDERR_FILENO, SUPERVISOR_NAME ": the journal can be written again\n");
+	s->journal_fails = failed;
+}
+
 /* Ends go into the journal before anyone hears of them. A disk that is full delays the journal, not
  * the driver. */
 static void flush(struct supervisor *s)
 {
 	if (s->journal.pending.len) {
 		supervisor_step();
-		journal_flush(&s->journal);
+		flush_journal(s);
 		supervisor_step();
 	}
 	talk_send(s);

@@ -34,6 +34,7 @@ struct supervisor {
 	bool deaf; /* it does not listen for the moment */
 	int64_t listen_again_ms;
 	bool said_bye, stopping, stopping_hard;
+	bool journal_fails; /* that is said, once */
 	char socket_name[ENDPOINT_NAME];
 	char *dir; /* of the journal and the socket */
 	struct peer peers[PEERS_MAX];

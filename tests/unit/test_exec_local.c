@@ -355,7 +355,7 @@ static void test_log_refused(void **state)
 		struct exec_job job = job_of(1, argv);
 		job.log_path = paths[i];
 		struct exec_end e = run_job(x, &job);
-		assert_int_equal(e.outcome, OUTCOME_FAILED);
+		assert_int_equal(e.outcome, OUTCOME_LOST);
 		assert_int_equal(e.exit_status, -1);
 		assert_non_null(strstr(e.error, "log"));
 	}
@@ -827,7 +827,7 @@ static void test_prepare_log_refused(void **state)
 		go(x, 1);
 		struct exec_end e = await_end(x);
 		assert_int_equal(e.token, 1);
-		assert_int_equal(e.outcome, OUTCOME_FAILED);
+		assert_int_equal(e.outcome, OUTCOME_LOST);
 		assert_int_equal(e.exit_status, -1);
 		assert_non_null(strstr(e.error, "log"));
 		assert_null(strstr(e.error, "Success"));
