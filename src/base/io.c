@@ -145,7 +145,10 @@ int io_mkdirs(const char *path, mode_t mode, struct err *err)
 		if (slash)
 			*slash = '\0';
 		struct stat st;
-		bool there = mkdir(p, mode) == 0 || (stat(p, &st) == 0 && S_ISDIR(st.st_mode));
+		bool there = mkdir(p, mode) == 0;
+		int error = errno;
+		there = there || (stat(p, &st) == 0 && S_ISDIR(st.st_mode));
+		errno = error;
 		if (!there)
 			rc = err_errno(err, "%s: cannot make the folder", p);
 		if (slash)
