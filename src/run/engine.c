@@ -80,6 +80,7 @@ static void free_all(struct engine *e)
 		free(e->spent[i]);
 	free(e->spent);
 	free(e->checks);
+	free(e->late);
 	free(e->unstarted);
 	free(e->acks);
 	free(e->leases);

@@ -97,6 +97,10 @@ struct engine {
 	struct check_row *checks;
 	size_t nchecks, checks_cap;
 	struct arena scratch;
+	/* Ends whose results could not be read yet, and why. */
+	struct exec_end *late;
+	size_t nlate, late_cap;
+	struct err late_why;
 	char **spent; /* output files that were read: removed when their content is committed */
 	size_t nspent;
 	int64_t prepared; /* starts up to this token were given to the executor, to be held */
@@ -160,7 +164,8 @@ void engine_drop(struct engine *e, struct active_run *r, bool close);
  * counts as lost, so that the run's next owner does it again. */
 void engine_halt(struct engine *e, bool hard);
 
-/* An attempt's end, as the executor saw it. */
+/* An attempt's end, as the executor saw it. Where its result is out of reach for now (no
+ * descriptor, WEIR_HOME was moved away) it is kept, and taken by a later step. */
 void engine_ended(struct engine *e, const struct exec_end *end);
 /* Decide, commit, act, tell, until nothing is left to decide. Faults of the store are told and
  * tried again. */

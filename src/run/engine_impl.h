@@ -22,7 +22,10 @@ void engine_kill_now(struct engine *e, const struct active_run *r);
 /* run/engine.c: WEIR_HOME/work/NAME */
 int engine_make_work_dir(const struct engine *e, const char *name, struct err *err);
 
-/* run/engine_step.c: one step; -1 with err when the commit or the executor failed. */
+/* run/engine_step.c: take the ends whose results could not be read before. -1: they still cannot.
+ */
+int engine_take_late(struct engine *e, struct err *err);
+/* One step; -1 with err when the commit or the executor failed. */
 int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
 /* Commit what the scheduler said so far, among it how the attempts of a run in hand ended that is
  * not begun yet. Starts nothing. */

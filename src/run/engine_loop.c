@@ -146,6 +146,8 @@ static int step_all(struct engine *e, struct err *err)
 {
 	size_t n;
 
+	if (engine_take_late(e, err) < 0)
+		return -1;
 	do {
 		if (engine_step_once(e, &n, err) < 0)
 			return -1;

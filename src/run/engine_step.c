@@ -137,6 +137,46 @@ static char *spend(struct engine *e, char *path)
 	return NULL;
 }
 
+static void keep_late(struct engine *e, const struct exec_end *end, const struct err *why)
+{
+	if (!grow(e, &e->late, e->nlate, &e->late_cap, sizeof *e->late))
+		return;
+	e->late[e->nlate++] = *end;
+	e->late_why = *why;
+}
+
+int engine_take_late(struct engine *e, struct err *err)
+{
+	size_t n = e->nlate;
+
+	/* What fails again is put in front of those that are left. */
+	e->nlate = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct exec_end end = e->late[i];
+		engine_ended(e, &end);
+	}
+	if (e->nlate > 0)
+		*err = e->late_why;
+	return e->nlate > 0 ? -1 : 0;
+}
+
+/* 0: read; 1: not yet; -1: without memory. */
+static int read_result(struct engine *e, const struct result_source *from,
+	const struct exec_end *end, struct result *ret)
+{
+	struct err why = { 0 };
+
+	/* A file that is missing because all of WEIR_HOME is says nothing. */
+	if (store_in_place(e->store, &why) == 0 && result_read(from, end, ret, &why) == 0)
+		return 0;
+	if (why.code == ERR_NOMEM) {
+		e->err = why;
+		return -1;
+	}
+	keep_late(e, end, &why);
+	return 1;
+}
+
 void engine_ended(struct engine *e, const struct exec_end *end)
 {
 	struct task_view view;
@@ -160,12 +200,12 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 		.is_operator = t->kind != TASK_RUN,
 		.timeout_us = t->timeout_us,
 	};
+	int rc = output && log ? read_result(e, &from, end, &r) : -1;
 	e->dirty = true;
-	if (!output || !log || result_read(&from, end, &r, &e->err) < 0 ||
-		secrets_mask_result(&run->job, t, &r, &e->err) < 0) {
+	if (rc < 0 || (rc == 0 && secrets_mask_result(&run->job, t, &r, &e->err) < 0)) {
 		e->failed = true;
 		err_nomem(&e->err);
-	} else {
+	} else if (rc == 0) {
 		feed(e, run, t, end, &r);
 		if (r.found_output)
 			output = spend(e, output);
@@ -424,6 +464,9 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 		tell_idle(e);
 		return 0;
 	}
+	/* What is made ready makes its folders, where a home that was moved shall come back. */
+	if (store_in_place(e->store, err) < 0)
+		return -1;
 	prepare(e, changes, *ret_n);
 	if (commit(e, changes, *ret_n, err) < 0)
 		return -1;

@@ -175,8 +175,11 @@ static int read_output(const char *path, struct buf *text, bool *ret_found, stru
 	/* A pipe or a device that a task put there would be read for ever. */
 	if (*ret_found && (stat(path, &st) < 0 || !S_ISREG(st.st_mode)))
 		return err_set(err, ERR_DATA, "WEIR_OUTPUT is no longer a file: %s", path);
+	errno = 0;
 	if (io_read_regular(path, text, &why) == 0 || why.code == ERR_NOT_FOUND)
 		return 0;
+	if (errno == EMFILE || errno == ENFILE)
+		why.code = ERR_BUSY;
 	*err = why;
 	return -1;
 }
@@ -236,6 +239,12 @@ int result_read(const struct result_source *from, const struct exec_end *end, st
 	buf_init(&text, OUTPUT_MAX);
 	struct err why = { 0 };
 	if (read_output(from->output_path, &text, &ret->found_output, &why) < 0) {
+		if (why.code == ERR_BUSY) {
+			buf_release(&text);
+			result_release(ret);
+			*err = why;
+			return -1;
+		}
 		/* Of an attempt that failed, the failure is what counts. */
 		ret->bad_output = ret->permanent = end->outcome == OUTCOME_SUCCESS;
 		ret->error = ret->bad_output ? strdup(why.msg) : NULL;

@@ -29,7 +29,8 @@ struct result_source {
 	int64_t timeout_us; /* the task's; 0: none */
 };
 
-/* Gather all of it for an ended attempt. A missing output file is an attempt without outputs. */
+/* Gather all of it for an ended attempt. A missing output file is an attempt without outputs.
+ * ERR_BUSY: there is no descriptor to read it by; try again later. */
 int result_read(const struct result_source *from, const struct exec_end *end, struct result *ret,
 	struct err *err);
 void result_release(struct result *r);

@@ -136,14 +136,16 @@ static int take_verdict(struct settling *s, size_t i, struct err *err)
 static int settle(struct settling *s, struct err *err)
 {
 	struct engine *e = s->engine;
+	size_t late = e->nlate;
 
 	if (add_in_flight(s, err) < 0 || ask(s, err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->attempts.n; i++)
 		if (take_verdict(s, i, err) < 0)
 			return -1;
-	if (e->failed) {
-		*err = e->err;
+	if (e->failed || e->nlate > late) {
+		*err = e->failed ? e->err : e->late_why;
+		e->nlate = late; /* asked again when the run is settled again */
 		return -1;
 	}
 	return engine_commit_settled(e, s->run, err);

@@ -92,6 +92,7 @@ struct store_ops {
 	const char *name;
 	void (*free)(struct store *s);
 	void (*set_patience)(struct store *s, int timeout_ms); /* NULL: it never waits */
+	int (*in_place)(struct store *s, struct err *err);     /* NULL: it cannot be moved */
 	int (*run_open)(struct store *s, const struct run_open *open, struct run_opened *ret,
 		struct err *err);
 	int (*run_renew)(struct store *s, int64_t run_id, int64_t epoch, int64_t lease_until_us,

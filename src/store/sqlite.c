@@ -163,6 +163,8 @@ int sqlite_begin(struct sqlite_store *s, struct err *err)
 	if (s->read_only)
 		return err_set(err, ERR_INTERNAL, "state database %s was opened for reading only",
 			s->path);
+	if (store_in_place(&s->base, err) < 0)
+		return -1;
 	store_test_point();
 	return run_simple(s, SQL_BEGIN, "begin to write", err);
 }
@@ -190,6 +192,21 @@ static void sqlite_set_patience(struct store *base, int timeout_ms)
 	sqlite3_busy_timeout(s->db, timeout_ms);
 }
 
+/* An open file can be written wherever it went; but no other process looks for it there. */
+static int sqlite_in_place(struct store *base, struct err *err)
+{
+	struct sqlite_store *s = (struct sqlite_store *)base;
+	int moved = 0;
+
+	if (sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+		!moved)
+		return 0;
+	return err_set(err, ERR_STORE,
+		"state database %s: it was moved, removed or replaced while weir runs: put it back "
+		"(nothing of this step was recorded), or stop weir and start it anew",
+		s->path);
+}
+
 static void sqlite_free(struct store *base)
 {
 	struct sqlite_store *s = (struct sqlite_store *)base;
@@ -207,6 +224,7 @@ static const struct store_ops ops = {
 	.name = "sqlite",
 	.free = sqlite_free,
 	.set_patience = sqlite_set_patience,
+	.in_place = sqlite_in_place,
 	.run_open = sqlite_run_open,
 	.run_renew = sqlite_run_renew,
 	.run_close = sqlite_run_close,

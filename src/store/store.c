@@ -16,6 +16,11 @@ void store_close(struct store *s)
 		s->ops->free(s);
 }
 
+int store_in_place(struct store *s, struct err *err)
+{
+	return s->ops->in_place ? s->ops->in_place(s, err) : 0;
+}
+
 void store_set_patience(struct store *s, int timeout_ms)
 {
 	if (s->ops->set_patience)

@@ -37,6 +37,9 @@ void store_close(struct store *s);
  * said. A loop that has signals to hear waits less, and tries again. */
 void store_set_patience(struct store *s, int timeout_ms);
 int store_schema_version(void); /* what this program writes */
+/* Whether the state is still where it was opened. ERR_STORE: it was moved, removed or replaced;
+ * what was written now would be lost with it, or found by nobody. Each writing call looks, too. */
+int store_in_place(struct store *s, struct err *err);
 
 /* Identity of a process that owns runs: dead owners are recognised by it. */
 struct owner {

@@ -46,6 +46,25 @@ static void test_reopen(void **state)
 	store_result_release(&r);
 }
 
+/* An open file can be written wherever it went, where nobody else would find it. */
+static void test_moved(void **state)
+{
+	struct fixture *f = *state;
+	char away[160];
+	int64_t first;
+
+	OK(f, store_in_place(f->s, &f->err));
+	snprintf(away, sizeof away, "%s/away.db", f->dir);
+	assert_int_equal(rename(f->path, away), 0);
+	FAILS(f, ERR_STORE, store_in_place(f->s, &f->err));
+	FAILS(f, ERR_STORE, store_reserve_tokens(f->s, 5, &first, &f->err));
+	SAYS(f, f->path);
+	SAYS(f, "put it back");
+	assert_int_equal(rename(away, f->path), 0);
+	OK(f, store_in_place(f->s, &f->err));
+	OK(f, store_reserve_tokens(f->s, 5, &first, &f->err));
+}
+
 static void test_not_there(void **state)
 {
 	struct fixture *f = *state;
@@ -656,6 +675,7 @@ int main(int argc, char **argv)
 
 	const struct CMUnitTest tests[] = {
 		ONE(test_reopen, SQLITE),
+		ONE(test_moved, SQLITE),
 		ONE(test_not_there, SQLITE),
 		ONE(test_refused_files, SQLITE),
 		ONE(test_damaged, SQLITE),
