@@ -81,6 +81,12 @@ say "kill -9 at every write"
 step "a run in the foreground" sh tests/crash/crash.sh build/check/weir
 step "a daemon with a backfill" sh tests/crash/backfill.sh build/check/weir
 
+say "kill -9 at random"
+step "foreground, 500 tasks, a backfill" sh tests/crash/kill.sh build/check/weir
+
+say "faults of the machine"
+step "disks, descriptors, processes, locks, clocks" sh tests/crash/faults.sh build/check/weir
+
 say "distribution"
 step "make distcheck" sh -c 'make -C build/check -s distcheck TESTS= >build/check/distcheck.out 2>&1 ||
 	{ tail -n 40 build/check/distcheck.out; exit 1; }'

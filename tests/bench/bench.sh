@@ -2,7 +2,8 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn load csv start daemon cron store; default: all
+#     bench.sh [FIGURE...]      tasks disk spawn load csv start daemon cron store restart reattach;
+#                               default: all
 #
 #     WEIR          the binary; default ./weir
 #     CC            for the stopwatch and the bare loop; default cc
@@ -10,7 +11,7 @@
 #     BENCH_SCALE   megabytes of CSV; default 1000, and 3 runs of it (BENCH_CSV_RUNS)
 #     TMPDIR        where all of it happens; default /var/tmp. Needs about four times the CSV.
 #     WEIR_CASES    a folder of shared cases, with dags/; default ../shared/cases
-# and those of bench_daemon.sh and bench_store.sh.
+# and those of bench_daemon.sh, bench_store.sh, bench_restart.sh and bench_reattach.sh.
 #
 # A value is the median, followed by least-largest of all runs. A ratio is of the medians. The
 # exit status is 0 also where a goal is not met: a shared machine is no judge.
@@ -495,15 +496,17 @@ figure_start() {
 
 . "$here/bench_daemon.sh"
 . "$here/bench_store.sh"
+. "$here/bench_restart.sh"
+. "$here/bench_reattach.sh"
 
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk spawn load csv start daemon cron store}; do
+for figure in ${*:-tasks disk spawn load csv start daemon cron store restart reattach}; do
 	case $figure in
-	tasks | disk | spawn | load | csv | start | daemon | cron | store) "figure_$figure" ;;
+	tasks | disk | spawn | load | csv | start | daemon | cron | store | restart | reattach) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk spawn load csv start daemon cron store" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk spawn load csv start daemon cron store restart reattach" >&2
 		exit 2
 		;;
 	esac

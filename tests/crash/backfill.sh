@@ -9,12 +9,7 @@
 # runs, tasks and the backfill, and what the schedule made are those of the undisturbed one; no attempt
 # was started twice; each task has one success more than before, and none is in flight.
 set -u
-weir=${1:-./weir}
-case $weir in /*) ;; *) weir=$PWD/$weir ;; esac
-[ -w /dev/shm ] && TMPDIR=${TMPDIR:-/dev/shm}
-work=$(mktemp -d "${TMPDIR:-/tmp}/weir-crash.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-bad=0 kills=0
+. "$(dirname "$0")/../lib/crash.sh"
 from=2026-03-08T00:00:30Z until=2026-03-08T03:30:00Z
 
 run() { # DIR COMMAND...: at a simulated moment
@@ -40,12 +35,6 @@ picture() { # DIR
 			PRAGMA integrity_check"
 		find "$1/home" -name '*.journal' -printf 'journal left: %f\n'
 	)
-}
-
-complain() { # DIR TEXT
-	bad=$((bad + 1))
-	echo "not ok: $2"
-	tail -n 12 "$1/output" | cut -c 1-300 | sed 's/^/    /'
 }
 
 # The state before the backfill: made once, and copied.
@@ -87,7 +76,7 @@ while :; do
 		complain "$dir" "write $n: the result differs"
 		diff "$work/picture" "$dir/picture" | head -n 10 | sed 's/^/    /'
 	fi
-	twice=$(sort "$dir/witness" | uniq -d)
+	twice=$(started_twice "$dir")
 	[ -z "$twice" ] || complain "$dir" "write $n: an attempt was started twice: $twice"
 	rm -rf "$dir"
 	[ $n -lt 1000 ] || { echo "not ok: it never gets through"; bad=$((bad + 1)); break; }

@@ -12,62 +12,11 @@
 # while the supervisor lives, each task has been run exactly once (each appends its token to a file:
 # the witness).
 set -u
-weir=${1:-./weir}
-case $weir in /*) ;; *) weir=$PWD/$weir ;; esac
-top=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/weir-crash.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-date=2026-11-19
-bad=0 kills=0
-
-# The demo, with a witness in each command.
-prepare() { # DIR
-	mkdir -p "$1/home"
-	cp -r "$top/dags" "$1/dags"
-	rm -rf "$1/dags/out" "$1/dags/sample" "$1/dags/quarantine" "$1"/dags/*.db*
-	for s in make-sample refresh-bi; do
-		sed -i '2i echo "$WEIR_TASK $WEIR_TOKEN" >>"$WITNESS"' "$1/dags/$s.sh"
-	done
-	: >"$1/witness"
-}
-
-run() { # DIR [NAME=VALUE...]
-	dir=$1; shift
-	env "$@" WEIR_HOME="$dir/home" WITNESS="$dir/witness" \
-		"$weir" run "$dir/dags/nightly_sales.yaml" --date $date >>"$dir/output" 2>&1
-}
-
-# What a run leaves behind, without what may differ: tokens and times.
-picture() { # DIR
-	(
-		cd "$1/dags" || exit 1
-		find out quarantine -type f | LC_ALL=C sort | xargs sha256sum
-		for db in warehouse.db warehouse-mart.db; do
-			for t in $(sqlite3 $db "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1"); do
-				echo "$db $t"
-				case $t in
-				weir_ledger) sqlite3 $db "SELECT dag, task, interval_start, target FROM $t ORDER BY 1, 2, 3, 4" ;;
-				*) sqlite3 $db "SELECT * FROM $t" | LC_ALL=C sort ;;
-				esac
-			done
-			sqlite3 $db "PRAGMA integrity_check"
-		done
-		sqlite3 "$1/home/weir.db" "SELECT task, count(*) FROM attempt WHERE outcome = 'success' GROUP BY task ORDER BY task;
-			SELECT name, state FROM task ORDER BY name; SELECT state FROM run;
-			SELECT count(*) FROM attempt WHERE outcome IS NULL OR outcome = 'none'"
-		find "$1/home" -name '*.journal' -printf 'journal left: %f\n'
-	)
-}
-
-complain() { # DIR TEXT
-	bad=$((bad + 1))
-	echo "not ok: $2"
-	tail -n 15 "$1/output" | sed 's/^/    /'
-}
+. "$(dirname "$0")/../lib/crash.sh"
 
 check() { # DIR NAME WITNESS-EXACT(yes|no)
-	run "$1" || complain "$1" "$2: the second run failed with $?"
-	picture "$1" >"$1/picture" 2>&1
+	demo_run "$1" || complain "$1" "$2: the second run failed with $?"
+	demo_picture "$1" >"$1/picture" 2>&1
 	cmp -s "$work/reference/picture" "$1/picture" || {
 		complain "$1" "$2: the result differs"
 		diff "$work/reference/picture" "$1/picture" | head -n 10 | sed 's/^/    /'
@@ -76,7 +25,7 @@ check() { # DIR NAME WITNESS-EXACT(yes|no)
 		twice=$(awk '{ print $1 }' "$1/witness" | sort | uniq -d)
 		[ -z "$twice" ] || complain "$1" "$2: run twice: $twice"
 	fi
-	tokens=$(sort "$1/witness" | uniq -d)
+	tokens=$(started_twice "$1")
 	[ -z "$tokens" ] || complain "$1" "$2: an attempt was started twice: $tokens"
 }
 
@@ -85,8 +34,8 @@ kill_at() { # VARIABLE WITNESS-EXACT: for N = 1, 2, ... until a run gets through
 	while :; do
 		n=$((n + 1))
 		dir=$work/$1-$n
-		prepare "$dir"
-		run "$dir" "$1=$n"
+		demo_prepare "$dir"
+		demo_run "$dir" "$1=$n"
 		status=$?
 		# The supervisor can have killed itself after its work was done.
 		if [ $status = 0 ] && [ $n -gt 3 ]; then
@@ -104,8 +53,8 @@ kill_at() { # VARIABLE WITNESS-EXACT: for N = 1, 2, ... until a run gets through
 
 kill_all_at() { # MILLISECONDS: everything that belongs to the run, at once
 	dir=$work/all-$1
-	prepare "$dir"
-	WEIR_HOME=$dir/home WITNESS=$dir/witness setsid "$weir" run "$dir/dags/nightly_sales.yaml" --date $date \
+	demo_prepare "$dir"
+	WEIR_HOME=$dir/home WITNESS=$dir/witness setsid "$weir" run "$dir/dags/nightly_sales.yaml" --date $demo_date \
 		>>"$dir/output" 2>&1 &
 	pid=$!
 	sleep "$(awk "BEGIN { print $1 / 1000 }")"
@@ -119,9 +68,9 @@ kill_all_at() { # MILLISECONDS: everything that belongs to the run, at once
 }
 
 mkdir -p "$work/reference"
-prepare "$work/reference"
-run "$work/reference" || { cat "$work/reference/output"; exit 1; }
-picture "$work/reference" >"$work/reference/picture"
+demo_prepare "$work/reference"
+demo_run "$work/reference" || { cat "$work/reference/output"; exit 1; }
+demo_picture "$work/reference" >"$work/reference/picture"
 
 kill_at WEIR_TEST_KILL_AT_WRITE yes
 kill_at WEIR_TEST_KILL_SUPERVISOR_AT no
