@@ -46,7 +46,6 @@ restart_figure() {
 	# No more becomes due; what was made comes to its end.
 	restart_launch
 	for i in 1 2; do "$weir" drain "load_$i" --reason "the figure is taken" >/dev/null 2>&1 || true; done
-	for i in 1 2; do "$weir" pause "load_$i" --reason "the figure is taken" >/dev/null 2>&1 || true; done
 	waited=0
 	while [ "$(restart_ask "SELECT count(*) FROM run WHERE state IN ('queued', 'running')")" != 0 ] && [ $waited -lt 300 ]; do
 		sleep 1
