@@ -2,8 +2,8 @@
 #
 #     REATTACH_TASKS    how many tasks; default 1000
 #
-# It prints how long it takes from the start of the next daemon until it has all of them in hand: the
-# store says that they are running, owned by it, and it answers for them. Lost: tasks without a success in
+# It prints how long it takes from the start of the next daemon until it says of itself, in its
+# status, that all of them run under it. Lost: tasks without a success in
 # the end. Doubled: tokens that began twice, or tasks with two successes.
 
 reattach_dag() { # FOLDER N
@@ -22,7 +22,10 @@ reattach_launch() {
 
 # How many it has in hand. `weir status --json` asks the daemon; a daemon that waits for the tasks of a
 # former one has none.
-reattach_in_hand() { "$weir" status --json 2>/dev/null | sed -n 's/.*"running": *\([0-9]*\).*/\1/p' | head -n 1; }
+reattach_in_hand() {
+	"$weir" status --json 2>/dev/null |
+		sed -n '/^  "daemon": {/,/^  }/s/^    "running": *\([0-9]*\).*/\1/p'
+}
 
 # reattach_until N SECONDS
 reattach_until() {
