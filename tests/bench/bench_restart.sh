@@ -45,7 +45,9 @@ restart_figure() {
 	done
 	# No more becomes due; what was made comes to its end.
 	restart_launch
-	for i in 1 2; do "$weir" drain "load_$i" --reason "the figure is taken" >/dev/null 2>&1 || true; done
+	for i in 1 2; do
+		until "$weir" drain "load_$i" --reason "the figure is taken" >/dev/null 2>&1; do sleep 0.1; done
+	done
 	waited=0
 	while [ "$(restart_ask "SELECT count(*) FROM run WHERE state IN ('queued', 'running')")" != 0 ] && [ $waited -lt 300 ]; do
 		sleep 1
@@ -61,7 +63,7 @@ restart_figure() {
 		GROUP BY run_id, task HAVING count(*) > 1)")
 	twice_n=$(sort "$WITNESS" | uniq -d | wc -l)
 	took=$(restart_ask "SELECT (max(ended_us) - min(started_us)) / 1e6 FROM attempt WHERE outcome = 'success'")
-	echo "$done_n $lost_n $((again_n + twice_n)) $(awk -v n="$done_n" -v s="$took" 'BEGIN { printf "%.0f", s > 0 ? n / s : 0 }') $starts"
+	echo "$done_n $lost_n $((again_n + twice_n)) $(awk -v n="$done_n" -v s="$took" 'BEGIN { printf "%.0f", (s > 0 ? n / s : 0) }') $starts"
 }
 
 figure_restart() {
