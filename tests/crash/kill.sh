@@ -73,10 +73,12 @@ stroke() { # DIR: $victim dies, whoever that is now
 # launch DIR [NAME=VALUE]: defined by the kind of world as ${kind}_launch; sets $pid.
 # 0: it was killed, or ended otherwise than it should; 1: it is through.
 episode() { # DIR
-	random 8
+	random 6
 	case $r in
-	0) at_write=$((at_write % 60 + 1)) by="WEIR_TEST_KILL_AT_WRITE=$at_write" ;;
-	1) at_super=$((at_super % 120 + 1)) by="WEIR_TEST_KILL_SUPERVISOR_AT=$at_super" ;;
+	# Steps that have no common divisor with the number of places visit them all, the near ones first
+	# no more than the far ones.
+	0) at_write=$(((at_write + 7) % 61)) by="WEIR_TEST_KILL_AT_WRITE=$at_write" ;;
+	1) at_super=$(((at_super + 11) % 127)) by="WEIR_TEST_KILL_SUPERVISOR_AT=$at_super" ;;
 	*) by= ;;
 	esac
 	restarts=$((restarts + 1))
