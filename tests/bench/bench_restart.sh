@@ -46,7 +46,10 @@ restart_figure() {
 	# No more becomes due; what was made comes to its end.
 	restart_launch
 	for i in 1 2; do
-		until "$weir" drain "load_$i" --reason "the figure is taken" >/dev/null 2>&1; do sleep 0.1; done
+		for _ in $(seq 100); do
+			! "$weir" drain "load_$i" --reason "the figure is taken" >/dev/null 2>&1 || break
+			sleep 0.1
+		done
 	done
 	waited=0
 	while [ "$(restart_ask "SELECT count(*) FROM run WHERE state IN ('queued', 'running')")" != 0 ] && [ $waited -lt 300 ]; do
