@@ -225,7 +225,8 @@ days_check() { # DIR
 
 # ---- what is compared -------------------------------------------------------------------------------------------
 
-# Who ran, how often with success, what it left: without tokens, times and tries.
+# Who ran, how often with success, what it left: without tokens, times and tries, and whether it was there
+# already when a retry came to publish it.
 history() { # DIR
 	sqlite3 "$1/home/weir.db" "
 		SELECT dag, ds, run.state, task.name, task.state, outputs,
@@ -233,7 +234,7 @@ history() { # DIR
 			FROM run JOIN task ON run_id = run.id WHERE dag <> 'days' OR backfill_id IS NOT NULL
 			ORDER BY dag, interval_start_us, task.name;
 		SELECT count(*) FROM attempt WHERE outcome IS NULL OR outcome = 'none';
-		PRAGMA integrity_check" | sed "s|$1/||g"
+		PRAGMA integrity_check" | sed -e "s|$1/||g" -e 's/"already":[a-z]*,//'
 }
 
 wrong() { # DIR TEXT
