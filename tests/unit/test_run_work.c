@@ -161,5 +161,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { BOTH(test_work), BOTH(test_late) };
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -332,5 +332,6 @@ int main(void)
 		BOTH(test_end_again),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
