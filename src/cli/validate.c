@@ -72,12 +72,13 @@ static void report_err(struct validate *v, const char *path, const struct err *e
 
 /* ---- one file ------------------------------------------------------------------------ */
 
-enum kind { KIND_NONE, KIND_DAG, KIND_CONTRACT, KIND_CONFIG };
+enum kind { KIND_NONE, KIND_DAG, KIND_FRAGMENT, KIND_CONTRACT, KIND_CONFIG };
 
 static const struct {
 	const char *key;
 	enum kind kind;
 } keys[] = {
+	{ "fragment", KIND_FRAGMENT }, /* first: it has tasks, too */
 	{ "dag", KIND_DAG },
 	{ "tasks", KIND_DAG },
 	{ "columns", KIND_CONTRACT },
@@ -88,16 +89,21 @@ static const struct {
  * parsing each twice. */
 static enum kind kind_by_lines(const char *text)
 {
+	enum kind ret = KIND_NONE;
+
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 		for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 			size_t n = strlen(keys[i].key);
-			if (strncmp(text, keys[i].key, n) == 0 && text[n] == ':')
-				return keys[i].kind;
+			if (strncmp(text, keys[i].key, n) != 0 || text[n] != ':')
+				continue;
+			if (keys[i].kind == KIND_FRAGMENT)
+				return KIND_FRAGMENT;
+			ret = ret ? ret : keys[i].kind;
 		}
 		text += len + (text[len] == '\n');
 	}
-	return KIND_NONE;
+	return ret;
 }
 
 /* Other spellings: JSON, quoted keys. Syntax errors go to diags. */
@@ -132,9 +138,8 @@ static enum kind kind_of(const char *path, struct diags *d)
 	buf_release(&text);
 	if (!ret && !d->nerrors) {
 		err_set(&e, ERR_INVALID,
-			"this is no DAG (key \"dag\" or \"tasks\"), no contract (\"columns\") and "
-			"no "
-			"configuration (\"connections\")");
+			"this is no DAG (key \"dag\" or \"tasks\"), no fragment (\"fragment\"), no "
+			"contract (\"columns\") and no configuration (\"connections\")");
 		diag_err(d, path, &e);
 	}
 	return ret;
@@ -230,6 +235,9 @@ static void check_file(struct validate *v, const char *path)
 	switch (kind_of(path, &d)) {
 	case KIND_DAG:
 		check_dag(v, path, &d);
+		break;
+	case KIND_FRAGMENT:
+		dagfile_check_fragment(path, &d);
 		break;
 	case KIND_CONTRACT:
 		contract_check_file(path, &d);
@@ -392,6 +400,7 @@ const struct command command_validate = {
 	.doc = "Folders are searched for *.yaml and *.yml; those whose name begins with a dot or "
 	       "an "
 	       "underscore are passed over. A file with the key dag or tasks is a DAG, one with "
+	       "fragment is included by DAGs and checked as a whole with them, one with "
 	       "columns a contract, one with connections or named weir.yaml a configuration. Files "
 	       "that tasks name (contracts, SQL) are checked with them. Two DAGs of one folder "
 	       "must "

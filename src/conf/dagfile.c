@@ -2,132 +2,39 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/io.h"
-#include "base/near.h"
+#include "conf/bundle.h"
 #include "conf/dagfile_impl.h"
 #include "conf/schedule.h"
-#include "conf/yaml.h"
 #include "core/planner.h"
 #include "core/timetable.h"
 #include "core/zone.h"
 
-enum { TASKS_MAX = 1000000, CYCLE_SHOWN = 50, TASKS_SHOWN = 20 };
-
-/* What lives as long as the DAG, beside its arena. */
-struct kept {
-	struct yaml_doc doc;
-	struct zone *zone;
-};
+enum { CYCLE_SHOWN = 50, DAG_KEYS_MAX = 64 };
 
 static void free_kept(void *arg)
 {
-	struct kept *k = arg;
+	struct dag_kept *k = arg;
 
+	dagfile_free_fragments(k->fragments);
 	yaml_release(&k->doc);
 	zone_free(k->zone);
 	free(k);
 }
 
-/* ---- names ---------------------------------------------------------------------------- */
+/* ---- tasks ---------------------------------------------------------------------------- */
 
-struct name_index {
-	const char *name;
-	int index;
-	UT_hash_handle hh;
-};
-
-static int find_name(const struct dag_loader *l, const char *name)
+/* Where the needs of a task are written: its own, or those of a group it is in. */
+static const struct node *needs_of(const struct dag_loader *l, const struct task *t)
 {
-	struct name_index *found;
+	const struct node *at = node_key(l->sources[t->index].node, "needs");
 
-	HASH_FIND_STR(l->index, name, found);
-	return found ? found->index : -1;
-}
-
-static bool is_name(const char *s)
-{
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-
-	return s[n] == '\0' && n > 0 && n <= 128 && !strchr("0123456789-", s[0]);
-}
-
-/* Names first: needs may point forward. */
-static int load_names(struct dag_loader *l)
-{
-	const struct node *map = l->tasks;
-	struct arena *arena = &l->dag->arena;
-	struct name_index *rows = arena_array(arena, map->n + 1, sizeof *rows);
-	const char **names = arena_array(arena, map->n + 1, sizeof *names);
-
-	l->dag->tasks = arena_array(arena, map->n + 1, sizeof *l->dag->tasks);
-	l->stamps = arena_array(arena, map->n + 1, sizeof *l->stamps);
-	if (!rows || !names || !l->dag->tasks || !l->stamps)
-		return -1;
-	for (size_t i = 0; i < map->n; i++) {
-		const struct node *key = map->keys[i];
-		if (!is_name(key->text)) {
-			diag_node(l->diags, DIAG_ERROR, key, "\"%s\" cannot be a task's name",
-				key->text);
-			diag_hint(l->diags,
-				"a letter or _ first, then letters, digits, _ and -, at "
-				"most 128");
-		}
-		names[i] = key->text;
-		l->dag->tasks[i].name = key->text;
-		l->dag->tasks[i].index = (int)i;
-		rows[i].name = key->text;
-		rows[i].index = (int)i;
-		HASH_ADD_KEYPTR(hh, l->index, rows[i].name, strlen(rows[i].name), &rows[i]);
-	}
-	l->dag->ntasks = (int)map->n;
-	l->task_names = names;
-	return 0;
-}
-
-/* ---- needs ---------------------------------------------------------------------------- */
-
-static void say_unknown_need(struct dag_loader *l, const struct node *item)
-{
-	const char *near = near_find(item->text, l->task_names, (size_t)l->dag->ntasks);
-	struct buf list;
-
-	diag_node(l->diags, DIAG_ERROR, item, "needs: there is no task \"%s\"%s%s%s", item->text,
-		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-	if (near)
-		return;
-	buf_init(&list, 64 << 10);
-	for (int i = 0; i < l->dag->ntasks && i < TASKS_SHOWN; i++)
-		buf_addf(&list, "%s%s", i ? ", " : "", l->task_names[i]);
-	diag_hint(l->diags, "tasks: %s%s", list.data, l->dag->ntasks > TASKS_SHOWN ? ", ..." : "");
-	buf_release(&list);
-}
-
-static void load_needs(struct dag_loader *l, struct task *t, const struct node *n)
-{
-	size_t count = !n || n->type == NODE_MAP ? 0 : n->type == NODE_SEQ ? n->n : 1;
-	int *needs = arena_array(&l->dag->arena, count + 1, sizeof *needs);
-	t->needs = needs;
-	for (size_t i = 0; needs && i < count; i++) {
-		const struct node *item = n->type == NODE_SEQ ? n->items[i] : n;
-		int index = node_text(item) ? find_name(l, item->text) : -1;
-		if (!node_text(item))
-			continue;
-		if (index < 0) {
-			say_unknown_need(l, item);
-			continue;
-		}
-		bool again = l->stamps[index] == t->index + 1;
-		l->stamps[index] = t->index + 1;
-		if (again)
-			diag_node(l->diags, DIAG_WARNING, item, "needs: \"%s\" is named twice",
-				item->text);
-		else
-			needs[t->nneeds++] = index;
-	}
+	for (int g = t->group; g >= 0 && !at; g = l->dag->groups[g].parent)
+		at = node_key(l->scopes[g + 1].node, "needs");
+	return at ? at : l->sources[t->index].node;
 }
 
 static void say_cycle(struct dag_loader *l, const int *cycle, int len)
@@ -143,13 +50,12 @@ static void say_cycle(struct dag_loader *l, const int *cycle, int len)
 		}
 		buf_addf(&path, "%s%s", i ? " -> " : "", tasks[cycle[i]].name);
 	}
-	const struct node *map = l->tasks->items[cycle[0]];
-	const struct node *at = node_key(map, "needs");
+	const struct node *at = needs_of(l, &tasks[cycle[0]]);
 	if (len == 2)
-		diag_node(l->diags, DIAG_ERROR, at ? at : map, "needs: task \"%s\" needs itself",
+		diag_node(l->diags, DIAG_ERROR, at, "needs: task \"%s\" needs itself",
 			tasks[cycle[0]].name);
 	else
-		diag_node(l->diags, DIAG_ERROR, at ? at : map,
+		diag_node(l->diags, DIAG_ERROR, at,
 			"needs: the tasks need each other in a circle: %s", path.data);
 	if (len > 2)
 		diag_hint(l->diags, "\"a -> b\" says that a needs b; take one of these needs away");
@@ -171,28 +77,14 @@ static void seal(struct dag_loader *l)
 
 static void load_tasks(struct dag_loader *l)
 {
-	const struct node *map = l->tasks;
-
-	if (map->type != NODE_MAP || map->n == 0) {
-		diag_node(l->diags, DIAG_ERROR, map,
-			"tasks: expected a mapping of tasks by name, found %s",
-			map->type == NODE_MAP ? "an empty one" : node_type_name(map->type));
-		return;
-	}
-	if (map->n > TASKS_MAX || load_names(l) < 0) {
-		diag_node(l->diags, DIAG_ERROR, map, "tasks: too many tasks (%zu)", map->n);
-		return;
-	}
-	for (size_t i = 0; i < map->n; i++) {
-		struct task *t = &l->dag->tasks[i];
-		dagfile_load_task(l, t, map->items[i]);
-		load_needs(l, t, node_get(map->items[i], "needs"));
-	}
+	for (int i = 0; i < l->dag->ntasks; i++)
+		dagfile_load_task(l, &l->dag->tasks[i], l->sources[i].node);
+	dagfile_load_needs(l);
 	/* A circle is one error; what else is wrong is told all the same. */
 	seal(l);
 	dagfile_check_defaults(l);
-	for (size_t i = 0; i < map->n; i++)
-		dagfile_check_task(l, &l->dag->tasks[i], map->items[i]);
+	for (int i = 0; i < l->dag->ntasks; i++)
+		dagfile_check_task(l, &l->dag->tasks[i], l->sources[i].node);
 }
 
 /* ---- the top level -------------------------------------------------------------------- */
@@ -209,14 +101,14 @@ static void load_tags(struct dag_loader *l, const struct node *n)
 	l->dag->tags = tags;
 }
 
-/* The version: of the text, and of all files that are part of a definition. */
-static void hash_dag(struct dag *dag, const struct source *source)
+/* The version: of the text with all it includes, and of the files that are part of a definition. */
+static void hash_dag(struct dag *dag)
 {
 	struct digest *d = digest_new();
 
 	if (!d)
 		return;
-	digest_add(d, source->text, source->len);
+	digest_add(d, dag->text, strlen(dag->text));
 	for (int i = 0; i < dag->ntasks; i++)
 		digest_add(d, dag->tasks[i].hash, strlen(dag->tasks[i].hash));
 	digest_hex(d, dag->hash);
@@ -228,7 +120,7 @@ static void keep_calendar(void *arg, const char *path)
 	dagfile_keep_file(arg, path);
 }
 
-static void load_schedule(struct dag_loader *l, const struct node *n, struct kept *kept)
+static void load_schedule(struct dag_loader *l, const struct node *n, struct dag_kept *kept)
 {
 	const struct node *active = node_get(n, "max_active_runs");
 	const char *overlap = node_text(node_get(n, "overlap"));
@@ -245,13 +137,32 @@ static void load_schedule(struct dag_loader *l, const struct node *n, struct kep
 			dag->overlap = i;
 }
 
-static void load_top(struct dag_loader *l, struct kept *kept)
+/* The tasks may all come from elsewhere. */
+static void check_keys(struct dag_loader *l)
+{
+	struct field rows[DAG_KEYS_MAX] = { 0 };
+	const struct schema_env env = { 0 };
+	bool includes = node_get(l->root, "include") != NULL;
+
+	for (size_t i = 0; i + 1 < DAG_KEYS_MAX && dagfile_fields[i].key; i++) {
+		rows[i] = dagfile_fields[i];
+		if (includes && strcmp(rows[i].key, "tasks") == 0)
+			rows[i].flags &= ~(unsigned)FIELD_REQUIRED;
+	}
+	schema_check(l->root, rows, "DAG", &env, l->diags);
+}
+
+static void load_top(struct dag_loader *l, struct dag_kept *kept)
 {
 	const struct node *root = l->root;
-	const struct schema_env env = { 0 };
 	struct dag *dag = l->dag;
-
-	schema_check(root, dagfile_fields, "DAG", &env, l->diags);
+	size_t errors = l->diags->nerrors;
+	if (node_key(root, "fragment") && !node_key(root, "dag")) {
+		diag_node(l->diags, DIAG_ERROR, node_key(root, "fragment"),
+			"this is a fragment: it is part of the DAGs that include it");
+		return;
+	}
+	check_keys(l);
 	if (root->type != NODE_MAP)
 		return;
 	dag->name = node_text(node_get(root, "dag"));
@@ -260,11 +171,13 @@ static void load_top(struct dag_loader *l, struct kept *kept)
 	dag->runbook = node_text(node_get(root, "runbook"));
 	load_tags(l, node_get(root, "tags"));
 	load_schedule(l, node_get(root, "schedule"), kept);
-	dagfile_load_params(l, node_get(root, "params"));
-	l->defaults = node_get(root, "defaults");
-	l->tasks = node_get(root, "tasks");
-	if (l->tasks)
+	dagfile_collect(l);
+	dagfile_load_params(l, l->params);
+	if (dag->ntasks > 0)
 		load_tasks(l);
+	else if (l->diags->nerrors == errors)
+		diag_node(l->diags, DIAG_ERROR, root,
+			"DAG: neither it nor what it includes has tasks");
 }
 
 /* `dir` NULL: the folder of the file. */
@@ -290,6 +203,11 @@ struct origin {
 
 static int read_doc(struct yaml_doc *doc, const struct origin *from, struct diags *diags)
 {
+	struct bundle_part part;
+	size_t at = 0;
+
+	if (from->text && bundle_next(from->text, &at, &part))
+		return yaml_parse(doc, from->path, part.text, part.len, diags);
 	if (from->text)
 		return yaml_parse(doc, from->path, from->text, strlen(from->text), diags);
 	return yaml_read(doc, from->path, diags);
@@ -299,8 +217,8 @@ static struct dag *load(
 	const struct origin *from, const struct dagfile_env *env, struct diags *diags)
 {
 	const char *path = from->path;
-	size_t errors_before = diags->nerrors;
-	struct kept *kept = calloc(1, sizeof *kept);
+	size_t errors_before = diags->nerrors, first_diag = diags->n;
+	struct dag_kept *kept = calloc(1, sizeof *kept);
 	struct dag *dag = dag_new();
 	struct err err = { 0 };
 
@@ -315,9 +233,13 @@ static struct dag *load(
 	dag->on_free_arg = kept;
 	if (read_doc(&kept->doc, from, diags) < 0)
 		goto fail;
-	struct dag_loader l = {
-		.dag = dag, .env = env, .path = path, .root = kept->doc.root, .diags = diags
-	};
+	struct dag_loader l = { .dag = dag,
+		.env = env,
+		.path = path,
+		.bundle = from->text && bundle_is(from->text) ? from->text : NULL,
+		.kept = kept,
+		.root = kept->doc.root,
+		.diags = diags };
 	if (set_paths(dag, path, from->dir, &err) < 0) {
 		diag_err(diags, path, &err);
 	} else if (!l.root) {
@@ -325,16 +247,17 @@ static struct dag *load(
 			"the file is empty; a DAG has at least `dag:` and `tasks:`");
 		diag_err(diags, path, &err);
 	} else {
-		dag->text = kept->doc.source->text;
 		load_top(&l, kept);
+		dagfile_place_fragments(&l, first_diag);
 	}
-	HASH_CLEAR(hh, l.index);
+	dagfile_forget_names(&l);
+	dag->text = diags->nerrors == errors_before ? dagfile_whole_text(&l) : NULL;
 	if (dag->arena.failed) {
 		err_nomem(&err);
 		diag_err(diags, path, &err);
 	}
 	if (diags->nerrors == errors_before) {
-		hash_dag(dag, kept->doc.source);
+		hash_dag(dag);
 		return dag;
 	}
 fail:
@@ -368,13 +291,16 @@ static bool has_key(const char *line, const char *key)
 
 bool dagfile_looks_like_dag(const char *text)
 {
+	bool found = false;
+
 	/* A flow mapping is rare enough to be looked at by the loader. */
 	if (text[strspn(text, " \t\r\n")] == '{')
 		return true;
 	for (const char *line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
-		if (has_key(line, "dag") || has_key(line, "tasks"))
-			return true;
+		found = found || has_key(line, "dag") || has_key(line, "tasks");
+		if (has_key(line, "fragment"))
+			return false;
 	}
-	return false;
+	return found;
 }

@@ -32,16 +32,22 @@ struct dagfile_env {
 /* Load and check. NULL when there are errors (in diags); warnings alone still give a DAG. */
 struct dag *dagfile_load(const char *path, const struct dagfile_env *env, struct diags *diags);
 
-/* The same of a text that was read before, as if it stood in the file `path` of the folder `dir`
- * (absolute). For versions that a run began with and whose file has changed since. */
+/* The same of a text that was read before (dag->text of then), as if it stood in the file `path` of
+ * the folder `dir` (absolute). For versions that a run began with and whose file has changed since.
+ */
 struct dag *dagfile_load_text(const char *path, const char *dir, const char *text,
 	const struct dagfile_env *env, struct diags *diags);
-/* Does this text look like a DAG: has it a key `dag` or `tasks` at its top level? Cheap; for
+/* A fragment by itself: its syntax and its own keys. The rest is checked with what includes it. */
+void dagfile_check_fragment(const char *path, struct diags *diags);
+/* Does this text look like a DAG: has it a key `dag` or `tasks` at its top level, and none
+ * `fragment`? Cheap; for
  * folders in which contracts and other YAML files stand, too. */
 bool dagfile_looks_like_dag(const char *text);
 
 extern const struct field dagfile_fields[];      /* the top level */
 extern const struct field dagfile_task_fields[]; /* a task */
+extern const struct field dagfile_group_fields[];
+extern const struct field dagfile_fragment_fields[]; /* the top level of an included file */
 /* JSON Schema of the whole format, operators included. New reference. */
 json_t *dagfile_json_schema(const struct dagfile_operators *operators);
 

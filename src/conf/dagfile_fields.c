@@ -5,6 +5,8 @@
 #include "conf/dagfile_impl.h"
 #include "conf/schedule.h"
 
+const struct field dagfile_include_field = { .key = "include", .type = FIELD_FILE };
+static const struct field include_item = { .type = FIELD_PATH };
 static const struct field text_item = { .type = FIELD_STRING };
 static const struct field name_item = { .type = FIELD_STRING };
 static const struct field any_item = { .type = FIELD_ANY };
@@ -199,12 +201,63 @@ const struct field dagfile_task_fields[] = {
 	{ .key = "with", .type = FIELD_ANY,
 		.help = "The operator's parameters; see weir-operators(7)." },
 	{ .key = "needs", .type = FIELD_LIST, .item = &name_item, .flags = FIELD_OR_ONE,
-		.help = "Tasks that must succeed first." },
+		.help = "Tasks and groups that must succeed first." },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
 	POLICY_FIELDS,
 	{ 0 },
 };
 /* clang-format on */
+
+const struct field dagfile_group_fields[] = {
+	{ .key = "group",
+		.type = FIELD_ANY,
+		.help = "Its tasks by name, and groups in it.",
+		.example = "{ orders: { run: ./load.sh orders } }" },
+	{ .key = "include",
+		.type = FIELD_LIST,
+		.item = &include_item,
+		.flags = FIELD_OR_ONE,
+		.help = "Fragments whose tasks and defaults are the group's, too." },
+	{ .key = "needs",
+		.type = FIELD_LIST,
+		.item = &name_item,
+		.flags = FIELD_OR_ONE,
+		.help = "Tasks and groups that its first tasks need: those that need none of its "
+			"own." },
+	{ .key = "defaults",
+		.type = FIELD_OBJECT,
+		.fields = defaults_fields,
+		.help = "Settings of its tasks that do not set them themselves; they go over those "
+			"of "
+			"the DAG." },
+	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
+	{ 0 },
+};
+
+const struct field dagfile_fragment_fields[] = {
+	{ .key = "fragment",
+		.type = FIELD_STRING,
+		.flags = FIELD_REQUIRED,
+		.help = "What it is, for people. The key tells a fragment from a DAG.",
+		.example = "the nightly loads" },
+	{ .key = "include",
+		.type = FIELD_LIST,
+		.item = &include_item,
+		.flags = FIELD_OR_ONE,
+		.help = "Further fragments." },
+	{ .key = "params",
+		.type = FIELD_MAP,
+		.item = &any_item,
+		.help = "Params of the DAG that includes it." },
+	{ .key = "defaults",
+		.type = FIELD_OBJECT,
+		.fields = defaults_fields,
+		.help = "Defaults of the DAG or group that includes it." },
+	{ .key = "tasks",
+		.type = FIELD_ANY,
+		.help = "Tasks and groups of the DAG or group that includes it." },
+	{ 0 },
+};
 
 const struct field dagfile_fields[] = {
 	{ .key = "dag",
@@ -225,6 +278,13 @@ const struct field dagfile_fields[] = {
 	{ .key = "schedule",
 		.type = FIELD_ANY,
 		.help = "When it runs; see below. Default: manual." },
+	{ .key = "include",
+		.type = FIELD_LIST,
+		.item = &include_item,
+		.flags = FIELD_OR_ONE,
+		.help = "Fragments: files, relative to the DAG's folder, whose params, defaults "
+			"and tasks are the DAG's, too; see below.",
+		.example = "shared/load.yaml" },
 	{ .key = "params",
 		.type = FIELD_MAP,
 		.item = &any_item,
@@ -236,7 +296,7 @@ const struct field dagfile_fields[] = {
 	{ .key = "tasks",
 		.type = FIELD_ANY,
 		.flags = FIELD_REQUIRED,
-		.help = "The tasks by name; see below.",
+		.help = "The tasks and groups by name; see below.",
 		.example = "{ hello: { run: echo hello } }" },
 	{ 0 },
 };
@@ -253,7 +313,7 @@ static json_t *operator_rule(enum task_kind kind, const char *name, const struct
 
 static json_t *task_schema(const struct dagfile_operators *ops)
 {
-	json_t *task = schema_json(dagfile_task_fields, "A task: one kind with its operator.");
+	json_t *task = schema_json_part(dagfile_task_fields, "A task: one kind with its operator.");
 	json_t *rules = json_array(), *kinds = json_array();
 
 	for (int kind = 0; kind < TASK_KIND_MAX; kind++) {
@@ -277,6 +337,23 @@ static json_t *task_schema(const struct dagfile_operators *ops)
 	return task;
 }
 
+static const char tasks_ref[] = "#/$defs/tasks";
+
+/* Tasks and groups by name; of groups, tasks and groups by name. */
+static json_t *schema_defs(const struct dagfile_operators *ops)
+{
+	json_t *group = schema_json_part(dagfile_group_fields, "Tasks under one name.");
+	json_t *tasks = json_pack("{s:s, s:i, s:{s:{s:[{s:[s]}, {s:[s]}]}, s:{s:s}, s:{s:s}}}",
+		"type", "object", "minProperties", 1, "additionalProperties", "if", "anyOf",
+		"required", "group", "required", "include", "then", "$ref", "#/$defs/group", "else",
+		"$ref", "#/$defs/task");
+
+	json_object_set_new(json_object_get(group, "properties"), "group",
+		json_pack("{s:s}", "$ref", tasks_ref));
+	return json_pack(
+		"{s:o, s:o, s:o}", "task", task_schema(ops), "group", group, "tasks", tasks);
+}
+
 json_t *dagfile_json_schema(const struct dagfile_operators *ops)
 {
 	json_t *root = schema_json(dagfile_fields, "A DAG of Weir; see weir-dag(5).");
@@ -296,8 +373,11 @@ json_t *dagfile_json_schema(const struct dagfile_operators *ops)
 			"additionalProperties", "oneOf",
 			schema_json(dagfile_param_fields, "A param."), "type", "string", "number",
 			"boolean", "null"));
-	json_object_set_new(props, "tasks",
-		json_pack("{s:s, s:i, s:o}", "type", "object", "minProperties", 1,
-			"additionalProperties", task_schema(ops)));
+	json_object_set_new(props, "tasks", json_pack("{s:s}", "$ref", tasks_ref));
+	json_object_set_new(root, "$defs", schema_defs(ops));
+	/* The tasks may all be included. */
+	json_object_set_new(root, "required", json_pack("[s]", "dag"));
+	json_object_set_new(root, "anyOf",
+		json_pack("[{s:[s]}, {s:[s]}]", "required", "tasks", "required", "include"));
 	return root;
 }

@@ -2,21 +2,72 @@
 #ifndef WEIR_CONF_DAGFILE_IMPL_H
 #define WEIR_CONF_DAGFILE_IMPL_H
 
+#include <limits.h>
+
 #include "base/node.h"
 #include "conf/dagfile.h"
 #include "conf/diag.h"
+#include "conf/yaml.h"
 #include "core/model.h"
 
 struct name_index;
+struct zone;
+
+enum { DAGFILE_DEPTH_MAX = 8 };
+
+/* A file that is included. */
+struct dag_fragment {
+	const char *name; /* as the include says it */
+	const char *path; /* as messages say it */
+	struct yaml_doc doc;
+	bool good;         /* it can be used: what is wrong with it was said */
+	const char *where; /* it is included first: "dags/x.yaml:3:10" */
+	struct dag_fragment *next;
+};
+
+/* What lives as long as the DAG, beside its arena. */
+struct dag_kept {
+	struct yaml_doc doc;
+	struct dag_fragment *fragments; /* in the order of their first include */
+	struct zone *zone;
+};
+
+/* What has tasks: the DAG itself, then its groups. */
+struct dag_scope {
+	const struct node *key, *node; /* the group's; NULL: of the DAG */
+	const struct node *own;        /* its `defaults:`, with those it includes */
+	const struct node *defaults;   /* these over the ones of the scopes around it */
+	int group;                     /* -1: the DAG itself */
+	int first;                     /* index of its first task */
+};
+
+/* Where a task is written. */
+struct dag_source {
+	const struct node *key, *node;
+	const char *name;
+	int scope;
+};
 
 struct dag_loader {
 	struct dag *dag;
 	const struct dagfile_env *env;
 	const char *path;
-	const struct node *root, *defaults, *tasks; /* tasks: the mapping, or NULL */
-	const char *const *param_names;             /* NULL-ended */
-	const char *const *task_names;              /* NULL-ended, by task index */
-	struct name_index *index;                   /* task names to indices */
+	const char *bundle; /* the text that holds what is included (conf/bundle.h); NULL: files */
+	struct dag_kept *kept;
+	const struct node *root, *params; /* params: the mapping, or NULL */
+	struct dag_scope *scopes;
+	size_t nscopes, scopes_cap;
+	struct dag_source *sources; /* by task index */
+	size_t nsources, sources_cap;
+	struct task_group *groups;
+	size_t ngroups, groups_cap;
+	size_t nincludes, included_bytes;
+	struct dag_fragment *open[DAGFILE_DEPTH_MAX]; /* files in files that are being read */
+	int depth;
+	const char *const *param_names; /* NULL-ended */
+	const char *const *task_names;  /* NULL-ended, by task index */
+	const char *const *all_names;   /* and of the groups behind them */
+	struct name_index *index;       /* names of tasks and groups */
 	const char **files; /* that tasks and calendars name, absolute, in the order found */
 	size_t nfiles, files_cap;
 	int *stamps; /* by task index: 1 + the task whose needs named it last */
@@ -24,6 +75,43 @@ struct dag_loader {
 };
 
 extern const struct field dagfile_param_fields[];
+extern const struct field dagfile_include_field;
+
+/* conf/dagfile_group.c */
+
+/* Fill scopes, sources and groups: what the file and those it includes hold, in order. */
+void dagfile_collect(struct dag_loader *l);
+/* The definition of a task. */
+static inline const struct dag_scope *dagfile_scope(
+	const struct dag_loader *l, const struct task *t)
+{
+	return &l->scopes[l->sources[t->index].scope];
+}
+/* The index of what `name` means inside the task or group `from`: of a task, or less than 0 of a
+ * group (the complement of its index); DAGFILE_UNKNOWN. */
+enum { DAGFILE_UNKNOWN = INT_MAX };
+int dagfile_find_name(const struct dag_loader *l, const char *from, const char *name);
+/* The nearest known name to one that is not; NULL. */
+const char *dagfile_near_name(const struct dag_loader *l, const char *from, const char *name);
+void dagfile_forget_names(struct dag_loader *l);
+/* A map with what both have; `own` wins. Either may be NULL. NULL without memory. */
+const struct node *dagfile_merge(
+	struct dag_loader *l, const struct node *own, const struct node *base);
+
+/* conf/dagfile_needs.c: the needs of all tasks and groups. */
+void dagfile_load_needs(struct dag_loader *l);
+
+/* conf/dagfile_include.c */
+
+/* What an item of `include:` names; NULL: it cannot be used, or is open already: that was said.
+ * Between the two its includes are read. */
+struct dag_fragment *dagfile_open_fragment(struct dag_loader *l, const struct node *item);
+void dagfile_close_fragment(struct dag_loader *l);
+/* Say of what is wrong in included files where these are included. */
+void dagfile_place_fragments(const struct dag_loader *l, size_t first_diag);
+/* The text with all it includes; the text itself when it includes none. NULL without memory. */
+const char *dagfile_whole_text(const struct dag_loader *l);
+void dagfile_free_fragments(struct dag_fragment *list);
 
 /* conf/dagfile_params.c */
 void dagfile_load_params(struct dag_loader *l, const struct node *n);
@@ -36,8 +124,8 @@ void dagfile_keep_file(struct dag_loader *l, const char *path);
 /* Once the DAG is sealed: templates and the operator's parameters. */
 void dagfile_check_task(struct dag_loader *l, struct task *t, const struct node *n);
 
-/* A setting of a task: its own, or the one of `defaults:`. */
+/* A setting of a task: its own, or the one of the `defaults:` nearest to it. */
 const struct node *dagfile_setting(
-	const struct dag_loader *l, const struct node *task, const char *key);
+	const struct dag_loader *l, const struct task *t, const char *key);
 
 #endif

@@ -14,11 +14,11 @@
 enum { HASHED_FILE_MAX = 16 << 20, CPU_SHARE_MAX = 1000 };
 
 const struct node *dagfile_setting(
-	const struct dag_loader *l, const struct node *task, const char *key)
+	const struct dag_loader *l, const struct task *t, const char *key)
 {
-	const struct node *own = node_get(task, key);
+	const struct node *own = node_get(l->sources[t->index].node, key);
 
-	return own ? own : node_get(l->defaults, key);
+	return own ? own : node_get(dagfile_scope(l, t)->defaults, key);
 }
 
 /* ---- kind and operator ---------------------------------------------------------------- */
@@ -85,7 +85,8 @@ static void load_kind(
 	}
 	if (first < 0) {
 		diag_node(l->diags, DIAG_ERROR, key, "task \"%s\" has no kind", t->name);
-		diag_hint(l->diags, "one of: ingest, transform, quality, publish, control, run");
+		diag_hint(l->diags, "one of: ingest, transform, quality, publish, control, run; "
+				    "several tasks under one name have group");
 	}
 }
 
@@ -111,31 +112,31 @@ static void load_exit_set(const struct node *n, struct exit_set *ret)
 
 /* A key of the task's mapping `map:`, over that of the defaults: they are put together. */
 static const struct node *part_of(
-	const struct dag_loader *l, const struct node *task, const char *map, const char *key)
+	const struct dag_loader *l, const struct task *t, const char *map, const char *key)
 {
-	const struct node *own = node_get(node_get(task, map), key);
+	const struct node *own = node_get(node_get(l->sources[t->index].node, map), key);
 
-	return own ? own : node_get(node_get(l->defaults, map), key);
+	return own ? own : node_get(node_get(dagfile_scope(l, t)->defaults, map), key);
 }
 
 static const struct node *backoff_of(
-	const struct dag_loader *l, const struct node *task, const char *key)
+	const struct dag_loader *l, const struct task *t, const char *key)
 {
-	return part_of(l, task, "backoff", key);
+	return part_of(l, t, "backoff", key);
 }
 
-static int64_t limit_of(const struct dag_loader *l, const struct node *task, const char *key)
+static int64_t limit_of(const struct dag_loader *l, const struct task *t, const char *key)
 {
-	const struct node *n = part_of(l, task, "limits", key);
+	const struct node *n = part_of(l, t, "limits", key);
 
 	return n && n->type == NODE_INT && n->i > 0 ? n->i : 0;
 }
 
-static void load_limits(
-	const struct dag_loader *l, struct task_limits *ret, const struct node *task)
+static void load_limits(const struct dag_loader *l, struct task *t)
 {
-	const char *memory = node_text(part_of(l, task, "limits", "memory"));
-	const char *cpu = node_text(part_of(l, task, "limits", "cpu"));
+	const char *memory = node_text(part_of(l, t, "limits", "memory"));
+	const char *cpu = node_text(part_of(l, t, "limits", "cpu"));
+	struct task_limits *ret = &t->limits;
 	double share = 0;
 
 	if (!memory || units_parse_size(memory, &ret->memory_bytes, NULL) < 0)
@@ -143,71 +144,46 @@ static void load_limits(
 	/* Half a permille up: 12.5% has no exact double. */
 	if (cpu && units_parse_share(cpu, &share, NULL) == 0 && share <= CPU_SHARE_MAX)
 		ret->cpu_permille = (int64_t)(share * 1000 + 0.5);
-	ret->pids = limit_of(l, task, "pids");
-	ret->files = limit_of(l, task, "files");
+	ret->pids = limit_of(l, t, "pids");
+	ret->files = limit_of(l, t, "files");
 }
 
 static void load_policy(struct dag_loader *l, struct task *t, const struct node *n)
 {
-	const struct node *retries = dagfile_setting(l, n, "retries");
-	const struct node *lost = dagfile_setting(l, n, "lost_retries");
-	const struct node *factor = backoff_of(l, n, "factor");
-	const char *jitter = node_text(backoff_of(l, n, "jitter"));
+	const struct node *retries = dagfile_setting(l, t, "retries");
+	const struct node *lost = dagfile_setting(l, t, "lost_retries");
+	const struct node *factor = backoff_of(l, t, "factor");
+	const char *jitter = node_text(backoff_of(l, t, "jitter"));
 	struct retry_policy *p = &t->retry;
 
 	p->retries = retries ? (int)retries->i : 0;
 	p->lost_retries = lost ? (int)lost->i : 3;
-	p->initial_us = duration_of(backoff_of(l, n, "initial"), 10 * US_PER_SECOND);
-	p->max_us = duration_of(backoff_of(l, n, "max"), 10 * US_PER_MINUTE);
+	p->initial_us = duration_of(backoff_of(l, t, "initial"), 10 * US_PER_SECOND);
+	p->max_us = duration_of(backoff_of(l, t, "max"), 10 * US_PER_MINUTE);
 	/* A longer first delay than the default cap means a longer cap. */
-	if (!backoff_of(l, n, "max") && p->max_us < p->initial_us)
+	if (!backoff_of(l, t, "max") && p->max_us < p->initial_us)
 		p->max_us = p->initial_us;
 	/* What is wrong in the defaults is said once. */
-	if (p->max_us < p->initial_us && (node_get(n, "backoff") || t->index == 0))
-		diag_node(l->diags, DIAG_WARNING, backoff_of(l, n, "initial"),
+	const struct dag_scope *in = dagfile_scope(l, t);
+	bool first = in->first == t->index && (node_get(in->own, "backoff") || t->index == 0);
+	if (p->max_us < p->initial_us && (node_get(n, "backoff") || first))
+		diag_node(l->diags, DIAG_WARNING, backoff_of(l, t, "initial"),
 			"backoff: initial is longer than max, which caps it");
 	p->factor = factor && factor->f >= 1 ? factor->f : 2;
 	p->jitter = JITTER_FULL;
 	for (int i = 0; jitter && i < JITTER_MAX; i++)
 		if (strcmp(jitter, jitter_names[i]) == 0)
 			p->jitter = (enum jitter)i;
-	load_exit_set(dagfile_setting(l, n, "retry_on"), &p->retry_on);
-	load_exit_set(dagfile_setting(l, n, "fail_on"), &p->fail_on);
-	t->timeout_us = duration_of(dagfile_setting(l, n, "timeout"), 0);
-	t->grace_us = duration_of(dagfile_setting(l, n, "grace"), 10 * US_PER_SECOND);
-	load_limits(l, &t->limits, n);
-}
-
-/* The variables of the defaults, and over them the task's own. */
-static const struct node *merge_env(struct dag_loader *l, const struct node *task)
-{
-	const struct node *own = node_get(task, "env"), *base = node_get(l->defaults, "env");
-	struct arena *arena = &l->dag->arena;
-
-	if (!own || !base || own->type != NODE_MAP || base->type != NODE_MAP)
-		return own ? own : base;
-	struct node *all = arena_alloc(arena, sizeof *all);
-	const struct node **keys = arena_array(arena, own->n + base->n + 1, sizeof *keys);
-	const struct node **items = arena_array(arena, own->n + base->n + 1, sizeof *items);
-	if (!all || !keys || !items)
-		return NULL;
-	*all = *own;
-	memcpy(keys, own->keys, own->n * sizeof *keys);
-	memcpy(items, own->items, own->n * sizeof *items);
-	for (size_t i = 0; i < base->n; i++) {
-		if (node_get(own, base->keys[i]->text))
-			continue;
-		keys[all->n] = base->keys[i];
-		items[all->n++] = base->items[i];
-	}
-	all->keys = keys;
-	all->items = items;
-	return all;
+	load_exit_set(dagfile_setting(l, t, "retry_on"), &p->retry_on);
+	load_exit_set(dagfile_setting(l, t, "fail_on"), &p->fail_on);
+	t->timeout_us = duration_of(dagfile_setting(l, t, "timeout"), 0);
+	t->grace_us = duration_of(dagfile_setting(l, t, "grace"), 10 * US_PER_SECOND);
+	load_limits(l, t);
 }
 
 void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *n)
 {
-	const struct node *key = l->tasks->keys[t->index];
+	const struct node *key = l->sources[t->index].key;
 	const struct schema_env env = { .dir = l->env->check_files ? l->dag->dir : NULL };
 	char what[160];
 
@@ -227,12 +203,14 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	load_kind(l, t, key, n);
 	load_policy(l, t, n);
 	t->description = node_text(node_get(n, "description"));
-	t->owner = node_text(dagfile_setting(l, n, "owner"));
-	t->runbook = node_text(dagfile_setting(l, n, "runbook"));
-	t->shell = node_text(dagfile_setting(l, n, "shell"));
-	t->cwd = node_text(dagfile_setting(l, n, "cwd"));
+	t->owner = node_text(dagfile_setting(l, t, "owner"));
+	t->runbook = node_text(dagfile_setting(l, t, "runbook"));
+	t->shell = node_text(dagfile_setting(l, t, "shell"));
+	t->cwd = node_text(dagfile_setting(l, t, "cwd"));
 	t->with = node_get(n, "with");
-	t->env = merge_env(l, n);
+	/* The variables of the defaults, and over them the task's own. */
+	t->env = dagfile_merge(
+		l, node_get(n, "env"), node_get(dagfile_scope(l, t)->defaults, "env"));
 }
 
 /* ---- templates and parameters --------------------------------------------------------- */
@@ -279,7 +257,8 @@ static const char *const *upstream_of(struct task_check *c)
 static void check_template(void *arg, const struct schema_template *t, struct diags *diags)
 {
 	struct task_check *c = arg;
-	struct template_scope scope = { .params = c->loader->param_names,
+	struct template_scope scope = { .task = c->task ? c->task->name : NULL,
+		.params = c->loader->param_names,
 		.all_tasks = c->loader->task_names,
 		.upstream = strstr(t->text, "tasks.") ? upstream_of(c) : NULL,
 		.has_task = true,
@@ -352,21 +331,24 @@ static bool names_tasks(const struct node *n)
 /* What the defaults say is checked once, but for what each task may see of others. */
 void dagfile_check_defaults(struct dag_loader *l)
 {
-	const struct node *env = node_get(l->defaults, "env"), *cwd = node_get(l->defaults, "cwd");
 	struct task_check c = { .loader = l };
 
 	buf_init(&c.hashed, 1);
-	if (!names_tasks(cwd))
-		check_text(&c, cwd);
-	for (size_t i = 0; env && env->type == NODE_MAP && i < env->n; i++)
-		if (!names_tasks(env->items[i]))
-			check_variable(&c, env->keys[i], env->items[i]);
+	for (size_t k = 0; k < l->nscopes; k++) {
+		const struct node *own = l->scopes[k].own;
+		const struct node *env = node_get(own, "env"), *cwd = node_get(own, "cwd");
+		if (!names_tasks(cwd))
+			check_text(&c, cwd);
+		for (size_t i = 0; env && env->type == NODE_MAP && i < env->n; i++)
+			if (!names_tasks(env->items[i]))
+				check_variable(&c, env->keys[i], env->items[i]);
+	}
 	buf_release(&c.hashed);
 }
 
 static void check_setting(struct task_check *c, const struct node *task_node)
 {
-	const struct node *cwd = dagfile_setting(c->loader, task_node, "cwd");
+	const struct node *cwd = dagfile_setting(c->loader, c->task, "cwd");
 	const struct node *own = node_get(task_node, "env"), *all = c->task->env;
 
 	if (node_get(task_node, "cwd") || names_tasks(cwd))

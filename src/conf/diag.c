@@ -36,6 +36,7 @@ static void release_one(struct diag *one)
 	free(one->excerpt);
 	free(one->message);
 	free(one->hint);
+	free(one->included);
 }
 
 void diags_release(struct diags *d)
@@ -220,6 +221,13 @@ void diag_hint(struct diags *d, const char *fmt, ...)
 	last->hint = hint;
 }
 
+void diags_included(struct diags *d, size_t first, const char *file, const char *where)
+{
+	for (size_t i = first; i < d->n; i++)
+		if (!d->list[i].included && strcmp(d->list[i].file, file) == 0)
+			d->list[i].included = strdup(where);
+}
+
 void diags_move(struct diags *to, struct diags *from)
 {
 	size_t nerrors = from->nerrors, nwarnings = from->nwarnings;
@@ -278,6 +286,8 @@ static void print_one(const struct diag *one, struct buf *out, bool colour)
 		print_excerpt(one, out, colour);
 	if (one->hint)
 		buf_addf(out, "   %s\n", one->hint);
+	if (one->included)
+		buf_addf(out, "   included at %s\n", one->included);
 }
 
 static void sort(struct diags *d)
@@ -326,6 +336,8 @@ struct json_t *diags_json(struct diags *d)
 			json_of_text(one->file), "line", one->line, "column", one->col, "level",
 			levels[one->level].name, "message", one->message, "hint",
 			json_of_text(one->hint));
+		if (row && one->included)
+			json_object_set_new(row, "included_at", json_of_text(one->included));
 		if (json_array_append_new(list, row) < 0) {
 			json_decref(list);
 			list = NULL;

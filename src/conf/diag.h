@@ -26,7 +26,8 @@ struct diag {
 	int line, col, width; /* width in characters of what is marked, at least 1 */
 	char *excerpt;        /* the offending line, cut to a sensible length; may be NULL */
 	char *message;
-	char *hint; /* what is allowed, what to do; may be NULL */
+	char *hint;     /* what is allowed, what to do; may be NULL */
+	char *included; /* "dags/x.yaml:3:10": where its file is included; NULL: it is not */
 	/* For diags_print. */
 	int mark, mark_width; /* columns of the excerpt to underline, from 0 */
 	size_t order;         /* of being added */
@@ -68,6 +69,8 @@ void diag_span(struct diags *d, const struct source *src, const struct diag_plac
 void diag_err(struct diags *d, const char *file, const struct err *err);
 /* Add "what is allowed" to the diagnostic added last. */
 void diag_hint(struct diags *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Say of all from the index `first` on that lie in `file` where that is included. */
+void diags_included(struct diags *d, size_t first, const char *file, const char *where);
 /* Move all of `from` behind those of `to`; `from` is then empty. */
 void diags_move(struct diags *to, struct diags *from);
 /* Sort by file, line, column; append all as text (colour: with SGR sequences). */

@@ -416,6 +416,8 @@ static const struct {
 	{ "script", "run" },
 	{ "steps", "tasks" },
 	{ "jobs", "tasks" },
+	{ "tasks", "group" },
+	{ "includes", "include" },
 };
 
 static const char *meant_key(const char *key, const char *const *known, size_t n)

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct buf;
+struct dag;
 struct diags;
 struct err;
 struct field;
@@ -40,6 +41,7 @@ struct template_scope {
 	bool has_task;                /* task.* and tasks.* exist (not in DAG-level values) */
 	bool has_interval;            /* ds, data_interval_* and run.* exist */
 	bool sql;                     /* the text is SQL: a value must stand where SQL takes one */
+	const char *task; /* the task it stands in: names are seen from there; NULL: full names */
 };
 
 /* Check every name, filter and argument count and literal type. Errors to diags at their
@@ -53,6 +55,7 @@ struct template_context {
 	const char *dag, *task, *run_id;
 	int64_t interval_start_us, interval_end_us;
 	const struct zone *zone; /* the schedule's; never NULL */
+	const struct dag *model; /* names of tasks are seen from `task`; NULL: full names only */
 	json_t *params;          /* object */
 	json_t *outputs;         /* object: task name -> object of its outputs */
 	int task_try, map_index; /* try from 1; map_index -1: not mapped */

@@ -129,20 +129,40 @@ static void check_param(struct checker *c, const struct primary *x)
 	report(c, x->span, "unknown param \"%s\"%s", word, hint);
 }
 
+static bool is_task(const void *arg, const char *name)
+{
+	const struct template_scope *scope = arg;
+
+	return holds(scope->upstream, name) || holds(scope->all_tasks, name);
+}
+
+/* Of "load.orders.rows", written by mistake: how much of it is a task, or its first word. */
+static size_t task_length(struct checker *c, const char *rest)
+{
+	const struct template_tasks tasks = { c->scope->task, is_task, c->scope };
+	char text[320], task[320];
+
+	for (size_t n = strlen(rest); n > 0; n--) {
+		snprintf(text, sizeof text, "%.*s.outputs.x", (int)n, rest);
+		template_output_of(&tasks, text, task, sizeof task);
+		if ((rest[n] == '.' || !rest[n]) && is_task(c->scope, task))
+			return n;
+	}
+	return strcspn(rest, ".");
+}
+
 /* rest: "TASK.outputs.NAME" */
 static void check_output(struct checker *c, const struct primary *x)
 {
-	static const char middle[] = ".outputs.";
-	size_t len = strcspn(x->rest, ".");
-	char task[160], hint[400];
+	const struct template_tasks tasks = { c->scope->task, is_task, c->scope };
+	char task[320], hint[400];
 
-	snprintf(task, sizeof task, "%.*s", (int)len, x->rest);
-	if (strncmp(x->rest + len, middle, sizeof middle - 1) != 0) {
+	if (!template_output_of(&tasks, x->rest, task, sizeof task)) {
 		const char *dot = strrchr(x->rest, '.');
 		report(c, x->span,
 			"of another task there are only its outputs: "
-			"write tasks.%s.outputs.%s",
-			task, dot ? dot + 1 : "NAME");
+			"write tasks.%.*s.outputs.%s",
+			(int)task_length(c, x->rest), x->rest, dot ? dot + 1 : "NAME");
 		return;
 	}
 	if (holds(c->scope->upstream, task))

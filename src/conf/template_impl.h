@@ -158,6 +158,17 @@ const struct template_name *template_names(size_t *ret_n);
 /* The row of a dotted name; *ret_rest is what follows its prefix. */
 const struct template_name *template_name_find(const char *name, size_t len, const char **ret_rest);
 
+/* "T.outputs.K": whose outputs they are. T is seen from the task `from` (NULL: a full name), and
+ * may hold dots. *ret_task, of `size` bytes, gets the full name of the task, or T as it is when
+ * `is_task` knows no such task. Returns K; NULL: that is not what it looks like. */
+struct template_tasks {
+	const char *from;
+	bool (*is_task)(const void *arg, const char *name);
+	const void *arg;
+};
+const char *template_output_of(
+	const struct template_tasks *tasks, const char *rest, char *ret_task, size_t size);
+
 /* template_filters.c */
 const struct template_filter *template_filters(size_t *ret_n);
 const struct template_filter *template_filter_find(const char *name, size_t len);

@@ -1,10 +1,14 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "conf/template_impl.h"
+#include "core/model.h"
 #include "core/zone.h"
+
+enum { TASK_NAME_SIZE = 320 };
 
 static int from_text(const char *s, struct value *ret)
 {
@@ -77,16 +81,50 @@ static int get_param(struct eval *e, const char *rest, struct value *ret, struct
 	return from_walk(e, walk(e->ctx->params, rest), ret, err);
 }
 
-/* rest is "T.outputs.K": the run keeps outputs without that middle word. */
+/* The first of the names that `name` can mean, from the innermost group outwards. */
+static bool find_task(const struct template_tasks *tasks, const char *name, size_t len,
+	char *ret_task, size_t size)
+{
+	const char *from = tasks->from ? tasks->from : "";
+
+	for (size_t p = dag_name_scope(from, strlen(from));; p = dag_name_scope(from, p - 1)) {
+		int n = snprintf(ret_task, size, "%.*s%.*s", (int)p, from, (int)len, name);
+		if (n > 0 && (size_t)n < size && tasks->is_task(tasks->arg, ret_task))
+			return true;
+		if (p == 0)
+			return false;
+	}
+}
+
+const char *template_output_of(
+	const struct template_tasks *tasks, const char *rest, char *ret_task, size_t size)
+{
+	static const char middle[] = ".outputs.";
+	const char *first = strstr(rest, middle);
+
+	/* A task may be named "outputs", too. */
+	for (const char *at = first; at; at = strstr(at + 1, middle))
+		if (find_task(tasks, rest, (size_t)(at - rest), ret_task, size))
+			return at + sizeof middle - 1;
+	snprintf(ret_task, size, "%.*s", (int)(first ? first - rest : 0), rest);
+	return first ? first + sizeof middle - 1 : NULL;
+}
+
+static bool is_task(const void *arg, const char *name)
+{
+	return arg && dag_find(arg, name);
+}
+
+/* The run keeps outputs by full names, without that middle word. */
 static int get_output(struct eval *e, const char *rest, struct value *ret, struct err *err)
 {
-	size_t task = strcspn(rest, ".");
-	static const char middle[] = ".outputs.";
+	const struct template_tasks tasks = { e->ctx->task, is_task, e->ctx->model };
+	char task[TASK_NAME_SIZE];
+	const char *path = template_output_of(&tasks, rest, task, sizeof task);
 
-	if (strncmp(rest + task, middle, sizeof middle - 1) != 0)
+	if (!path)
 		return err_set(err, ERR_INVALID, "write tasks.TASK.outputs.NAME");
-	json_t *outputs = json_object_getn(e->ctx->outputs, rest, task);
-	return from_walk(e, walk(outputs, rest + task + sizeof middle - 1), ret, err);
+	return from_walk(e, walk(json_object_get(e->ctx->outputs, task), path), ret, err);
 }
 
 static int get_env(struct eval *e, const char *rest, struct value *ret, struct err *err)

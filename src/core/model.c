@@ -223,3 +223,18 @@ struct task *dag_find(const struct dag *dag, const char *name)
 	}
 	return NULL;
 }
+
+const struct task_group *dag_find_group(const struct dag *dag, const char *name)
+{
+	for (int i = 0; i < dag->ngroups; i++)
+		if (strcmp(dag->groups[i].name, name) == 0)
+			return &dag->groups[i];
+	return NULL;
+}
+
+size_t dag_name_scope(const char *name, size_t len)
+{
+	while (len > 0 && name[len - 1] != '.')
+		len--;
+	return len;
+}

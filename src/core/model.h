@@ -64,6 +64,7 @@ struct task_limits {
 struct task {
 	const char *name;
 	int index; /* in dag->tasks */
+	int group; /* the innermost it is in, an index in dag->groups; -1: none */
 	enum task_kind kind;
 	const char *op; /* operator's name within the kind; "command" for TASK_RUN */
 	const char *description, *owner, *runbook; /* or NULL */
@@ -88,6 +89,17 @@ struct task {
 	int line, col;
 };
 
+/* Tasks under one name, for people: the scheduler knows only tasks. The name of a member begins
+ * with the group's and a dot, and members stand side by side in dag->tasks, those of groups inside
+ * it among them. */
+struct task_group {
+	const char *name, *description; /* "load", "load.eu" */
+	int parent;                     /* -1: none */
+	int depth;                      /* 1: directly in the DAG */
+	int first, ntasks;
+	int line, col;
+};
+
 enum param_type { PARAM_STRING, PARAM_INT, PARAM_FLOAT, PARAM_BOOL, PARAM_DATE, PARAM_TYPE_MAX };
 const char *param_type_name(enum param_type type);
 extern const char *const param_type_names[]; /* NULL-ended, in the order of the enum */
@@ -107,8 +119,8 @@ struct dag {
 	const char *name, *description, *owner, *runbook; /* NULL where absent */
 	const char *const *tags;                          /* NULL-ended */
 	const char *path;                                 /* of the file, as given */
-	const char *dir;       /* absolute folder of the file: relative paths start here */
-	const char *text;      /* the file's text */
+	const char *dir;  /* absolute folder of the file: relative paths start here */
+	const char *text; /* the file's text; with those it includes: a bundle (conf/bundle.h) */
 	char hash[DIGEST_HEX]; /* the version: of the text and of the files it names */
 	const struct schedule_spec *schedule; /* NULL: manual, in UTC */
 	int max_active_runs;                  /* of the schedule; at least 1 */
@@ -119,6 +131,8 @@ struct dag {
 	int nparams;
 	struct task *tasks; /* in file order */
 	int ntasks;
+	const struct task_group *groups; /* outer ones first */
+	int ngroups;
 	const int *order;           /* task indices, topological; set by dag_seal */
 	const int *by_name;         /* task indices, sorted by name; set by dag_seal */
 	void (*on_free)(void *arg); /* releases what the loader keeps beside the arena */
@@ -136,5 +150,10 @@ void dag_unref(struct dag *dag);
  * length is fine. */
 int dag_seal(struct dag *dag, int *ret_cycle, int *ret_len, struct err *err);
 struct task *dag_find(const struct dag *dag, const char *name); /* linear in log n after dag_seal */
+const struct task_group *dag_find_group(const struct dag *dag, const char *name);
+/* What a name can mean inside a task or group: its neighbours first, then those further out. Of
+ * name[0, len) the length of what stands before the last part: of "a.b.c" 4, "a.b.". To go
+ * outwards, ask again with what it returned less 1, until it is 0. */
+size_t dag_name_scope(const char *name, size_t len);
 
 #endif

@@ -21,6 +21,7 @@ enum { JOB_MAX = 16 << 20, COMMAND_MAX = 1 << 20, WORDS_MAX = 4096 };
 static struct template_context context_of(const struct job_context *c, const struct job_attempt *a)
 {
 	return (struct template_context){ .dag = c->dag->name,
+		.model = c->dag,
 		.task = a->task->name,
 		.run_id = c->run,
 		.interval_start_us = c->interval_start_us,

@@ -19,7 +19,7 @@ export HOME XDG_CONFIG_HOME TZ LC_ALL
 
 cases() {
 	for f in *.yaml */; do
-		case $f in weir.yaml | contracts/ | sql/) ;; *) echo "${f%/}" ;; esac
+		case $f in weir.yaml | contracts/ | sql/ | shared/) ;; *) echo "${f%/}" ;; esac
 	done
 }
 

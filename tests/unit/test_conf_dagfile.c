@@ -425,8 +425,8 @@ static void test_params(void **state)
 static void test_json_schema(void **state)
 {
 	json_t *schema = dagfile_json_schema(&operators);
-	json_t *tasks = json_object_get(json_object_get(schema, "properties"), "tasks");
-	json_t *one = json_object_get(tasks, "additionalProperties");
+	json_t *defs = json_object_get(schema, "$defs");
+	json_t *one = json_object_get(defs, "task");
 	json_t *kinds = json_object_get(one, "oneOf");
 
 	(void)state;
@@ -435,7 +435,153 @@ static void test_json_schema(void **state)
 	assert_string_equal(
 		json_string_value(json_array_get(json_object_get(ingest, "enum"), 0)), "copy");
 	assert_int_equal(json_array_size(json_object_get(one, "allOf")), 1);
+	json_t *group = json_object_get(json_object_get(defs, "group"), "properties");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(group, "group"), "$ref")),
+		"#/$defs/tasks");
+	assert_non_null(json_object_get(defs, "tasks"));
 	json_decref(schema);
+}
+
+/* ---- groups and includes -------------------------------------------------------------- */
+
+/* "b c" for the needs of a task, in their order. */
+static const char *needs_of(const struct dag *dag, const char *name)
+{
+	static char text[400];
+	const struct task *t = task(dag, name);
+
+	text[0] = '\0';
+	for (int i = 0; i < t->nneeds; i++)
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "",
+			dag->tasks[t->needs[i]].name);
+	return text;
+}
+
+static void test_groups(void **state)
+{
+	struct dag *dag =
+		load("dag: d\n"
+		     "defaults: { retries: 1, timeout: 1h, env: { A: a, B: b },\n"
+		     "  backoff: { initial: 1s, max: 9s } }\n"
+		     "tasks:\n"
+		     "  orders: { run: x }\n"
+		     "  load:\n"
+		     "    description: all\n"
+		     "    needs: orders\n"
+		     "    defaults: { retries: 2, env: { B: bb }, backoff: { max: 5s } }\n"
+		     "    group:\n"
+		     "      orders: { run: x }\n"
+		     "      lines: { run: x, needs: orders, retries: 7 }\n"
+		     "      prices: { run: x, needs: extra }\n"
+		     "      eu:\n"
+		     "        needs: orders\n"
+		     "        group: { a: { run: x }, b: { run: x, needs: a } }\n"
+		     "  extra: { run: x }\n"
+		     "  report: { run: x, needs: [load, extra] }\n"
+		     "  eu: { run: x, needs: load.eu }\n");
+	const struct task *lines = task(dag, "load.lines");
+
+	(void)state;
+	assert_int_equal(dag->ntasks, 9);
+	assert_int_equal(dag->ngroups, 2);
+	assert_string_equal(dag->groups[0].name, "load");
+	assert_string_equal(dag->groups[0].description, "all");
+	assert_int_equal(dag->groups[0].first, 1);
+	assert_int_equal(dag->groups[0].ntasks, 5);
+	assert_string_equal(dag->groups[1].name, "load.eu");
+	assert_int_equal(dag->groups[1].parent, 0);
+	assert_int_equal(dag->groups[1].depth, 2);
+	assert_ptr_equal(dag_find_group(dag, "load.eu"), &dag->groups[1]);
+	assert_null(dag_find_group(dag, "eu"));
+	assert_int_equal(lines->group, 0);
+	assert_int_equal(task(dag, "eu")->group, -1);
+	/* The neighbour goes before the one outside; first tasks have the group's needs. */
+	assert_string_equal(needs_of(dag, "load.orders"), "orders");
+	assert_string_equal(needs_of(dag, "load.lines"), "load.orders");
+	assert_string_equal(needs_of(dag, "load.prices"), "extra orders");
+	assert_string_equal(needs_of(dag, "load.eu.a"), "load.orders");
+	assert_string_equal(needs_of(dag, "load.eu.b"), "load.eu.a");
+	assert_string_equal(needs_of(dag, "report"), "load.lines load.prices load.eu.b extra");
+	assert_string_equal(needs_of(dag, "eu"), "load.eu.b");
+	/* The nearest defaults hold, key by key. */
+	assert_int_equal(lines->retry.retries, 7);
+	assert_int_equal(task(dag, "load.eu.a")->retry.retries, 2);
+	assert_int_equal(task(dag, "extra")->retry.retries, 1);
+	assert_int_equal(lines->timeout_us, US_PER_HOUR);
+	assert_int_equal(lines->retry.initial_us, US_PER_SECOND);
+	assert_int_equal(lines->retry.max_us, 5 * US_PER_SECOND);
+	assert_string_equal(node_text(node_get(lines->env, "A")), "a");
+	assert_string_equal(node_text(node_get(lines->env, "B")), "bb");
+	dag_unref(dag);
+}
+
+static void test_include(void **state)
+{
+	static const char text[] =
+		"dag: d\ninclude: [part.yaml, more.yaml]\nparams: { p: own }\n"
+		"defaults: { retries: 3 }\n"
+		"tasks: { a: { run: x, needs: g.b }, g: { include: part.yaml } }\n";
+	const struct dagfile_env env = { .operators = &operators };
+	struct diags diags;
+	char version[DIGEST_HEX];
+
+	(void)state;
+	write_file("more.yaml", "fragment: more\ndefaults: { retries: 1, grace: 2s }\n");
+	write_file("part.yaml",
+		"fragment: part\nparams: { p: part, q: part }\n"
+		"defaults: { timeout: 5s, retries: 2, grace: 1s }\ntasks: { b: { run: y } }\n");
+	struct dag *dag = load(text);
+	assert_int_equal(dag->ntasks, 3);
+	assert_string_equal(dag->tasks[0].name, "b");
+	assert_string_equal(needs_of(dag, "a"), "g.b");
+	/* Its own go over what it includes, later includes over earlier ones. */
+	assert_int_equal(task(dag, "b")->retry.retries, 3);
+	assert_int_equal(task(dag, "b")->grace_us, 2 * US_PER_SECOND);
+	assert_int_equal(task(dag, "a")->timeout_us, 5 * US_PER_SECOND);
+	assert_int_equal(task(dag, "g.b")->retry.retries, 2);
+	assert_int_equal(dag->nparams, 2);
+	for (int i = 0; i < dag->nparams; i++)
+		assert_string_equal(
+			dag->params[i].def, strcmp(dag->params[i].name, "p") ? "part" : "own");
+	assert_string_equal(io_path_base(dag->files[0]), "part.yaml");
+	assert_string_equal(io_path_base(dag->files[1]), "more.yaml");
+	snprintf(version, sizeof version, "%s", dag->hash);
+
+	/* Its text alone gives it again, whatever became of the files. */
+	write_file("part.yaml", "fragment: part\ntasks: { b: { run: z } }\n");
+	unlink(path_of("more.yaml"));
+	diags_init(&diags);
+	struct dag *again = dagfile_load_text(dag->path, dag->dir, dag->text, &env, &diags);
+	assert_non_null(again);
+	assert_string_equal(again->hash, version);
+	assert_string_equal(again->text, dag->text);
+	assert_int_equal(task(again, "b")->grace_us, 2 * US_PER_SECOND);
+	dag_unref(again);
+	dag_unref(dag);
+	write_file("more.yaml", "fragment: more\ndefaults: { retries: 1, grace: 2s }\n");
+	dag = load(text);
+	assert_string_not_equal(dag->hash, version);
+	dag_unref(dag);
+	diags_release(&diags);
+}
+
+/* Damaged texts of a version are an error, never more. */
+static void test_damaged_bundle(void **state)
+{
+	static const char *const texts[] = { "#weir:dag 9999\ndag: d\n", "#weir:dag x\n",
+		"#weir:dag ", "#weir:dag 6\ndag: d\n#weir:include 99 x.yaml\na",
+		"#weir:dag 18446744073709551615\ndag: d\n" };
+	const struct dagfile_env env = { .operators = &operators };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct diags diags;
+		diags_init(&diags);
+		assert_null(dagfile_load_text("x.yaml", dir, texts[i], &env, &diags));
+		assert_true(diags.nerrors > 0);
+		diags_release(&diags);
+	}
 }
 
 /* ---- real graphs ---------------------------------------------------------------------- */
@@ -559,7 +705,7 @@ static int make_dir(void **state)
 static int remove_dir(void **state)
 {
 	static const char *const files[] = { "dag.yaml", "many.yaml", "empty.yaml", "one.yaml",
-		"c.yaml", "q.sql", "big.yaml" };
+		"c.yaml", "q.sql", "big.yaml", "part.yaml", "more.yaml" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -579,6 +725,9 @@ int main(void)
 		cmocka_unit_test(test_file_hashes),
 		cmocka_unit_test(test_params),
 		cmocka_unit_test(test_json_schema),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_include),
+		cmocka_unit_test(test_damaged_bundle),
 		cmocka_unit_test(test_graphs),
 	};
 
