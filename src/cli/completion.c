@@ -386,20 +386,43 @@ static bool print_tasks_of_run(struct store *s, const char *ref)
 	return true;
 }
 
+/* Of a file with errors, too. */
+static void print_tasks_in(const struct node *tasks, const char *prefix)
+{
+	char name[300];
+
+	for (size_t i = 0; tasks && tasks->type == NODE_MAP && i < tasks->n; i++) {
+		int n = snprintf(name, sizeof name, "%s%s", prefix, tasks->keys[i]->text);
+		puts(name);
+		const struct node *group = node_get(tasks->items[i], "group");
+		if (!group || n < 0 || (size_t)n + 2 > sizeof name)
+			continue;
+		memcpy(name + n, ".", 2);
+		print_tasks_in(group, name);
+	}
+}
+
+/* Tasks and groups; of one without errors also those that it includes. */
 static bool print_tasks_of_file(const char *path)
 {
+	const struct dagfile_env env = { .operators = cli_operators() };
 	struct yaml_doc doc;
 	struct diags diags;
-	bool ret = false;
 
 	diags_init(&diags);
-	if (yaml_read(&doc, path, &diags) == 0) {
+	struct dag *dag = dagfile_load(path, &env, &diags);
+	bool ret = dag != NULL;
+	for (int i = 0; dag && i < dag->ntasks; i++)
+		puts(dag->tasks[i].name);
+	for (int i = 0; dag && i < dag->ngroups; i++)
+		puts(dag->groups[i].name);
+	if (!dag && yaml_read(&doc, path, &diags) == 0) {
 		const struct node *tasks = node_get(doc.root, "tasks");
 		ret = tasks && tasks->type == NODE_MAP;
-		for (size_t i = 0; ret && i < tasks->n; i++)
-			puts(tasks->keys[i]->text);
+		print_tasks_in(tasks, "");
 		yaml_release(&doc);
 	}
+	dag_unref(dag);
 	diags_release(&diags);
 	return ret;
 }

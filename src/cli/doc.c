@@ -185,6 +185,8 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 	} tables[] = {
 		{ "dag", dagfile_fields },
 		{ "task", dagfile_task_fields },
+		{ "group", dagfile_group_fields },
+		{ "fragment", dagfile_fragment_fields },
 		{ "schedule", schedule_fields },
 		{ "contract", contract_fields },
 		{ "config", config_fields },
@@ -195,7 +197,8 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 			schema_print_mdoc(tables[i].fields, out);
 			return 0;
 		}
-	return err_set(err, ERR_USAGE, "doc fields dag|task|schedule|contract|config");
+	return err_set(
+		err, ERR_USAGE, "doc fields dag|task|group|fragment|schedule|contract|config");
 }
 
 static void add_operator(struct buf *out, const struct operator* op)

@@ -9,30 +9,141 @@
 #include "core/model.h"
 
 /* Deeper levels are not indented further, but say how deep they are. */
-enum { INDENT_LEVELS = 24 };
+enum { INDENT_LEVELS = 24, DEPTH_MAX = 65 /* of groups: a name has 128 characters */ };
 
-static void add_task_name(struct buf *out, const struct task *t, bool colour)
+/* ---- what is drawn ------------------------------------------------------------------- */
+
+/* A task, or a group as one. */
+struct point {
+	int task;  /* -1: a group */
+	int group; /* as one; -1: a task */
+	const int *dependents;
+	int ndependents, nneeds;
+	int stamp; /* of the point whose dependents were listed last and hold it */
+};
+
+/* The points and what leads from one to another, each once. */
+struct picture {
+	const struct dag *dag;
+	struct point *points; /* in an order in which what is needed comes first, but for groups
+				 that need each other's tasks */
+	int n;
+	int *of_task; /* the point of each task */
+	int *edges;
+};
+
+static void picture_release(struct picture *p)
 {
-	buf_addf(out, "%s%s%s", style_on(STYLE_BOLD, colour), t->name,
-		style_off(STYLE_BOLD, colour));
-	if (t->kind == TASK_RUN)
-		buf_addf(out, "  %srun%s", style_on(STYLE_DIM, colour),
-			style_off(STYLE_DIM, colour));
-	else
-		buf_addf(out, "  %s%s: %s%s", style_on(STYLE_DIM, colour), task_kind_name(t->kind),
-			t->op, style_off(STYLE_DIM, colour));
+	free(p->points);
+	free(p->of_task);
+	free(p->edges);
+}
+
+static int outermost(const struct dag *dag, int group)
+{
+	while (group >= 0 && dag->groups[group].parent >= 0)
+		group = dag->groups[group].parent;
+	return group;
+}
+
+static void add_points(struct picture *p, bool expand, int *of_group)
+{
+	const struct dag *dag = p->dag;
+
+	for (int g = 0; g < dag->ngroups; g++)
+		of_group[g] = -1;
+	for (int k = 0; k < dag->ntasks; k++) {
+		int task = dag->order[k],
+		    group = expand ? -1 : outermost(dag, dag_group_of(dag, &dag->tasks[task]));
+		if (group >= 0 && of_group[group] >= 0) {
+			p->of_task[task] = of_group[group];
+			continue;
+		}
+		if (group >= 0)
+			of_group[group] = p->n;
+		p->of_task[task] = p->n;
+		p->points[p->n++] = (struct point){
+			.task = group < 0 ? task : -1, .group = group, .stamp = -1
+		};
+	}
+}
+
+static void add_edges(struct picture *p, int from, const struct task *t, int **edge)
+{
+	for (int k = 0; k < t->ndependents; k++) {
+		int to = p->of_task[t->dependents[k]];
+		if (to == from || p->points[to].stamp == from)
+			continue;
+		p->points[to].stamp = from;
+		p->points[to].nneeds++;
+		*(*edge)++ = to;
+		p->points[from].ndependents++;
+	}
+}
+
+static int picture_init(struct picture *p, const struct dag *dag, bool expand, struct err *err)
+{
+	size_t n = (size_t)dag->ntasks + 1, nedges = 1;
+	int *of_group = calloc((size_t)dag->ngroups + 1, sizeof *of_group);
+
+	for (int i = 0; i < dag->ntasks; i++)
+		nedges += (size_t)dag->tasks[i].ndependents;
+	*p = (struct picture){ .dag = dag,
+		.points = calloc(n, sizeof *p->points),
+		.of_task = calloc(n, sizeof *p->of_task),
+		.edges = calloc(nedges, sizeof *p->edges) };
+	if (!of_group || !p->points || !p->of_task || !p->edges) {
+		free(of_group);
+		return err_nomem(err);
+	}
+	add_points(p, expand, of_group);
+	free(of_group);
+	int *edge = p->edges;
+	for (int i = 0; i < p->n; i++) {
+		const struct point *at = &p->points[i];
+		const struct task_group *g = at->group >= 0 ? &dag->groups[at->group] : NULL;
+		int first = g ? g->first : at->task, end = first + (g ? g->ntasks : 1);
+		p->points[i].dependents = edge;
+		for (int k = first; k < end; k++)
+			add_edges(p, i, &dag->tasks[k], &edge);
+	}
+	return 0;
+}
+
+static const char *point_name(const struct picture *p, int i)
+{
+	const struct point *at = &p->points[i];
+
+	return at->task >= 0 ? p->dag->tasks[at->task].name : p->dag->groups[at->group].name;
+}
+
+/* "ingest: file", "run", "12 tasks" */
+static const char *point_kind(const struct picture *p, int i, char *buf, size_t size)
+{
+	const struct point *at = &p->points[i];
+	const struct task *t = at->task >= 0 ? &p->dag->tasks[at->task] : NULL;
+
+	if (!t) {
+		int n = p->dag->groups[at->group].ntasks;
+		snprintf(buf, size, "%d task%s", n, n == 1 ? "" : "s");
+	} else if (t->kind == TASK_RUN) {
+		snprintf(buf, size, "run");
+	} else {
+		snprintf(buf, size, "%s: %s", task_kind_name(t->kind), t->op);
+	}
+	return buf;
 }
 
 /* ---- the tree ------------------------------------------------------------------------ */
 
-/* A task on the way from a root to where the walk is. */
+/* A point on the way from a root to where the walk is. */
 struct step {
-	int task, next; /* next: of its dependents */
-	bool last;      /* of its siblings: no line goes on below it */
+	int point, next; /* next: of its dependents */
+	bool last;       /* of its siblings: no line goes on below it */
 };
 
 struct walk {
-	const struct dag *dag;
+	const struct picture *picture;
 	const struct term *term;
 	struct buf *out;
 	struct step *path;
@@ -57,20 +168,21 @@ static void add_branch(struct walk *w, bool last)
 		buf_addf(w->out, "(%d) ", w->depth);
 }
 
-/* Print a task below the path; the walk goes into it the first time. */
-static void enter(struct walk *w, int task, bool last)
+/* Print a point below the path; the walk goes into it the first time. */
+static void enter(struct walk *w, int point, bool last)
 {
-	bool again = w->seen[task];
+	bool again = w->seen[point], colour = w->term->colour;
+	char kind[160];
 
 	add_branch(w, last);
-	add_task_name(w->out, &w->dag->tasks[task], w->term->colour);
-	if (again)
-		buf_addstr(w->out, "  (see above)");
-	buf_addc(w->out, '\n');
+	buf_addf(w->out, "%s%s%s  %s%s%s%s\n", style_on(STYLE_BOLD, colour),
+		point_name(w->picture, point), style_off(STYLE_BOLD, colour),
+		style_on(STYLE_DIM, colour), point_kind(w->picture, point, kind, sizeof kind),
+		style_off(STYLE_DIM, colour), again ? "  (see above)" : "");
 	if (again)
 		return;
-	w->seen[task] = true;
-	w->path[w->depth++] = (struct step){ task, 0, last };
+	w->seen[point] = true;
+	w->path[w->depth++] = (struct step){ point, 0, last };
 	if (w->out->len > 1 << 16)
 		term_write(w->term, w->out);
 }
@@ -81,34 +193,38 @@ static void walk_from(struct walk *w, int root)
 	enter(w, root, true);
 	while (w->depth > 0) {
 		struct step *s = &w->path[w->depth - 1];
-		const struct task *t = &w->dag->tasks[s->task];
-		if (s->next == t->ndependents) {
+		const struct point *p = &w->picture->points[s->point];
+		if (s->next == p->ndependents) {
 			w->depth--;
 			continue;
 		}
-		int child = t->dependents[s->next++];
-		enter(w, child, s->next == t->ndependents);
+		int child = p->dependents[s->next++];
+		enter(w, child, s->next == p->ndependents);
 	}
 }
 
-static int tree(const struct args *args, const struct dag *dag, struct err *err)
+static int tree(const struct args *args, const struct picture *p, struct err *err)
 {
 	struct term term;
 	struct buf out;
-	struct walk w = { .dag = dag, .term = &term, .out = &out };
+	struct walk w = { .picture = p, .term = &term, .out = &out };
 	int rc = -1;
 
 	term_init(&term, stdout, args);
 	buf_init(&out, 256u << 20);
-	w.path = calloc((size_t)dag->ntasks + 1, sizeof *w.path);
-	w.seen = calloc((size_t)dag->ntasks + 1, sizeof *w.seen);
+	w.path = calloc((size_t)p->n + 1, sizeof *w.path);
+	w.seen = calloc((size_t)p->n + 1, sizeof *w.seen);
 	if (!w.path || !w.seen) {
 		err_nomem(err);
 		goto out;
 	}
-	for (int k = 0; k < dag->ntasks; k++)
-		if (dag->tasks[dag->order[k]].nneeds == 0)
-			walk_from(&w, dag->order[k]);
+	for (int i = 0; i < p->n; i++)
+		if (p->points[i].nneeds == 0)
+			walk_from(&w, i);
+	/* Groups that need tasks of each other may have no root. */
+	for (int i = 0; i < p->n; i++)
+		if (!w.seen[i])
+			walk_from(&w, i);
 	term_write(&term, &out);
 	rc = 0;
 out:
@@ -120,22 +236,55 @@ out:
 
 /* ---- dot, JSON ----------------------------------------------------------------------- */
 
-/* Names hold letters, digits, _ and - only: quoting is enough. */
-static void dot(const struct dag *dag)
+/* Open the boxes from the group `open` down to `group`. */
+static void dot_open(const struct dag *dag, int open, int group)
 {
-	printf("digraph \"%s\" {\n\trankdir=LR;\n\tnode [shape=box];\n", dag->name);
-	for (int i = 0; i < dag->ntasks; i++) {
-		const struct task *t = &dag->tasks[i];
-		if (t->kind == TASK_RUN)
-			printf("\t\"%s\" [label=\"%s\\nrun\"];\n", t->name, t->name);
-		else
-			printf("\t\"%s\" [label=\"%s\\n%s: %s\"];\n", t->name, t->name,
-				task_kind_name(t->kind), t->op);
+	int chain[DEPTH_MAX], n = 0;
+
+	for (int g = group; g != open && n < DEPTH_MAX; g = dag->groups[g].parent)
+		chain[n++] = g;
+	while (n-- > 0)
+		printf("\tsubgraph \"cluster_%s\" {\n\tlabel=\"%s\";\n", dag->groups[chain[n]].name,
+			dag->groups[chain[n]].name);
+}
+
+/* All tasks, those of a group in a box; they stand side by side. */
+static void dot_groups(const struct picture *p)
+{
+	const struct dag *dag = p->dag;
+	int open = -1;
+	char kind[160];
+
+	for (int i = 0; i <= dag->ntasks; i++) {
+		while (open >= 0 && i >= dag->groups[open].first + dag->groups[open].ntasks) {
+			puts("\t}");
+			open = dag->groups[open].parent;
+		}
+		if (i == dag->ntasks)
+			return;
+		dot_open(dag, open, dag_group_of(dag, &dag->tasks[i]));
+		open = dag_group_of(dag, &dag->tasks[i]);
+		printf("\t\"%s\" [label=\"%s\\n%s\"];\n", dag->tasks[i].name, dag->tasks[i].name,
+			point_kind(p, p->of_task[i], kind, sizeof kind));
 	}
-	for (int i = 0; i < dag->ntasks; i++)
-		for (int k = 0; k < dag->tasks[i].nneeds; k++)
-			printf("\t\"%s\" -> \"%s\";\n", dag->tasks[dag->tasks[i].needs[k]].name,
-				dag->tasks[i].name);
+}
+
+/* Names hold letters, digits, _, - and dots only: quoting is enough. */
+static void dot(const struct picture *p, bool expand)
+{
+	char kind[160];
+
+	printf("digraph \"%s\" {\n\trankdir=LR;\n\tnode [shape=box];\n", p->dag->name);
+	if (expand)
+		dot_groups(p);
+	for (int i = 0; i < p->n && !expand; i++)
+		printf("\t\"%s\" [label=\"%s\\n%s\"%s];\n", point_name(p, i), point_name(p, i),
+			point_kind(p, i, kind, sizeof kind),
+			p->points[i].group >= 0 ? ", peripheries=2" : "");
+	for (int i = 0; i < p->n; i++)
+		for (int k = 0; k < p->points[i].ndependents; k++)
+			printf("\t\"%s\" -> \"%s\";\n", point_name(p, i),
+				point_name(p, p->points[i].dependents[k]));
 	puts("}");
 }
 
@@ -158,6 +307,8 @@ static int graph_json(const struct dag *dag, struct err *err)
 			task_kind_name(t->kind), "operator", t->op, "level", t->level);
 		json_object_set_new(o, "needs", names(dag, t->needs, t->nneeds));
 		json_object_set_new(o, "dependents", names(dag, t->dependents, t->ndependents));
+		if (t->group)
+			json_object_set_new(o, "group", json_string(t->group->name));
 		json_array_append_new(tasks, o);
 	}
 	return cli_print_json(json_pack("{s:s, s:s, s:o}", "dag", dag->name, "version", dag->hash,
@@ -165,27 +316,36 @@ static int graph_json(const struct dag *dag, struct err *err)
 		err);
 }
 
+static int draw(const struct args *args, const struct dag *dag, struct err *err)
+{
+	bool expand = args_has(args, "expand");
+	struct picture p;
+	int rc = picture_init(&p, dag, expand, err);
+
+	if (rc == 0 && args_has(args, "dot"))
+		dot(&p, expand);
+	else if (rc == 0)
+		rc = tree(args, &p, err);
+	picture_release(&p);
+	return rc;
+}
+
 static int graph_run(const struct args *args, struct err *err)
 {
 	struct cli_dag d;
-	int rc = 0;
 
 	if (args_has(args, "dot") && args_has(args, "json"))
 		return err_set(err, ERR_USAGE, "--dot and --json exclude each other");
 	if (cli_load_dag(args, args_operand(args, 0), false, &d, err) < 0)
 		return -1;
-	if (args_has(args, "dot"))
-		dot(d.dag);
-	else if (args_has(args, "json"))
-		rc = graph_json(d.dag, err);
-	else
-		rc = tree(args, d.dag, err);
+	int rc = args_has(args, "json") ? graph_json(d.dag, err) : draw(args, d.dag, err);
 	cli_dag_release(&d);
 	return rc;
 }
 
 static const struct option graph_options[] = {
-	{ .name = "dot", .kind = VALUE_FLAG, .help = "print Graphviz's dot language" }, { 0 }
+	{ .name = "dot", .kind = VALUE_FLAG, .help = "print Graphviz's dot language" },
+	{ .name = "expand", .kind = VALUE_FLAG, .help = "draw the tasks of groups, too" }, { 0 }
 };
 static const struct operand graph_operands[] = {
 	{ "FILE", VALUE_DAG_FILE, false, false, "a DAG file" }, { 0 }
@@ -197,7 +357,8 @@ const struct command command_graph = {
 	.summary = "draw a DAG: what depends on what",
 	.doc = "Each task stands below one it needs. A task that needs several is drawn once; "
 	       "where "
-	       "it would stand again it is marked (see above).",
+	       "it would stand again it is marked (see above). A group is drawn as one, unless "
+	       "--expand is given; --json tells all tasks, and the group of each.",
 	.options = graph_options,
 	.operands = graph_operands,
 	.run = graph_run,

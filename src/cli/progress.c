@@ -23,11 +23,11 @@ enum progress_mode progress_mode_for(const struct args *args, FILE *out)
 	return PROGRESS_TTY;
 }
 
-struct observer *progress_new(enum progress_mode mode, FILE *out, bool colour)
+struct observer *progress_new(enum progress_mode mode, FILE *out, bool colour, bool expand)
 {
 	switch (mode) {
 	case PROGRESS_TTY:
-		return progress_tty_new(out, colour);
+		return progress_tty_new(out, colour, expand);
 	case PROGRESS_JSON:
 		return progress_json_new(out);
 	default:

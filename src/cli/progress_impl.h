@@ -7,7 +7,7 @@
 
 struct buf;
 
-struct observer *progress_tty_new(FILE *out, bool colour);
+struct observer *progress_tty_new(FILE *out, bool colour, bool expand);
 struct observer *progress_plain_new(FILE *out, bool colour, bool quiet);
 struct observer *progress_json_new(FILE *out);
 

@@ -1,9 +1,10 @@
-/* A line per task, redrawn in place.
+/* A line per task or outermost group, redrawn in place.
  *
  * A frame is one write: go up over the last frame, write its lines anew, erase what is left. It
  * is marked as synchronised (private mode 2026) for terminals that know it. The lines of the
  * last frame are remembered by width: a terminal that became narrower has wrapped them.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/units.h"
+#include "cli/groupview.h"
 #include "cli/progress_impl.h"
 
 enum {
@@ -33,8 +35,21 @@ struct tty {
 	int name_width;
 	int64_t drawn_us;
 	unsigned spin;
-	int *chosen; /* task indices, room for all */
+	bool expand;
+	struct item *items;
+	int nitems;
+	int *chosen; /* of the items, room for all */
 	int nchosen;
+};
+
+/* What has a line: a task, or a group. */
+struct item {
+	int first, n; /* its tasks */
+	bool group;
+	struct group_tally tally;
+	/* As of the frame. */
+	int rank;
+	int64_t ended_us;
 };
 
 /* ---- the cursor ---------------------------------------------------------------------- */
@@ -72,6 +87,8 @@ static void hide_cursor(struct tty *o)
 
 /* ---- which tasks ---------------------------------------------------------------------- */
 
+enum { RANKS = 8, FINISHED = 3 };
+
 /* The order in which tasks get a place when there are more than lines. */
 static int rank(const struct task_progress *t)
 {
@@ -88,61 +105,80 @@ static int rank(const struct task_progress *t)
 	case TASK_NONE:
 		return t->selected ? 5 : 7;
 	default:
-		return t->kept ? 6 : 3; /* recently finished */
+		return t->kept ? 6 : FINISHED; /* recently */
 	}
 }
 
-/* Fill `chosen`: all tasks in topological order, or the most telling `room` of them. One pass
+static void look_at(struct item *item, const struct run_progress *p)
+{
+	item->tally = (struct group_tally){ 0 };
+	item->rank = INT_MAX;
+	item->ended_us = 0;
+	for (int i = item->first; i < item->first + item->n; i++) {
+		const struct task_progress *t = &p->tasks[i];
+		groupview_count(&item->tally, t->state);
+		if (rank(t) < item->rank)
+			item->rank = rank(t);
+		if (t->ended_us > item->ended_us)
+			item->ended_us = t->ended_us;
+	}
+}
+
+/* The instant after which exactly `n` of the finished ones ended: found by bisection, for no array
+ * of all tasks is to be sorted ten times a second. */
+static int64_t last_ones_since(const struct tty *o, const struct run_progress *p, int n)
+{
+	int64_t low = p->started_us - 1, high = p->now_us + 1;
+
+	while (low < high) {
+		int64_t mid = low + (high - low) / 2;
+		int after = 0;
+		for (int i = 0; i < o->nitems; i++)
+			after += o->items[i].rank == FINISHED && o->items[i].ended_us > mid;
+		if (after > n)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Fill `chosen`: all items in topological order, or the most telling `room` of them. One pass
  * per rank, and of the finished the last ones. */
 static void choose(struct tty *o, const struct run_progress *p, int room)
 {
-	enum { RANKS = 8, FINISHED = 3 };
-	const struct dag *dag = p->dag;
 	int take[RANKS] = { 0 }, have[RANKS] = { 0 };
 	int64_t since = INT64_MIN;
 
-	for (int i = 0; i < dag->ntasks; i++)
-		have[rank(&p->tasks[i])]++;
+	for (int i = 0; i < o->nitems; i++) {
+		look_at(&o->items[i], p);
+		have[o->items[i].rank]++;
+	}
 	for (int r = 0; r < RANKS; r++) {
 		take[r] = have[r] < room ? have[r] : room;
 		room -= take[r];
 	}
-	if (take[FINISHED] < have[FINISHED]) {
-		/* The instant after which exactly the wanted number ended: found by bisection, for
-		 * no array of all tasks is to be sorted ten times a second. */
-		int64_t low = p->started_us - 1, high = p->now_us + 1;
-		while (low < high) {
-			int64_t mid = low + (high - low) / 2;
-			int n = 0;
-			for (int i = 0; i < dag->ntasks; i++)
-				n += rank(&p->tasks[i]) == FINISHED && p->tasks[i].ended_us > mid;
-			if (n > take[FINISHED])
-				low = mid + 1;
-			else
-				high = mid;
-		}
-		since = low;
-	}
+	if (take[FINISHED] < have[FINISHED])
+		since = last_ones_since(o, p, take[FINISHED]);
 	o->nchosen = 0;
-	for (int k = 0; k < dag->ntasks; k++) {
-		int i = dag->order ? dag->order[k] : k;
-		int r = rank(&p->tasks[i]);
-		if (r == FINISHED && p->tasks[i].ended_us <= since)
+	for (int i = 0; i < o->nitems; i++) {
+		const struct item *item = &o->items[i];
+		if (item->rank == FINISHED && item->ended_us <= since)
 			continue;
-		if (take[r]-- > 0)
+		if (take[item->rank]-- > 0)
 			o->chosen[o->nchosen++] = i;
 	}
 }
 
 /* ---- lines ----------------------------------------------------------------------------- */
 
-static const char *symbol(const struct tty *o, const struct task_progress *t)
+static const char *symbol(const struct tty *o, enum task_state state)
 {
 	static const char *const spin[] = { "\xe2\xa0\x8b", "\xe2\xa0\x99", "\xe2\xa0\xb9",
 		"\xe2\xa0\xb8", "\xe2\xa0\xbc", "\xe2\xa0\xb4", "\xe2\xa0\xa6", "\xe2\xa0\xa7" };
 	static const char *const spin_ascii[] = { "|", "/", "-", "\\" };
 
-	switch (t->state) {
+	switch (state) {
 	case TASK_RUNNING:
 		return o->utf8 ? spin[o->spin % 8] : spin_ascii[o->spin % 4];
 	case TASK_SUCCESS:
@@ -203,7 +239,7 @@ static void task_line(struct tty *o, const struct run_progress *p, int i)
 	if (progress_elapsed_us(p, t) >= 0)
 		units_format_elapsed(progress_elapsed_us(p, t), elapsed, sizeof elapsed);
 	buf_init(&text, BUF_MAX_TEXT);
-	left = put(o, style, symbol(o, t), 2, left);
+	left = put(o, style, symbol(o, t->state), 2, left);
 	left = put(o, t->state == TASK_RUNNING ? STYLE_BOLD : STYLE_NONE, p->dag->tasks[i].name,
 		o->name_width, left);
 	left = put(o, STYLE_NONE, "", 2, left);
@@ -221,25 +257,72 @@ static void task_line(struct tty *o, const struct run_progress *p, int i)
 	buf_release(&text);
 }
 
+/* How long it took or takes from its first start on; -1: none of it did. Kept tasks are history. */
+static int64_t elapsed_of(const struct item *item, const struct run_progress *p)
+{
+	int64_t from = INT64_MAX, until = 0;
+
+	for (int i = item->first; i < item->first + item->n; i++) {
+		const struct task_progress *t = &p->tasks[i];
+		if (t->kept || !t->started_us)
+			continue;
+		int64_t end = t->state == TASK_RUNNING || !t->ended_us ? p->now_us : t->ended_us;
+		from = t->started_us < from ? t->started_us : from;
+		until = end > until ? end : until;
+	}
+	return until > from ? until - from : -1;
+}
+
+/* A group: how many of it are in which state, and the first that failed. */
+static void group_line(struct tty *o, const struct run_progress *p, const struct item *item)
+{
+	enum task_state state = groupview_state(&item->tally);
+	const struct task_progress as_one = { .state = state, .selected = true };
+	const char *name = p->dag->tasks[item->first].name;
+	enum style style = progress_style(&as_one);
+	int64_t us = elapsed_of(item, p);
+	int left = o->columns - 1;
+	struct buf text;
+	char elapsed[32] = "";
+
+	if (us >= 0)
+		units_format_elapsed(us, elapsed, sizeof elapsed);
+	buf_init(&text, BUF_MAX_TEXT);
+	left = put(o, style, symbol(o, state), 2, left);
+	buf_addf(&text, "%.*s", (int)groupview_prefix(name), name);
+	left = put(
+		o, state == TASK_RUNNING ? STYLE_BOLD : STYLE_NONE, text.data, o->name_width, left);
+	left = put(o, STYLE_NONE, "", 2, left);
+	left = put(o, style, progress_label(&as_one), LABEL_WIDTH, left);
+	left = put(o, STYLE_NONE, "", 9, left);
+	buf_clear(&text);
+	buf_addf(&text, "%7s  ", elapsed);
+	left = put(o, STYLE_NONE, text.data, 9, left);
+	buf_clear(&text);
+	groupview_add_counts(&text, &item->tally);
+	for (int i = item->first; state == TASK_FAILED && i < item->first + item->n; i++)
+		if (p->tasks[i].state == TASK_FAILED) {
+			buf_addf(&text, ": %s", p->dag->tasks[i].name);
+			break;
+		}
+	put(o, state == TASK_FAILED ? STYLE_BAD : STYLE_DIM, text.data, -1, left);
+	take_line(o);
+	buf_release(&text);
+}
+
 static void hidden_line(struct tty *o, const struct run_progress *p)
 {
-	int by_state[TASK_STATE_MAX] = { 0 };
-	bool first = true;
+	struct group_tally hidden = { 0 };
+	struct buf text;
 
 	for (int i = 0; i < p->dag->ntasks; i++)
-		by_state[p->tasks[i].state]++;
+		groupview_count(&hidden, p->tasks[i].state);
 	for (int k = 0; k < o->nchosen; k++)
-		by_state[p->tasks[o->chosen[k]].state]--;
-	struct buf text;
+		for (int s = 0; s < TASK_STATE_MAX; s++)
+			hidden.by_state[s] -= o->items[o->chosen[k]].tally.by_state[s];
 	buf_init(&text, BUF_MAX_TEXT);
 	buf_addstr(&text, "  and ");
-	for (int s = 0; s < TASK_STATE_MAX; s++) {
-		if (by_state[s] <= 0)
-			continue;
-		buf_addf(&text, "%s%d %s", first ? "" : ", ", by_state[s],
-			s == TASK_NONE ? "waiting" : task_state_name((enum task_state)s));
-		first = false;
-	}
+	groupview_add_counts(&text, &hidden);
 	put(o, STYLE_DIM, text.data, -1, o->columns - 1);
 	take_line(o);
 	buf_release(&text);
@@ -328,11 +411,16 @@ static void begin(struct tty *o, int *ret_lines)
 
 static void draw_list(struct tty *o, const struct run_progress *p, int lines)
 {
-	bool all = p->dag->ntasks <= lines;
+	bool all = o->nitems <= lines;
 
-	choose(o, p, all ? p->dag->ntasks : lines - 1);
-	for (int k = 0; k < o->nchosen; k++)
-		task_line(o, p, o->chosen[k]);
+	choose(o, p, all ? o->nitems : lines - 1);
+	for (int k = 0; k < o->nchosen; k++) {
+		const struct item *item = &o->items[o->chosen[k]];
+		if (item->group)
+			group_line(o, p, item);
+		else
+			task_line(o, p, item->first);
+	}
 	if (!all)
 		hidden_line(o, p);
 }
@@ -373,15 +461,46 @@ static void finish(struct tty *o, const struct run_progress *p)
 	o->nlines = 0;
 }
 
-static int prepare(struct tty *o, const struct run_progress *p)
+/* Tasks in topological order, a group where its first task stands. */
+static void list_items(struct tty *o, const struct dag *dag, bool *listed)
 {
-	for (int i = 0; i < p->dag->ntasks; i++) {
-		int w = text_width(p->dag->tasks[i].name);
+	for (int k = 0; k < dag->ntasks; k++) {
+		int i = dag->order ? dag->order[k] : k,
+		    g = o->expand ? -1 : dag_group_of(dag, &dag->tasks[i]);
+		while (g >= 0 && dag->groups[g].parent >= 0)
+			g = dag->groups[g].parent;
+		if (g >= 0 && listed[g])
+			continue;
+		if (g >= 0)
+			listed[g] = true;
+		const char *name = g >= 0 ? dag->groups[g].name : dag->tasks[i].name;
+		int w = text_width(name);
 		if (w > o->name_width)
 			o->name_width = w < NAME_WIDTH_MAX ? w : NAME_WIDTH_MAX;
+		o->items[o->nitems++] = g >= 0 ? (struct item){ .first = dag->groups[g].first,
+			.n = dag->groups[g].ntasks,
+			.group = true }
+					       : (struct item){ .first = i, .n = 1 };
 	}
+}
+
+static int prepare(struct tty *o, const struct run_progress *p)
+{
+	bool *listed = calloc((size_t)p->dag->ngroups + 1, sizeof *listed);
+
+	o->items = calloc((size_t)p->dag->ntasks + 1, sizeof *o->items);
 	o->chosen = calloc((size_t)p->dag->ntasks + 1, sizeof *o->chosen);
-	return o->chosen ? 0 : -1;
+	if (o->items && o->chosen && listed)
+		list_items(o, p->dag, listed);
+	int rc = o->items && o->chosen && listed ? 0 : -1;
+	if (rc < 0) {
+		free(o->items);
+		free(o->chosen);
+		o->items = NULL;
+		o->chosen = NULL;
+	}
+	free(listed);
+	return rc;
 }
 
 static void tty_event(
@@ -421,10 +540,11 @@ static void tty_free(struct observer *base)
 	buf_release(&o->frame);
 	buf_release(&o->line);
 	free(o->chosen);
+	free(o->items);
 	free(o);
 }
 
-struct observer *progress_tty_new(FILE *out, bool colour)
+struct observer *progress_tty_new(FILE *out, bool colour, bool expand)
 {
 	struct tty *o = calloc(1, sizeof *o);
 
@@ -433,6 +553,7 @@ struct observer *progress_tty_new(FILE *out, bool colour)
 	o->base = (struct observer){ .event = tty_event, .wants_ticks = true, .free = tty_free };
 	o->out = out;
 	o->colour = colour;
+	o->expand = expand;
 	o->utf8 = term_is_utf8();
 	buf_init(&o->frame, BUF_MAX_TEXT);
 	buf_init(&o->line, BUF_MAX_TEXT);

@@ -144,7 +144,8 @@ static int watch(const struct args *args, struct run_request *req, struct err *e
 	struct run_outcome outcome;
 
 	term_init(&term, stdout, args);
-	req->observer = progress_new(progress_mode_for(args, stdout), stdout, term.colour);
+	req->observer = progress_new(
+		progress_mode_for(args, stdout), stdout, term.colour, args_has(args, "expand"));
 	if (!req->observer)
 		return err_nomem(err);
 	int rc = driver_run(req, &outcome, err);
@@ -238,12 +239,13 @@ static const struct option run_options[] = {
 		.kind = VALUE_TASK,
 		.value = "TASK",
 		.repeat = true,
-		.help = "do this task again, and all that depends on it" },
+		.help = "do this task, or all of this group, again, and all that depends on it" },
 	{ .name = "only",
 		.kind = VALUE_TASK,
 		.value = "TASK",
 		.repeat = true,
-		.help = "do this task again and nothing else, whether its needs are done or not" },
+		.help = "do this task, or all of this group, again and nothing else, whether its "
+			"needs are done or not" },
 	{ .name = "force", .letter = 'f', .kind = VALUE_FLAG, .help = "do every task again" },
 	{ .name = "param",
 		.letter = 'p',
@@ -262,6 +264,9 @@ static const struct option run_options[] = {
 		.letter = 'n',
 		.kind = VALUE_FLAG,
 		.help = "show what would run, with all templates filled in; change nothing" },
+	{ .name = "expand",
+		.kind = VALUE_FLAG,
+		.help = "on a terminal, a line for each task of a group, too" },
 	{ 0 },
 };
 

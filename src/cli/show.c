@@ -8,10 +8,12 @@
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/grid.h"
+#include "cli/groupview.h"
 #include "cli/home.h"
 #include "cli/runview.h"
 #include "cli/term.h"
 #include "cli/when.h"
+#include "conf/bundle.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
 #include "core/state.h"
@@ -106,13 +108,16 @@ static void params_line(struct view *v)
 static void dag_lines(struct view *v)
 {
 	struct yaml_doc doc;
+	struct bundle_part part;
 	struct diags diags;
 	char *text = NULL;
+	size_t at = 0;
 
 	if (!v->r->version || store_version_text(v->store, v->r->version, &text, NULL) < 0)
 		return;
 	diags_init(&diags);
-	if (yaml_parse(&doc, v->r->dag_path, text, strlen(text), &diags) == 0) {
+	if (bundle_next(text, &at, &part) &&
+		yaml_parse(&doc, v->r->dag_path, part.text, part.len, &diags) == 0) {
 		line(v, "owner", node_text(node_get(doc.root, "owner")));
 		line(v, "runbook", node_text(node_get(doc.root, "runbook")));
 		yaml_release(&doc);
@@ -249,27 +254,84 @@ static const struct grid_column task_columns[] = {
 	{ "WHY", GRID_FLEX },
 };
 
+static void add_task(struct view *v, struct grid *g, const struct task_row *t)
+{
+	const struct attempt_row *a = last_attempt(v, t);
+	int64_t us = -1;
+	char took[32];
+
+	if (a && a->started_us)
+		us = (a->ended_us ? a->ended_us : clock_now_us()) - a->started_us;
+	grid_add(g, runview_task_style(t->state), task_state_name(t->state));
+	if (t->map_index >= 0)
+		grid_addf(g, STYLE_NONE, "%s[%d]", t->name, t->map_index);
+	else
+		grid_add(g, STYLE_NONE, t->name);
+	grid_addf(g, STYLE_NONE, "%d", t->tries);
+	grid_add(g, STYLE_NONE, runview_took(us, took, sizeof took));
+	add_rows_cell(g, t);
+	add_why_cell(g, t, a);
+}
+
+/* The group that begins with this task, as one line: from its first start to its last end, and how
+ * many are in which state. */
+static void add_group(struct view *v, struct grid *g, size_t first)
+{
+	const struct task_row *rows = v->tasks.tasks;
+	struct group_tally tally = { 0 };
+	int64_t from = INT64_MAX, until = 0;
+	struct buf counts;
+	char took[32];
+	int tries = 0;
+
+	for (size_t i = first; i < v->tasks.n; i++) {
+		const struct attempt_row *a = last_attempt(v, &rows[i]);
+		if (!groupview_same(rows[i].name, rows[first].name))
+			continue;
+		groupview_count(&tally, rows[i].state);
+		tries += rows[i].tries;
+		if (!a || !a->started_us)
+			continue;
+		int64_t end = a->ended_us ? a->ended_us : clock_now_us();
+		from = a->started_us < from ? a->started_us : from;
+		until = end > until ? end : until;
+	}
+	enum task_state state = groupview_state(&tally);
+	buf_init(&counts, BUF_MAX_TEXT);
+	groupview_add_counts(&counts, &tally);
+	grid_add(g, runview_task_style(state), task_state_name(state));
+	grid_addf(g, STYLE_NONE, "%.*s (%d)", (int)groupview_prefix(rows[first].name),
+		rows[first].name, tally.n);
+	grid_addf(g, STYLE_NONE, "%d", tries);
+	grid_add(g, STYLE_NONE, runview_took(until ? until - from : -1, took, sizeof took));
+	grid_add(g, STYLE_NONE, "");
+	grid_add(g, STYLE_NONE, counts.data);
+	buf_release(&counts);
+}
+
+/* Was a task of its group before it? */
+static bool is_shown(const struct view *v, size_t at)
+{
+	for (size_t i = at; i-- > 0;)
+		if (groupview_same(v->tasks.tasks[i].name, v->tasks.tasks[at].name))
+			return true;
+	return false;
+}
+
+/* What failed is shown beside its group, too. */
 static void tasks(struct view *v)
 {
+	bool expand = args_has(v->args, "expand");
 	struct grid g;
-	char took[32];
 
 	grid_init(&g, task_columns, sizeof task_columns / sizeof *task_columns);
 	for (size_t i = 0; i < v->tasks.n; i++) {
 		const struct task_row *t = &v->tasks.tasks[i];
-		const struct attempt_row *a = last_attempt(v, t);
-		int64_t us = -1;
-		if (a && a->started_us)
-			us = (a->ended_us ? a->ended_us : clock_now_us()) - a->started_us;
-		grid_add(&g, runview_task_style(t->state), task_state_name(t->state));
-		if (t->map_index >= 0)
-			grid_addf(&g, STYLE_NONE, "%s[%d]", t->name, t->map_index);
-		else
-			grid_add(&g, STYLE_NONE, t->name);
-		grid_addf(&g, STYLE_NONE, "%d", t->tries);
-		grid_add(&g, STYLE_NONE, runview_took(us, took, sizeof took));
-		add_rows_cell(&g, t);
-		add_why_cell(&g, t, a);
+		bool grouped = !expand && groupview_prefix(t->name) > 0;
+		if (grouped && !is_shown(v, i))
+			add_group(v, &g, i);
+		if (!grouped || t->state == TASK_FAILED || t->state == TASK_UP_FOR_RETRY)
+			add_task(v, &g, t);
 	}
 	buf_addc(&v->out, '\n');
 	grid_print(&g, &v->term, 2, &v->out);
@@ -489,6 +551,7 @@ static int show_run(const struct args *args, struct err *err)
 }
 
 static const struct option show_options[] = {
+	{ .name = "expand", .kind = VALUE_FLAG, .help = "a line for each task of a group, too" },
 	{ .name = "events", .kind = VALUE_FLAG, .help = "every change of state, with its reason" },
 	{ .name = "dag",
 		.kind = VALUE_FLAG,
@@ -506,7 +569,9 @@ const struct command command_show = {
 	.name = "show",
 	.group = "Look",
 	.summary = "show a run: its tasks, why they failed, what to do next",
-	.doc = "Of the checks, those of each task's last try that did not pass are listed; with "
+	.doc = "A group of tasks is one line, with how many of them are in which state; those that "
+	       "failed or are tried again are listed all the same. With --json all tasks are.\n\n"
+	       "Of the checks, those of each task's last try that did not pass are listed; with "
 	       "--verbose all, also of earlier tries.",
 	.options = show_options,
 	.operands = show_operands,

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/grid.h"
+#include "cli/groupview.h"
 #include "cli/home.h"
 #include "cli/overview.h"
 #include "cli/runview.h"
@@ -90,15 +91,48 @@ static const enum task_state running_states[] = { TASK_RUNNING, TASK_UP_FOR_RETR
 	TASK_NONE };
 static const enum task_state failed_states[] = { TASK_FAILED, TASK_NONE };
 
+/* How many of the names from the i-th on are of its group. */
+static int count_group(const json_t *names, size_t i)
+{
+	const char *name = json_string_value(json_array_get(names, i));
+	int n = 0;
+
+	for (size_t k = i; k < json_array_size(names); k++)
+		n += groupview_same(json_string_value(json_array_get(names, k)), name);
+	return n;
+}
+
+/* Is a name of its group before it? */
+static bool is_named(const json_t *names, size_t i)
+{
+	const char *name = json_string_value(json_array_get(names, i));
+
+	for (size_t k = 0; k < i; k++)
+		if (groupview_same(json_string_value(json_array_get(names, k)), name))
+			return true;
+	return false;
+}
+
+/* "a, load (3), b and 2 more": several of one group in one. */
 static void add_names(struct buf *b, const char *before, const json_t *names)
 {
 	enum { NAMED = 4 };
-	size_t n = json_array_size(names);
+	size_t n = json_array_size(names), shown = 0, told = 0;
 
-	for (size_t i = 0; i < n && i < NAMED; i++)
-		buf_addf(b, "%s%s", i ? ", " : before, json_string_value(json_array_get(names, i)));
-	if (n > NAMED)
-		buf_addf(b, " and %zu more", n - NAMED);
+	for (size_t i = 0; i < n && shown < NAMED; i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+		if (is_named(names, i))
+			continue;
+		int group = count_group(names, i);
+		buf_addf(b, "%s", shown++ ? ", " : before);
+		if (group > 1)
+			buf_addf(b, "%.*s (%d)", (int)groupview_prefix(name), name, group);
+		else
+			buf_addstr(b, name);
+		told += group > 1 ? (size_t)group : 1;
+	}
+	if (told < n)
+		buf_addf(b, " and %zu more", n - told);
 }
 
 /* What to know about the run now: what it does, or what failed. */

@@ -32,7 +32,7 @@ static const struct node *needs_of(const struct dag_loader *l, const struct task
 {
 	const struct node *at = node_key(l->sources[t->index].node, "needs");
 
-	for (int g = t->group; g >= 0 && !at; g = l->dag->groups[g].parent)
+	for (int g = dag_group_of(l->dag, t); g >= 0 && !at; g = l->dag->groups[g].parent)
 		at = node_key(l->scopes[g + 1].node, "needs");
 	return at ? at : l->sources[t->index].node;
 }

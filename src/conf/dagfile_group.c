@@ -303,7 +303,8 @@ static int make_tasks(struct dag_loader *l)
 	for (size_t i = 0; i < l->nsources; i++) {
 		dag->tasks[i].name = l->sources[i].name;
 		dag->tasks[i].index = (int)i;
-		dag->tasks[i].group = l->scopes[l->sources[i].scope].group;
+		int group = l->scopes[l->sources[i].scope].group;
+		dag->tasks[i].group = group >= 0 ? &l->groups[group] : NULL;
 	}
 	dag->ntasks = (int)l->nsources;
 	dag->groups = l->groups;

@@ -47,7 +47,7 @@ static int around(const struct needs *n, int ref)
 {
 	const struct dag *dag = n->loader->dag;
 
-	return ref >= 0 ? dag->tasks[ref].group : dag->groups[~ref].parent;
+	return ref >= 0 ? dag_group_of(dag, &dag->tasks[ref]) : dag->groups[~ref].parent;
 }
 
 static int depth_of(const struct dag *dag, int group)

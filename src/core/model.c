@@ -232,6 +232,11 @@ const struct task_group *dag_find_group(const struct dag *dag, const char *name)
 	return NULL;
 }
 
+int dag_group_of(const struct dag *dag, const struct task *t)
+{
+	return t->group ? (int)(t->group - dag->groups) : -1;
+}
+
 size_t dag_name_scope(const char *name, size_t len)
 {
 	while (len > 0 && name[len - 1] != '.')

@@ -61,10 +61,12 @@ struct task_limits {
 	int64_t files;        /* open ones of a process */
 };
 
+struct task_group;
+
 struct task {
 	const char *name;
-	int index; /* in dag->tasks */
-	int group; /* the innermost it is in, an index in dag->groups; -1: none */
+	int index;                      /* in dag->tasks */
+	const struct task_group *group; /* the innermost it is in; NULL: none */
 	enum task_kind kind;
 	const char *op; /* operator's name within the kind; "command" for TASK_RUN */
 	const char *description, *owner, *runbook; /* or NULL */
@@ -151,6 +153,8 @@ void dag_unref(struct dag *dag);
 int dag_seal(struct dag *dag, int *ret_cycle, int *ret_len, struct err *err);
 struct task *dag_find(const struct dag *dag, const char *name); /* linear in log n after dag_seal */
 const struct task_group *dag_find_group(const struct dag *dag, const char *name);
+/* Index of the innermost group a task is in; -1: none. */
+int dag_group_of(const struct dag *dag, const struct task *t);
 /* What a name can mean inside a task or group: its neighbours first, then those further out. Of
  * name[0, len) the length of what stands before the last part: of "a.b.c" 4, "a.b.". To go
  * outwards, ask again with what it returned less 1, until it is 0. */

@@ -834,9 +834,25 @@ struct dag *catalog_load(struct catalog *c, const struct catalog_dag *d,
 	return load_text(c, &t, true, ret_config, err);
 }
 
+/* Was the folder seen by a scan? Those with a dot or an underscore are passed over. */
+static bool is_walked(const struct catalog *c, const char *folder)
+{
+	return (strcmp(folder, c->folder) == 0 || is_below(folder, c->folder)) &&
+	       !strstr(folder + strlen(c->folder), "/_") &&
+	       !strstr(folder + strlen(c->folder), "/.");
+}
+
 void catalog_each_folder(
 	const struct catalog *c, void (*fn)(void *arg, const char *folder), void *arg)
 {
 	for (size_t i = 0; i < c->nfolders; i++)
 		fn(arg, c->folders[i]);
+	/* What DAGs name and include may lie elsewhere. */
+	for (const struct catalog_dag *d = c->by_path; d; d = d->by_path.next)
+		for (size_t i = 0; d->files && d->files[i]; i++) {
+			char *folder = io_path_dir(d->files[i]);
+			if (folder && !is_walked(c, folder) && io_exists(folder))
+				fn(arg, folder);
+			free(folder);
+		}
 }

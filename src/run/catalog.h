@@ -104,7 +104,8 @@ struct catalog_text {
 struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
 	const struct config **ret_config, struct err *err);
 
-/* Folders to be watched, for inotify: called for each folder seen by a scan. */
+/* Folders to be watched, for inotify: called for each folder seen by a scan, and for those of files
+ * that DAGs name or include, perhaps more than once. */
 void catalog_each_folder(
 	const struct catalog *c, void (*fn)(void *arg, const char *folder), void *arg);
 

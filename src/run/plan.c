@@ -24,21 +24,39 @@ const char *plan_action_name(enum plan_action a)
 
 /* ---- selection ------------------------------------------------------------------------ */
 
-static const struct task *find_task(
-	const struct dag *dag, const char *option, const char *name, struct err *err)
+static int say_unknown(const struct dag *dag, const char *option, const char *name, struct err *err)
 {
-	const struct task *t = dag_find(dag, name);
+	size_t n = 0;
+	const char **names = calloc((size_t)(dag->ntasks + dag->ngroups) + 1, sizeof *names);
 
-	if (t)
-		return t;
-	const char **names = calloc((size_t)dag->ntasks + 1, sizeof *names);
 	for (int i = 0; names && i < dag->ntasks; i++)
-		names[i] = dag->tasks[i].name;
-	const char *near = names ? near_find(name, names, (size_t)dag->ntasks) : NULL;
+		names[n++] = dag->tasks[i].name;
+	for (int i = 0; names && i < dag->ngroups; i++)
+		names[n++] = dag->groups[i].name;
+	const char *near = names ? near_find(name, names, n) : NULL;
 	err_set(err, ERR_USAGE, "%s: DAG %s has no task \"%s\"%s%s%s", option, dag->name, name,
 		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 	free(names);
-	return NULL;
+	return -1;
+}
+
+/* Tasks one behind the other. */
+struct span {
+	int first, end;
+};
+
+/* What a name stands for: a task, or all of a group. */
+static int find_tasks(const struct dag *dag, const char *option, const char *name, struct span *ret,
+	struct err *err)
+{
+	const struct task *t = dag_find(dag, name);
+	const struct task_group *g = t ? NULL : dag_find_group(dag, name);
+
+	if (!t && !g)
+		return say_unknown(dag, option, name, err);
+	ret->first = t ? t->index : g->first;
+	ret->end = ret->first + (t ? 1 : g->ntasks);
+	return 0;
 }
 
 /* The named tasks are done again, and all that depends on them. */
@@ -47,10 +65,11 @@ static int clear_from(const struct run_request *req, struct task_init *tasks, st
 	const struct dag *dag = req->dag;
 
 	for (size_t i = 0; req->from[i]; i++) {
-		const struct task *t = find_task(dag, "--from", req->from[i], err);
-		if (!t)
+		struct span span;
+		if (find_tasks(dag, "--from", req->from[i], &span, err) < 0)
 			return -1;
-		tasks[t->index].clear = true;
+		for (int k = span.first; k < span.end; k++)
+			tasks[k].clear = true;
 	}
 	for (int i = 0; i < dag->ntasks; i++) {
 		const struct task *t = &dag->tasks[dag->order[i]];
@@ -66,10 +85,11 @@ static int select_only(const struct run_request *req, struct task_init *tasks, s
 	for (int i = 0; i < req->dag->ntasks; i++)
 		tasks[i].selected = false;
 	for (size_t i = 0; req->only[i]; i++) {
-		const struct task *t = find_task(req->dag, "--only", req->only[i], err);
-		if (!t)
+		struct span span;
+		if (find_tasks(req->dag, "--only", req->only[i], &span, err) < 0)
 			return -1;
-		tasks[t->index].selected = tasks[t->index].clear = true;
+		for (int k = span.first; k < span.end; k++)
+			tasks[k].selected = tasks[k].clear = true;
 	}
 	return 0;
 }

@@ -64,7 +64,7 @@ static void begin(struct story *s, enum progress_mode mode)
 	*s = (struct story){ 0 };
 	s->out = open_memstream(&s->text, &s->size);
 	assert_non_null(s->out);
-	s->observer = progress_new(mode, s->out, false);
+	s->observer = progress_new(mode, s->out, false, false);
 	assert_non_null(s->observer);
 	for (int i = 0; i < NTASKS; i++)
 		s->tasks[i] = (struct task_progress){

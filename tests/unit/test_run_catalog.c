@@ -330,6 +330,50 @@ static void test_files(void **state)
 	assert_int_equal(get(f, "d")->spec.calendar.exclude.n_days, 2);
 }
 
+static bool watched;
+
+static void look_for(void *arg, const char *folder)
+{
+	watched = watched || strcmp(folder, arg) == 0;
+}
+
+/* What DAGs include: a change of it is one of theirs, and its folder is watched. */
+static void test_includes(void **state)
+{
+	struct folder *f = *state;
+	const struct config *config;
+	struct err err = { 0 };
+	char aside[300];
+
+	mkdir(below(f, "_aside"), 0700);
+	put(f, "_aside/rest.yaml", "fragment: rest\ndefaults: { retries: 1 }\n");
+	put(f, "part.yaml",
+		"fragment: part\ninclude: _aside/rest.yaml\ntasks: { a: { run: x } }\n");
+	put(f, "i.yaml", "dag: i\ninclude: part.yaml\n");
+	scan_is(f, "i.yaml ");
+	snprintf(aside, sizeof aside, "%s", below(f, "_aside"));
+	watched = false;
+	catalog_each_folder(f->c, look_for, aside);
+	assert_true(watched);
+	put(f, "part.yaml",
+		"fragment: part\ninclude: _aside/rest.yaml\ntasks: { a: { run: yy } }\n");
+	scan_is(f, "i.yaml ");
+	scan_is(f, "");
+	put(f, "_aside/rest.yaml", "fragment: rest\ndefaults: { retries: 22 }\n");
+	scan_is(f, "i.yaml ");
+	/* One that is broken now: the last good version holds all it included. */
+	put(f, "_aside/rest.yaml", "fragment: rest\ndefaults: { retries: no }\n");
+	scan_is(f, "!i.yaml ");
+	struct dag *dag = catalog_load(f->c, get(f, "i"), &config, &err);
+	assert_non_null(dag);
+	assert_int_equal(dag->tasks[0].retry.retries, 22);
+	dag_unref(dag);
+	unlink(below(f, "_aside/rest.yaml"));
+	scan_is(f, "!i.yaml ");
+	put(f, "_aside/rest.yaml", "fragment: rest\ndefaults: { retries: 3 }\n");
+	scan_is(f, "i.yaml ");
+}
+
 static void test_folder_gone(void **state)
 {
 	struct folder *f = *state;
@@ -410,6 +454,7 @@ int main(void)
 		TEST(test_broken),
 		TEST(test_names),
 		TEST(test_files),
+		TEST(test_includes),
 		TEST(test_folder_gone),
 		TEST(test_folders),
 		TEST(test_text_of_a_version),
