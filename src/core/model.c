@@ -25,6 +25,12 @@ const char *const jitter_names[] = {
 	[JITTER_MAX] = NULL,
 };
 
+const char *const priority_weight_names[] = {
+	[WEIGHT_OWN] = "own",
+	[WEIGHT_DOWNSTREAM] = "downstream",
+	[WEIGHT_MAX] = NULL,
+};
+
 const char *const param_type_names[] = {
 	[PARAM_STRING] = "string",
 	[PARAM_INT] = "integer",
@@ -178,6 +184,41 @@ static int by_name(const void *a, const void *b, void *arg)
 	return strcmp(tasks[*(const int *)a].name, tasks[*(const int *)b].name);
 }
 
+/* The priorities of a task and of all that waits for it, each counted once. For 64 tasks at a time
+ * a bit says from which of them a task is reached: no memory, and one pass over the edges each. */
+static void sum_downstream(struct dag *dag, uint64_t *reached)
+{
+	for (int first = 0; first < dag->ntasks; first += 64) {
+		memset(reached, 0, (size_t)dag->ntasks * sizeof *reached);
+		for (int k = 0; k < dag->ntasks; k++) {
+			const struct task *t = &dag->tasks[dag->order[k]];
+			if (t->index >= first && t->index < first + 64)
+				reached[t->index] |= UINT64_C(1) << (t->index - first);
+			uint64_t from = reached[t->index];
+			for (int j = 0; from && j < t->ndependents; j++)
+				reached[t->dependents[j]] |= from;
+			for (; from; from &= from - 1)
+				dag->tasks[first + __builtin_ctzll(from)].weight += t->priority;
+		}
+	}
+}
+
+static int weigh(struct dag *dag)
+{
+	uint64_t *reached = NULL;
+
+	for (int i = 0; i < dag->ntasks; i++)
+		dag->tasks[i].weight =
+			dag->priority_weight == WEIGHT_OWN ? dag->tasks[i].priority : 0;
+	if (dag->priority_weight == WEIGHT_OWN)
+		return 0;
+	reached = calloc((size_t)dag->ntasks + 1, sizeof *reached);
+	if (reached)
+		sum_downstream(dag, reached);
+	free(reached);
+	return reached ? 0 : -1;
+}
+
 int dag_seal(struct dag *dag, int *ret_cycle, int *ret_len, struct err *err)
 {
 	size_t n = (size_t)dag->ntasks;
@@ -201,7 +242,7 @@ int dag_seal(struct dag *dag, int *ret_cycle, int *ret_len, struct err *err)
 		goto out;
 	}
 	dag->order = order;
-	rc = 0;
+	rc = weigh(dag) < 0 ? err_nomem(err) : 0;
 out:
 	free(missing);
 	return rc;

@@ -72,6 +72,10 @@ struct task {
 	const char *description, *owner, *runbook; /* or NULL */
 	struct retry_policy retry;
 	int64_t timeout_us; /* 0: none */
+	const char *pool;   /* or NULL */
+	int slots;          /* of the pool; 0 counts as 1 */
+	int priority;       /* its own */
+	int64_t weight;     /* what counts, in points: set by dag_seal */
 	int64_t grace_us;   /* between TERM and KILL */
 	struct task_limits limits;
 
@@ -115,6 +119,10 @@ struct param {
 	const char *def; /* as text; NULL: none */
 };
 
+/* Of what a task's weight is made: its own priority, or that of all that waits for it, too. */
+enum priority_weight { WEIGHT_OWN, WEIGHT_DOWNSTREAM, WEIGHT_MAX };
+extern const char *const priority_weight_names[]; /* NULL-ended, in the order of the enum */
+
 struct dag {
 	int refs;
 	struct arena arena;
@@ -126,6 +134,8 @@ struct dag {
 	char hash[DIGEST_HEX]; /* the version: of the text and of the files it names */
 	const struct schedule_spec *schedule; /* NULL: manual, in UTC */
 	int max_active_runs;                  /* of the schedule; at least 1 */
+	int max_active_tasks;                 /* over all its runs; 0: as many as there are jobs */
+	enum priority_weight priority_weight; /* what dag_seal makes of the priorities */
 	int overlap;                          /* enum planner_overlap (core/planner.h) */
 	const char *const *files; /* that its tasks and calendars name, absolute; NULL-ended; each
 				     once or more */

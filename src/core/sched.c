@@ -36,47 +36,19 @@ void sched_free(struct sched *s)
 	}
 	HASH_ITER (hh, s->runs, r, next_run) {
 		HASH_DEL(s->runs, r);
+		sched_drop_shelves(s, r);
 		sched_free_run(r);
 	}
 	heap_release(&s->timers);
 	arena_release(&s->strings);
 	free(s->slots);
-	for (int i = 0; i < s->nlanes; i++)
-		lane_release(&s->lanes[i]);
-	free(s->lanes);
+	sched_free_gates(s);
 	free(s->news);
 	free(s->changes);
 	free(s);
 }
 
 /* ---- time ---------------------------------------------------------------------------- */
-
-/* A task that may start but for a request to hold it: it says so and leaves the queue. */
-static bool hold(struct sched *s, const struct ref *at, int64_t now_us)
-{
-	const struct live_task *t = live(at);
-
-	if (!t->held && !at->run->held)
-		return false;
-	if (t->state != TASK_HELD)
-		sched_set_task(s, at, TASK_HELD, t->held ? t->held_why : at->run->held_why, now_us);
-	return true;
-}
-
-/* The next task of a lane that still wants to start; entries that no longer hold are dropped. */
-static bool pop_ready(struct sched *s, struct lane *lane, struct ref *ret, int64_t now_us)
-{
-	while (lane_pop(lane, ret)) {
-		if (!ret->run)
-			continue;
-		live(ret)->ready = false;
-		if (task_state_is_final(live(ret)->state) || ret->run->cancelling)
-			continue;
-		if (!hold(s, ret, now_us))
-			return true;
-	}
-	return false;
-}
 
 /* The task a timer is for, if it still waits for this very moment. */
 static bool timer_holds(const struct sched *s, const struct heap_entry *e, struct ref *ret)
@@ -111,57 +83,17 @@ static void fire_timers(struct sched *s, int64_t now_us)
 	sched_spread_news(s, now_us);
 }
 
-/* Those that found no slot say so, once; those that are held leave the queue. */
-static void tell_waiting(struct sched *s, struct lane *lane, int64_t now_us)
-{
-	for (size_t i = lane->n - lane->nfresh; i < lane->n; i++) {
-		struct ref *at = lane_at(lane, i);
-		if (!at->run)
-			continue;
-		enum task_state state = live(at)->state;
-		if (hold(s, at, now_us)) {
-			live(at)->ready = false;
-			at->run = NULL;
-		} else if (state == TASK_NONE || state == TASK_UP_FOR_RETRY || state == TASK_HELD) {
-			sched_set_task(s, at, TASK_QUEUED, REASON_SLOT_WAIT, now_us);
-		}
-	}
-	lane->nfresh = 0;
-}
-
 int sched_tick(struct sched *s, int64_t now_us, struct err *err)
 {
-	struct ref at;
-
+	sched_set_now(s, now_us);
 	fire_timers(s, now_us);
-	for (int i = 0; i < s->nlanes; i++) {
-		struct lane *lane = &s->lanes[i];
-		while (lane->running < lane->max && s->next_token < s->end_token &&
-			pop_ready(s, lane, &at, now_us))
-			sched_start(s, &at, now_us);
-		tell_waiting(s, lane, now_us);
-	}
+	sched_start_ready(s, now_us);
 	return s->failed ? err_nomem(err) : 0;
 }
 
 void sched_halt(struct sched *s)
 {
-	for (int i = 0; i < s->nlanes; i++)
-		s->lanes[i].max = 0;
-}
-
-int sched_set_lane(struct sched *s, int lane, int max_running)
-{
-	if (lane >= s->nlanes) {
-		struct lane *grown = reallocarray(s->lanes, (size_t)lane + 1, sizeof *grown);
-		if (!grown)
-			return -1;
-		s->lanes = grown;
-		for (; s->nlanes <= lane; s->nlanes++)
-			s->lanes[s->nlanes] = (struct lane){ 0 };
-	}
-	s->lanes[lane].max = max_running;
-	return 0;
+	s->halted = true;
 }
 
 void sched_hold(struct sched *s, const struct sched_hold *h)
@@ -239,7 +171,10 @@ bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, stru
 		return false;
 	const struct live_task *t = &r->tasks[task_index];
 	*ret = (struct task_view){ .state = t->state,
-		.reason = t->reason,
+		.reason = t->ready && t->state == TASK_QUEUED
+				  ? sched_wait_reason(
+					    &(struct ref){ (struct live_run *)r, task_index })
+				  : t->reason,
 		.tries = t->tries,
 		.failures = t->failures,
 		.lost = t->lost,

@@ -12,8 +12,15 @@
  *             sched_clear_changes(s)
  *             wait for an attempt's end -> sched_attempt_ended(s, ...), or sched_wake_us(s)
  *
- * Readiness is kept in counters on the needs of each task, waiting attempts in a queue, retries in
+ * Readiness is kept in counters on the needs of each task, waiting attempts in queues, retries in
  * a heap of timers: the cost of a step follows what it changes.
+ *
+ * What may start does so when its lane, its DAG (max_active_tasks) and its pool have room. Of those
+ * that wait for the same the one with most points is next: the task's weight (core/model.h), and
+ * one more for each minute it has waited, so that none waits for ever; of equals the one that waits
+ * longer. Backfills have 60 less. A task that needs several slots of a pool keeps those behind it
+ * in that pool waiting until it has them. One that could not start says why (REASON_SLOT_WAIT,
+ * REASON_DAG_LIMIT, REASON_POOL_FULL).
  */
 #ifndef WEIR_CORE_SCHED_H
 #define WEIR_CORE_SCHED_H
@@ -69,6 +76,17 @@ void sched_drop_run(struct sched *s, int64_t run_id);
 /* At most `max_running` attempts of the runs of a lane at once; lane 0 is the one of sched_config.
  * Lanes are small numbers, made when first named. -1: out of memory. */
 int sched_set_lane(struct sched *s, int lane, int max_running);
+
+/* At most so many slots of a pool are taken at once; 0: nothing starts in it. A pool that a task
+ * names and nobody sets has one. Fewer than are taken: what runs goes on, nothing new starts. -1:
+ * out of memory. */
+int sched_set_pool(struct sched *s, const char *name, int slots);
+struct sched_pool {
+	int slots, used;      /* used: may be more, after slots became fewer */
+	int running, waiting; /* tasks */
+};
+/* The pool behind `after` (NULL: the first), in no order; NULL: no more. Looks at all tasks. */
+const char *sched_next_pool(const struct sched *s, const char *after, struct sched_pool *ret);
 
 /* Hold a run (task -1) or one of its tasks: what has not started does not, and says why
  * (TASK_HELD). */

@@ -25,7 +25,7 @@ int sched_add_flight(struct sched *s, const struct ref *at, int64_t token)
 	}
 	at->run->nflight++;
 	s->running++;
-	lane_of(s, at->run)->running++;
+	sched_enter_gates(at);
 	return 0;
 }
 
@@ -146,11 +146,12 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t n
 	if (!f)
 		return false;
 	struct ref at = { f->run, f->task };
+	sched_set_now(s, now_us);
 	HASH_DEL(s->flights, f);
 	free(f);
 	at.run->nflight--;
 	s->running--;
-	lane_of(s, at.run)->running--;
+	sched_leave_gates(s, &at);
 	record_end(s, &at, e, now_us);
 	if (e->outcome == OUTCOME_SUCCESS) {
 		struct change *c = sched_set_task(s, &at, TASK_SUCCESS, REASON_SUCCEEDED, now_us);

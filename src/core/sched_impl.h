@@ -1,6 +1,7 @@
 /* What the files of the scheduler share: its state, and the few places that change it.
  *
- * sched.c         the scheduler's life, lanes, holds, the tick, reading
+ * sched.c         the scheduler's life, holds, the tick, reading
+ * sched_queue.c   lanes, pools, limits of DAGs; who of those that may start is next
  * sched_run.c     runs taken in, restored and dropped
  * sched_attempt.c attempts started, ended, tried again and stopped
  * sched_state.c   changes, readiness; the one place where a task changes its state
@@ -21,7 +22,7 @@
 #include "base/arena.h"
 #include "base/heap.h"
 #include "base/rng.h"
-#include "core/lane.h"
+#include "core/gate.h"
 #include "core/model.h"
 #include "core/sched.h"
 #include "core/trigger.h"
@@ -29,6 +30,11 @@
 enum { SCHED_SLOT_SHIFT = 32 }; /* a timer's id: slot of the run << 32 | index of the task */
 
 /* A task of an active run. */
+struct ref {
+	struct live_run *run;
+	int task;
+};
+
 struct live_task {
 	enum task_state state;
 	enum reason reason;
@@ -37,8 +43,10 @@ struct live_task {
 	int refused; /* times in a row that the system did not let it start */
 	int64_t due_us, token;
 	bool selected;
-	bool ready; /* in the queue of its lane */
-	bool held;  /* by request: it does not start */
+	bool ready;   /* on its shelf */
+	int shelf;    /* in run->shelves */
+	uint64_t seq; /* ready: of its entry there */
+	bool held;    /* by request: it does not start */
 	enum reason held_why;
 };
 
@@ -54,6 +62,9 @@ struct live_run {
 	bool held; /* by request: none of its tasks starts */
 	enum reason held_why;
 	int lane;
+	struct shelf *shelves; /* of its pools; the first: of none */
+	int nshelves;
+	struct named_gate *dag_gate;
 	size_t slot; /* index in sched->slots */
 	UT_hash_handle hh;
 };
@@ -65,6 +76,24 @@ struct flight {
 	UT_hash_handle hh;
 };
 
+/* A pool, or the limit of a DAG. */
+struct named_gate {
+	struct gate gate;
+	char *name;
+	int nruns; /* of a DAG: in hand */
+	/* The shelf of the run that asked last. */
+	int64_t run_id;
+	int shelf;
+	UT_hash_handle hh;
+};
+
+/* A task that waits since the last tick. */
+struct fresh {
+	size_t slot;
+	int task;
+	uint64_t seq;
+};
+
 struct sched {
 	struct sched_config config;
 	struct rng rng;
@@ -73,8 +102,15 @@ struct sched {
 	struct live_run **slots; /* a small number for each run, for the timers' ids */
 	size_t nslots;
 	struct heap timers; /* retries; obsolete ones stay until due */
-	struct lane *lanes;
+	struct gate **lanes;
 	int nlanes;
+	struct named_gate *pools, *dags; /* by name */
+	struct shelf_heap open;          /* shelves that no gate is known to stop */
+	struct fresh *fresh;
+	size_t nfresh, fresh_cap;
+	uint64_t seq;   /* of the last that became ready */
+	int64_t now_us; /* never runs back */
+	bool halted;
 	/* Tasks that became final and whose dependents do not know yet. */
 	struct ref *news;
 	size_t nnews, news_cap;
@@ -99,11 +135,6 @@ static inline struct live_task *live(const struct ref *at)
 	return &at->run->tasks[at->task];
 }
 
-static inline struct lane *lane_of(const struct sched *s, const struct live_run *r)
-{
-	return &s->lanes[r->lane];
-}
-
 /* ---- sched_state.c -------------------------------------------------------------------- */
 
 /* The new change, of a run or of one of its tasks; NULL without memory. */
@@ -122,8 +153,6 @@ void sched_set_run(
 struct change *sched_set_task(
 	struct sched *s, const struct ref *at, enum task_state to, enum reason why, int64_t now_us);
 
-/* Into the queue of its lane, where it is not there yet. */
-void sched_push_ready(struct sched *s, const struct ref *at);
 /* Act on the counts of a task that waits for its needs. */
 void sched_judge(struct sched *s, const struct ref *at, int64_t now_us);
 /* A restored task that waits for its turn though its needs are not met: it was taken up without
@@ -134,6 +163,31 @@ void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us);
 /* Tell the dependents of tasks that became final, and finish the runs that are through. Ends each
  * step that may have made a task final. */
 void sched_spread_news(struct sched *s, int64_t now_us);
+
+/* Room for one more element in an array; false without memory, and the scheduler is then failed. */
+bool sched_grow(struct sched *s, void *array, size_t n, size_t *cap, size_t size);
+/* Each event says when it is; time never runs back in here. */
+static inline void sched_set_now(struct sched *s, int64_t now_us)
+{
+	if (now_us > s->now_us)
+		s->now_us = now_us;
+}
+
+/* ---- sched_queue.c -------------------------------------------------------------------- */
+
+/* What a run waits on; before anything of it is ready. -1: without memory. */
+int sched_make_shelves(struct sched *s, struct live_run *r);
+void sched_drop_shelves(struct sched *s, struct live_run *r);
+void sched_free_gates(struct sched *s);
+/* Into the queue, where it is not there yet. */
+void sched_push_ready(struct sched *s, const struct ref *at);
+/* An attempt takes its places in the lane, the DAG and the pool, and gives them back. */
+void sched_enter_gates(const struct ref *at);
+void sched_leave_gates(struct sched *s, const struct ref *at);
+/* What stops a task that is ready. */
+enum reason sched_wait_reason(const struct ref *at);
+/* Start what may start; those that wait since the last call say for what. */
+void sched_start_ready(struct sched *s, int64_t now_us);
 
 /* ---- sched_run.c ---------------------------------------------------------------------- */
 

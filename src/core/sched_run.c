@@ -146,12 +146,16 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 		return err_nomem(err);
 	}
 	HASH_ADD(hh, s->runs, id, sizeof r->id, r);
-	if (!r->hh.tbl) {
+	if (!r->hh.tbl || sched_make_shelves(s, r) < 0) {
+		if (r->hh.tbl)
+			HASH_DEL(s->runs, r);
+		sched_drop_shelves(s, r);
 		s->slots[r->slot] = NULL;
 		sched_free_run(r);
 		return err_nomem(err);
 	}
 	outgrow_tokens(s, r);
+	sched_set_now(s, now_us);
 	for (int i = 0; i < r->dag->ntasks; i++)
 		clear_task(s, &(struct ref){ r, i }, init, now_us);
 	for (int i = 0; i < r->dag->ntasks; i++)
@@ -178,16 +182,11 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 		if (f->run != r)
 			continue;
 		s->running--;
-		lane_of(s, r)->running--;
+		sched_leave_gates(s, &(struct ref){ r, f->task });
 		HASH_DEL(s->flights, f);
 		free(f);
 	}
-	struct lane *lane = lane_of(s, r);
-	for (size_t i = 0; i < lane->n; i++) {
-		struct ref *e = lane_at(lane, i);
-		if (e->run == r)
-			e->run = NULL;
-	}
+	sched_drop_shelves(s, r);
 	s->slots[r->slot] = NULL;
 	HASH_DEL(s->runs, r);
 	sched_free_run(r);

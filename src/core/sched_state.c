@@ -4,8 +4,7 @@
 
 /* ---- changes ------------------------------------------------------------------------- */
 
-/* Room for one more element; false without memory, and the scheduler is then failed. */
-static bool grow(struct sched *s, void *array, size_t n, size_t *cap, size_t size)
+bool sched_grow(struct sched *s, void *array, size_t n, size_t *cap, size_t size)
 {
 	void **p = array;
 
@@ -25,7 +24,7 @@ static bool grow(struct sched *s, void *array, size_t n, size_t *cap, size_t siz
 struct change *sched_add_change(
 	struct sched *s, enum change_kind kind, enum reason why, struct live_run *r, int64_t now_us)
 {
-	if (!grow(s, &s->changes, s->nchanges, &s->changes_cap, sizeof *s->changes))
+	if (!sched_grow(s, &s->changes, s->nchanges, &s->changes_cap, sizeof *s->changes))
 		return NULL;
 	struct change *c = &s->changes[s->nchanges++];
 	*c = (struct change){ .kind = kind,
@@ -97,7 +96,7 @@ struct change *sched_set_task(
 	}
 	if (t->selected && !task_state_is_final(from) && task_state_is_final(to)) {
 		at->run->nopen--;
-		if (grow(s, &s->news, s->nnews, &s->news_cap, sizeof *s->news))
+		if (sched_grow(s, &s->news, s->nnews, &s->news_cap, sizeof *s->news))
 			s->news[s->nnews++] = *at;
 	} else if (t->selected && task_state_is_final(from)) {
 		at->run->nopen++;
@@ -106,16 +105,6 @@ struct change *sched_set_task(
 }
 
 /* ---- readiness ----------------------------------------------------------------------- */
-
-void sched_push_ready(struct sched *s, const struct ref *at)
-{
-	if (live(at)->ready)
-		return;
-	if (lane_push(lane_of(s, at->run), at) < 0)
-		s->failed = true;
-	else
-		live(at)->ready = true;
-}
 
 void sched_judge(struct sched *s, const struct ref *at, int64_t now_us)
 {

@@ -73,6 +73,9 @@ static const struct reason_row {
 	[REASON_FROZEN] = { "frozen", "the task is frozen" },
 	[REASON_PARTIAL] = { "partial", "only selected tasks were run" },
 	[REASON_LATE_RESULT] = { "late_result", "an attempt that was given up ended; ignored" },
+	[REASON_POOL_FULL] = { "pool_full", "waits for slots of its pool" },
+	[REASON_DAG_LIMIT] = { "dag_limit",
+		"as many tasks of its DAG run as max_active_tasks allows" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 

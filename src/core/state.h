@@ -70,6 +70,8 @@ enum reason {
 	REASON_FROZEN,      /* the task is frozen */
 	REASON_PARTIAL,     /* selected tasks are done; others were not run */
 	REASON_LATE_RESULT, /* an attempt that was given up has ended; nothing changes */
+	REASON_POOL_FULL,   /* its pool has not enough free slots */
+	REASON_DAG_LIMIT,   /* max_active_tasks of its DAG are running */
 	REASON_MAX
 };
 
