@@ -21,6 +21,7 @@ const struct command *const commands[] = {
 	&command_show,
 	&command_logs,
 	&command_fence,
+	&command_pools,
 	/* Write */
 	&command_validate,
 	&command_graph,

@@ -428,6 +428,25 @@ static void add_backfills(const struct overview *o, const struct term *t, struct
 	grid_release(&g);
 }
 
+/* Pools that tasks wait for. */
+static void add_pools(const struct overview *o, const struct term *t, struct buf *out)
+{
+	json_t *pool;
+	size_t i;
+
+	json_array_foreach(json_object_get(o->daemon, "pools"), i, pool)
+	{
+		long long waiting = cli_get_int(pool, "waiting");
+		if (waiting)
+			buf_addf(out,
+				"%sPool %s%s: %lld task%s wait%s, %lld of %lld slots are taken\n",
+				style_on(STYLE_WARN, t->colour), cli_get_text(pool, "pool"),
+				style_off(STYLE_WARN, t->colour), waiting, waiting == 1 ? "" : "s",
+				waiting == 1 ? "s" : "", cli_get_int(pool, "used"),
+				cli_get_int(pool, "slots"));
+	}
+}
+
 void overview_add_head(const struct overview *o, const struct term *t, struct buf *out)
 {
 	if (o->daemon)
@@ -437,6 +456,7 @@ void overview_add_head(const struct overview *o, const struct term *t, struct bu
 	add_problems(o, t, out);
 	add_all_held(o, t, out);
 	add_backfills(o, t, out);
+	add_pools(o, t, out);
 	buf_addc(out, '\n');
 }
 

@@ -233,6 +233,11 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 	case TASK_UP_FOR_RETRY:
 		add_retry(out, p, i);
 		break;
+	case TASK_QUEUED:
+		buf_addstr(out, reason_text(t->reason));
+		if (t->reason == REASON_POOL_FULL && p->dag->tasks[i].pool)
+			buf_addf(out, " %s", p->dag->tasks[i].pool);
+		break;
 	case TASK_SUCCESS:
 		add_rows(out, t);
 		add_checks(out, t);

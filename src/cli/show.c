@@ -14,6 +14,7 @@
 #include "cli/term.h"
 #include "cli/when.h"
 #include "conf/bundle.h"
+#include "conf/dagfile.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
 #include "core/state.h"
@@ -24,6 +25,8 @@ struct view {
 	struct store *store;
 	struct store_result run, tasks, attempts, checks, events;
 	const struct run_row *r;
+	struct dag *dag; /* of the run's version, when it is needed */
+	bool dag_read;
 	struct term term;
 	struct buf out;
 	struct err *err;
@@ -55,6 +58,7 @@ static void release(struct store_result *r)
 
 static void view_close(struct view *v)
 {
+	dag_unref(v->dag);
 	release(&v->events);
 	release(&v->checks);
 	release(&v->attempts);
@@ -220,7 +224,27 @@ static void add_rows_cell(struct grid *g, const struct task_row *t)
 	json_decref(outputs);
 }
 
-static void add_why_cell(struct grid *g, const struct task_row *t, const struct attempt_row *a)
+/* The pool a task takes slots of, by the run's version of the DAG; NULL: none, or unknown. */
+static const char *pool_of(struct view *v, const char *task)
+{
+	const struct dagfile_env env = { .operators = cli_operators() };
+	struct diags diags;
+	char *text = NULL;
+
+	if (!v->dag_read && v->r->version && v->r->dag_path && v->r->dag_dir &&
+		store_version_text(v->store, v->r->version, &text, NULL) == 0) {
+		diags_init(&diags);
+		v->dag = dagfile_load_text(v->r->dag_path, v->r->dag_dir, text, &env, &diags);
+		diags_release(&diags);
+		free(text);
+	}
+	v->dag_read = true;
+	const struct task *t = v->dag ? dag_find(v->dag, task) : NULL;
+	return t ? t->pool : NULL;
+}
+
+static void add_why_cell(
+	struct view *v, struct grid *g, const struct task_row *t, const struct attempt_row *a)
 {
 	char first[600], when[WHEN_SIZE];
 	bool plain = t->state == TASK_SUCCESS || t->state == TASK_NONE || t->state == TASK_RUNNING;
@@ -234,6 +258,11 @@ static void add_why_cell(struct grid *g, const struct task_row *t, const struct 
 	}
 	if (plain) {
 		grid_add(g, STYLE_NONE, "");
+		return;
+	}
+	const char *pool = t->reason == REASON_POOL_FULL ? pool_of(v, t->name) : NULL;
+	if (pool) {
+		grid_addf(g, STYLE_NONE, "%s %s", reason_text(t->reason), pool);
 		return;
 	}
 	if (a && a->error && t->state == TASK_FAILED)
@@ -270,7 +299,7 @@ static void add_task(struct view *v, struct grid *g, const struct task_row *t)
 	grid_addf(g, STYLE_NONE, "%d", t->tries);
 	grid_add(g, STYLE_NONE, runview_took(us, took, sizeof took));
 	add_rows_cell(g, t);
-	add_why_cell(g, t, a);
+	add_why_cell(v, g, t, a);
 }
 
 /* The group that begins with this task, as one line: from its first start to its last end, and how

@@ -11,6 +11,7 @@
 #include "base/node.h"
 #include "base/units.h"
 #include "conf/diag.h"
+#include "conf/schema_value.h"
 #include "conf/yaml.h"
 
 enum { SECRET_MAX = 64 << 10 };
@@ -27,7 +28,10 @@ struct config {
 	struct connection *connections;
 	const char **names; /* NULL-ended, in the same order */
 	size_t n;
+	const char **pools; /* NULL-ended */
 };
+
+enum { POOL_SLOTS_MAX = 100000 };
 
 static const struct field any_connection = { .type = FIELD_ANY };
 
@@ -49,6 +53,30 @@ static const struct field keep_fields[] = {
 	{ 0 },
 };
 
+static const struct field pool_slots = { .key = "slots",
+	.type = FIELD_INT,
+	.flags = FIELD_REQUIRED,
+	.has_min = true,
+	.min = 0,
+	.has_max = true,
+	.max = POOL_SLOTS_MAX };
+
+static const struct field pool_fields[] = {
+	{ .key = "slots",
+		.type = FIELD_INT,
+		.flags = FIELD_REQUIRED,
+		.has_min = true,
+		.min = 0,
+		.has_max = true,
+		.max = POOL_SLOTS_MAX,
+		.help = "How many slots it has.",
+		.example = "4" },
+	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
+	{ 0 },
+};
+
+static const struct field any_pool = { .type = FIELD_ANY };
+
 const struct field config_fields[] = {
 	{ .key = "connections",
 		.type = FIELD_MAP,
@@ -61,6 +89,14 @@ const struct field config_fields[] = {
 		.help = "Days by name, for `calendar:` of schedules: dates, weekday names, "
 			"business_days, weekends, or files with a date a line.",
 		.example = "{ de_holidays: [holidays.txt, 2026-12-24] }" },
+	{ .key = "pools",
+		.type = FIELD_MAP,
+		.item = &any_pool,
+		.help = "What tasks share, with how many slots each has: a number, or a mapping "
+			"with `slots` and `description`. No more slots than that are taken at "
+			"once by the tasks that name it as their `pool`. With 0 none of them "
+			"starts.",
+		.example = "{ pg: 4 }" },
 	{ .key = "keep",
 		.type = FIELD_OBJECT,
 		.fields = keep_fields,
@@ -152,6 +188,28 @@ static void load_connections(
 		load_connection(c, types, map->keys[i], map->items[i], diags);
 }
 
+static void load_pools(struct config *c, struct diags *diags)
+{
+	const struct node *map = node_get(c->doc.root, "pools");
+	size_t n = map && map->type == NODE_MAP ? map->n : 0;
+	const struct schema_env env = { 0 };
+	char what[160];
+
+	c->pools = arena_array(&c->doc.arena, n + 1, sizeof *c->pools);
+	for (size_t i = 0; c->pools && i < n; i++) {
+		const struct node *key = map->keys[i], *value = map->items[i];
+		snprintf(what, sizeof what, "pool %.128s", key->text);
+		if (!schema_value_is_name(key->text, key->len))
+			diag_node(diags, DIAG_ERROR, key, "\"%s\" cannot be a pool's name",
+				key->text);
+		if (value->type == NODE_MAP)
+			schema_check(value, pool_fields, what, &env, diags);
+		else
+			schema_check_value(value, &pool_slots, &env, diags);
+		c->pools[i] = key->text;
+	}
+}
+
 struct config *config_load(
 	const char *path, const struct config_conn_type *types, struct diags *diags)
 {
@@ -171,6 +229,7 @@ struct config *config_load(
 	if (c->doc.root)
 		schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags);
 	load_connections(c, types, diags);
+	load_pools(c, diags);
 	if (c->doc.arena.failed) {
 		err_nomem(&err);
 		diag_err(diags, path, &err);
@@ -188,7 +247,7 @@ struct config *config_empty(void)
 	struct config *c = calloc(1, sizeof *c);
 
 	if (c)
-		c->names = no_names;
+		c->names = c->pools = no_names;
 	return c;
 }
 
@@ -377,6 +436,19 @@ int64_t config_keep_runs_us(const struct config *c)
 int64_t config_keep_logs_us(const struct config *c)
 {
 	return keep_us(c, "logs");
+}
+
+const char *const *config_pools(const struct config *c)
+{
+	return c->pools;
+}
+
+int config_pool_slots(const struct config *c, const char *name)
+{
+	const struct node *pool = node_get(node_get(c->doc.root, "pools"), name);
+	const struct node *slots = pool && pool->type == NODE_MAP ? node_get(pool, "slots") : pool;
+
+	return slots && slots->type == NODE_INT ? (int)slots->i : -1;
 }
 
 const struct node *config_calendar(const struct config *c, const char *name, const char **ret_dir)

@@ -38,6 +38,10 @@ json_t *config_connection(
  * trailing line break of a file is dropped. */
 char *config_secret(const struct node *n, const char *dir, struct err *err);
 
+/* Names of the pools, NULL-ended, in their order; and how many slots one has: -1: there is none of
+ * that name. */
+const char *const *config_pools(const struct config *c);
+int config_pool_slots(const struct config *c, const char *name);
 /* A named calendar: its list of words (conf/schedule.h), and in *ret_dir the folder its files are
  * relative to. NULL: there is none. */
 const struct node *config_calendar(const struct config *c, const char *name, const char **ret_dir);

@@ -13,7 +13,7 @@
 #include "core/timetable.h"
 #include "core/zone.h"
 
-enum { CYCLE_SHOWN = 50, DAG_KEYS_MAX = 64 };
+enum { CYCLE_SHOWN = 50, DAG_KEYS_MAX = 64, WEIGHED_MAX = 100000 };
 
 static void free_kept(void *arg)
 {
@@ -80,6 +80,9 @@ static void load_tasks(struct dag_loader *l)
 	for (int i = 0; i < l->dag->ntasks; i++)
 		dagfile_load_task(l, &l->dag->tasks[i], l->sources[i].node);
 	dagfile_load_needs(l);
+	if (l->dag->priority_weight == WEIGHT_DOWNSTREAM && l->dag->ntasks > WEIGHED_MAX)
+		diag_node(l->diags, DIAG_ERROR, node_get(l->root, "priority_weight"),
+			"priority_weight: downstream is for at most %d tasks", WEIGHED_MAX);
 	/* A circle is one error; what else is wrong is told all the same. */
 	seal(l);
 	dagfile_check_defaults(l);
@@ -137,6 +140,18 @@ static void load_schedule(struct dag_loader *l, const struct node *n, struct dag
 			dag->overlap = i;
 }
 
+static void load_limits(struct dag_loader *l)
+{
+	const struct node *most = node_get(l->root, "max_active_tasks");
+	const char *weight = node_text(node_get(l->root, "priority_weight"));
+
+	if (most && most->type == NODE_INT && most->i > 0 && most->i <= INT_MAX)
+		l->dag->max_active_tasks = (int)most->i;
+	for (int i = 0; weight && i < WEIGHT_MAX; i++)
+		if (strcmp(weight, priority_weight_names[i]) == 0)
+			l->dag->priority_weight = (enum priority_weight)i;
+}
+
 /* The tasks may all come from elsewhere. */
 static void check_keys(struct dag_loader *l)
 {
@@ -171,6 +186,7 @@ static void load_top(struct dag_loader *l, struct dag_kept *kept)
 	dag->runbook = node_text(node_get(root, "runbook"));
 	load_tags(l, node_get(root, "tags"));
 	load_schedule(l, node_get(root, "schedule"), kept);
+	load_limits(l);
 	dagfile_collect(l);
 	dagfile_load_params(l, l->params);
 	if (dag->ntasks > 0)

@@ -180,6 +180,26 @@ static const struct field limits_fields[] = {
 				"with -c; none: words are split at blanks, no shell. Default: " \
 				"sh, and none for "                                             \
 				"plain commands." },                                            \
+		{ .key = "pool",                                                                \
+			.type = FIELD_NAME,                                                     \
+			.help = "A pool of weir.yaml: it starts when that has slots for it." }, \
+		{ .key = "slots",                                                               \
+			.type = FIELD_INT,                                                      \
+			.def = "1",                                                             \
+			.has_min = true,                                                        \
+			.min = 1,                                                               \
+			.has_max = true,                                                        \
+			.max = 100000,                                                          \
+			.help = "How many slots of its pool it takes." },                       \
+		{ .key = "priority",                                                            \
+			.type = FIELD_INT,                                                      \
+			.def = "1",                                                             \
+			.has_min = true,                                                        \
+			.min = -1000,                                                           \
+			.has_max = true,                                                        \
+			.max = 1000,                                                            \
+			.help = "Of tasks that wait for the same, the one with most points is " \
+				"next; each minute of waiting is one more." },                  \
 		{ .key = "owner", .type = FIELD_STRING, .help = "Who is asked about it." },     \
 	{                                                                                       \
 		.key = "runbook", .type = FIELD_STRING,                                         \
@@ -278,6 +298,21 @@ const struct field dagfile_fields[] = {
 	{ .key = "schedule",
 		.type = FIELD_ANY,
 		.help = "When it runs; see below. Default: manual." },
+	{ .key = "max_active_tasks",
+		.type = FIELD_INT,
+		.has_min = true,
+		.min = 1,
+		.has_max = true,
+		.max = 100000,
+		.help = "How many of its tasks run at once, over all its runs. Default: as many as "
+			"there are jobs." },
+	{ .key = "priority_weight",
+		.type = FIELD_ENUM,
+		.values = priority_weight_names,
+		.def = "own",
+		.help = "What counts as a task's priority: its own, or the sum of its own and "
+			"those "
+			"of all tasks that wait for it, directly or not (downstream)." },
 	{ .key = "include",
 		.type = FIELD_LIST,
 		.item = &include_item,

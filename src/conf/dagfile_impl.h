@@ -70,7 +70,8 @@ struct dag_loader {
 	struct name_index *index;       /* names of tasks and groups */
 	const char **files; /* that tasks and calendars name, absolute, in the order found */
 	size_t nfiles, files_cap;
-	int *stamps; /* by task index: 1 + the task whose needs named it last */
+	const struct node *told_pool; /* what was said to be wrong last */
+	int *stamps;                  /* by task index: 1 + the task whose needs named it last */
 	struct diags *diags;
 };
 

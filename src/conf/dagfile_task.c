@@ -181,6 +181,57 @@ static void load_policy(struct dag_loader *l, struct task *t, const struct node 
 	load_limits(l, t);
 }
 
+/* One that a task names in vain is told where it is named, that of defaults once. */
+static void check_pool(struct dag_loader *l, const struct task *t, const struct node *name)
+{
+	const struct config *config = l->env->config;
+	const char *const *pools = config ? config_pools(config) : NULL;
+	const struct node *slots = dagfile_setting(l, t, "slots");
+	size_t n = 0;
+
+	while (pools && pools[n])
+		n++;
+	int have = config ? config_pool_slots(config, name->text) : -1;
+	bool told = l->told_pool == name || (slots && l->told_pool == slots);
+	if (!config || !l->env->check_files || told)
+		return;
+	if (have >= 0 && (!slots || slots->i <= have || have == 0))
+		return;
+	l->told_pool = have < 0 ? name : slots;
+	if (have >= 0) {
+		diag_node(l->diags, DIAG_ERROR, slots,
+			"slots: the pool \"%s\" has %d, the task wants %lld", name->text, have,
+			(long long)slots->i);
+		diag_hint(l->diags, "pools are in %s",
+			config_path(config) ? config_path(config) : "weir.yaml");
+		return;
+	}
+	const char *near = near_find(name->text, pools, n);
+	diag_node(l->diags, DIAG_ERROR, name, "pool: there is no pool \"%s\"%s%s%s", name->text,
+		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	if (!near)
+		diag_hint(l->diags, "pools are in weir.yaml: pools: { %s: 4 }", name->text);
+}
+
+static void load_pool(struct dag_loader *l, struct task *t)
+{
+	const struct node *pool = dagfile_setting(l, t, "pool");
+	const struct node *own = node_get(l->sources[t->index].node, "slots");
+	const struct node *slots = dagfile_setting(l, t, "slots");
+	const struct node *priority = dagfile_setting(l, t, "priority");
+
+	t->pool = node_text(pool);
+	t->slots = slots && slots->type == NODE_INT && slots->i > 1 && slots->i <= INT_MAX
+			   ? (int)slots->i
+			   : 1;
+	t->priority = priority && priority->type == NODE_INT ? (int)priority->i : 1;
+	if (t->pool)
+		check_pool(l, t, pool);
+	else if (own)
+		diag_node(
+			l->diags, DIAG_WARNING, own, "slots: the task has no pool to take them of");
+}
+
 void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *n)
 {
 	const struct node *key = l->sources[t->index].key;
@@ -202,6 +253,7 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	schema_check(n, dagfile_task_fields, what, &env, l->diags);
 	load_kind(l, t, key, n);
 	load_policy(l, t, n);
+	load_pool(l, t);
 	t->description = node_text(node_get(n, "description"));
 	t->owner = node_text(dagfile_setting(l, t, "owner"));
 	t->runbook = node_text(dagfile_setting(l, t, "runbook"));

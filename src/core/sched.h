@@ -82,11 +82,12 @@ int sched_set_lane(struct sched *s, int lane, int max_running);
  * out of memory. */
 int sched_set_pool(struct sched *s, const char *name, int slots);
 struct sched_pool {
+	const char *name;
 	int slots, used;      /* used: may be more, after slots became fewer */
 	int running, waiting; /* tasks */
 };
-/* The pool behind `after` (NULL: the first), in no order; NULL: no more. Looks at all tasks. */
-const char *sched_next_pool(const struct sched *s, const char *after, struct sched_pool *ret);
+/* The pools by name. Looks at all tasks. */
+void sched_each_pool(struct sched *s, void (*fn)(void *arg, const struct sched_pool *p), void *arg);
 
 /* Hold a run (task -1) or one of its tasks: what has not started does not, and says why
  * (TASK_HELD). */

@@ -80,7 +80,8 @@ struct flight {
 struct named_gate {
 	struct gate gate;
 	char *name;
-	int nruns; /* of a DAG: in hand */
+	int nruns;              /* of a DAG: in hand */
+	int nrunning, nwaiting; /* of a pool, while it is told */
 	/* The shelf of the run that asked last. */
 	int64_t run_id;
 	int shelf;

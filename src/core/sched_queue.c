@@ -2,6 +2,7 @@
 #include "core/sched_impl.h"
 
 #include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,26 +119,37 @@ int sched_set_pool(struct sched *s, const char *name, int slots)
 	return 0;
 }
 
-const char *sched_next_pool(const struct sched *s, const char *after, struct sched_pool *ret)
+static int by_name(const struct named_gate *a, const struct named_gate *b)
 {
-	struct named_gate *g = s->pools;
+	return strcmp(a->name, b->name);
+}
 
-	if (after) {
-		HASH_FIND_STR(s->pools, after, g);
-		g = g ? g->hh.next : NULL;
-	}
-	if (!g)
-		return NULL;
-	*ret = (struct sched_pool){ .slots = g->gate.max, .used = g->gate.used };
+/* The named gate a shelf's pool is part of. */
+static struct named_gate *named(struct gate *g)
+{
+	return (struct named_gate *)((char *)g - offsetof(struct named_gate, gate));
+}
+
+void sched_each_pool(struct sched *s, void (*fn)(void *arg, const struct sched_pool *p), void *arg)
+{
+	HASH_SORT(s->pools, by_name);
+	for (struct named_gate *g = s->pools; g; g = g->hh.next)
+		g->nrunning = g->nwaiting = 0;
 	for (const struct live_run *r = s->runs; r; r = r->hh.next)
 		for (int i = 0; i < r->dag->ntasks; i++) {
 			const struct live_task *t = &r->tasks[i];
-			if (r->shelves[t->shelf].gates[GATE_POOL] != &g->gate)
+			struct gate *pool = r->shelves[t->shelf].gates[GATE_POOL];
+			if (!pool)
 				continue;
-			ret->running += t->state == TASK_RUNNING;
-			ret->waiting += t->ready;
+			named(pool)->nrunning += t->state == TASK_RUNNING;
+			named(pool)->nwaiting += t->ready;
 		}
-	return g->name;
+	for (const struct named_gate *g = s->pools; g; g = g->hh.next)
+		fn(arg, &(struct sched_pool){ .name = g->name,
+				.slots = g->gate.max,
+				.used = g->gate.used,
+				.running = g->nrunning,
+				.waiting = g->nwaiting });
 }
 
 /* ---- shelves -------------------------------------------------------------------------- */

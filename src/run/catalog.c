@@ -856,3 +856,15 @@ void catalog_each_folder(
 			free(folder);
 		}
 }
+
+void catalog_each_config(
+	const struct catalog *c, void (*fn)(void *arg, const struct config *config), void *arg)
+{
+	for (const struct shared_config *s = c->configs; s; s = s->older) {
+		const struct shared_config *newer = c->configs;
+		while (newer != s && strcmp(newer->path, s->path) != 0)
+			newer = newer->older;
+		if (newer == s)
+			fn(arg, s->config);
+	}
+}

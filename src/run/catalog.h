@@ -104,6 +104,10 @@ struct catalog_text {
 struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
 	const struct config **ret_config, struct err *err);
 
+/* The weir.yaml that hold for DAGs of the folder, as last read; in no order. */
+void catalog_each_config(
+	const struct catalog *c, void (*fn)(void *arg, const struct config *config), void *arg);
+
 /* Folders to be watched, for inotify: called for each folder seen by a scan, and for those of files
  * that DAGs name or include, perhaps more than once. */
 void catalog_each_folder(

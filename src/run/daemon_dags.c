@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "core/model.h"
 #include "run/daemon_impl.h"
+#include "run/pools.h"
 
 #define FOLDER_AGAIN_US (2 * US_PER_SECOND)
 
@@ -250,6 +251,8 @@ int daemon_scan(struct daemon *d, struct err *err)
 	}
 	catalog_each_changed(d->catalog, take_changed, &p);
 	daemon_watch_folders(d);
+	if (d->engine.sched && pools_apply_all(d->engine.sched, d->catalog, err) < 0)
+		say(d, LEVEL_ERROR, "cannot set the pools", { "error", err->msg });
 	int rc = tell_store(d, &p, err);
 	for (size_t i = 0; i < n; i++)
 		free(removed[i]);

@@ -9,6 +9,7 @@
 #include "core/model.h"
 #include "core/zone.h"
 #include "run/daemon_impl.h"
+#include "run/pools.h"
 
 /* RFC 3339, with the zone's offset. */
 static json_t *instant(const struct zone *zone, int64_t at_us)
@@ -102,5 +103,6 @@ json_t *daemon_status(struct daemon *d)
 	json_object_update_new(o, more);
 	json_object_set_new(o, "dags", dags_status(d));
 	json_object_set_new(o, "runs", runs_status(d));
+	json_object_set_new(o, "pools", pools_status(d->engine.sched, d->engine.runs));
 	return o;
 }

@@ -13,6 +13,7 @@
 #include "run/driver_impl.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
+#include "run/pools.h"
 
 #define TICK_US (100 * US_PER_MS)
 
@@ -307,6 +308,7 @@ static int begin(struct driver *d, struct err *err)
 			.replaced = on_replaced } };
 
 	if (init_executors(d, err) < 0 || engine_init(&d->engine, &config, err) < 0 ||
+		pools_apply(d->engine.sched, d->req->config, err) < 0 ||
 		watch_signals(d, err) < 0 || driver_open(d, err) < 0 || load_tasks(d, err) < 0 ||
 		settle(d, err) < 0)
 		return -1;
