@@ -2,7 +2,7 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn load csv start daemon cron store restart reattach;
+#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron store restart reattach;
 #                               default: all
 #
 #     WEIR          the binary; default ./weir
@@ -266,6 +266,26 @@ figure_spawn() {
 
 # ---- loading ----
 
+# A start while ever more tasks wait for full pools: the cost must not follow what waits.
+figure_pools() {
+	# shellcheck disable=SC2086 # CC may be words
+	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_pools \
+		"$here/bench_pools.c" "$top"/src/core/gate.c "$top"/src/core/sched*.c \
+		"$top"/src/core/model.c "$top"/src/core/state.c "$top"/src/core/trigger.c \
+		"$top"/src/core/retry.c "$top"/src/base/*.c -lcrypto 2>errors; then
+		row "pools" "does not build: $(head -n 1 errors)" - -
+		return
+	fi
+	for _ in $(seq "$runs"); do ./bench_pools >>pools.ours; done
+	for n in 1000 10000 100000; do
+		awk -v n=$n '$1 == n { print $2 }' pools.ours >"pools.$n"
+	done
+	row "a start, 100 pools, 10,000 tasks waiting" "$(cell pools.10000 %.0f 1 ns)" \
+		"$(cell pools.1000 %.0f 1 ns) with 1,000" "$(ratio pools.10000 pools.1000)" 2 \
+		"$(ratio pools.10000 pools.1000)" ""
+	row "a start, 100 pools, 100,000 waiting" "$(cell pools.100000 %.0f 1 ns)" "CPU" -
+}
+
 dag_file() {
 	cat <<-YAML
 		dag: shop_$1
@@ -502,11 +522,11 @@ figure_start() {
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk spawn load csv start daemon cron store restart reattach}; do
+for figure in ${*:-tasks disk spawn pools load csv start daemon cron store restart reattach}; do
 	case $figure in
-	tasks | disk | spawn | load | csv | start | daemon | cron | store | restart | reattach) "figure_$figure" ;;
+	tasks | disk | spawn | pools | load | csv | start | daemon | cron | store | restart | reattach) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk spawn load csv start daemon cron store restart reattach" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron store restart reattach" >&2
 		exit 2
 		;;
 	esac

@@ -115,6 +115,53 @@ static void check_sealed(const struct dag *dag)
 	free(place);
 }
 
+/* Is `to` reached from `from` along the dependents? */
+static bool reaches(const struct dag *dag, int from, int to)
+{
+	bool found = from == to;
+
+	for (int j = 0; j < dag->tasks[from].ndependents && !found; j++)
+		found = reaches(dag, dag->tasks[from].dependents[j], to);
+	return found;
+}
+
+/* Downstream weights against a slow look, over more than one word of tasks. */
+static void test_weights(void **state)
+{
+	enum { N = 150 };
+	struct rng rng;
+	char cycle[256];
+
+	(void)state;
+	rng_init(&rng, 7);
+	for (int round = 0; round < 20; round++) {
+		struct dag *dag = dag_new();
+		dag->ntasks = N;
+		dag->priority_weight = round ? WEIGHT_DOWNSTREAM : WEIGHT_OWN;
+		dag->tasks = arena_array(&dag->arena, N, sizeof *dag->tasks);
+		for (int i = 0; i < N; i++) {
+			int *needs = arena_array(&dag->arena, 2, sizeof *needs);
+			dag->tasks[i] = (struct task){ .name = "t",
+				.index = i,
+				.needs = needs,
+				.priority = (int)rng_below(&rng, 20) - 5 };
+			/* Against the order of the file. */
+			for (int k = 0; k < 2 && i < N - 4; k++)
+				if (rng_below(&rng, 3) == 0)
+					needs[dag->tasks[i].nneeds++] = i + 1 + 2 * k;
+		}
+		assert_int_equal(seal(dag, cycle, sizeof cycle), 0);
+		for (int i = 0; i < N; i++) {
+			int64_t sum = 0;
+			for (int j = 0; j < N; j++)
+				sum += reaches(dag, i, j) ? dag->tasks[j].priority : 0;
+			assert_int_equal(
+				dag->tasks[i].weight, round ? sum : dag->tasks[i].priority);
+		}
+		dag_unref(dag);
+	}
+}
+
 static void test_levels(void **state)
 {
 	char cycle[256], text[256];
@@ -274,6 +321,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_cycles),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_long_chain),
