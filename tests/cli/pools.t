@@ -82,6 +82,16 @@ out_has "Pool pg: 1 task waits, 2 of 2 slots are taken" "the status tells that s
 weir show hold
 out_has "waits for slots of its pool pg" "the run tells for which pool"
 
+# The next daemon counts what runs still.
+counts() { [ "$(api /v1/status '[d["pools"][-1][k] for k in ("slots", "used", "waiting")]' 2>/dev/null)" = "$1" ]; }
+ends INT
+daemon --jobs 8
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	counts '[2, 2, 1]' && break
+	sleep 0.2
+done
+check "the next daemon counts what runs" counts '[2, 2, 1]'
+
 # Fewer slots: what runs goes on, nothing new starts; more: it does.
 echo 'pools: { pg: 1 }' >dags/weir.yaml
 weir reload
