@@ -27,6 +27,7 @@ struct dagfile_env {
 	const struct dagfile_operators *operators;
 	const struct config *config; /* connections; NULL: not checked */
 	bool check_files;            /* look at the files that tasks name (contracts, SQL) */
+	bool was_good; /* a version that was loaded before: it goes on with pools as they are now */
 };
 
 /* Load and check. NULL when there are errors (in diags); warnings alone still give a DAG. */

@@ -193,7 +193,7 @@ static void check_pool(struct dag_loader *l, const struct task *t, const struct 
 		n++;
 	int have = config ? config_pool_slots(config, name->text) : -1;
 	bool told = l->told_pool == name || (slots && l->told_pool == slots);
-	if (!config || !l->env->check_files || told)
+	if (!config || !l->env->check_files || l->env->was_good || told)
 		return;
 	if (have >= 0 && (!slots || slots->i <= have || have == 0))
 		return;

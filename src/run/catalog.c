@@ -805,9 +805,10 @@ static struct dag *load_text(struct catalog *c, const struct catalog_text *t, bo
 
 	diags_init(&diags);
 	const struct config *config = share_config(c, t->dir, &diags);
-	const struct dagfile_env env = {
-		.operators = c->env.operators, .config = config, .check_files = check_files
-	};
+	const struct dagfile_env env = { .operators = c->env.operators,
+		.config = config,
+		.check_files = check_files,
+		.was_good = true };
 	struct dag *dag = config ? dagfile_load_text(t->path, t->dir, t->text, &env, &diags) : NULL;
 	if (!dag) {
 		buf_init(&out, ERROR_TEXT_MAX);

@@ -374,6 +374,26 @@ static void test_includes(void **state)
 	scan_is(f, "i.yaml ");
 }
 
+/* A pool that became smaller: the file is wrong now, its last good version goes on. */
+static void test_pools(void **state)
+{
+	struct folder *f = *state;
+	const struct config *config;
+	struct err err = { 0 };
+
+	put(f, "weir.yaml", "pools: { pg: 2 }\n");
+	put(f, "p.yaml", "dag: p\ntasks: { a: { run: x, pool: pg, slots: 2 } }\n");
+	scan_is(f, "p.yaml ");
+	put(f, "weir.yaml", "pools: { pg: 1 }\n");
+	scan_is(f, "!p.yaml ");
+	struct dag *dag = catalog_load(f->c, get(f, "p"), &config, &err);
+	assert_non_null(dag);
+	assert_int_equal(dag->tasks[0].slots, 2);
+	dag_unref(dag);
+	put(f, "weir.yaml", "pools: { pg: 2 }\n");
+	scan_is(f, "p.yaml ");
+}
+
 static void test_folder_gone(void **state)
 {
 	struct folder *f = *state;
@@ -455,6 +475,7 @@ int main(void)
 		TEST(test_names),
 		TEST(test_files),
 		TEST(test_includes),
+		TEST(test_pools),
 		TEST(test_folder_gone),
 		TEST(test_folders),
 		TEST(test_text_of_a_version),
