@@ -357,7 +357,8 @@ static enum run_state verdict(const struct driver *d)
 
 static void finish(struct driver *d, struct run_outcome *ret)
 {
-	former_tidy(&d->engine, false);
+	/* A run that was there before may have been killed: what its supervisors left. */
+	former_tidy(&d->engine, !d->progress.created);
 	ret->state = verdict(d);
 	ret->interrupted = d->nsignals > 0;
 	d->progress.state = ret->state;

@@ -1,8 +1,10 @@
 #include "run/former.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -11,6 +13,7 @@
 #include "run/engine_impl.h"
 
 #define AGAIN_US (10 * US_PER_SECOND)
+#define BOOT_SLACK_US US_PER_MINUTE
 enum { ENDS_AT_ONCE = 64 };
 
 struct former_entry {
@@ -269,6 +272,19 @@ void former_ack(struct engine *e, const int64_t *tokens, size_t n)
 
 /* ---- asking ---------------------------------------------------------------------------- */
 
+/* Supervisors write down what they start before it begins. What was committed since this machine
+ * came up, and nobody knows of, was never given to one. A journal of before may have lost its last
+ * lines with the power. */
+static bool never_began(const struct former_question *q)
+{
+	struct timespec up;
+
+	if (!q->since_us || clock_is_fake() || clock_gettime(CLOCK_BOOTTIME, &up) < 0)
+		return false;
+	int64_t boot_us = clock_now_us() - (int64_t)up.tv_sec * US_PER_SECOND;
+	return q->since_us > boot_us + BOOT_SLACK_US;
+}
+
 static void say_lost(struct former_question *q)
 {
 	q->verdict = FORMER_LOST;
@@ -405,8 +421,12 @@ int former_ask(struct engine *e, struct former_question *q, size_t n, struct err
 	if (!reached && !all_answered(q, n))
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (q[i].verdict == FORMER_NONE)
+		if (q[i].verdict == FORMER_NONE) {
 			say_lost(&q[i]);
+			if (never_began(&q[i]))
+				snprintf(q[i].end.error, sizeof q[i].end.error,
+					"never began: the process that decided it ended first");
+		}
 	return 0;
 }
 
@@ -459,7 +479,9 @@ static void add_orphan(void *arg, int64_t token, int64_t run_id, int task)
 		o->cap = cap;
 	}
 	const struct active_run *r = engine_find(o->engine, run_id);
-	o->q[o->n++] = (struct former_question){ .token = token, .epoch = r ? r->epoch : 0 };
+	o->q[o->n++] = (struct former_question){
+		.token = token, .epoch = r ? r->epoch : 0, .since_us = clock_now_us()
+	};
 }
 
 /* Settle what the dead had in flight. The number of ends fed, or -1: to be tried again. */

@@ -40,6 +40,7 @@ enum former_verdict {
 };
 struct former_question {
 	int64_t token, epoch;
+	int64_t since_us; /* when its start was committed; 0: not known */
 	enum former_verdict verdict;
 	struct exec_end end; /* of LOST, too */
 };

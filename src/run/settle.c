@@ -107,7 +107,8 @@ static int ask(struct settling *s, struct err *err)
 		return err_nomem(err);
 	for (size_t i = 0; i < n; i++)
 		s->questions[i] = (struct former_question){ .token = s->attempts.attempts[i].token,
-			.epoch = s->run->epoch };
+			.epoch = s->run->epoch,
+			.since_us = s->attempts.attempts[i].queued_us };
 	return former_ask(s->engine, s->questions, n, err);
 }
 

@@ -58,6 +58,11 @@ demo_picture() { # DIR
 		sqlite3 "$1/home/weir.db" "SELECT task, count(*) FROM attempt WHERE outcome = 'success' GROUP BY task ORDER BY task;
 			SELECT name, state FROM task ORDER BY name; SELECT state FROM run;
 			SELECT count(*) FROM attempt WHERE outcome IS NULL OR outcome = 'none'"
+		# A supervisor whose last end was just acknowledged is about to leave.
+		for i in 1 2 3 4 5 6 7 8 9 10; do
+			[ -n "$(find "$1/home" -name '*.journal')" ] || break
+			sleep 0.1
+		done
 		find "$1/home" -name '*.journal' -printf 'journal left: %f\n'
 	)
 }
