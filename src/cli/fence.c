@@ -9,16 +9,16 @@
 #include "cli/when.h"
 #include "store/store.h"
 
-enum verdict { ALLOWED, NEWER_ATTEMPT, ENDED, RUN_OVER };
+enum answer { ALLOWED, NEWER_ATTEMPT, ENDED, RUN_OVER };
 
-static const char *const verdict_names[] = {
+static const char *const answer_names[] = {
 	[ALLOWED] = "newest",
 	[NEWER_ATTEMPT] = "newer_attempt",
 	[ENDED] = "ended",
 	[RUN_OVER] = "run_over",
 };
 
-static enum verdict judge(const struct token_row *t)
+static enum answer judge(const struct token_row *t)
 {
 	if (t->newest != t->token)
 		return NEWER_ATTEMPT;
@@ -45,7 +45,7 @@ static int find_token(const struct args *args, int64_t *ret, struct err *err)
 	return 0;
 }
 
-static void tell(const struct token_row *t, enum verdict v, bool verbose)
+static void tell(const struct token_row *t, enum answer v, bool verbose)
 {
 	char when[WHEN_SIZE];
 
@@ -68,13 +68,13 @@ static void tell(const struct token_row *t, enum verdict v, bool verbose)
 		fprintf(stderr, "its run is over (%s)\n", run_state_name(t->run_state));
 }
 
-static json_t *as_json(const struct token_row *t, enum verdict v)
+static json_t *as_json(const struct token_row *t, enum answer v)
 {
 	json_t *o = json_object(), *newest = json_object();
 
 	json_object_set_new(o, "token", json_integer(t->token));
 	json_object_set_new(o, "allowed", json_boolean(v == ALLOWED));
-	json_object_set_new(o, "why", json_string(verdict_names[v]));
+	json_object_set_new(o, "why", json_string(answer_names[v]));
 	json_object_set_new(o, "run", cli_json_text(t->run));
 	json_object_set_new(o, "task", cli_json_text(t->task));
 	json_object_set_new(o, "try", json_integer(t->try));
@@ -90,7 +90,7 @@ static json_t *as_json(const struct token_row *t, enum verdict v)
 
 static int answer(const struct args *args, const struct token_row *t, struct err *err)
 {
-	enum verdict v = judge(t);
+	enum answer v = judge(t);
 
 	if (args_has(args, "json")) {
 		if (cli_print_json(as_json(t, v), err) < 0)
