@@ -40,6 +40,11 @@ int template_text(
 	return rc;
 }
 
+bool template_is_single(const struct template *t)
+{
+	return t->parts && !t->parts->next && t->parts->expr;
+}
+
 json_t *template_single_value(
 	const struct template *t, const struct template_context *ctx, struct err *err)
 {
@@ -49,7 +54,7 @@ json_t *template_single_value(
 	struct value v;
 
 	err_clear(err);
-	if (!only || only->next || !only->expr)
+	if (!template_is_single(t))
 		return NULL;
 	template_eval_init(&e, ctx);
 	if (template_eval_expr(&e, t, only->expr, &v, err) == 0) {

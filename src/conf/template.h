@@ -1,7 +1,10 @@
 /* Templates: `{{ ds | add_days(-7) | strftime("%Y/%m") }}` inside text.
  *
  * Grammar:   text ( "{{" expr "}}" text )*
- *            expr   = primary ( "|" filter )*
+ *            expr   = all ( "or" all )*
+ *            all    = one ( "and" one )*
+ *            one    = "not" one | value [ ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) value ]
+ *            value  = ( primary | "(" expr ")" ) ( "|" filter )*
  *            primary= name ( "." name )* | string | integer | number | true | false | null
  *            filter = name [ "(" literal-or-primary ( "," ... )* ")" ]
  * A literal "{{" is written `{{ "{{" }}`. There are no statements and no loops: what needs them is
@@ -31,7 +34,8 @@ struct template; /* parsed; immutable */
 struct template *template_parse(
 	const char *text, size_t *ret_offset, size_t *ret_width, struct err *err);
 void template_free(struct template *t);
-bool template_is_literal(const char *text); /* holds no "{{" */
+bool template_is_literal(const char *text);        /* holds no "{{" */
+bool template_is_single(const struct template *t); /* one expression, nothing beside it */
 
 /* Which names exist, for validation. All arrays NULL-ended; NULL: none. */
 struct template_scope {
@@ -62,6 +66,10 @@ struct template_context {
 	int64_t token, now_us;
 	const char *(*getenv)(const char *name); /* NULL: getenv(3) */
 };
+
+/* Is a rendered value true? true and "true" are, false, "false" and null are not; anything else is
+ * an error that says to compare it. */
+int template_truth(const json_t *value, bool *ret, struct err *err);
 
 /* Append the rendered text. Null renders as an error that names the expression, unless
  * `default(...)` caught it. env.X that is not set is null, and so is an output that was not

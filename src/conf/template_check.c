@@ -280,14 +280,55 @@ static unsigned check_call(struct checker *c, const struct call *call, unsigned 
 	return f->gives;
 }
 
-static void check_expr(struct checker *c, const struct expr *x)
-{
-	unsigned types = types_of(&x->head);
+static unsigned check_expr(struct checker *c, const struct expr *x);
 
-	if (x->head.is_name)
+/* What stands beside `and`, `or` and `not` must be able to be true or false. */
+static void check_truth(struct checker *c, const struct expr *x)
+{
+	const unsigned truths =
+		TYPE_SET(VALUE_BOOL) | TYPE_SET(VALUE_STRING) | TYPE_SET(VALUE_NULL);
+	unsigned types = check_expr(c, x);
+	char got[100];
+
+	if (!(types & truths))
+		report(c, x->span, "%s is neither true nor false; compare it",
+			template_types_describe(types, got, sizeof got));
+}
+
+static unsigned check_operator(struct checker *c, const struct expr *x)
+{
+	char one[100], other[100];
+
+	if (x->op == EXPR_NOT || x->op == EXPR_AND || x->op == EXPR_OR) {
+		check_truth(c, x->left);
+		if (x->right)
+			check_truth(c, x->right);
+	} else {
+		unsigned a = check_expr(c, x->left), b = check_expr(c, x->right);
+		if (!template_comparable(x->op, a, b))
+			report(c, x->sign, "%s cannot be compared with %s",
+				template_types_describe(a, one, sizeof one),
+				template_types_describe(b, other, sizeof other));
+	}
+	return TYPE_SET(VALUE_BOOL);
+}
+
+/* What the expression may be. */
+static unsigned check_expr(struct checker *c, const struct expr *x)
+{
+	unsigned types;
+
+	if (x->op == EXPR_HEAD)
+		types = types_of(&x->head);
+	else if (x->op == EXPR_GROUP)
+		types = check_expr(c, x->left);
+	else
+		return check_operator(c, x);
+	if (x->op == EXPR_HEAD && x->head.is_name)
 		check_name(c, &x->head);
 	for (const struct call *call = x->calls; call; call = call->next)
 		types = check_call(c, call, types);
+	return types;
 }
 
 static void misplaced(void *arg, const struct expr *x, const struct err *err)

@@ -75,16 +75,79 @@ int template_blame(const struct template *t, const struct expr *x, struct err *e
 		err, "%.*s%s", len, t->text + x->span.off, (size_t)len < x->span.len ? "..." : "");
 }
 
-int template_eval_expr(struct eval *e, const struct template *t, const struct expr *x,
+static int eval(struct eval *e, const struct template *t, const struct expr *x, struct value *ret,
+	struct err *err);
+
+static int eval_truth(
+	struct eval *e, const struct template *t, const struct expr *x, bool *ret, struct err *err)
+{
+	struct value v;
+
+	if (eval(e, t, x, &v, err) < 0)
+		return -1;
+	if (template_value_truth(&v, ret, err) == 0)
+		return 0;
+	return err_context(err, "%.*s", (int)x->span.len, t->text + x->span.off);
+}
+
+/* `and` and `or` look at the right side only where the left one does not decide. */
+static int eval_logic(
+	struct eval *e, const struct template *t, const struct expr *x, bool *ret, struct err *err)
+{
+	if (eval_truth(e, t, x->left, ret, err) < 0)
+		return -1;
+	if (x->op == EXPR_NOT)
+		*ret = !*ret;
+	else if (*ret == (x->op == EXPR_AND))
+		return eval_truth(e, t, x->right, ret, err);
+	return 0;
+}
+
+static int eval_operator(struct eval *e, const struct template *t, const struct expr *x,
 	struct value *ret, struct err *err)
 {
-	if (value_of(e, t, &x->head, ret, err) < 0)
-		return template_blame(t, x, err);
+	struct value a, b;
+	bool truth;
+	int rc;
+
+	if (x->op == EXPR_NOT || x->op == EXPR_AND || x->op == EXPR_OR) {
+		rc = eval_logic(e, t, x, &truth, err);
+	} else {
+		rc = eval(e, t, x->left, &a, err);
+		if (rc == 0)
+			rc = eval(e, t, x->right, &b, err);
+		if (rc == 0)
+			rc = template_compare(e, x->op, &a, &b, &truth, err);
+	}
+	if (rc == 0)
+		*ret = (struct value){ .type = VALUE_BOOL, .b = truth };
+	return rc;
+}
+
+static int eval(struct eval *e, const struct template *t, const struct expr *x, struct value *ret,
+	struct err *err)
+{
+	int rc;
+
+	if (x->op == EXPR_HEAD)
+		rc = value_of(e, t, &x->head, ret, err);
+	else if (x->op == EXPR_GROUP)
+		rc = eval(e, t, x->left, ret, err);
+	else
+		rc = eval_operator(e, t, x, ret, err);
+	if (rc < 0)
+		return -1;
 	for (const struct call *call = x->calls; call; call = call->next) {
 		if (apply(e, t, call, ret, err) < 0) {
-			err_context(err, "%.*s", (int)call->name.len, t->text + call->name.off);
-			return template_blame(t, x, err);
+			return err_context(
+				err, "%.*s", (int)call->name.len, t->text + call->name.off);
 		}
 	}
 	return 0;
+}
+
+int template_eval_expr(struct eval *e, const struct template *t, const struct expr *x,
+	struct value *ret, struct err *err)
+{
+	return eval(e, t, x, ret, err) < 0 ? template_blame(t, x, err) : 0;
 }

@@ -1,8 +1,9 @@
 /* What the files of the template room share; nobody else includes it.
  *
- * A template is parsed to parts: pieces of text and expressions, in order. An expression is a
- * head (a name or a literal) and a chain of filter calls. Names and filters are bound to their
- * table rows when parsed; one that is not in its table stays NULL until the check names it.
+ * A template is parsed to parts: pieces of text and expressions, in order. An expression is a tree;
+ * its leaves are a head (a name or a literal) and a chain of filter calls. Names and filters are
+ * bound to their table rows when parsed; one that is not in its table stays NULL until the check
+ * names it.
  */
 #ifndef WEIR_CONF_TEMPLATE_IMPL_H
 #define WEIR_CONF_TEMPLATE_IMPL_H
@@ -19,6 +20,7 @@ enum {
 	TEMPLATE_EXPR_MAX = 4096, /* bytes from "{{" to "}}" */
 	TEMPLATE_ARGS_MAX = 4,    /* kept; more are a syntax error */
 	TEMPLATE_ZONES_MAX = 8,   /* zones loaded by one rendering */
+	TEMPLATE_DEPTH_MAX = 16,  /* parentheses in parentheses */
 };
 #define TEMPLATE_MEMORY_MAX (64u << 20)
 
@@ -100,10 +102,28 @@ struct call {
 	int nargs;
 };
 
+enum expr_op {
+	EXPR_HEAD,  /* a name or a literal */
+	EXPR_GROUP, /* of left, in parentheses */
+	EXPR_NOT,   /* of left */
+	EXPR_AND,
+	EXPR_OR,
+	EXPR_EQ,
+	EXPR_NE,
+	EXPR_LT,
+	EXPR_LE,
+	EXPR_GT,
+	EXPR_GE,
+	EXPR_OP_MAX
+};
+
 struct expr {
-	struct span span; /* braces included */
-	struct primary head;
-	struct call *calls;
+	struct span span; /* of the whole: braces included */
+	enum expr_op op;
+	struct primary head; /* EXPR_HEAD */
+	struct expr *left, *right;
+	struct span sign;   /* where the operator stands */
+	struct call *calls; /* EXPR_HEAD, EXPR_GROUP */
 };
 
 struct part {
@@ -194,6 +214,13 @@ int template_value_text(const struct value *v, struct buf *out, struct err *err)
 const char *template_value_describe(const struct value *v, char *buf, size_t size);
 /* "a date", "a string or a list": what errors say they need. */
 const char *template_types_describe(unsigned types, char *buf, size_t size);
+/* Whether a value counts as true; -1 for what is neither true nor false. */
+int template_value_truth(const struct value *v, bool *ret, struct err *err);
+/* template_compare.c: `==`, `<` and the like. */
+int template_compare(struct eval *e, enum expr_op op, const struct value *a, const struct value *b,
+	bool *ret, struct err *err);
+/* May values of these types ever be compared? */
+bool template_comparable(enum expr_op op, unsigned a, unsigned b);
 /* Evaluate an expression; errors begin with it. */
 int template_eval_expr(struct eval *e, const struct template *t, const struct expr *x,
 	struct value *ret, struct err *err);

@@ -11,6 +11,7 @@
 struct parser {
 	struct template *t;
 	size_t pos;
+	int depth;
 	size_t begin, end; /* the expression: its "{{", and where it must have ended */
 	size_t fail_off, fail_width;
 	struct err *err;
@@ -106,6 +107,10 @@ static int fail_expected(struct parser *p, const char *what)
 		hint = "; parts of a name are joined with a dot: params.region";
 	else if (peek(p) == '+' || peek(p) == '-')
 		hint = "; sums are made with a filter: | add(1), | add_days(-1)";
+	else if (peek(p) == '=')
+		hint = "; what is the same is asked for with ==";
+	else if (peek(p) == '&' || peek(p) == '|' || peek(p) == '!')
+		hint = "; there are the words and, or, not";
 	return fail(p, f.off, f.len, "expected %s, found \"%.*s\"%s", what, (int)f.len,
 		p->t->text + f.off, hint);
 }
@@ -310,36 +315,200 @@ static struct call *parse_call(struct parser *p)
 	return call;
 }
 
-/* pos is at "{{"; afterwards behind "}}". */
-static int parse_expr(struct parser *p, struct expr *x)
+static struct expr *new_expr(struct parser *p, enum expr_op op, struct expr *left)
 {
-	struct call **tail = &x->calls;
+	struct expr *x = arena_alloc(&p->t->arena, sizeof *x);
+
+	if (!x) {
+		fail_nomem(p);
+		return NULL;
+	}
+	x->op = op;
+	x->left = left;
+	x->span.off = left ? left->span.off : p->pos;
+	return x;
+}
+
+/* `x` ends here. */
+static struct expr *close_expr(const struct parser *p, struct expr *x)
+{
+	x->span.len = p->pos - x->span.off;
+	return x;
+}
+
+/* `x` ends where its last part does; NULL when that is missing. */
+static struct expr *end_with(struct expr *x, const struct expr *last)
+{
+	if (!last)
+		return NULL;
+	x->span.len = last->span.off + last->span.len - x->span.off;
+	return x;
+}
+
+/* Is this word next? Then go behind it. */
+static bool take_word(struct parser *p, const char *word)
+{
+	size_t len = strlen(word);
+
+	skip_space(p);
+	if (p->end - p->pos < len || memcmp(p->t->text + p->pos, word, len) != 0)
+		return false;
+	if (p->pos + len < p->end &&
+		(is_word(p->t->text[p->pos + len]) || p->t->text[p->pos + len] == '.'))
+		return false;
+	p->pos += len;
+	return true;
+}
+
+static struct expr *parse_or(struct parser *p);
+
+static struct expr *parse_group(struct parser *p)
+{
+	size_t open = p->pos;
+
+	if (++p->depth > TEMPLATE_DEPTH_MAX) {
+		fail(p, open, 1, "parentheses may be at most %d deep", TEMPLATE_DEPTH_MAX);
+		return NULL;
+	}
+	p->pos++;
+	skip_space(p);
+	struct expr *inner = parse_or(p), *x = inner ? new_expr(p, EXPR_GROUP, inner) : NULL;
+	if (!x)
+		return NULL;
+	x->span.off = open;
+	if (peek(p) != ')') {
+		fail_expected(p, "\"|\", a comparison or \")\"");
+		return NULL;
+	}
+	p->pos++;
+	p->depth--;
+	return x;
+}
+
+static struct expr *parse_value(struct parser *p)
+{
+	struct expr *x;
+
+	skip_space(p);
+	if (peek(p) == '(') {
+		x = parse_group(p);
+	} else {
+		x = new_expr(p, EXPR_HEAD, NULL);
+		if (x && parse_primary(p, &x->head, "a name or a literal") < 0)
+			return NULL;
+	}
+	if (!x)
+		return NULL;
+	close_expr(p, x);
+	for (struct call **tail = &x->calls; skip_space(p), peek(p) == '|'; tail = &(*tail)->next) {
+		p->pos++;
+		*tail = parse_call(p);
+		if (!*tail)
+			return NULL;
+		close_expr(p, x);
+	}
+	return x;
+}
+
+static enum expr_op take_sign(struct parser *p)
+{
+	static const struct {
+		const char *text;
+		enum expr_op op;
+	} signs[] = { { "==", EXPR_EQ }, { "!=", EXPR_NE }, { "<=", EXPR_LE }, { ">=", EXPR_GE },
+		{ "<", EXPR_LT }, { ">", EXPR_GT } };
+
+	skip_space(p);
+	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+		size_t len = strlen(signs[i].text);
+		if (p->end - p->pos < len || memcmp(p->t->text + p->pos, signs[i].text, len) != 0)
+			continue;
+		p->pos += len;
+		return signs[i].op;
+	}
+	return EXPR_HEAD;
+}
+
+static struct expr *parse_one(struct parser *p)
+{
+	size_t start;
+	bool negated = false;
+
+	skip_space(p);
+	for (start = p->pos; take_word(p, "not");)
+		negated = !negated;
+	struct expr *x = parse_value(p);
+	size_t at = p->pos;
+	enum expr_op op = x ? take_sign(p) : EXPR_HEAD;
+	if (op != EXPR_HEAD) {
+		struct expr *both = new_expr(p, op, x);
+		if (!both)
+			return NULL;
+		both->sign = (struct span){ at, p->pos - at };
+		both->right = parse_value(p);
+		x = end_with(both, both->right);
+	}
+	if (x && negated) {
+		x = new_expr(p, EXPR_NOT, x);
+		if (x) {
+			x->span.off = start;
+			end_with(x, x->left);
+		}
+	}
+	return x;
+}
+
+static struct expr *parse_and(struct parser *p)
+{
+	struct expr *x = parse_one(p);
+
+	while (x && take_word(p, "and")) {
+		struct expr *both = new_expr(p, EXPR_AND, x);
+		if (both)
+			both->right = parse_one(p);
+		x = both ? end_with(both, both->right) : NULL;
+	}
+	return x;
+}
+
+static struct expr *parse_or(struct parser *p)
+{
+	struct expr *x = parse_and(p);
+
+	while (x && take_word(p, "or")) {
+		struct expr *both = new_expr(p, EXPR_OR, x);
+		if (both)
+			both->right = parse_and(p);
+		x = both ? end_with(both, both->right) : NULL;
+	}
+	return x;
+}
+
+/* pos is at "{{"; afterwards behind "}}". */
+static struct expr *parse_expr(struct parser *p)
+{
 	size_t left = p->t->len - p->pos;
 
 	p->begin = p->pos;
 	p->end = p->pos + (left < TEMPLATE_EXPR_MAX ? left : TEMPLATE_EXPR_MAX);
 	p->pos += 2;
+	p->depth = 0;
 	skip_space(p);
-	if (at_close(p))
-		return fail(p, p->begin, p->pos + 2 - p->begin, "this expression is empty");
-	if (parse_primary(p, &x->head, "a name or a literal") < 0)
-		return -1;
-	for (;;) {
-		skip_space(p);
-		if (at_close(p))
-			break;
-		if (peek(p) != '|')
-			return fail_expected(p, "\"|\" or \"}}\"");
-		p->pos++;
-		struct call *call = parse_call(p);
-		if (!call)
-			return -1;
-		*tail = call;
-		tail = &call->next;
+	if (at_close(p)) {
+		fail(p, p->begin, p->pos + 2 - p->begin, "this expression is empty");
+		return NULL;
+	}
+	struct expr *x = parse_or(p);
+	if (!x)
+		return NULL;
+	skip_space(p);
+	if (!at_close(p)) {
+		fail_expected(p, "\"|\" or \"}}\"");
+		return NULL;
 	}
 	p->pos += 2;
 	x->span = (struct span){ p->begin, p->pos - p->begin };
-	return 0;
+	return x;
 }
 
 /* The next "{{" at or behind `from` that begins an expression, or len. */
@@ -391,11 +560,10 @@ static int parse_all(struct parser *p, struct sqllex *lex)
 		if (open == t->len)
 			break;
 		part = add_part(t, &tail);
-		if (part)
-			part->expr = arena_alloc(&t->arena, sizeof *part->expr);
-		if (!part || !part->expr)
+		if (!part)
 			return fail_nomem(p);
-		if (parse_expr(p, part->expr) < 0)
+		part->expr = parse_expr(p);
+		if (!part->expr)
 			return -1;
 		if (lex)
 			sqllex_feed(lex, "1", 1); /* any value, for what follows it */

@@ -177,6 +177,79 @@ static void test_literals(void **state)
 }
 
 /* Each error with its offset and width. */
+static void test_comparisons(void **state)
+{
+	static const struct pair pairs[] = {
+		{ "{{ params.n == 3 }}", "true" },
+		{ "{{ params.n == 3.0 }}", "true" },
+		{ "{{ params.f < 1 }}", "false" },
+		{ "{{ 1 != 2 }}{{ 1 <= 1 }}{{ 1 >= 2 }}{{ 2 > 1 }}", "truetruefalsetrue" },
+		{ "{{ params.region == 'eu' }}", "true" },
+		{ "{{ 'a' < 'b' }}", "true" },
+		{ "{{ params.yes == true }}", "true" },
+		{ "{{ params.yes < true }}", "!the boolean true cannot be compared with" },
+		{ "{{ ds == '2026-11-19' }}", "true" },
+		{ "{{ '2026-11-20' > ds }}", "true" },
+		{ "{{ ds > 'soon' }}", "!\"soon\"" },
+		{ "{{ now > data_interval_end }}", "true" },
+		{ "{{ now > '2026-11-20T02:00:01+01:00' }}", "false" },
+		{ "{{ ds == now }}", "!cannot be compared with" },
+		{ "{{ now > '2026-11-20' }}", "!cannot be compared with" },
+		{ "{{ params.n == '3' }}", "!the integer 3 cannot be compared with the string" },
+		{ "{{ params.list == 1 }}", "!a list cannot be compared" },
+		{ "{{ params.nothing == null }}", "true" },
+		{ "{{ params.nothing != 3 }}", "true" },
+		{ "{{ params.nothing < 3 }}", "!cannot be compared" },
+		{ "{{ params.gone == null }}", "true" },
+		{ "{{ params.gone == 3 }}", "!nothing (it has no value here)" },
+		{ "{{ params.gone | default(3) == 3 }}", "true" },
+		/* filters bind closest, then comparisons, not, and, or */
+		{ "{{ ds | add_days(1) == '2026-11-20' and 'a' | upper == 'A' }}", "true" },
+		{ "{{ not 1 == 2 }}", "true" },
+		{ "{{ not not params.yes }}", "true" },
+		{ "{{ not false and false }}", "false" },
+		{ "{{ not (false and false) }}", "true" },
+		{ "{{ true or false and false }}", "true" },
+		{ "{{ (true or false) and false }}", "false" },
+		{ "{{ (1 == 1) == true }}", "true" },
+		{ "{{ (params.n | add(1)) == 4 }}", "true" },
+		{ "{{ (1 == 2 or 'x' == 'x') | string | upper }}", "TRUE" },
+		/* what is decided is not looked at */
+		{ "{{ true or env.NO == 1 }}", "true" },
+		{ "{{ false and env.NO == 1 }}", "false" },
+		{ "{{ 'true' and not 'false' }}", "true" },
+		{ "{{ params.nothing or true }}", "true" },
+		{ "{{ params.region and true }}", "!params.region: neither true nor false" },
+		{ "{{ 1 or true }}", "!1: neither true nor false, but the integer 1" },
+		{ "{{ not env.NO }}", "!default(false)" },
+		{ "{{ nothing_of_this == 1 }}", "!unknown name" },
+		{ "{{ (((((((((((((((1))))))))))))))) }}", "1" },
+		{ "{{ (((((((((((((((((1))))))))))))))))) }}", "!at most 16 deep" },
+	};
+
+	(void)state;
+	CHECK_PAIRS(pairs);
+}
+
+static void test_truth(void **state)
+{
+	static const struct {
+		const char *json;
+		int truth; /* -1: neither */
+	} cases[] = { { "true", 1 }, { "false", 0 }, { "null", 0 }, { "\"true\"", 1 },
+		{ "\"false\"", 0 }, { "\"\"", -1 }, { "\"yes\"", -1 }, { "1", -1 }, { "0", -1 },
+		{ "[]", -1 }, { "{}", -1 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		json_t *json = json_loads(cases[i].json, JSON_DECODE_ANY, NULL);
+		bool yes = false;
+		int rc = template_truth(json, &yes, NULL);
+		assert_int_equal(rc < 0 ? -1 : yes, cases[i].truth);
+		json_decref(json);
+	}
+}
+
 static void test_syntax_errors(void **state)
 {
 	static const struct {
@@ -216,6 +289,14 @@ static void test_syntax_errors(void **state)
 		{ "{{ {{ ds }} }}", 3, 1, "expected a name or a literal, found \"{\"" },
 		{ "{{- ds -}}", 2, 1, "expected a name or a literal" },
 		{ "{{ d\xc3\xa9 }}", 4, 2, "expected \"|\"" },
+		{ "{{ ds = 1 }}", 6, 1, "asked for with ==" },
+		{ "{{ ds && 1 }}", 6, 1, "the words and, or, not" },
+		{ "{{ !ds }}", 3, 1, "the words and, or, not" },
+		{ "{{ ds and }}", 10, 1, "expected a name or a literal" },
+		{ "{{ ds == }}", 9, 1, "expected a name or a literal" },
+		{ "{{ 1 < 2 < 3 }}", 9, 1, "expected" },
+		{ "{{ (ds }}", 7, 1, "a comparison or \")\"" },
+		{ "{{ ds) }}", 5, 1, "expected" },
 	};
 
 	(void)state;
@@ -695,6 +776,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_comparisons),
+		cmocka_unit_test(test_truth),
 		cmocka_unit_test(test_syntax_errors),
 		cmocka_unit_test(test_length_limit),
 		cmocka_unit_test(test_filters_by_their_examples),
