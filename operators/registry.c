@@ -8,6 +8,8 @@ extern const struct operator operator_transform_sql;
 extern const struct operator operator_quality_table;
 extern const struct operator operator_publish_file;
 extern const struct operator operator_publish_table;
+extern const struct operator operator_control_branch;
+extern const struct operator operator_control_short_circuit;
 
 const struct operator* const operators[] = {
 	&operator_ingest_file,
@@ -15,6 +17,8 @@ const struct operator* const operators[] = {
 	&operator_quality_table,
 	&operator_publish_file,
 	&operator_publish_table,
+	&operator_control_branch,
+	&operator_control_short_circuit,
 	NULL,
 };
 

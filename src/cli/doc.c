@@ -10,6 +10,7 @@
 #include "conf/schedule.h"
 #include "conf/schema.h"
 #include "conf/template.h"
+#include "core/trigger.h"
 #include "data/contract.h"
 #include "operators/operators.h"
 
@@ -240,6 +241,31 @@ static int doc_operators(const char *which, struct buf *out, struct err *err)
 	return 0;
 }
 
+/* ---- trigger rules ------------------------------------------------------------------- */
+
+static void add_words(struct buf *out, const char *what, const char *words)
+{
+	if (words)
+		buf_addf(out, "%s %s.\n", what, words);
+}
+
+static int doc_triggers(const char *which, struct buf *out, struct err *err)
+{
+	(void)which;
+	(void)err;
+	buf_addstr(out, ".Bl -tag -width Ds\n");
+	for (int i = 0; i < TRIGGER_MAX; i++) {
+		const struct trigger_words *w = trigger_words((enum trigger_rule)i);
+		buf_addf(out, ".It Cm %s\n", w->name);
+		add_words(out, "Runs when", i == TRIGGER_ALWAYS ? NULL : w->runs);
+		add_words(out, "Runs", i == TRIGGER_ALWAYS ? w->runs : NULL);
+		add_words(out, "Skipped when", w->skipped);
+		add_words(out, "Upstream_failed when", w->failed);
+	}
+	buf_addstr(out, ".El\n");
+	return 0;
+}
+
 static int doc_templates(const char *which, struct buf *out, struct err *err)
 {
 	(void)which;
@@ -271,6 +297,7 @@ static const struct {
 	{ "fields", doc_fields },
 	{ "operators", doc_operators },
 	{ "templates", doc_templates },
+	{ "triggers", doc_triggers },
 	{ "exit-statuses", doc_exit_statuses },
 };
 
@@ -290,8 +317,8 @@ static int doc_run(const struct args *args, struct err *err)
 		return rc;
 	}
 	return err_set(err, ERR_USAGE,
-		"doc options|synopsis|description|commands|fields|operators|templates|exit-statuses"
-		" [NAME]");
+		"doc options|synopsis|description|commands|fields|operators|templates|triggers|"
+		"exit-statuses [NAME]");
 }
 
 static const struct operand doc_operands[] = { { "WHAT", VALUE_TEXT, false, false,

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/home.h"
+#include "cli/rules.h"
 #include "cli/term.h"
 #include "core/model.h"
 
@@ -134,6 +135,13 @@ static const char *point_kind(const struct picture *p, int i, char *buf, size_t 
 	return buf;
 }
 
+/* What lets a task run: "one_failed", or nothing. */
+static void point_rules(const struct picture *p, int i, struct buf *out)
+{
+	if (p->points[i].task >= 0)
+		rules_add(out, p->dag, &p->dag->tasks[p->points[i].task]);
+}
+
 /* ---- the tree ------------------------------------------------------------------------ */
 
 /* A point on the way from a root to where the walk is. */
@@ -174,11 +182,17 @@ static void enter(struct walk *w, int point, bool last)
 	bool again = w->seen[point], colour = w->term->colour;
 	char kind[160];
 
+	struct buf rules;
+
+	buf_init(&rules, 1 << 16);
+	point_rules(w->picture, point, &rules);
 	add_branch(w, last);
-	buf_addf(w->out, "%s%s%s  %s%s%s%s\n", style_on(STYLE_BOLD, colour),
+	buf_addf(w->out, "%s%s%s  %s%s%s%s%s%s%s\n", style_on(STYLE_BOLD, colour),
 		point_name(w->picture, point), style_off(STYLE_BOLD, colour),
 		style_on(STYLE_DIM, colour), point_kind(w->picture, point, kind, sizeof kind),
-		style_off(STYLE_DIM, colour), again ? "  (see above)" : "");
+		style_off(STYLE_DIM, colour), rules.len ? "  [" : "", rules.data,
+		rules.len ? "]" : "", again ? "  (see above)" : "");
+	buf_release(&rules);
 	if (again)
 		return;
 	w->seen[point] = true;
@@ -248,6 +262,23 @@ static void dot_open(const struct dag *dag, int open, int group)
 			dag->groups[chain[n]].name);
 }
 
+/* A further line of the label: what lets it run. */
+static void dot_rules(const struct picture *p, int i)
+{
+	struct buf rules;
+
+	buf_init(&rules, 1 << 16);
+	point_rules(p, i, &rules);
+	if (rules.len)
+		fputs("\\n", stdout);
+	for (size_t k = 0; k < rules.len; k++) {
+		if (rules.data[k] == '"' || rules.data[k] == '\\')
+			putchar('\\');
+		putchar(rules.data[k]);
+	}
+	buf_release(&rules);
+}
+
 /* All tasks, those of a group in a box; they stand side by side. */
 static void dot_groups(const struct picture *p)
 {
@@ -264,8 +295,10 @@ static void dot_groups(const struct picture *p)
 			return;
 		dot_open(dag, open, dag_group_of(dag, &dag->tasks[i]));
 		open = dag_group_of(dag, &dag->tasks[i]);
-		printf("\t\"%s\" [label=\"%s\\n%s\"];\n", dag->tasks[i].name, dag->tasks[i].name,
+		printf("\t\"%s\" [label=\"%s\\n%s", dag->tasks[i].name, dag->tasks[i].name,
 			point_kind(p, p->of_task[i], kind, sizeof kind));
+		dot_rules(p, p->of_task[i]);
+		puts("\"];");
 	}
 }
 
@@ -277,10 +310,12 @@ static void dot(const struct picture *p, bool expand)
 	printf("digraph \"%s\" {\n\trankdir=LR;\n\tnode [shape=box];\n", p->dag->name);
 	if (expand)
 		dot_groups(p);
-	for (int i = 0; i < p->n && !expand; i++)
-		printf("\t\"%s\" [label=\"%s\\n%s\"%s];\n", point_name(p, i), point_name(p, i),
-			point_kind(p, i, kind, sizeof kind),
-			p->points[i].group >= 0 ? ", peripheries=2" : "");
+	for (int i = 0; i < p->n && !expand; i++) {
+		printf("\t\"%s\" [label=\"%s\\n%s", point_name(p, i), point_name(p, i),
+			point_kind(p, i, kind, sizeof kind));
+		dot_rules(p, i);
+		printf("\"%s];\n", p->points[i].group >= 0 ? ", peripheries=2" : "");
+	}
 	for (int i = 0; i < p->n; i++)
 		for (int k = 0; k < p->points[i].ndependents; k++)
 			printf("\t\"%s\" -> \"%s\";\n", point_name(p, i),
@@ -305,6 +340,7 @@ static int graph_json(const struct dag *dag, struct err *err)
 		const struct task *t = &dag->tasks[dag->order[k]];
 		json_t *o = json_pack("{s:s, s:s, s:s, s:i}", "task", t->name, "kind",
 			task_kind_name(t->kind), "operator", t->op, "level", t->level);
+		rules_set_json(o, dag, t);
 		json_object_set_new(o, "needs", names(dag, t->needs, t->nneeds));
 		json_object_set_new(o, "dependents", names(dag, t->dependents, t->ndependents));
 		if (t->group)
@@ -358,7 +394,8 @@ const struct command command_graph = {
 	.doc = "Each task stands below one it needs. A task that needs several is drawn once; "
 	       "where "
 	       "it would stand again it is marked (see above). A group is drawn as one, unless "
-	       "--expand is given; --json tells all tasks, and the group of each.",
+	       "--expand is given; --json tells all tasks, and the group of each. In brackets "
+	       "stands what lets a task run, where that is not the success of all it needs.",
 	.options = graph_options,
 	.operands = graph_operands,
 	.run = graph_run,

@@ -150,7 +150,7 @@ static void add_waits(struct buf *out, const struct run_progress *p, int i)
 
 	for (int k = 0; k < task->nneeds; k++) {
 		const struct task_progress *need = &p->tasks[task->needs[k]];
-		if (need->state == TASK_SUCCESS || n++ >= NAMED)
+		if (task_state_is_final(need->state) || n++ >= NAMED)
 			continue;
 		buf_addf(out, n == 1 ? "waits for %s" : ", %s", p->dag->tasks[task->needs[k]].name);
 	}
@@ -164,7 +164,8 @@ static void add_culprit(struct buf *out, const struct run_progress *p, int i)
 
 	for (int k = 0; k < task->nneeds; k++) {
 		enum task_state s = p->tasks[task->needs[k]].state;
-		if (s != TASK_FAILED && s != TASK_UPSTREAM_FAILED && s != TASK_SKIPPED)
+		if (s != TASK_FAILED && s != TASK_UPSTREAM_FAILED && s != TASK_SKIPPED &&
+			s != TASK_CANCELLED)
 			continue;
 		buf_addf(out, "%s: %s", p->dag->tasks[task->needs[k]].name, task_state_name(s));
 		return;
@@ -225,10 +226,10 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 		break;
 	case TASK_UPSTREAM_FAILED:
 	case TASK_SKIPPED:
-		if (t->reason == REASON_SKIP_STATUS)
-			buf_addstr(out, reason_text(t->reason));
-		else
+		if (t->reason == REASON_UPSTREAM_FAILED || t->reason == REASON_UPSTREAM_SKIPPED)
 			add_culprit(out, p, i);
+		else
+			buf_addstr(out, reason_text(t->reason));
 		break;
 	case TASK_UP_FOR_RETRY:
 		add_retry(out, p, i);

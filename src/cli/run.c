@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/progress.h"
+#include "cli/rules.h"
 #include "cli/runview.h"
 #include "cli/term.h"
 #include "conf/dagfile.h"
@@ -83,7 +84,9 @@ static void print_plan(const struct args *args, const struct dag *dag, const str
 		if (p->state != TASK_NONE)
 			buf_addf(&out, "  (%s, try %d%s)", task_state_name(p->state), p->tries,
 				p->stale ? "; changed since" : "");
-		buf_addc(&out, '\n');
+		buf_clear(&what);
+		rules_add(&what, dag, t);
+		buf_addf(&out, what.len ? "  [%s]\n" : "%s\n", what.data);
 		buf_clear(&what);
 		add_what(&what, p);
 		if (run && what.len) {
@@ -107,6 +110,7 @@ static json_t *plan_json(const struct dag *dag, const struct plan *plan)
 		json_t *t = json_pack("{s:s, s:s, s:s, s:i, s:b}", "task", dag->tasks[p->task].name,
 			"action", plan_action_name(p->action), "state", task_state_name(p->state),
 			"tries", p->tries, "stale", p->stale);
+		rules_set_json(t, dag, &dag->tasks[p->task]);
 		if (p->command)
 			json_object_set_new(t, "command", json_string(p->command));
 		if (p->with)

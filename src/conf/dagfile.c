@@ -30,8 +30,9 @@ static void free_kept(void *arg)
 /* Where the needs of a task are written: its own, or those of a group it is in. */
 static const struct node *needs_of(const struct dag_loader *l, const struct task *t)
 {
-	const struct node *at = node_key(l->sources[t->index].node, "needs");
+	const struct node *own = l->sources[t->index].node, *at = node_key(own, "needs");
 
+	at = at ? at : node_key(own, "when");
 	for (int g = dag_group_of(l->dag, t); g >= 0 && !at; g = l->dag->groups[g].parent)
 		at = node_key(l->scopes[g + 1].node, "needs");
 	return at ? at : l->sources[t->index].node;
@@ -77,14 +78,19 @@ static void seal(struct dag_loader *l)
 
 static void load_tasks(struct dag_loader *l)
 {
-	for (int i = 0; i < l->dag->ntasks; i++)
+	for (int i = 0; i < l->dag->ntasks; i++) {
 		dagfile_load_task(l, &l->dag->tasks[i], l->sources[i].node);
+		dagfile_load_trigger(l, &l->dag->tasks[i], l->sources[i].node);
+	}
 	dagfile_load_needs(l);
+	for (int i = 0; i < l->dag->ntasks; i++)
+		dagfile_settle_trigger(l, &l->dag->tasks[i], l->sources[i].node);
 	if (l->dag->priority_weight == WEIGHT_DOWNSTREAM && l->dag->ntasks > WEIGHED_MAX)
 		diag_node(l->diags, DIAG_ERROR, node_get(l->root, "priority_weight"),
 			"priority_weight: downstream is for at most %d tasks", WEIGHED_MAX);
 	/* A circle is one error; what else is wrong is told all the same. */
 	seal(l);
+	dagfile_check_triggers(l);
 	dagfile_check_defaults(l);
 	for (int i = 0; i < l->dag->ntasks; i++)
 		dagfile_check_task(l, &l->dag->tasks[i], l->sources[i].node);

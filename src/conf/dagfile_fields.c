@@ -221,7 +221,24 @@ const struct field dagfile_task_fields[] = {
 	{ .key = "with", .type = FIELD_ANY,
 		.help = "The operator's parameters; see weir-operators(7)." },
 	{ .key = "needs", .type = FIELD_LIST, .item = &name_item, .flags = FIELD_OR_ONE,
-		.help = "Tasks and groups that must succeed first." },
+		.help = "Tasks and groups that come first; by default all of them must succeed." },
+	{ .key = "trigger", .type = FIELD_ENUM, .values = trigger_names, .def = "all_success",
+		.help = "When what it needs lets it run; see weir-triggers(7)." },
+	{ .key = "when", .type = FIELD_STRING,
+		.help = "Instead of trigger: a condition on what it needs; see weir-triggers(7).",
+		.example = "(a.success or a.skipped) and not b.failed" },
+	{ .key = "if", .type = FIELD_VALUE, .flags = FIELD_TEMPLATE,
+		.help = "A template that is true or false, judged when the task could start; false: "
+			"it is skipped.",
+		.example = "\"{{ params.full and ds >= '2026-01-01' }}\"" },
+	{ .key = "teardown", .type = FIELD_ANY,
+		.help = "It takes down what these tasks, which it needs, set up; or true. It runs "
+			"when all it needs is done, whatever became of it, and when the run is "
+			"cancelled; its failure does not fail the run.",
+		.example = "make_cluster" },
+	{ .key = "fails_run", .type = FIELD_BOOL,
+		.help = "Whether the run fails when this task does. Default: true, of a teardown "
+			"false." },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
 	POLICY_FIELDS,
 	{ 0 },

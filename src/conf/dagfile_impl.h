@@ -125,6 +125,13 @@ void dagfile_keep_file(struct dag_loader *l, const char *path);
 /* Once the DAG is sealed: templates and the operator's parameters. */
 void dagfile_check_task(struct dag_loader *l, struct task *t, const struct node *n);
 
+/* conf/dagfile_trigger.c: what lets a task run; before its needs, which its condition may name. */
+void dagfile_load_trigger(struct dag_loader *l, struct task *t, const struct node *n);
+/* Behind its needs: what names some of them. */
+void dagfile_settle_trigger(struct dag_loader *l, struct task *t, const struct node *n);
+/* Once the DAG is sealed: rules and conditions that can never be met. */
+void dagfile_check_triggers(struct dag_loader *l);
+
 /* A setting of a task: its own, or the one of the `defaults:` nearest to it. */
 const struct node *dagfile_setting(
 	const struct dag_loader *l, const struct task *t, const char *key);

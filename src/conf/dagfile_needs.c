@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "conf/dagfile_impl.h"
+#include "core/condition.h"
 
 enum { TASKS_SHOWN = 20 };
 #define EDGES_MAX 20000000u
@@ -164,6 +165,25 @@ static void read_needs(struct needs *n, int from, const char *name, const struct
 	}
 }
 
+/* Without `needs:` a task needs those that its condition names. */
+static void read_condition(struct needs *n, const struct task *t)
+{
+	const struct condition *c = t->when;
+	int *refs = arena_array(&n->loader->dag->arena, (size_t)c->nterms + 1, sizeof *refs);
+	struct links *own = links_of(n, t->index);
+	int stamp = t->index + 1;
+
+	own->refs = refs;
+	for (int i = 0; refs && i < c->nterms; i++) {
+		int to = c->terms[i].task, *last = &n->loader->stamps[to];
+		if (*last == stamp)
+			continue;
+		*last = stamp;
+		refs[own->nrefs++] = to;
+		link_up(n, t->index, to);
+	}
+}
+
 /* ---- what it comes to ----------------------------------------------------------------- */
 
 /* Does a task of the group need the task? */
@@ -266,9 +286,13 @@ void dagfile_load_needs(struct dag_loader *l)
 		.found = calloc(count, sizeof *n.found) };
 
 	if (n.links && n.lasts && n.found) {
-		for (int i = 0; i < dag->ntasks; i++)
-			read_needs(
-				&n, i, dag->tasks[i].name, node_get(l->sources[i].node, "needs"));
+		for (int i = 0; i < dag->ntasks; i++) {
+			const struct node *needs = node_get(l->sources[i].node, "needs");
+			if (dag->tasks[i].when && !needs)
+				read_condition(&n, &dag->tasks[i]);
+			else
+				read_needs(&n, i, dag->tasks[i].name, needs);
+		}
 		for (int g = 0; g < dag->ngroups; g++)
 			read_needs(&n, ~g, dag->groups[g].name,
 				node_get(l->scopes[g + 1].node, "needs"));

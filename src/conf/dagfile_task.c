@@ -398,11 +398,38 @@ void dagfile_check_defaults(struct dag_loader *l)
 	buf_release(&c.hashed);
 }
 
+/* `if:` is true, false or one expression. */
+static void check_only_if(struct task_check *c)
+{
+	const struct node *n = c->task->only_if;
+	struct diags *diags = c->loader->diags;
+	struct template *t;
+
+	if (!n || n->type == NODE_BOOL || !node_text(n))
+		return;
+	if (template_is_literal(n->text)) {
+		diag_node(diags, DIAG_ERROR, n,
+			"if: expected a template, true or false, found \"%s\"", n->text);
+		diag_hint(diags, "for example: if: \"{{ params.full }}\"");
+		return;
+	}
+	check_text(c, n);
+	t = template_parse(n->text, NULL, NULL, NULL);
+	if (t && !template_is_single(t)) {
+		diag_node(diags, DIAG_ERROR, n,
+			"if: expected one expression, with nothing beside its braces");
+		diag_hint(diags, "`and`, `or`, `not` and comparisons stand inside: "
+				 "\"{{ params.full and ds > '2026-01-01' }}\"");
+	}
+	template_free(t);
+}
+
 static void check_setting(struct task_check *c, const struct node *task_node)
 {
 	const struct node *cwd = dagfile_setting(c->loader, c->task, "cwd");
 	const struct node *own = node_get(task_node, "env"), *all = c->task->env;
 
+	check_only_if(c);
 	if (node_get(task_node, "cwd") || names_tasks(cwd))
 		check_text(c, cwd);
 	for (size_t i = 0; all && all->type == NODE_MAP && i < all->n; i++)

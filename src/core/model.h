@@ -12,7 +12,9 @@
 
 #include "base/arena.h"
 #include "base/digest.h"
+#include "core/trigger.h"
 
+struct condition; /* core/condition.h */
 struct err;
 struct node;
 struct schedule_spec; /* core/timetable.h */
@@ -84,6 +86,14 @@ struct task {
 	const int *dependents;
 	int ndependents;
 	int level; /* length of the longest path from a root */
+	enum trigger_rule trigger;
+	const struct condition *when; /* on what it needs, instead of a rule; NULL: none */
+	const struct node *only_if;   /* `if:`, judged when it would start; NULL: none */
+	bool chooses;      /* when it succeeds it says which of those behind it are skipped */
+	bool teardown;     /* runs on a cancel, too, when what it takes down was begun: */
+	const int *setups; /* these of its needs; none: any of them */
+	int nsetups;
+	bool forgiven; /* its failure does not fail the run */
 
 	const struct node *with; /* operator's parameters; NULL: none */
 	const struct node *run;  /* TASK_RUN: a string or a list of strings */

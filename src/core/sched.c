@@ -44,6 +44,8 @@ void sched_free(struct sched *s)
 	free(s->slots);
 	sched_free_gates(s);
 	free(s->news);
+	free(s->asking);
+	free(s->questions);
 	free(s->changes);
 	free(s);
 }
@@ -88,6 +90,7 @@ int sched_tick(struct sched *s, int64_t now_us, struct err *err)
 	sched_set_now(s, now_us);
 	fire_timers(s, now_us);
 	sched_start_ready(s, now_us);
+	sched_tidy_asking(s, now_us);
 	return s->failed ? err_nomem(err) : 0;
 }
 
@@ -178,8 +181,7 @@ bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, stru
 		.tries = t->tries,
 		.failures = t->failures,
 		.lost = t->lost,
-		.waiting =
-			t->counts.needs - t->counts.success - t->counts.failed - t->counts.skipped,
+		.waiting = trigger_waiting(&t->counts),
 		.due_us = t->due_us,
 		.token = t->token };
 	return true;

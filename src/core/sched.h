@@ -51,6 +51,7 @@ struct task_init {
 	int64_t token;  /* running: of the attempt in flight */
 	bool selected;  /* false: leave it as it is, whatever its state */
 	bool clear;     /* do it again, though it is final */
+	bool unchosen;  /* skipped by a choice (REASON_NOT_CHOSEN), which `clear` does not undo */
 };
 
 struct run_init {
@@ -60,11 +61,20 @@ struct run_init {
 	const struct task_init *tasks; /* ntasks rows by task index; NULL: all new and selected */
 	int lane;                      /* 0, or one of sched_set_lane */
 	bool resume;                   /* go on after a restart: what failed is not done again */
-	bool ignore_needs;             /* --only: needs outside the selection count as met */
+	bool ignore_needs;             /* --only: needs outside the selection do not count */
 };
 
+/* Which tasks of a run that is taken in are done again, and why: those marked `clear`
+ * (REASON_CLEARED), those that failed, but for `resume` (REASON_RERUN_FAILED), and those whose
+ * trigger rule or condition had judged one of these, which is judged anew (REASON_NEEDS_AGAIN),
+ * and the setups of teardowns among them (REASON_SET_UP_AGAIN);
+ * REASON_NONE for others. What was not chosen stays so until the choice is made again. ret: room
+ * for dag->ntasks. */
+void sched_again(
+	const struct dag *dag, const struct task_init *tasks, bool resume, enum reason *ret);
+
 /* Take a run in. Final states are kept, but for tasks marked `clear`, and for failed,
- * upstream_failed and cancelled ones, which are cleared (REASON_RERUN_FAILED). Waiting ones whose
+ * upstream_failed and cancelled ones, which are cleared (sched_again). Waiting ones whose
  * needs are not met any more wait for them anew (REASON_CLEARED). Running ones wait for
  * sched_attempt_ended: the caller settles them first. A run that is here already is
  * ERR_INTERNAL. */
@@ -111,6 +121,8 @@ struct attempt_end {
 	const char *error;   /* copied */
 	const char *outputs; /* JSON object text; copied */
 	const char *result;  /* JSON object text; copied */
+	const int *skips;    /* success of a task that chooses: those that it skips */
+	size_t nskips;
 };
 
 /* An end with a token that is not in flight (late, repeated, unknown) changes nothing and returns
@@ -127,8 +139,20 @@ struct sched_orphan {
 void sched_orphan_ended(struct sched *s, const struct sched_orphan *o,
 	const struct attempt_end *end, int64_t now_us);
 
-/* Stop a run: nothing new starts, attempts in flight are stopped, waiting tasks are cancelled.
- * Called again with hard: kills what is left. */
+/* Tasks with an `if` that could start. The scheduler cannot judge it: whoever can answers each
+ * behind sched_tick, and ticks again. Those whose run or task is held do not ask. */
+struct sched_question {
+	int64_t run_id;
+	int task, tries; /* of attempts so far */
+};
+/* Borrowed until the next call of anything but this. */
+const struct sched_question *sched_questions(struct sched *s, size_t *ret_n);
+/* `yes`: it takes its turn; else it is skipped (REASON_CONDITION_FALSE). */
+void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t now_us);
+
+/* Stop a run: nothing new starts, attempts in flight are stopped, waiting tasks are cancelled; but
+ * for teardowns, of which those that run go on, and those with a need that was started are still to
+ * run. Called again with hard: kills what is left. */
 void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us);
 
 /* Start nothing any more, in no lane. */

@@ -24,6 +24,7 @@ int sched_add_flight(struct sched *s, const struct ref *at, int64_t token)
 		return -1;
 	}
 	at->run->nflight++;
+	at->run->nwork += !at->run->dag->tasks[at->task].teardown;
 	s->running++;
 	sched_enter_gates(at);
 	return 0;
@@ -138,6 +139,19 @@ static void retry_or_fail(
 	sched_arm_retry(s, at);
 }
 
+/* What a choice leaves out is skipped; what runs already is not called back. */
+static void skip_unchosen(
+	struct sched *s, struct live_run *r, const struct attempt_end *e, int64_t now_us)
+{
+	for (size_t i = 0; i < e->nskips; i++) {
+		struct ref at = { r, e->skips[i] };
+		const struct live_task *t = live(&at);
+		if (t->selected && (t->state == TASK_NONE || t->state == TASK_QUEUED ||
+					   t->state == TASK_HELD || t->state == TASK_SCHEDULED))
+			sched_set_task(s, &at, TASK_SKIPPED, REASON_NOT_CHOSEN, now_us);
+	}
+}
+
 bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t now_us)
 {
 	struct flight *f;
@@ -150,6 +164,7 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t n
 	HASH_DEL(s->flights, f);
 	free(f);
 	at.run->nflight--;
+	at.run->nwork -= !at.run->dag->tasks[at.task].teardown;
 	s->running--;
 	sched_leave_gates(s, &at);
 	record_end(s, &at, e, now_us);
@@ -157,14 +172,16 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t n
 		struct change *c = sched_set_task(s, &at, TASK_SUCCESS, REASON_SUCCEEDED, now_us);
 		if (c)
 			c->state.outputs = sched_keep(s, e->outputs);
+		skip_unchosen(s, at.run, e, now_us);
 	} else if (e->outcome == OUTCOME_SKIPPED) {
 		sched_set_task(s, &at, TASK_SKIPPED, REASON_SKIP_STATUS, now_us);
-	} else if (e->outcome == OUTCOME_CANCELLED || at.run->cancelling) {
+	} else if (e->outcome == OUTCOME_CANCELLED || starts_no_more(&at)) {
 		sched_set_task(s, &at, TASK_CANCELLED, REASON_CANCELLED, now_us);
 	} else {
 		retry_or_fail(s, &at, e, now_us);
 	}
 	sched_spread_news(s, now_us);
+	sched_judge_teardowns(s, at.run, now_us);
 	return true;
 }
 
@@ -196,17 +213,29 @@ void sched_orphan_ended(
 	c->state.hash = o->hash;
 }
 
-void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us)
+/* On a cancel a teardown is still to run when what it takes down was begun, or will be taken down
+ * by another. */
+static bool outlives_cancel(const struct ref *at)
 {
-	struct live_run *r = find_run(s, run_id);
+	const struct task *def = &at->run->dag->tasks[at->task];
+	const int *setups = def->nsetups ? def->setups : def->needs;
+	int n = def->nsetups ? def->nsetups : def->nneeds;
+
+	for (int j = 0; def->teardown && !at->run->killing && j < n; j++) {
+		const struct live_task *need = &at->run->tasks[setups[j]];
+		if (need->tries > 0 || (need->selected && !task_state_is_final(need->state)))
+			return true;
+	}
+	return false;
+}
+
+static void stop_flights(struct sched *s, struct live_run *r, bool hard, int64_t now_us)
+{
 	struct flight *f, *next;
 
-	if (!r || run_state_is_final(r->state))
-		return;
-	r->cancelling = true;
 	HASH_ITER (hh, s->flights, f, next) {
 		struct ref at = { f->run, f->task };
-		if (f->run != r)
+		if (f->run != r || (!hard && r->dag->tasks[f->task].teardown))
 			continue;
 		struct change *c =
 			sched_add_task_change(s, CHANGE_STOP, REASON_CANCELLED, &at, now_us);
@@ -215,10 +244,23 @@ void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us
 			c->attempt.hard = hard;
 		}
 	}
+}
+
+void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us)
+{
+	struct live_run *r = find_run(s, run_id);
+
+	if (!r || run_state_is_final(r->state))
+		return;
+	r->cancelling = true;
+	r->killing = r->killing || hard;
+	stop_flights(s, r, hard, now_us);
+	/* In this order a teardown finds its needs cancelled, or running. */
 	for (int i = 0; i < r->dag->ntasks; i++) {
-		struct ref at = { r, i };
+		struct ref at = { r, r->dag->order[i] };
 		struct live_task *t = live(&at);
-		if (t->selected && !task_state_is_final(t->state) && t->state != TASK_RUNNING)
+		if (t->selected && !task_state_is_final(t->state) && t->state != TASK_RUNNING &&
+			!outlives_cancel(&at))
 			sched_set_task(s, &at, TASK_CANCELLED, REASON_CANCELLED, now_us);
 	}
 	sched_spread_news(s, now_us);

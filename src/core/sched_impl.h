@@ -1,6 +1,7 @@
 /* What the files of the scheduler share: its state, and the few places that change it.
  *
  * sched.c         the scheduler's life, holds, the tick, reading
+ * sched_ask.c     tasks whose `if` is asked
  * sched_queue.c   lanes, pools, limits of DAGs; who of those that may start is next
  * sched_run.c     runs taken in, restored and dropped
  * sched_attempt.c attempts started, ended, tried again and stopped
@@ -43,7 +44,8 @@ struct live_task {
 	int refused; /* times in a row that the system did not let it start */
 	int64_t due_us, token;
 	bool selected;
-	bool ready;   /* on its shelf */
+	bool ready;   /* on its shelf, or asking */
+	bool asked;   /* its `if` was answered with yes */
 	int shelf;    /* in run->shelves */
 	uint64_t seq; /* ready: of its entry there */
 	bool held;    /* by request: it does not start */
@@ -56,10 +58,12 @@ struct live_run {
 	struct dag *dag;
 	enum run_state state;
 	struct live_task *tasks;
-	int nopen;   /* selected tasks that are not final */
-	int nflight; /* attempts in flight */
-	bool cancelling;
-	bool held; /* by request: none of its tasks starts */
+	int nopen;                /* selected tasks that are not final */
+	int nflight;              /* attempts in flight */
+	int nwork;                /* of these, all but teardowns */
+	bool cancelling, killing; /* killing: teardowns, too */
+	bool ignore_needs;        /* --only: needs outside the selection do not count */
+	bool held;                /* by request: none of its tasks starts */
 	enum reason held_why;
 	int lane;
 	struct shelf *shelves; /* of its pools; the first: of none */
@@ -115,6 +119,10 @@ struct sched {
 	/* Tasks that became final and whose dependents do not know yet. */
 	struct ref *news;
 	size_t nnews, news_cap;
+	struct ref *asking; /* tasks whose `if` is to be judged; run NULL: no longer */
+	size_t nasking, asking_cap, nanswered;
+	struct sched_question *questions; /* the same, for the caller */
+	size_t questions_cap;
 	int running;
 	int64_t next_token, end_token;
 	struct change *changes;
@@ -134,6 +142,12 @@ static inline struct live_run *find_run(const struct sched *s, int64_t run_id)
 static inline struct live_task *live(const struct ref *at)
 {
 	return &at->run->tasks[at->task];
+}
+
+/* A cancelled run starts nothing but its teardowns. */
+static inline bool starts_no_more(const struct ref *at)
+{
+	return at->run->killing || (at->run->cancelling && !at->run->dag->tasks[at->task].teardown);
 }
 
 /* ---- sched_state.c -------------------------------------------------------------------- */
@@ -159,6 +173,8 @@ void sched_judge(struct sched *s, const struct ref *at, int64_t now_us);
 /* A restored task that waits for its turn though its needs are not met: it was taken up without
  * them (--only), or they are done again. It waits for them anew. */
 void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us);
+/* In a cancelled run: teardowns wait until all that was stopped has ended. */
+void sched_judge_teardowns(struct sched *s, struct live_run *r, int64_t now_us);
 /* All that is selected is final and nothing is in flight: the run's state follows. */
 void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us);
 /* Tell the dependents of tasks that became final, and finish the runs that are through. Ends each
@@ -185,6 +201,8 @@ void sched_push_ready(struct sched *s, const struct ref *at);
 /* An attempt takes its places in the lane, the DAG and the pool, and gives them back. */
 void sched_enter_gates(const struct ref *at);
 void sched_leave_gates(struct sched *s, const struct ref *at);
+/* A task that may start but for a request to hold it: it says so and leaves the queue. */
+bool sched_hold_it(struct sched *s, const struct ref *at, int64_t now_us);
 /* What stops a task that is ready. */
 enum reason sched_wait_reason(const struct ref *at);
 /* Start what may start; those that wait since the last call say for what. */
@@ -193,6 +211,13 @@ void sched_start_ready(struct sched *s, int64_t now_us);
 /* ---- sched_run.c ---------------------------------------------------------------------- */
 
 void sched_free_run(struct live_run *r); /* NULL is fine */
+
+/* ---- sched_ask.c ---------------------------------------------------------------------- */
+
+/* Its `if` is asked before it is put on its shelf. */
+void sched_ask(struct sched *s, const struct ref *at);
+/* Drop those that no longer ask; those that are held say so. */
+void sched_tidy_asking(struct sched *s, int64_t now_us);
 
 /* ---- sched_attempt.c ------------------------------------------------------------------ */
 

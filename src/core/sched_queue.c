@@ -269,6 +269,10 @@ void sched_push_ready(struct sched *s, const struct ref *at)
 
 	if (t->ready)
 		return;
+	if (at->run->dag->tasks[at->task].only_if && !t->asked) {
+		sched_ask(s, at);
+		return;
+	}
 	const struct waiting w = {
 		.key = key_of(s, at), .seq = ++s->seq, .task = at->task, .slots = slots_of(at)
 	};
@@ -287,8 +291,7 @@ void sched_push_ready(struct sched *s, const struct ref *at)
 
 /* ---- who may pass --------------------------------------------------------------------- */
 
-/* A task that may start but for a request to hold it: it says so and leaves the queue. */
-static bool hold(struct sched *s, const struct ref *at, int64_t now_us)
+bool sched_hold_it(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
 
@@ -307,11 +310,11 @@ static bool is_waiting(struct sched *s, const struct ref *at, uint64_t seq, int6
 
 	if (!t->ready || t->seq != seq)
 		return false;
-	if (task_state_is_final(t->state) || at->run->cancelling) {
+	if (task_state_is_final(t->state) || starts_no_more(at)) {
 		t->ready = false;
 		return false;
 	}
-	return !hold(s, at, now_us);
+	return !sched_hold_it(s, at, now_us);
 }
 
 /* Take away what no longer waits; false when nothing is left. */

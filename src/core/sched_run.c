@@ -31,34 +31,122 @@ static int take_slot(struct sched *s, struct live_run *r)
 	return 0;
 }
 
-/* Clear what is to be done again. */
-static void clear_task(
-	struct sched *s, const struct ref *at, const struct run_init *run, int64_t now_us)
+/* Was the verdict on this final task one on what is to be done again? Where all had to succeed,
+ * and did, none of them is. */
+static bool takes_along(const struct task *def, enum task_state state)
 {
-	const struct task_init *init = run->tasks ? &run->tasks[at->task] : NULL;
-	bool resume = run->resume;
-	struct live_task *t = live(at);
-	bool failed = t->state == TASK_FAILED || t->state == TASK_UPSTREAM_FAILED ||
-		      t->state == TASK_CANCELLED;
-	bool clear = init && init->clear && t->state != TASK_NONE && t->state != TASK_RUNNING;
-
-	if (!t->selected || (!clear && (!failed || resume)))
-		return;
-	t->failures = t->lost = 0;
-	sched_set_task(s, at, TASK_NONE, clear ? REASON_CLEARED : REASON_RERUN_FAILED, now_us);
+	return state == TASK_SKIPPED || state == TASK_UPSTREAM_FAILED ||
+	       (state == TASK_SUCCESS && (def->when || def->trigger != TRIGGER_ALL_SUCCESS));
 }
 
-static void count_needs(const struct ref *at, bool ignore_needs)
+/* Is the choice made again by which a task was skipped? It was made by one it needs, or further
+ * up: then those between were skipped by it, too. */
+static bool chosen_again(const struct dag *dag, const struct task_init *tasks,
+	const enum reason *again, const struct task *def)
+{
+	for (int j = 0; j < def->nneeds; j++) {
+		int need = def->needs[j];
+		if (again[need] != REASON_NONE &&
+			(dag->tasks[need].chooses || tasks[need].unchosen))
+			return true;
+	}
+	return false;
+}
+
+/* Why a task is to be done again; REASON_NONE: it is not. `again`: of those before it. */
+static enum reason why_again(
+	const struct task *def, const struct task_init *init, const enum reason *again, bool resume)
+{
+	bool failed = init->state == TASK_FAILED || init->state == TASK_UPSTREAM_FAILED ||
+		      init->state == TASK_CANCELLED;
+
+	if (!init->selected || init->state == TASK_NONE || init->state == TASK_RUNNING)
+		return REASON_NONE;
+	if (init->clear)
+		return REASON_CLEARED;
+	if (failed && !resume)
+		return REASON_RERUN_FAILED;
+	for (int j = 0; j < def->nneeds && takes_along(def, init->state); j++)
+		if (again[def->needs[j]] != REASON_NONE)
+			return REASON_NEEDS_AGAIN;
+	return REASON_NONE;
+}
+
+/* What was taken down is set up again before a teardown is done again. Returns whether there is
+ * such a setup that was not marked yet. */
+static bool set_up_again(const struct dag *dag, const struct task_init *tasks, enum reason *again)
+{
+	bool more = false;
+
+	for (int i = 0; i < dag->ntasks; i++) {
+		const struct task *t = &dag->tasks[i];
+		for (int j = 0; j < t->nsetups && again[i] != REASON_NONE && tasks[i].tries; j++) {
+			const struct task_init *setup = &tasks[t->setups[j]];
+			if (!setup->selected || setup->state != TASK_SUCCESS ||
+				again[t->setups[j]] != REASON_NONE)
+				continue;
+			again[t->setups[j]] = REASON_SET_UP_AGAIN;
+			more = true;
+		}
+	}
+	return more;
+}
+
+static void mark_again(
+	const struct dag *dag, const struct task_init *tasks, bool resume, enum reason *ret)
+{
+	for (int i = 0; i < dag->ntasks; i++) {
+		int at = dag->order[i];
+		const struct task *def = &dag->tasks[at];
+		bool stays = tasks[at].unchosen && tasks[at].state == TASK_SKIPPED &&
+			     !chosen_again(dag, tasks, ret, def);
+		if (ret[at] == REASON_NONE && !stays)
+			ret[at] = why_again(def, &tasks[at], ret, resume);
+	}
+}
+
+void sched_again(
+	const struct dag *dag, const struct task_init *tasks, bool resume, enum reason *ret)
+{
+	for (int i = 0; i < dag->ntasks; i++)
+		ret[i] = REASON_NONE;
+	do
+		mark_again(dag, tasks, resume, ret);
+	while (set_up_again(dag, tasks, ret));
+}
+
+/* Clear what is to be done again. */
+static int clear_tasks(
+	struct sched *s, struct live_run *r, const struct run_init *init, int64_t now_us)
+{
+	enum reason *again = init->tasks ? calloc((size_t)r->dag->ntasks + 1, sizeof *again) : NULL;
+
+	if (!init->tasks)
+		return 0;
+	if (!again)
+		return -1;
+	sched_again(r->dag, init->tasks, init->resume, again);
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		if (again[i] == REASON_NONE)
+			continue;
+		r->tasks[i].failures = r->tasks[i].lost = 0;
+		sched_set_task(s, &(struct ref){ r, i }, TASK_NONE, again[i], now_us);
+	}
+	free(again);
+	return 0;
+}
+
+static void count_needs(const struct ref *at)
 {
 	const struct task *def = &at->run->dag->tasks[at->task];
 	struct trigger_counts *c = &live(at)->counts;
 
-	c->needs = def->nneeds;
 	for (int j = 0; j < def->nneeds; j++) {
 		const struct live_task *need = &at->run->tasks[def->needs[j]];
-		if (ignore_needs && !need->selected)
-			trigger_count(c, TASK_SUCCESS);
-		else if (task_state_is_final(need->state))
+		if (at->run->ignore_needs && !need->selected)
+			continue;
+		c->needs++;
+		if (task_state_is_final(need->state))
 			trigger_count(c, need->state);
 	}
 }
@@ -81,10 +169,12 @@ static void take_up(struct sched *s, const struct ref *at, int64_t now_us)
 			sched_push_ready(s, at);
 		break;
 	case TASK_UP_FOR_RETRY:
+		t->asked = true; /* it would not have been tried */
 		if (t->selected)
 			sched_arm_retry(s, at);
 		break;
 	case TASK_RUNNING:
+		t->asked = true;
 		sched_add_flight(s, at, t->token);
 		break;
 	default:
@@ -106,6 +196,7 @@ static struct live_run *new_run(const struct run_init *init)
 	r->dag = dag_ref(init->dag);
 	r->state = init->state;
 	r->lane = init->lane;
+	r->ignore_needs = init->ignore_needs;
 	r->tasks = tasks;
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		const struct task_init *from = init->tasks ? &init->tasks[i] : NULL;
@@ -156,10 +247,10 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 	}
 	outgrow_tokens(s, r);
 	sched_set_now(s, now_us);
+	if (clear_tasks(s, r, init, now_us) < 0)
+		s->failed = true;
 	for (int i = 0; i < r->dag->ntasks; i++)
-		clear_task(s, &(struct ref){ r, i }, init, now_us);
-	for (int i = 0; i < r->dag->ntasks; i++)
-		count_needs(&(struct ref){ r, i }, init->ignore_needs);
+		count_needs(&(struct ref){ r, i });
 	/* A final run stays as it is when there is nothing to do. */
 	if (r->nopen > 0)
 		sched_set_run(s, r, RUN_RUNNING, REASON_STARTED, now_us);
@@ -187,6 +278,9 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 		free(f);
 	}
 	sched_drop_shelves(s, r);
+	for (size_t i = 0; i < s->nasking; i++)
+		if (s->asking[i].run == r)
+			s->asking[i].run = NULL;
 	s->slots[r->slot] = NULL;
 	HASH_DEL(s->runs, r);
 	sched_free_run(r);

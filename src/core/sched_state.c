@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "core/condition.h"
+
 /* ---- changes ------------------------------------------------------------------------- */
 
 bool sched_grow(struct sched *s, void *array, size_t n, size_t *cap, size_t size)
@@ -84,6 +86,8 @@ struct change *sched_set_task(
 	t->reason = why;
 	if (to != TASK_UP_FOR_RETRY)
 		t->due_us = 0;
+	if (to == TASK_NONE)
+		t->asked = false;
 	struct change *c = sched_add_task_change(s, CHANGE_TASK, why, at, now_us);
 	if (c) {
 		c->state.from = from;
@@ -106,25 +110,58 @@ struct change *sched_set_task(
 
 /* ---- readiness ----------------------------------------------------------------------- */
 
+/* A state of a need, for its condition. One outside the selection is never known. */
+static enum task_state need_state(void *arg, int task)
+{
+	const struct live_run *r = arg;
+	const struct live_task *need = &r->tasks[task];
+
+	return r->ignore_needs && !need->selected ? TASK_NONE : need->state;
+}
+
+static enum verdict judge_condition(const struct ref *at, const struct condition *when)
+{
+	switch (condition_judge(when, need_state, at->run)) {
+	case TRUTH_YES:
+		return VERDICT_RUN;
+	case TRUTH_NO:
+		return VERDICT_UNMET;
+	default:
+		/* What cannot be decided without the needs that do not count is taken as met. */
+		return trigger_waiting(&live(at)->counts) ? VERDICT_WAIT : VERDICT_RUN;
+	}
+}
+
+static enum verdict verdict_of(const struct ref *at)
+{
+	const struct task *def = &at->run->dag->tasks[at->task];
+
+	if (def->when)
+		return judge_condition(at, def->when);
+	return trigger_judge(def->trigger, &live(at)->counts);
+}
+
 void sched_judge(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
+	bool condition = at->run->dag->tasks[at->task].when;
 
-	if (!t->selected || t->state != TASK_NONE || t->ready || at->run->cancelling)
+	if (!t->selected || t->state != TASK_NONE || t->ready || starts_no_more(at) ||
+		(at->run->cancelling && at->run->nwork > 0))
 		return;
-	switch (trigger_all_success(&t->counts)) {
-	case VERDICT_RUN:
+	enum verdict v = verdict_of(at);
+	if (v == VERDICT_RUN)
 		sched_push_ready(s, at);
-		break;
-	case VERDICT_SKIP:
-		sched_set_task(s, at, TASK_SKIPPED, REASON_UPSTREAM_SKIPPED, now_us);
-		break;
-	case VERDICT_UPSTREAM_FAILED:
-		sched_set_task(s, at, TASK_UPSTREAM_FAILED, REASON_UPSTREAM_FAILED, now_us);
-		break;
-	case VERDICT_WAIT:
-		break;
-	}
+	else if (v != VERDICT_WAIT)
+		sched_set_task(s, at, trigger_state(v),
+			condition ? REASON_WHEN_FALSE : trigger_reason(v), now_us);
+}
+
+void sched_judge_teardowns(struct sched *s, struct live_run *r, int64_t now_us)
+{
+	for (int i = 0; r->cancelling && r->nwork == 0 && i < r->dag->ntasks; i++)
+		if (r->dag->tasks[i].teardown)
+			sched_judge(s, &(struct ref){ r, i }, now_us);
 }
 
 void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us)
@@ -132,7 +169,7 @@ void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us)
 	struct live_task *t = live(at);
 
 	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
-		task_state_is_final(t->state) || trigger_all_success(&t->counts) == VERDICT_RUN)
+		task_state_is_final(t->state) || verdict_of(at) == VERDICT_RUN)
 		return;
 	t->failures = t->lost = 0;
 	sched_set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
@@ -144,8 +181,9 @@ void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us)
 
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		enum task_state state = r->tasks[i].state;
-		nfailed += state == TASK_FAILED || state == TASK_UPSTREAM_FAILED;
-		ncancelled += state == TASK_CANCELLED;
+		bool forgiven = r->dag->tasks[i].forgiven;
+		nfailed += !forgiven && (state == TASK_FAILED || state == TASK_UPSTREAM_FAILED);
+		ncancelled += !forgiven && state == TASK_CANCELLED;
 		nleft += !task_state_is_final(state);
 	}
 	if (r->cancelling && ncancelled)
@@ -158,21 +196,35 @@ void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us)
 		sched_set_run(s, r, RUN_SUCCESS, REASON_ALL_DONE, now_us);
 }
 
-/* Tell the dependents of tasks that became final; a list instead of recursion, since a
- * failure at the head of a long chain runs down all of it. */
+/* The run of a task that became final may be through. */
+static void finish_if_through(struct sched *s, struct live_run *r, int64_t now_us)
+{
+	if (r->state == RUN_RUNNING && r->nopen == 0 && r->nflight == 0)
+		sched_finish_run(s, r, now_us);
+}
+
+/* Tell the dependents of tasks that became final; a list instead of recursion, since a failure at
+ * the head of a long chain runs down all of it. What became final together is counted before
+ * anything is judged, so that a verdict does not depend on the order in the file. */
 void sched_spread_news(struct sched *s, int64_t now_us)
 {
-	for (size_t i = 0; i < s->nnews; i++) {
-		struct ref at = s->news[i];
-		const struct task *def = &at.run->dag->tasks[at.task];
-		for (int j = 0; j < def->ndependents; j++) {
-			struct ref d = { at.run, def->dependents[j] };
-			trigger_count(&live(&d)->counts, live(&at)->state);
-			sched_judge(s, &d, now_us);
+	for (size_t first = 0, end; first < s->nnews; first = end) {
+		end = s->nnews;
+		for (size_t i = first; i < end; i++) {
+			struct ref at = s->news[i];
+			const struct task *def = &at.run->dag->tasks[at.task];
+			for (int j = 0; j < def->ndependents; j++)
+				trigger_count(&at.run->tasks[def->dependents[j]].counts,
+					live(&at)->state);
 		}
-		/* Once: many tasks of a run may become final together. */
-		if (at.run->state == RUN_RUNNING && at.run->nopen == 0 && at.run->nflight == 0)
-			sched_finish_run(s, at.run, now_us);
+		for (size_t i = first; i < end; i++) {
+			struct ref at = s->news[i];
+			const struct task *def = &at.run->dag->tasks[at.task];
+			for (int j = 0; j < def->ndependents; j++)
+				sched_judge(s, &(struct ref){ at.run, def->dependents[j] }, now_us);
+			/* Once: many tasks of a run may become final together. */
+			finish_if_through(s, at.run, now_us);
+		}
 	}
 	s->nnews = 0;
 }

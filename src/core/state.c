@@ -76,6 +76,12 @@ static const struct reason_row {
 	[REASON_POOL_FULL] = { "pool_full", "waits for slots of its pool" },
 	[REASON_DAG_LIMIT] = { "dag_limit",
 		"as many tasks of its DAG run as max_active_tasks allows" },
+	[REASON_RULE_UNMET] = { "rule_unmet", "its trigger rule can no longer be met" },
+	[REASON_WHEN_FALSE] = { "when_false", "what its `when` asks for did not come true" },
+	[REASON_CONDITION_FALSE] = { "condition_false", "its `if` is false" },
+	[REASON_NOT_CHOSEN] = { "not_chosen", "was left out by a branch or short circuit" },
+	[REASON_SET_UP_AGAIN] = { "set_up_again", "its teardown has run; it is set up again" },
+	[REASON_NEEDS_AGAIN] = { "needs_again", "a task it needs is done again" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 
@@ -184,7 +190,9 @@ bool run_state_is_final(enum run_state s)
 bool state_task_may(enum task_state from, enum task_state to, enum reason why)
 {
 	if (task_state_is_final(from))
-		return to == TASK_NONE && (why == REASON_CLEARED || why == REASON_RERUN_FAILED);
+		return to == TASK_NONE &&
+		       (why == REASON_CLEARED || why == REASON_RERUN_FAILED ||
+			       why == REASON_NEEDS_AGAIN || why == REASON_SET_UP_AGAIN);
 	/* A waiting task may be cleared, too: its counts start anew. */
 	if (to == TASK_NONE && why == REASON_CLEARED)
 		return from != TASK_RUNNING;

@@ -66,12 +66,18 @@ enum reason {
 	REASON_NOT_SELECTED, /* outside --only */
 	REASON_ALL_DONE,
 	REASON_SOME_FAILED,
-	REASON_PAUSED,      /* its DAG is paused */
-	REASON_FROZEN,      /* the task is frozen */
-	REASON_PARTIAL,     /* selected tasks are done; others were not run */
-	REASON_LATE_RESULT, /* an attempt that was given up has ended; nothing changes */
-	REASON_POOL_FULL,   /* its pool has not enough free slots */
-	REASON_DAG_LIMIT,   /* max_active_tasks of its DAG are running */
+	REASON_PAUSED,          /* its DAG is paused */
+	REASON_FROZEN,          /* the task is frozen */
+	REASON_PARTIAL,         /* selected tasks are done; others were not run */
+	REASON_LATE_RESULT,     /* an attempt that was given up has ended; nothing changes */
+	REASON_POOL_FULL,       /* its pool has not enough free slots */
+	REASON_DAG_LIMIT,       /* max_active_tasks of its DAG are running */
+	REASON_RULE_UNMET,      /* skipped: its trigger rule cannot be met any more */
+	REASON_WHEN_FALSE,      /* skipped: its `when` is false */
+	REASON_CONDITION_FALSE, /* skipped: its `if` is false */
+	REASON_NOT_CHOSEN,      /* skipped: a task it needs chose another way */
+	REASON_SET_UP_AGAIN,    /* to be done again: its teardown has run */
+	REASON_NEEDS_AGAIN,     /* to be judged again: a task it needs is done again */
 	REASON_MAX
 };
 
@@ -87,7 +93,9 @@ int reason_by_name(const char *name);
 
 bool task_state_is_final(enum task_state s);
 bool run_state_is_final(enum run_state s);
-/* A final state is left only by REASON_CLEARED or REASON_RERUN_FAILED, to TASK_NONE. */
+/* A final state is left only by REASON_CLEARED, REASON_RERUN_FAILED, REASON_NEEDS_AGAIN or
+ * REASON_SET_UP_AGAIN, to
+ * TASK_NONE. */
 bool state_task_may(enum task_state from, enum task_state to, enum reason why);
 bool state_run_may(enum run_state from, enum run_state to);
 

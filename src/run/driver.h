@@ -49,8 +49,9 @@ int driver_run(const struct run_request *req, struct run_outcome *ret, struct er
 
 /* What driver_run would do, told to nobody and changing nothing: one row per task, in topological
  * order. */
-enum plan_action { PLAN_RUN, PLAN_KEEP, PLAN_LEAVE_OUT, PLAN_ACTION_MAX };
-const char *plan_action_name(enum plan_action a); /* "run", "keep", "leave_out" */
+/* PLAN_SKIP: its `if` is false, by what is known already. */
+enum plan_action { PLAN_RUN, PLAN_KEEP, PLAN_SKIP, PLAN_LEAVE_OUT, PLAN_ACTION_MAX };
+const char *plan_action_name(enum plan_action a); /* "run", "keep", "skip", "leave_out" */
 struct plan_task {
 	int task; /* index */
 	enum plan_action action;

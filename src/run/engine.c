@@ -14,6 +14,7 @@
 #include "core/zone.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
+#include "run/restore.h"
 
 enum { SCRATCH_MAX = 64 << 20, STORE_PATIENCE_MS = 500 };
 
@@ -81,6 +82,8 @@ static void free_all(struct engine *e)
 	free(e->spent);
 	free(e->checks);
 	free(e->late);
+	for (size_t i = 0; i < e->nunstarted; i++)
+		control_end_release(&e->unstarted[i].end);
 	free(e->unstarted);
 	free(e->acks);
 	free(e->leases);
@@ -193,6 +196,8 @@ int engine_start(struct engine *e, struct active_run *r, struct run_init *init, 
 	init->run_id = r->id;
 	init->dag = r->dag;
 	init->state = r->state;
+	if (restore_outputs(e->store, r->dag, init, r->job.outputs, err) < 0)
+		return -1;
 	return sched_add_run(e->sched, init, clock_now_us(), err);
 }
 

@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "core/sched.h"
 #include "exec/exec.h"
+#include "run/control.h"
 #include "run/former.h"
 #include "run/job.h"
 #include "store/store.h"
@@ -34,10 +35,12 @@ struct zone;
 
 struct exec_provider;
 
-/* An attempt that was committed but could not be given to the executor. */
+/* An attempt that was committed but not given to the executor: it could not be, or it was a control
+ * task, which needs none. */
 struct unstarted {
 	int64_t token;
-	struct err why;
+	struct err why;         /* ERR_NONE: it succeeded */
+	struct control_end end; /* then */
 };
 
 /* A run the engine has in hand. Members are for reading. */

@@ -229,7 +229,42 @@ static void keep_unstarted(struct engine *e, int64_t token, const struct err *wh
 		return;
 	}
 	e->unstarted = grown;
-	e->unstarted[e->nunstarted++] = (struct unstarted){ token, *why };
+	e->unstarted[e->nunstarted++] = (struct unstarted){ .token = token, .why = *why };
+}
+
+/* Control tasks are done when they are to start: their end is kept until that is committed. */
+static void keep_control(
+	struct engine *e, const struct active_run *run, const struct job_attempt *a)
+{
+	struct control_end end = { 0 };
+	struct err err = { 0 };
+
+	control_run(&run->job, a, &end, &err);
+	keep_unstarted(e, a->token, &err);
+	if (e->failed)
+		control_end_release(&end);
+	else
+		e->unstarted[e->nunstarted - 1].end = end;
+}
+
+static void feed_control(struct engine *e, const struct unstarted *u, struct attempt_end *ae)
+{
+	int64_t run_id;
+	int task;
+	char *outputs = json_dumps(u->end.outputs, JSON_COMPACT);
+	char *result = outputs ? arena_printf(&e->scratch, "{\"outputs\":%s}", outputs) : NULL;
+
+	if (sched_flight(e->sched, u->token, &run_id, &task)) {
+		struct active_run *run = engine_find(e, run_id);
+		json_object_set(run->job.outputs, run->dag->tasks[task].name, u->end.outputs);
+	}
+	ae->outcome = OUTCOME_SUCCESS;
+	ae->outputs = outputs;
+	ae->result = result;
+	ae->skips = u->end.skips;
+	ae->nskips = u->end.nskips;
+	sched_attempt_ended(e->sched, ae, ae->ended_us);
+	free(outputs);
 }
 
 static void feed_unstarted(struct engine *e)
@@ -237,7 +272,7 @@ static void feed_unstarted(struct engine *e)
 	char text[sizeof(struct err)];
 
 	for (size_t i = 0; i < e->nunstarted; i++) {
-		const struct unstarted *u = &e->unstarted[i];
+		struct unstarted *u = &e->unstarted[i];
 		bool transient = err_info(u->why.code)->transient;
 		struct attempt_end ae = { .token = u->token,
 			.outcome = transient ? OUTCOME_LOST : OUTCOME_FAILED,
@@ -245,8 +280,13 @@ static void feed_unstarted(struct engine *e)
 			.permanent = !transient,
 			.refused = transient };
 		ae.started_us = ae.ended_us = clock_now_us();
-		ae.error = err_format(&u->why, text, sizeof text);
-		sched_attempt_ended(e->sched, &ae, ae.ended_us);
+		if (u->why.code == ERR_NONE) {
+			feed_control(e, u, &ae);
+		} else {
+			ae.error = err_format(&u->why, text, sizeof text);
+			sched_attempt_ended(e->sched, &ae, ae.ended_us);
+		}
+		control_end_release(&u->end);
 	}
 	e->nunstarted = 0;
 }
@@ -260,6 +300,10 @@ static void prepare_start(struct engine *e, const struct active_run *run, const 
 	struct err err = { 0 };
 	struct job job;
 
+	if (control_in_loop(a.task)) {
+		keep_control(e, run, &a);
+		return;
+	}
 	if (work_of(e->store, e->sched, c, &a.work, &err) < 0 ||
 		job_build(&run->job, &a, &job, &err) < 0) {
 		keep_unstarted(e, c->attempt.token, &err);
@@ -454,10 +498,39 @@ int engine_commit_settled(struct engine *e, const struct active_run *settling, s
 	return 0;
 }
 
+/* Answer what the scheduler asks; what cannot be judged is begun, and says why. */
+static bool answer(struct engine *e)
+{
+	int64_t now_us = clock_now_us();
+	size_t n;
+	const struct sched_question *q = sched_questions(e->sched, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct active_run *run = engine_find(e, q[i].run_id);
+		const struct job_attempt a = {
+			.task = &run->dag->tasks[q[i].task], .try = q[i].tries + 1, .now_us = now_us
+		};
+		struct err err = { 0 };
+		bool yes = true;
+		control_only_if(&run->job, &a, &yes, &err);
+		sched_answer(e->sched, run->id, q[i].task, yes || err.code != ERR_NONE, now_us);
+	}
+	return n > 0;
+}
+
+static int decide(struct engine *e, struct err *err)
+{
+	do {
+		if (sched_tick(e->sched, clock_now_us(), err) < 0)
+			return -1;
+	} while (answer(e));
+	return 0;
+}
+
 int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 {
 	*ret_n = 0;
-	if (top_up_tokens(e, err) < 0 || sched_tick(e->sched, clock_now_us(), err) < 0)
+	if (top_up_tokens(e, err) < 0 || decide(e, err) < 0)
 		return -1;
 	const struct change *changes = sched_changes(e->sched, ret_n);
 	if (*ret_n == 0) {

@@ -504,14 +504,35 @@ static const char *build_cwd(
 	return cwd;
 }
 
+int job_only_if(
+	const struct job_context *c, const struct job_attempt *a, bool *ret, struct err *err)
+{
+	const struct node *n = a->task->only_if;
+	struct template_context tc = context_of(c, a);
+	json_t *value = render_any(n, &tc, err);
+	int rc = value ? template_truth(value, ret, err) : -1;
+
+	json_decref(value);
+	if (rc == 0)
+		return 0;
+	err_context(err, "if");
+	if (err && !err->file[0])
+		err_where(err, n->source->path, n->line, n->col);
+	return -1;
+}
+
 static int build(struct job *j, struct env *e, const struct job_context *c,
 	const struct job_attempt *a, struct err *err)
 {
 	const struct job_prepared *p = c->prepared;
 	const struct task *t = a->task;
 	struct template_context tc = context_of(c, a);
+	bool unused;
 	const char *output = own_path(&j->arena, paths_output(c->home, c->run, t->name, a->try));
 
+	/* It was true, or could not be judged: then the attempt says why. */
+	if (t->only_if && job_only_if(c, a, &unused, err) < 0)
+		return -1;
 	j->exec.token = a->token;
 	j->exec.timeout_us = t->timeout_us;
 	j->exec.grace_us = t->grace_us;

@@ -3,6 +3,7 @@
 #define WEIR_RUN_JOB_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -61,6 +62,10 @@ struct job_attempt {
 int job_build(
 	const struct job_context *c, const struct job_attempt *a, struct job *ret, struct err *err);
 void job_release(struct job *j);
+
+/* The task's `if`, which must be there. */
+int job_only_if(
+	const struct job_context *c, const struct job_attempt *a, bool *ret, struct err *err);
 
 /* For --dry-run: the command line as one text (owned), or the rendered parameters (new reference).
  */

@@ -6,6 +6,7 @@
 #include "conf/config.h"
 #include "core/model.h"
 #include "operators/operators.h"
+#include "run/control.h"
 #include "run/driver_impl.h"
 #include "run/paths.h"
 #include "run/restore.h"
@@ -13,6 +14,7 @@
 static const char *const action_names[] = {
 	[PLAN_RUN] = "run",
 	[PLAN_KEEP] = "keep",
+	[PLAN_SKIP] = "skip",
 	[PLAN_LEAVE_OUT] = "leave_out",
 };
 _Static_assert(sizeof action_names / sizeof *action_names == PLAN_ACTION_MAX, "a name for each");
@@ -69,7 +71,8 @@ static int clear_from(const struct run_request *req, struct task_init *tasks, st
 		if (find_tasks(dag, "--from", req->from[i], &span, err) < 0)
 			return -1;
 		for (int k = span.first; k < span.end; k++)
-			tasks[k].clear = true;
+			/* Whoever names it wants it. */
+			tasks[k].clear = true, tasks[k].unchosen = false;
 	}
 	for (int i = 0; i < dag->ntasks; i++) {
 		const struct task *t = &dag->tasks[dag->order[i]];
@@ -89,7 +92,7 @@ static int select_only(const struct run_request *req, struct task_init *tasks, s
 		if (find_tasks(req->dag, "--only", req->only[i], &span, err) < 0)
 			return -1;
 		for (int k = span.first; k < span.end; k++)
-			tasks[k].selected = tasks[k].clear = true;
+			tasks[k].selected = tasks[k].clear = true, tasks[k].unchosen = false;
 	}
 	return 0;
 }
@@ -106,6 +109,23 @@ static void restore(const struct task *t, const struct task_row *row, struct tas
 	p->stale = row->hash && strcmp(row->hash, t->hash) != 0;
 	if (row->outputs)
 		p->outputs = json_loads(row->outputs, 0, NULL);
+}
+
+static int mark_kept(const struct dag *dag, const struct task_init *tasks,
+	struct task_progress *ret_progress, struct err *err)
+{
+	enum reason *again = calloc((size_t)dag->ntasks + 1, sizeof *again);
+
+	if (!again)
+		return err_nomem(err);
+	sched_again(dag, tasks, false, again);
+	for (int i = 0; i < dag->ntasks; i++) {
+		bool done = tasks[i].state == TASK_SUCCESS || tasks[i].state == TASK_SKIPPED;
+		ret_progress[i].selected = tasks[i].selected;
+		ret_progress[i].kept = done && again[i] == REASON_NONE;
+	}
+	free(again);
+	return 0;
 }
 
 int plan_select(const struct run_request *req, const struct store_result *rows,
@@ -127,12 +147,7 @@ int plan_select(const struct run_request *req, const struct store_result *rows,
 		return -1;
 	if (req->only && select_only(req, ret, err) < 0)
 		return -1;
-	for (int i = 0; i < dag->ntasks; i++) {
-		bool done = ret[i].state == TASK_SUCCESS || ret[i].state == TASK_SKIPPED;
-		ret_progress[i].selected = ret[i].selected;
-		ret_progress[i].kept = done && !(ret[i].selected && ret[i].clear);
-	}
-	return 0;
+	return mark_kept(dag, ret, ret_progress, err);
 }
 
 /* ---- dry run -------------------------------------------------------------------------- */
@@ -194,6 +209,9 @@ static void plan_one(struct dry *dry, const struct task *t, struct plan_task *re
 		.state = p->state,
 		.tries = p->try,
 		.stale = p->stale };
+	bool yes;
+	if (ret->action == PLAN_RUN && control_only_if(&dry->job, &a, &yes, NULL) == 0 && !yes)
+		ret->action = PLAN_SKIP;
 	if (ret->action != PLAN_RUN)
 		return;
 	if (t->kind == TASK_RUN)

@@ -2,10 +2,12 @@
 #ifndef WEIR_RUN_RESTORE_H
 #define WEIR_RUN_RESTORE_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 struct dag;
 struct err;
+struct run_init;
 struct store;
 struct store_result;
 struct task_init;
@@ -16,6 +18,10 @@ void restore_task(const struct task_row *row, struct task_init *ret);
 /* ret: dag->ntasks rows, zeroed but for what the caller chose; tasks the store does not know stay
  * as they are: new. Rows of tasks the DAG does not have are history. */
 void restore_rows(const struct store_result *rows, const struct dag *dag, struct task_init *ret);
+/* What the tasks of the run put out that are done and not to be done again: task -> outputs, added
+ * to the object. */
+int restore_outputs(struct store *s, const struct dag *dag, const struct run_init *init,
+	json_t *outputs, struct err *err);
 int restore_tasks(struct store *s, int64_t run_id, const struct dag *dag, struct task_init *ret,
 	struct err *err);
 

@@ -20,10 +20,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/node.h"
 #include "base/rng.h"
 #include "base/units.h"
+#include "core/condition.h"
 #include "core/model.h"
 #include "core/sched.h"
+#include "lib/trigger_model.h"
 
 enum { RUNS_MAX = 3, NODES_MAX = 24, PAST_MAX = 64, STEPS_MAX = 4000, ROUNDS = 5000 };
 
@@ -44,6 +47,10 @@ struct mtask {
 	bool selected;
 	/* Between the end of an attempt and the change of the task's state. */
 	bool ending;
+	bool said_no;  /* its `if` was answered with no */
+	bool left_out; /* a choice told so skips it */
+	bool unchosen; /* it was skipped so */
+	bool fresh;    /* final since this commit only: others may not have heard of it */
 };
 
 struct mrun {
@@ -51,7 +58,7 @@ struct mrun {
 	struct dag *dag;
 	enum run_state state;
 	struct mtask tasks[NODES_MAX];
-	bool ignore_needs, cancelling;
+	bool ignore_needs, cancelling, killing;
 	bool here; /* the scheduler knows of it */
 };
 
@@ -120,6 +127,50 @@ static void random_policy(struct world *w, struct retry_policy *p)
 		.jitter = (enum jitter)below(w, JITTER_MAX) };
 }
 
+/* Rules for some, conditions for a few. */
+static void random_trigger(struct world *w, struct dag *dag, struct task *t)
+{
+	static const char *const texts[] = { "t%d.success or not t%d.failed",
+		"t%d.done and t%d.done", "not (t%d.success and t%d.success)",
+		"t%d.skipped or t%d.upstream_failed or t%d.cancelled",
+		"(t%d.success or t%d.skipped) and not t%d.failed" };
+	struct condition_fault fault;
+
+	static const struct node some_if = { .type = NODE_BOOL };
+
+	if (one_in(w, 5))
+		t->only_if = &some_if;
+	t->chooses = one_in(w, 8);
+	t->forgiven = one_in(w, 8);
+	if (t->nneeds == 0 || one_in(w, 3))
+		return;
+	if (one_in(w, 6)) {
+		int *setups = arena_array(&dag->arena, 1, sizeof *setups);
+		t->teardown = true;
+		t->trigger = TRIGGER_ALL_DONE;
+		setups[0] = t->needs[below(w, t->nneeds)];
+		t->setups = setups;
+		t->nsetups = below(w, 2);
+		return;
+	}
+	t->trigger = (enum trigger_rule)below(w, TRIGGER_MAX);
+	if (!one_in(w, 4))
+		return;
+	const char *text = texts[below(w, sizeof texts / sizeof *texts)];
+	int a = t->needs[below(w, t->nneeds)], b = t->needs[below(w, t->nneeds)],
+	    c = t->needs[below(w, t->nneeds)];
+	char *filled = arena_alloc(&dag->arena, 200);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(filled, 200, text, a, b, c);
+#pragma GCC diagnostic pop
+	struct condition *when = condition_parse(&dag->arena, filled, &fault);
+	CHECK(w, when, "%s: %s", filled, fault.message);
+	for (int i = 0; i < when->nterms; i++)
+		when->terms[i].task = atoi(when->terms[i].name + 1);
+	t->when = when;
+}
+
 /* File order is a random one, so that an index says nothing about an order. */
 static struct dag *random_dag(struct world *w)
 {
@@ -127,6 +178,7 @@ static struct dag *random_dag(struct world *w)
 	enum shape shape = (enum shape)below(w, SHAPE_MAX);
 	int n = one_in(w, 8) ? NODES_MAX : 1 + below(w, NODES_MAX), place[NODES_MAX];
 	int cycle[NODES_MAX + 1], len;
+	bool rules = !one_in(w, 3);
 
 	dag->name = "p";
 	dag->ntasks = n;
@@ -148,6 +200,8 @@ static struct dag *random_dag(struct world *w)
 		for (int from = 0; from < to; from++)
 			if (has_edge(w, shape, from, to))
 				needs[t->nneeds++] = place[from];
+		if (rules)
+			random_trigger(w, dag, t);
 	}
 	CHECK(w, dag_seal(dag, cycle, &len, NULL) == 0, "a cycle");
 	return dag;
@@ -155,32 +209,82 @@ static struct dag *random_dag(struct world *w)
 
 /* ---- the slow view -------------------------------------------------------------------- */
 
+/* States of the needs that count; `unheard`, a bit per need, are taken as open. */
 struct look {
-	int success, bad, skipped, open;
+	enum task_state needs[NODES_MAX];
+	int n, open, fresh;
 };
 
-static struct look look_at_needs(const struct mrun *r, int task)
+static struct look look_at_needs(const struct mrun *r, int task, unsigned unheard)
 {
 	const struct task *def = &r->dag->tasks[task];
 	struct look l = { 0 };
 
 	for (int j = 0; j < def->nneeds; j++) {
 		const struct mtask *need = &r->tasks[def->needs[j]];
-		if (need->state == TASK_SUCCESS || (r->ignore_needs && !need->selected))
-			l.success++;
-		else if (need->state == TASK_SKIPPED)
-			l.skipped++;
-		else if (task_state_is_final(need->state))
-			l.bad++;
-		else
-			l.open++;
+		bool final = task_state_is_final(need->state) && !(unheard >> l.n & 1);
+		if (r->ignore_needs && !need->selected)
+			continue;
+		l.open += !final;
+		l.fresh |= (final && need->fresh) << l.n;
+		l.needs[l.n++] = final ? need->state : TASK_NONE;
 	}
 	return l;
 }
 
+struct asked {
+	const struct mrun *r;
+	const struct task *def;
+	const struct look *look;
+};
+
+static enum task_state asked_state(void *arg, int task)
+{
+	const struct asked *a = arg;
+
+	for (int j = 0, n = 0; j < a->def->nneeds; j++) {
+		const struct mtask *need = &a->r->tasks[a->def->needs[j]];
+		if (a->r->ignore_needs && !need->selected)
+			continue;
+		if (a->def->needs[j] == task)
+			return a->look->needs[n];
+		n++;
+	}
+	return TASK_NONE;
+}
+
+/* What becomes of a task: TASK_NONE it waits, TASK_RUNNING it runs, or skipped, upstream_failed. */
+static enum task_state verdict(const struct mrun *r, int task, unsigned unheard)
+{
+	const struct task *def = &r->dag->tasks[task];
+	struct look l = look_at_needs(r, task, unheard);
+	const struct model_needs m = { l.needs, l.n };
+	struct asked a = { r, def, &l };
+
+	if (!def->when)
+		return model_verdict(def->trigger, &m);
+	enum truth truth = condition_judge(def->when, asked_state, &a);
+	if (truth == TRUTH_UNKNOWN)
+		return l.open ? TASK_NONE : TASK_RUNNING;
+	return truth == TRUTH_YES ? TASK_RUNNING : TASK_SKIPPED;
+}
+
 static bool needs_met(const struct mrun *r, int task)
 {
-	return look_at_needs(r, task).success == r->dag->tasks[task].nneeds;
+	return verdict(r, task, 0) == TASK_RUNNING;
+}
+
+/* Is this the verdict, when some of what this commit holds was not heard of? */
+static bool may_become(const struct mrun *r, int task, enum task_state state)
+{
+	unsigned fresh = (unsigned)look_at_needs(r, task, 0).fresh;
+
+	for (unsigned unheard = fresh;; unheard = (unheard - 1) & fresh) {
+		if (verdict(r, task, unheard) == state)
+			return true;
+		if (unheard == 0)
+			return false;
+	}
 }
 
 static enum run_state slow_run_state(const struct mrun *r)
@@ -189,8 +293,10 @@ static enum run_state slow_run_state(const struct mrun *r)
 
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		enum task_state s = r->tasks[i].state;
-		bad += s == TASK_FAILED || s == TASK_UPSTREAM_FAILED || s == TASK_CANCELLED;
-		cancelled += s == TASK_CANCELLED;
+		bool counts = !r->dag->tasks[i].forgiven;
+		bad += counts &&
+		       (s == TASK_FAILED || s == TASK_UPSTREAM_FAILED || s == TASK_CANCELLED);
+		cancelled += counts && s == TASK_CANCELLED;
 		open += !task_state_is_final(s);
 	}
 	if (r->cancelling && cancelled)
@@ -228,17 +334,35 @@ static struct mrun *run_of(struct world *w, int64_t id)
 	return NULL;
 }
 
+/* A cancelled run starts nothing but its teardowns, and a killed one not even these. */
+static bool stops(const struct mrun *r, const struct task *def)
+{
+	return r->killing || (r->cancelling && !def->teardown);
+}
+
+/* Was anything begun that this one takes down? */
+static bool begun(const struct mrun *r, const struct task *def)
+{
+	const int *setups = def->nsetups ? def->setups : def->needs;
+
+	for (int j = 0; j < (def->nsetups ? def->nsetups : def->nneeds); j++)
+		if (r->tasks[setups[j]].tries > 0)
+			return true;
+	return false;
+}
+
 /* After an end: what must become of the task. */
 static enum task_state after_end(
-	const struct mrun *r, const struct mtask *t, const struct retry_policy *p)
+	const struct mrun *r, const struct mtask *t, const struct task *def)
 {
+	const struct retry_policy *p = &def->retry;
 	const struct flying *f = &t->flight;
 
 	if (f->outcome == OUTCOME_SUCCESS)
 		return TASK_SUCCESS;
 	if (f->outcome == OUTCOME_SKIPPED)
 		return TASK_SKIPPED;
-	if (f->outcome == OUTCOME_CANCELLED || r->cancelling)
+	if (f->outcome == OUTCOME_CANCELLED || stops(r, def))
 		return TASK_CANCELLED;
 	if (f->outcome == OUTCOME_LOST)
 		return t->lost + 1 > p->lost_retries ? TASK_FAILED : TASK_UP_FOR_RETRY;
@@ -249,7 +373,7 @@ static void commit_ended(struct world *w, struct mrun *r, struct mtask *t, const
 {
 	const struct retry_policy *p = &r->dag->tasks[c->task_index].retry;
 	bool lost = t->flight.outcome == OUTCOME_LOST;
-	enum task_state want = after_end(r, t, p);
+	enum task_state want = after_end(r, t, &r->dag->tasks[c->task_index]);
 
 	CHECK(w, c->state.to == want, "%s: ended as %s: %s, not %s", c->task,
 		outcome_name(t->flight.outcome), task_state_name(c->state.to),
@@ -276,7 +400,6 @@ static void commit_ended(struct world *w, struct mrun *r, struct mtask *t, const
 static void commit_task(struct world *w, struct mrun *r, const struct change *c)
 {
 	struct mtask *t = &r->tasks[c->task_index];
-	struct look l = look_at_needs(r, c->task_index);
 
 	CHECK(w, c->state.from == t->state, "%s: from %s, is %s", c->task,
 		task_state_name(c->state.from), task_state_name(t->state));
@@ -286,12 +409,19 @@ static void commit_task(struct world *w, struct mrun *r, const struct change *c)
 		task_state_name(c->state.to));
 	if (t->ending)
 		commit_ended(w, r, t, c);
-	else if (c->state.to == TASK_UPSTREAM_FAILED)
-		CHECK(w, l.bad > 0, "%s: no need of it failed", c->task);
-	else if (c->state.to == TASK_SKIPPED)
-		CHECK(w, l.skipped > 0, "%s: no need of it was skipped", c->task);
+	else if (c->reason == REASON_CONDITION_FALSE)
+		CHECK(w, t->said_no && needs_met(r, c->task_index), "%s: nobody said no", c->task);
+	else if (c->reason == REASON_NOT_CHOSEN)
+		CHECK(w, t->left_out, "%s: it was not left out", c->task);
+	else if (c->state.to == TASK_UPSTREAM_FAILED || c->state.to == TASK_SKIPPED)
+		CHECK(w, may_become(r, c->task_index, c->state.to), "%s: %s, not %s", c->task,
+			task_state_name(c->state.to),
+			task_state_name(verdict(r, c->task_index, 0)));
 	else if (c->state.to == TASK_CANCELLED)
-		CHECK(w, r->cancelling, "%s: nobody cancelled", c->task);
+		CHECK(w,
+			stops(r, &r->dag->tasks[c->task_index]) ||
+				(r->cancelling && !begun(r, &r->dag->tasks[c->task_index])),
+			"%s: nobody cancelled", c->task);
 	else
 		CHECK(w,
 			c->state.to == TASK_RUNNING || c->state.to == TASK_QUEUED ||
@@ -300,6 +430,8 @@ static void commit_task(struct world *w, struct mrun *r, const struct change *c)
 			"%s: becomes %s of itself", c->task, task_state_name(c->state.to));
 	CHECK(w, c->state.tries >= t->tries, "%s: tries go back", c->task);
 	t->state = c->state.to;
+	t->fresh = task_state_is_final(t->state);
+	t->unchosen = c->reason == REASON_NOT_CHOSEN;
 	t->failures = c->state.failures;
 	t->lost = c->state.lost;
 	t->due_us = c->state.due_us;
@@ -327,7 +459,9 @@ static void commit_start(struct world *w, struct mrun *r, const struct change *c
 	CHECK(w, c->attempt.try == t->tries + 1, "%s: try %d after %d", c->task, c->attempt.try,
 		t->tries);
 	CHECK(w, needs_met(r, c->task_index), "%s starts before its needs", c->task);
-	CHECK(w, !r->cancelling, "%s starts in a cancelled run", c->task);
+	CHECK(w, !stops(r, &r->dag->tasks[c->task_index]), "%s starts in a cancelled run", c->task);
+	CHECK(w, !t->said_no || !r->dag->tasks[c->task_index].only_if, "%s: its if is false",
+		c->task);
 	w->newest = c->attempt.token;
 	w->starts++;
 	t->tries = c->attempt.try;
@@ -365,9 +499,20 @@ static void commit(struct world *w)
 		} else {
 			CHECK(w, c->kind == CHANGE_STOP && t->flight.token == c->attempt.token,
 				"%s: stops nothing", c->task);
+			CHECK(w, c->attempt.hard || !r->dag->tasks[c->task_index].teardown,
+				"%s: a teardown is stopped", c->task);
 		}
 	}
 	sched_clear_changes(w->s);
+	for (int k = 0; k < w->nruns; k++)
+		for (int i = 0; i < NODES_MAX; i++) {
+			struct mtask *t = &w->runs[k].tasks[i];
+			CHECK(w,
+				!t->left_out || !t->selected || !w->runs[k].here ||
+					(t->state != TASK_NONE && t->state != TASK_QUEUED),
+				"t%d was left out, and is %s", i, task_state_name(t->state));
+			t->fresh = t->said_no = t->left_out = false;
+		}
 }
 
 /* ---- after each step ------------------------------------------------------------------ */
@@ -375,7 +520,8 @@ static void commit(struct world *w)
 static void check_task(struct world *w, const struct mrun *r, int i)
 {
 	const struct mtask *t = &r->tasks[i];
-	struct look l = look_at_needs(r, i);
+	struct look l = look_at_needs(r, i, 0);
+	enum task_state fate = verdict(r, i, 0);
 	struct task_view v;
 
 	CHECK(w, sched_task_view(w->s, r->id, i, &v), "t%d: no view", i);
@@ -392,7 +538,7 @@ static void check_task(struct world *w, const struct mrun *r, int i)
 	if (!t->selected || task_state_is_final(t->state))
 		return;
 	CHECK(w, v.waiting == l.open, "t%d: waits for %d, not %d", i, l.open, v.waiting);
-	CHECK(w, t->state != TASK_NONE || (l.bad == 0 && l.skipped == 0),
+	CHECK(w, t->state != TASK_NONE || fate == TASK_NONE || fate == TASK_RUNNING,
 		"t%d waits for what will not be", i);
 	/* An attempt that was taken over while it ran, and its retry until it is due, apart. */
 	CHECK(w,
@@ -402,7 +548,8 @@ static void check_task(struct world *w, const struct mrun *r, int i)
 	if (t->state == TASK_UP_FOR_RETRY)
 		CHECK(w, sched_wake_us(w->s) <= t->due_us || t->due_us <= w->now_us,
 			"t%d: nobody wakes for it", i);
-	CHECK(w, !r->cancelling || t->state == TASK_RUNNING, "t%d outlived the cancel", i);
+	CHECK(w, !stops(r, &r->dag->tasks[i]) || t->state == TASK_RUNNING,
+		"t%d outlived the cancel", i);
 }
 
 static void check_run(struct world *w, const struct mrun *r)
@@ -426,6 +573,14 @@ static void check(struct world *w)
 
 /* Right after a tick: with a slot and a token to spare nobody is left waiting, and nobody who
  * waits for a slot is silent about it. */
+static bool works(const struct mrun *r)
+{
+	for (int i = 0; i < r->dag->ntasks; i++)
+		if (r->tasks[i].flight.token && !r->dag->tasks[i].teardown)
+			return true;
+	return false;
+}
+
 static void check_not_stuck(struct world *w)
 {
 	bool room = slow_running(w) < w->max_running && sched_tokens_left(w->s) > 0;
@@ -439,7 +594,9 @@ static void check_not_stuck(struct world *w)
 				continue;
 			bool due = t->state == TASK_UP_FOR_RETRY && t->due_us <= w->now_us;
 			CHECK(w, !due, "t%d is due, and only waits", i);
-			CHECK(w, t->state != TASK_NONE || !needs_met(r, i),
+			CHECK(w,
+				t->state != TASK_NONE || !needs_met(r, i) ||
+					(r->cancelling && works(r)),
 				"t%d could start, and is silent", i);
 			CHECK(w, !room || t->state != TASK_QUEUED, "t%d could start", i);
 			waits |= t->state == TASK_UP_FOR_RETRY || t->state == TASK_RUNNING ||
@@ -480,6 +637,31 @@ static void fill(const struct mrun *r, struct task_init *init)
 		init[i].lost = t->lost;
 		init[i].due_us = t->due_us;
 		init[i].token = t->flight.token;
+		init[i].unchosen = t->unchosen;
+	}
+}
+
+static bool is_setup(const struct mrun *r, int task)
+{
+	for (int i = 0; i < r->dag->ntasks; i++)
+		for (int j = 0; j < r->dag->tasks[i].nsetups; j++)
+			if (r->dag->tasks[i].setups[j] == task)
+				return true;
+	return false;
+}
+
+/* What was taken down, and is to be taken down again, is set up again. */
+static void check_setups(struct world *w, const struct mrun *r, const struct task_init *init)
+{
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		const struct task *t = &r->dag->tasks[i];
+		bool again = task_state_is_final(init[i].state) && init[i].tries > 0 &&
+			     !task_state_is_final(r->tasks[i].state);
+		for (int j = 0; again && j < t->nsetups; j++)
+			CHECK(w,
+				!init[t->setups[j]].selected ||
+					r->tasks[t->setups[j]].state != TASK_SUCCESS,
+				"t%d is to be taken down again, and not set up", t->setups[j]);
 	}
 }
 
@@ -494,11 +676,12 @@ static void take_in(struct world *w, struct mrun *r, const struct task_init *ini
 	for (int i = 0; i < r->dag->ntasks; i++)
 		r->tasks[i].selected = init[i].selected || init[i].state == TASK_RUNNING;
 	r->here = true;
-	r->cancelling = false;
+	r->cancelling = r->killing = false;
 	w->adding = true;
 	CHECK(w, sched_add_run(w->s, &run, w->now_us, NULL) == 0, "add");
 	commit(w);
 	w->adding = false;
+	check_setups(w, r, init);
 	check(w);
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		enum task_state s = r->tasks[i].state;
@@ -510,8 +693,11 @@ static void take_in(struct world *w, struct mrun *r, const struct task_init *ini
 			!task_state_is_final(init[i].state) || s != TASK_NONE ||
 				r->tasks[i].failures + r->tasks[i].lost == 0,
 			"t%d: its retries are not its own", i);
-		CHECK(w, redo || init[i].state != TASK_SUCCESS || s == TASK_SUCCESS, "t%d was done",
-			i);
+		bool set_up = is_setup(r, i);
+		bool by_rule = set_up || r->dag->tasks[i].trigger != TRIGGER_ALL_SUCCESS ||
+			       r->dag->tasks[i].when;
+		CHECK(w, redo || by_rule || init[i].state != TASK_SUCCESS || s == TASK_SUCCESS,
+			"t%d was done", i);
 	}
 }
 
@@ -543,12 +729,37 @@ static void new_sched(struct world *w)
 
 /* ---- steps ---------------------------------------------------------------------------- */
 
+/* One that chooses leaves out some of those behind it. */
+static size_t random_skips(struct world *w, const struct flying *f, int *ret)
+{
+	int64_t run_id;
+	int task;
+	size_t n = 0;
+
+	if (!sched_flight(w->s, f->token, &run_id, &task))
+		return 0;
+	struct mrun *r = run_of(w, run_id);
+	const struct task *def = &r->dag->tasks[task];
+	for (int j = 0; def->chooses && f->outcome == OUTCOME_SUCCESS && j < def->ndependents;
+		j++) {
+		int d = def->dependents[j];
+		if (r->dag->tasks[d].teardown || one_in(w, 2))
+			continue;
+		r->tasks[d].left_out = true;
+		ret[n++] = d;
+	}
+	return n;
+}
+
 static void tell_end(struct world *w, struct flying *f, bool expected)
 {
+	int skips[NODES_MAX];
 	const struct attempt_end e = { .token = f->token,
 		.outcome = f->outcome,
 		.exit_status = f->outcome == OUTCOME_FAILED ? 1 : -1,
-		.permanent = f->permanent };
+		.permanent = f->permanent,
+		.skips = skips,
+		.nskips = random_skips(w, f, skips) };
 
 	f->ended = true;
 	CHECK(w, sched_attempt_ended(w->s, &e, w->now_us) == expected, "token %" PRId64, f->token);
@@ -598,17 +809,39 @@ static void step_cancel(struct world *w)
 	if (!r->here)
 		return;
 	bool final = run_state_is_final(r->state);
-	sched_cancel_run(w->s, r->id, one_in(w, 2), w->now_us);
+	bool hard = one_in(w, 2);
+	sched_cancel_run(w->s, r->id, hard, w->now_us);
 	r->cancelling |= !final;
+	r->killing |= !final && hard;
 	/* TERM makes most of them end soon. */
 	for (int i = 0; i < r->dag->ntasks; i++)
-		if (r->tasks[i].flight.token && !one_in(w, 4))
+		if (r->tasks[i].flight.token && (hard || !r->dag->tasks[i].teardown) &&
+			!one_in(w, 4))
 			r->tasks[i].flight.outcome = OUTCOME_CANCELLED;
+}
+
+static bool answer(struct world *w)
+{
+	size_t n;
+	const struct sched_question *q = sched_questions(w->s, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct mrun *r = run_of(w, q[i].run_id);
+		bool yes = !one_in(w, 4);
+		CHECK(w, r->dag->tasks[q[i].task].only_if, "t%d: there is nothing to ask",
+			q[i].task);
+		CHECK(w, !stops(r, &r->dag->tasks[q[i].task]), "t%d asks in vain", q[i].task);
+		r->tasks[q[i].task].said_no = !yes;
+		sched_answer(w->s, q[i].run_id, q[i].task, yes, w->now_us);
+	}
+	return n > 0;
 }
 
 static void step_tick(struct world *w)
 {
-	CHECK(w, sched_tick(w->s, w->now_us, NULL) == 0, "tick");
+	do
+		CHECK(w, sched_tick(w->s, w->now_us, NULL) == 0, "tick");
+	while (answer(w));
 }
 
 static void step_time(struct world *w)
@@ -670,7 +903,8 @@ static void crash(struct world *w)
 		struct mrun *r = &w->runs[k];
 		r->here = false;
 		for (int i = 0; i < r->dag->ntasks; i++)
-			r->tasks[i].flight.ended = false;
+			r->tasks[i].flight.ended = r->tasks[i].said_no = r->tasks[i].left_out =
+				false;
 	}
 	for (int k = 0; k < w->nruns; k++) {
 		if (settled)
@@ -691,7 +925,7 @@ static void lose(struct world *w)
 	sched_drop_run(w->s, r->id);
 	r->here = false;
 	for (int i = 0; i < r->dag->ntasks; i++)
-		r->tasks[i].flight.ended = false;
+		r->tasks[i].flight.ended = r->tasks[i].said_no = r->tasks[i].left_out = false;
 }
 
 static void (*const steps[])(struct world *) = { step_tick, step_tick, step_tick, step_end,

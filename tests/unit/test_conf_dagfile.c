@@ -21,6 +21,7 @@
 #include "base/units.h"
 #include "conf/dagfile.h"
 #include "conf/diag.h"
+#include "core/condition.h"
 #include "core/timetable.h"
 #include "core/zone.h"
 #include "tests/lib/cases.h"
@@ -103,6 +104,43 @@ static const struct task *task(const struct dag *dag, const char *name)
 }
 
 /* ---- what the keys become ------------------------------------------------------------- */
+
+static void test_triggers(void **state)
+{
+	struct dag *dag =
+		load("dag: d\n"
+		     "params: { full: true }\n"
+		     "tasks:\n"
+		     "  a: { run: x }\n"
+		     "  b: { run: x }\n"
+		     "  c: { run: x, when: \"b.failed or a.done and b.done\" }\n"
+		     "  d: { run: x, needs: [a, b], trigger: one_failed, fails_run: false }\n"
+		     "  e: { run: x, needs: [a, b], when: b.success, if: false }\n"
+		     "  f: { run: x, needs: [a, b], teardown: b }\n"
+		     "  g: { run: x, needs: a, teardown: true, fails_run: true }\n"
+		     "  h: { run: x, needs: a, teardown: false }\n");
+	const struct task *c = task(dag, "c"), *d = task(dag, "d"), *e = task(dag, "e"),
+			  *f = task(dag, "f"), *g = task(dag, "g"), *h = task(dag, "h");
+
+	(void)state;
+	assert_int_equal(c->nneeds, 2);
+	assert_int_equal(c->needs[0], 1);
+	assert_int_equal(c->needs[1], 0);
+	assert_int_equal(c->level, 1);
+	assert_int_equal(c->when->nterms, 3);
+	assert_int_equal(c->when->terms[1].task, 0);
+	assert_int_equal(c->when->terms[2].task, 1);
+	assert_int_equal(d->trigger, TRIGGER_ONE_FAILED);
+	assert_true(d->forgiven && !d->teardown && !d->when && !d->only_if);
+	assert_int_equal(e->nneeds, 2);
+	assert_non_null(e->only_if);
+	assert_true(f->teardown && f->forgiven && f->trigger == TRIGGER_ALL_DONE);
+	assert_int_equal(f->nsetups, 1);
+	assert_int_equal(f->setups[0], 1);
+	assert_true(g->teardown && !g->forgiven && g->nsetups == 0);
+	assert_true(!h->teardown && !h->forgiven && h->trigger == TRIGGER_ALL_SUCCESS);
+	dag_unref(dag);
+}
 
 static void test_top(void **state)
 {
@@ -717,6 +755,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_triggers),
 		cmocka_unit_test(test_policies),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_no_false_errors),

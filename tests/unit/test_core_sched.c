@@ -27,6 +27,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/node.h"
 #include "base/units.h"
 #include "core/model.h"
 #include "core/sched.h"
@@ -450,8 +451,8 @@ static const struct story stories[] = {
 		.steps = { { "tick", "a none>running (started); start a 1/101; "
 				     "b none>running (started); start b 1/102; "
 				     "d none>queued (slot_wait)" },
-			{ "cancel", "stop a 101; stop b 102; c none>cancelled (cancelled); "
-				    "d queued>cancelled (cancelled)" },
+			{ "cancel", "stop a 101; stop b 102; d queued>cancelled (cancelled); "
+				    "c none>cancelled (cancelled)" },
 			{ "tick", NULL },
 			{ "cancelled a", "end a 1/101 cancelled (cancelled); "
 					 "a running>cancelled (cancelled)" },
@@ -497,8 +498,8 @@ static const struct story stories[] = {
 	{ .name = "cancel before anything started",
 		.dag = "a;b a;c",
 		.steps = { { "cancel",
-				   "a none>cancelled (cancelled); b none>cancelled (cancelled); "
-				   "c none>cancelled (cancelled); "
+				   "a none>cancelled (cancelled); c none>cancelled (cancelled); "
+				   "b none>cancelled (cancelled); "
 				   "run running>cancelled (cancelled)" },
 			{ "tick", NULL } },
 		.end = "cancelled" },
@@ -823,6 +824,67 @@ static void test_end_is_kept(void **state)
 	assert_int_equal(c[1].state.failures, 1);
 	assert_int_equal(c[1].state.lost, 0);
 	assert_string_equal(c[3].state.outputs, "{\"rows\":1}");
+	world_release(&w);
+}
+
+/* How many ask, and who asks first. */
+static size_t asking(struct world *w, int *ret_task)
+{
+	size_t n;
+	const struct sched_question *q = sched_questions(w->s, &n);
+
+	*ret_task = n ? q[0].task : -1;
+	return n;
+}
+
+/* Asked where it could start; not while it is held, nor when its run is gone. */
+static void test_questions(void **state)
+{
+	static const struct story st = { .name = "questions", .dag = "a;b;c a;d b" };
+	static const struct node condition = { .type = NODE_BOOL };
+	struct task_view v;
+	struct world w;
+	int task;
+
+	(void)state;
+	world_init(&w, &st);
+	for (int i = 1; i < 4; i++)
+		w.dag->tasks[i].only_if = &condition;
+	const struct run_init run = { .run_id = RUN_ID, .dag = w.dag };
+	struct sched_hold hold = { RUN_ID, 1, true, REASON_FROZEN };
+	assert_int_equal(sched_add_run(w.s, &run, w.now_us, NULL), 0);
+	sched_hold(w.s, &hold);
+	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
+	assert_int_equal(asking(&w, &task), 0);
+	assert_true(sched_task_view(w.s, RUN_ID, 1, &v));
+	assert_int_equal(v.state, TASK_HELD);
+	hold.on = false;
+	sched_hold(w.s, &hold);
+	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
+	assert_int_equal(asking(&w, &task), 1);
+	assert_int_equal(task, 1);
+	/* An answer to nobody changes nothing. */
+	sched_answer(w.s, RUN_ID, 2, true, w.now_us);
+	sched_answer(w.s, RUN_ID + 1, 1, true, w.now_us);
+	assert_int_equal(asking(&w, &task), 1);
+	sched_answer(w.s, RUN_ID, 1, true, w.now_us);
+	assert_int_equal(asking(&w, &task), 0);
+	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
+	assert_true(sched_task_view(w.s, RUN_ID, 1, &v));
+	assert_int_equal(v.state, TASK_RUNNING);
+	sched_clear_changes(w.s);
+	do_step(&w, "ok a");
+	do_step(&w, "ok b");
+	assert_int_equal(asking(&w, &task), 2);
+	sched_answer(w.s, RUN_ID, 3, false, w.now_us);
+	assert_int_equal(asking(&w, &task), 1);
+	assert_true(sched_task_view(w.s, RUN_ID, 3, &v));
+	assert_int_equal(v.state, TASK_SKIPPED);
+	assert_int_equal(v.reason, REASON_CONDITION_FALSE);
+	sched_clear_changes(w.s);
+	sched_drop_run(w.s, RUN_ID);
+	assert_int_equal(asking(&w, &task), 0);
+	assert_int_equal(sched_tick(w.s, w.now_us, NULL), 0);
 	world_release(&w);
 }
 
@@ -1191,6 +1253,7 @@ int main(void)
 		cmocka_unit_test(test_stories),
 		cmocka_unit_test(test_end_is_kept),
 		cmocka_unit_test(test_views),
+		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_runs_share_slots),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_dropped_timer),

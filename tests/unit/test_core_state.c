@@ -12,7 +12,8 @@
 #include "core/state.h"
 
 /* A row is where a task comes from, a column where it goes, both in the order of the enum:
- * y always, c only when cleared by request, r by request or because it is tried again, . never. */
+ * y always, c only when cleared by request, r by request, or because it or a need of it is tried
+ * again, . never. */
 static const char *const task_matrix[] = {
 	/*                 none sched queue runng defer input retry held  succ fail skip upst canc
 	 */
@@ -58,7 +59,8 @@ static bool expected(char m, enum reason why)
 	case 'c':
 		return why == REASON_CLEARED;
 	case 'r':
-		return why == REASON_CLEARED || why == REASON_RERUN_FAILED;
+		return why == REASON_CLEARED || why == REASON_RERUN_FAILED ||
+		       why == REASON_NEEDS_AGAIN || why == REASON_SET_UP_AGAIN;
 	default:
 		return false;
 	}

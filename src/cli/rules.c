@@ -1,0 +1,53 @@
+#include "cli/rules.h"
+
+#include "base/buf.h"
+#include "base/node.h"
+#include "cli/term.h"
+#include "core/condition.h"
+#include "core/model.h"
+
+static void add(struct buf *out, const char *what, const char *text)
+{
+	buf_addf(out, "%s%s", out->len ? ", " : "", what);
+	text_add(out, text, -1);
+}
+
+void rules_add(struct buf *out, const struct dag *dag, const struct task *t)
+{
+	struct buf all;
+
+	buf_init(&all, 1 << 16);
+	if (t->teardown)
+		add(&all, "teardown", t->nsetups ? " of " : "");
+	for (int i = 0; t->teardown && i < t->nsetups; i++)
+		buf_addf(&all, "%s%s", i ? " and " : "", dag->tasks[t->setups[i]].name);
+	if (t->when)
+		add(&all, "when ", t->when->text);
+	else if (t->trigger != TRIGGER_ALL_SUCCESS && !t->teardown)
+		add(&all, "", trigger_name(t->trigger));
+	if (t->only_if)
+		add(&all, "if ", t->only_if->text);
+	if (t->forgiven != t->teardown)
+		add(&all, t->forgiven ? "may fail" : "fails the run", "");
+	buf_add(out, all.data, all.len);
+	buf_release(&all);
+}
+
+void rules_set_json(json_t *object, const struct dag *dag, const struct task *t)
+{
+	json_t *setups = json_array();
+
+	if (t->when)
+		json_object_set_new(object, "when", json_string(t->when->text));
+	else
+		json_object_set_new(object, "trigger", json_string(trigger_name(t->trigger)));
+	if (t->only_if)
+		json_object_set_new(object, "if", json_string(t->only_if->text));
+	for (int i = 0; i < t->nsetups; i++)
+		json_array_append_new(setups, json_string(dag->tasks[t->setups[i]].name));
+	if (t->teardown)
+		json_object_set(object, "teardown", t->nsetups ? setups : json_true());
+	if (t->forgiven || t->teardown)
+		json_object_set_new(object, "fails_run", json_boolean(!t->forgiven));
+	json_decref(setups);
+}
