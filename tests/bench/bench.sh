@@ -2,7 +2,7 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron store restart reattach;
+#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron trigger store restart reattach;
 #                               default: all
 #
 #     WEIR          the binary; default ./weir
@@ -522,11 +522,11 @@ figure_start() {
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk spawn pools load csv start daemon cron store restart reattach}; do
+for figure in ${*:-tasks disk spawn pools load csv start daemon cron trigger store restart reattach}; do
 	case $figure in
-	tasks | disk | spawn | pools | load | csv | start | daemon | cron | store | restart | reattach) "figure_$figure" ;;
+	tasks | disk | spawn | pools | load | csv | start | daemon | cron | trigger | store | restart | reattach) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron store restart reattach" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron trigger store restart reattach" >&2
 		exit 2
 		;;
 	esac
