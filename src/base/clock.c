@@ -5,10 +5,11 @@
 
 #include "base/civil.h"
 
-/* The fake clock: 0 when the real one is used. */
+/* The fake clock: now_us is 0 when the real one is used. */
 static struct {
 	bool known; /* the environment was looked at */
 	int64_t now_us;
+	int64_t mono_us; /* what the monotonic clock is ahead of it */
 } fake;
 
 static int64_t read_clock(clockid_t id)
@@ -43,11 +44,18 @@ int64_t clock_now_us(void)
 
 int64_t clock_mono_us(void)
 {
-	return clock_is_fake() ? ++fake.now_us : read_clock(CLOCK_MONOTONIC);
+	return clock_is_fake() ? ++fake.now_us + fake.mono_us : read_clock(CLOCK_MONOTONIC);
 }
 
 void clock_warp(int64_t to_us)
 {
 	if (clock_is_fake() && to_us > fake.now_us)
 		fake.now_us = to_us;
+}
+
+void clock_fake_set(int64_t now_us, int64_t mono_us)
+{
+	fake.known = true;
+	fake.now_us = now_us;
+	fake.mono_us = now_us ? mono_us - now_us : 0;
 }

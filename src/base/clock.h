@@ -15,5 +15,8 @@ int64_t clock_now_us(void);     /* wall clock, microseconds since the epoch, UTC
 int64_t clock_mono_us(void);    /* never goes back; for intervals */
 bool clock_is_fake(void);       /* WEIR_TEST_CLOCK is set */
 void clock_warp(int64_t to_us); /* fake clock only: move forward to that instant */
+/* For simulations: from now on the clocks are fake and show these instants, the wall clock also an
+ * earlier one than before. now_us 0: the real ones again. */
+void clock_fake_set(int64_t now_us, int64_t mono_us);
 
 #endif
