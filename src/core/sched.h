@@ -62,6 +62,7 @@ struct run_init {
 	int lane;                      /* 0, or one of sched_set_lane */
 	bool resume;                   /* go on after a restart: what failed is not done again */
 	bool ignore_needs;             /* --only: needs outside the selection do not count */
+	bool settling; /* only attempts in flight are to be settled: the run's state stays */
 };
 
 /* Which tasks of a run that is taken in are done again, and why: those marked `clear`

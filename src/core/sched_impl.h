@@ -62,6 +62,7 @@ struct live_run {
 	int nflight;              /* attempts in flight */
 	int nwork;                /* of these, all but teardowns */
 	bool cancelling, killing; /* killing: teardowns, too */
+	bool settling;            /* it is here for its attempts in flight only */
 	bool ignore_needs;        /* --only: needs outside the selection do not count */
 	bool held;                /* by request: none of its tasks starts */
 	enum reason held_why;

@@ -197,6 +197,7 @@ static struct live_run *new_run(const struct run_init *init)
 	r->state = init->state;
 	r->lane = init->lane;
 	r->ignore_needs = init->ignore_needs;
+	r->settling = init->settling;
 	r->tasks = tasks;
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		const struct task_init *from = init->tasks ? &init->tasks[i] : NULL;

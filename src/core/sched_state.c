@@ -179,6 +179,8 @@ void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us)
 {
 	int nfailed = 0, ncancelled = 0, nleft = 0;
 
+	if (r->settling)
+		return;
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		enum task_state state = r->tasks[i].state;
 		bool forgiven = r->dag->tasks[i].forgiven;

@@ -271,7 +271,7 @@ struct story {
 	int retries, lost_retries;
 	enum run_state run; /* as the store has it */
 	const char *init;   /* NULL: all new */
-	bool ignore_needs;
+	bool ignore_needs, settling;
 	const char *added; /* the changes of sched_add_run; NULL: the run is started */
 	struct step steps[STEPS_MAX];
 	const char *end; /* the run's state at last; NULL: running */
@@ -567,6 +567,14 @@ static const struct story stories[] = {
 		.added = "",
 		.steps = { { "wake -500", NULL },
 			{ "tick", "a up_for_retry>running (started); start a 2/101" } } },
+	{ .name = "what is in flight is settled, and the run is as it was",
+		.dag = "a;b a",
+		.run = RUN_RUNNING,
+		.init = "a=running:1#55- b=none-",
+		.settling = true,
+		.added = "",
+		.steps = { { "ok a",
+			"end a 1/55 success (succeeded); a running>success (succeeded)" } } },
 	{ .name = "all was done: nothing is done again",
 		.dag = "a;b a",
 		.run = RUN_SUCCESS,
@@ -758,7 +766,8 @@ static void tell(const struct story *st)
 		.dag = w.dag,
 		.state = st->run,
 		.tasks = st->init ? init : NULL,
-		.ignore_needs = st->ignore_needs };
+		.ignore_needs = st->ignore_needs,
+		.settling = st->settling };
 	assert_int_equal(sched_add_run(w.s, &run, w.now_us, NULL), 0);
 	compare(st, "(added)", changes(&w), st->added ? st->added : STARTED);
 	for (const struct step *p = st->steps; p->step; p++) {
