@@ -52,16 +52,18 @@ static bool same_owner(const struct owner *a, const struct owner *b)
 	       strcmp(a->host, b->host) == 0 && strcmp(a->boot_id, b->boot_id) == 0;
 }
 
-int backend_may_take(const char *run_name, const struct owner *present, int64_t lease_until_us,
-	const struct run_open *open, struct err *err)
+int backend_may_take(const struct backend_present *p, const struct run_open *open, struct err *err)
 {
 	if (open->only_new)
-		return err_set(err, ERR_REFUSED, "run %s exists already", run_name);
-	if (present->pid <= 0 || same_owner(present, &open->owner) ||
-		lease_until_us <= open->now_us || owner_is_dead(present))
+		return err_set(err, ERR_REFUSED, "run %s exists already", p->name);
+	if (open->if_wanted && !p->wanted)
+		return err_set(err, ERR_REFUSED,
+			"run %s has come to its end in other hands meanwhile", p->name);
+	if (p->owner.pid <= 0 || same_owner(&p->owner, &open->owner) ||
+		p->lease_until_us <= open->now_us || owner_is_dead(&p->owner))
 		return 0;
 	char until[32];
-	time_t t = (time_t)(lease_until_us / 1000000);
+	time_t t = (time_t)(p->lease_until_us / 1000000);
 	struct tm tm;
 	if (!gmtime_r(&t, &tm) || strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		until[0] = '\0';
@@ -69,7 +71,7 @@ int backend_may_take(const char *run_name, const struct owner *present, int64_t 
 		"run %s is in the hands of process %" PRId64
 		" on host %s (a daemon, or another weir "
 		"run; lease until %s): watch it with weir show %s",
-		run_name, present->pid, present->host, until, run_name);
+		p->name, p->owner.pid, p->owner.host, until, p->name);
 }
 
 const char *backend_run_name(const struct run_open *open, int n, struct arena *a)

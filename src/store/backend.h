@@ -160,10 +160,16 @@ int rows_end(struct rows *r, struct store_result *ret, struct err *err);
 /* Whether a run may be opened so: what store_run_open and store_plan_commit refuse at once. */
 int backend_check_open(const struct run_open *open, struct err *err);
 
+/* A run that exists already, as far as opening it is concerned. */
+struct backend_present {
+	int64_t id, lease_until_us, epoch;
+	const char *name;
+	struct owner owner;
+	bool wanted;
+};
 /* Whether the run's present owner stands aside: there is none, it is `open->owner` itself, it
  * is dead, or its lease ended. Otherwise -1 with ERR_REFUSED, naming it. */
-int backend_may_take(const char *run_name, const struct owner *present, int64_t lease_until_us,
-	const struct run_open *open, struct err *err);
+int backend_may_take(const struct backend_present *p, const struct run_open *open, struct err *err);
 /* "name", then "long_name", then "long_name.2", ...: the n-th name to try, from 0. NULL:
  * out of memory. Lives in `a`. */
 const char *backend_run_name(const struct run_open *open, int n, struct arena *a);

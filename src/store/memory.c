@@ -379,14 +379,23 @@ static int take_run(
 	return 0;
 }
 
+static int may_take(const struct mem_run *run, const struct run_open *o, struct err *err)
+{
+	const struct backend_present present = { .name = run->row.name,
+		.owner = run->row.owner,
+		.lease_until_us = run->row.lease_until_us,
+		.wanted = run->row.wanted };
+
+	return backend_may_take(&present, o, err);
+}
+
 int memory_open_in(
 	struct memory_store *m, const struct run_open *o, struct run_opened *ret, struct err *err)
 {
 	struct mem_run *run = memory_find_key(m, &o->key);
 	bool created = !run;
 
-	if (run && backend_may_take(
-			   run->row.name, &run->row.owner, run->row.lease_until_us, o, err) < 0)
+	if (run && may_take(run, o, err) < 0)
 		return -1;
 	if (!run)
 		run = new_run(m, o, err);

@@ -7,13 +7,6 @@
 
 /* ---- runs ---------------------------------------------------------------------------- */
 
-/* A run that exists already, as far as opening it is concerned. */
-struct present {
-	int64_t id, lease_until_us, epoch;
-	const char *name; /* in an arena */
-	struct owner owner;
-};
-
 static void copy_text(char *to, size_t size, const char *from)
 {
 	size_t len = strnlen(from, size - 1);
@@ -24,7 +17,7 @@ static void copy_text(char *to, size_t size, const char *from)
 
 /* 1: there is one; 0: none */
 static int find_present(struct sqlite_store *s, const struct run_key *key, struct arena *a,
-	struct present *ret, struct err *err)
+	struct backend_present *ret, struct err *err)
 {
 	struct sqlite_query q = sqlite_query(s, SQL_RUN_OWNER, "look for the run");
 
@@ -34,7 +27,7 @@ static int find_present(struct sqlite_store *s, const struct run_key *key, struc
 	int r = sqlite_step(&q, err);
 	if (r <= 0)
 		return r;
-	*ret = (struct present){ .id = sqlite3_column_int64(q.stmt, 0) };
+	*ret = (struct backend_present){ .id = sqlite3_column_int64(q.stmt, 0) };
 	ret->name = arena_strdup(a, sqlite_text(&q, 1));
 	copy_text(ret->owner.host, sizeof ret->owner.host, sqlite_text(&q, 2));
 	copy_text(ret->owner.boot_id, sizeof ret->owner.boot_id, sqlite_text(&q, 3));
@@ -42,6 +35,7 @@ static int find_present(struct sqlite_store *s, const struct run_key *key, struc
 	ret->owner.start_ticks = sqlite3_column_int64(q.stmt, 5);
 	ret->lease_until_us = sqlite3_column_int64(q.stmt, 6);
 	ret->epoch = sqlite3_column_int64(q.stmt, 7);
+	ret->wanted = sqlite3_column_int(q.stmt, 8) != 0;
 	sqlite_done(&q);
 	return ret->name ? 1 : err_nomem(err);
 }
@@ -147,8 +141,8 @@ static int insert_run(struct sqlite_store *s, const struct run_open *o, struct a
 	return insert_event(s, &created, NULL, run_state_name(RUN_QUEUED), err);
 }
 
-static int take_run(struct sqlite_store *s, const struct run_open *o, const struct present *p,
-	struct run_opened *ret, struct err *err)
+static int take_run(struct sqlite_store *s, const struct run_open *o,
+	const struct backend_present *p, struct run_opened *ret, struct err *err)
 {
 	struct sqlite_query q = sqlite_query(s, SQL_RUN_TAKE, "take the run over");
 
@@ -181,12 +175,11 @@ static int put_tasks(
 int sqlite_open_in(struct sqlite_store *s, const struct run_open *o, struct arena *a,
 	struct run_opened *ret, struct err *err)
 {
-	struct present present;
+	struct backend_present present;
 	int there = find_present(s, &o->key, a, &present, err);
 
 	/* Nothing is written before it is known not to be refused. */
-	if (there > 0 &&
-		backend_may_take(present.name, &present.owner, present.lease_until_us, o, err) < 0)
+	if (there > 0 && backend_may_take(&present, o, err) < 0)
 		return -1;
 	if (there < 0 || put_version(s, o, err) < 0)
 		return -1;

@@ -82,6 +82,9 @@ struct run_open {
 			     last one who opened it */
 	bool wanted;      /* a daemon is to carry it on until it is final: also after a restart */
 	bool only_new;    /* ERR_REFUSED when there is one already, whoever owns it */
+	/* ERR_REFUSED unless a daemon is to carry it on: for whoever read that a moment ago, since
+	 * when another may have carried it to its end. */
+	bool if_wanted;
 	int64_t backfill_id; /* 0: none; else it belongs to that backfill from now on */
 };
 

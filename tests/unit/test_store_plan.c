@@ -65,8 +65,12 @@ static void test_wanted(void **state)
 	check_runs(f, (struct run_filter){ .state = -1, .backfill_id = 5 }, "1 ");
 
 	/* until it is final; what belongs to a backfill goes on to do so */
+	taken.if_wanted = true;
+	open_run(f, &taken, &id, &epoch);
 	finish(f, id, epoch);
 	check_runs(f, wanted, "");
+	FAILS(f, ERR_REFUSED, store_run_open(f->s, &taken, &id, &epoch, NULL, &f->err));
+	SAYS(f, "come to its end");
 	OK(f, store_run_close(f->s, id, epoch, &f->err));
 	struct change again = run_change(id, RUN_SUCCESS, RUN_RUNNING, 9);
 	OK(f, commit(f, id, epoch, &again, 1));
