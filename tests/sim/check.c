@@ -1,0 +1,239 @@
+/* Invariants: after each step, where a process has come to rest, and at the end. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/sched.h"
+#include "core/trigger.h"
+#include "tests/sim/sim.h"
+
+#define STUCK_US (10 * 3600 * SIM_S) /* a lease ends later when the clock is set back, by hours */
+#define QUIET_US (4 * 60 * SIM_S)    /* longer than anything takes but leases and retries */
+#define NOTICE_US (25 * SIM_S)
+
+static const char *name_of(const struct trun *r, int task)
+{
+	static char text[96];
+
+	snprintf(text, sizeof text, "%s %s", r->name, r->dag->dag->tasks[task].name);
+	return text;
+}
+
+/* ---- what a scheduler knows, and what it should --------------------------------------- */
+
+static void check_view(struct sim *w, const struct actor *n, const struct trun *r, int task)
+{
+	const struct ttask *t = &r->tasks[task];
+	struct task_view v;
+
+	must(w, sched_task_view(n->engine.sched, r->id, task, &v), "%s has forgotten %s", n->name,
+		r->name);
+	must(w, v.state == t->state, "%s takes %s for %s, and it is %s", n->name, name_of(r, task),
+		task_state_name(v.state), task_state_name(t->state));
+	must(w, v.tries == t->tries && v.failures == t->failures && v.lost == t->lost,
+		"%s counts the tries of %s otherwise", n->name, name_of(r, task));
+	must(w, t->state != TASK_RUNNING || v.token == t->token,
+		"%s takes another attempt of %s for the one in flight", n->name, name_of(r, task));
+}
+
+/* Something that waits waits for something. */
+static void check_wait(struct sim *w, const struct actor *n, const struct trun *r, int task)
+{
+	const struct ttask *t = &r->tasks[task];
+	int64_t wake = engine_wake_us(&n->engine), now = world_wall(w);
+
+	if (t->state == TASK_NONE)
+		must(w, truth_verdict(r, task) == VERDICT_WAIT, "%s is ready, and %s has not heard",
+			name_of(r, task), n->name);
+	if (t->state == TASK_UP_FOR_RETRY)
+		must(w, wake <= (t->due_us > now ? t->due_us : now) + SIM_MS,
+			"%s is to be tried again, and %s sleeps longer", name_of(r, task), n->name);
+	if (t->state == TASK_HELD)
+		must(w, r->held || t->held, "%s is held, and nobody holds it", name_of(r, task));
+}
+
+static int in_flight(const struct sim *w, const struct actor *n, int lane, int *ret_queued)
+{
+	struct task_view view;
+	int count = 0;
+
+	*ret_queued = 0;
+	for (int i = 0; i < w->nruns; i++) {
+		const struct trun *r = &w->runs[i];
+		if (r->dag->lane != lane || !sched_task_view(n->engine.sched, r->id, 0, &view))
+			continue;
+		for (int t = 0; t < r->dag->dag->ntasks; t++) {
+			count += r->tasks[t].state == TASK_RUNNING;
+			*ret_queued +=
+				r->tasks[t].state == TASK_QUEUED && !r->held && !r->tasks[t].held;
+		}
+	}
+	return count;
+}
+
+/* It has done all that could be done: what is here is what its scheduler wants. */
+static bool at_rest(const struct actor *n)
+{
+	size_t nchanges;
+
+	if (n->status != ACTOR_IDLE || !n->begun || n->leaving || n->work ||
+		n->engine.retry_us != 0 || n->engine.failed)
+		return false;
+	sched_changes(n->engine.sched, &nchanges);
+	return nchanges == 0;
+}
+
+/* A run has passed on to another: it finds out when it renews its leases, if not before. */
+static void check_lost(struct sim *w, const struct actor *n, const struct trun *r)
+{
+	int64_t long_ago = w->now_us - NOTICE_US;
+
+	must(w,
+		n->awake_us > long_ago || r->opened_us > long_ago || w->store_down_us > long_ago ||
+			w->flaky_us > long_ago || w->stall_us > long_ago,
+		"%s has not noticed that %s is not its own any more", n->name, r->name);
+}
+
+static void check_actor(struct sim *w, const struct actor *n)
+{
+	const struct active_run *a;
+
+	for (a = n->engine.runs; a; a = a->hh.next) {
+		const struct trun *r = truth_run(w, a->id);
+		if (a->epoch != r->epoch) {
+			check_lost(w, n, r);
+			return;
+		}
+		for (int t = 0; t < r->dag->dag->ntasks; t++) {
+			check_view(w, n, r, t);
+			if (!r->cancelling)
+				check_wait(w, n, r, t);
+		}
+	}
+	for (int lane = 0; lane < 2; lane++) {
+		int queued, running = in_flight(w, n, lane, &queued);
+		must(w, queued == 0 || running >= (lane ? w->lane_max : w->max_running),
+			"%s has a free slot in lane %d, and %d tasks wait for one", n->name, lane,
+			queued);
+	}
+}
+
+/* Something is on its way: a task runs, a retry is due at a time to come, a lease is waited for. */
+static bool is_under_way(const struct sim *w)
+{
+	const struct attempt *a;
+
+	for (a = w->attempts; a; a = a->hh.next)
+		if (a->body == BODY_RUNS || a->since_us > w->now_us - QUIET_US)
+			return true;
+	for (int i = 0; i < w->nactors; i++)
+		if (w->actors[i].status != ACTOR_IDLE || plan_due_us(&w->actors[i]) != INT64_MAX)
+			return true;
+	for (int i = 0; i < w->nruns; i++) {
+		const struct trun *r = &w->runs[i];
+		if (r->owner && r->owner->incarnation != r->incarnation)
+			return true;
+		for (int t = 0; t < r->dag->dag->ntasks; t++)
+			if (r->tasks[t].due_us > world_wall(w) - SIM_S)
+				return true;
+	}
+	return false;
+}
+
+static void check_progress(struct sim *w)
+{
+	int64_t quiet_us = w->now_us - w->progress_us;
+
+	if (!w->calmed || w->now_us - w->calm_us < QUIET_US || quiet_us < QUIET_US)
+		return;
+	if (quiet_us > STUCK_US || !is_under_way(w))
+		check_stuck(w);
+}
+
+void check_step(struct sim *w)
+{
+	for (int i = 0; i < w->nactors; i++)
+		if (at_rest(&w->actors[i]))
+			check_actor(w, &w->actors[i]);
+	check_progress(w);
+}
+
+/* ---- the end -------------------------------------------------------------------------- */
+
+bool check_done(const struct sim *w)
+{
+	for (int i = 0; i < w->norders; i++)
+		if (!w->orders[i].done)
+			return false;
+	for (int i = 0; i < w->nruns; i++)
+		if (!run_state_is_final(w->runs[i].state) || w->runs[i].rerun)
+			return false;
+	return plan_done(w);
+}
+
+void check_stuck(struct sim *w)
+{
+	for (int i = 0; i < w->nruns; i++) {
+		const struct trun *r = &w->runs[i];
+		if (run_state_is_final(r->state))
+			continue;
+		for (int t = 0; t < r->dag->dag->ntasks; t++)
+			if (!task_state_is_final(r->tasks[t].state) &&
+				truth_verdict(r, t) != VERDICT_WAIT)
+				world_fail(w, "%s is stuck: %s is %s, its owner is %s", r->name,
+					r->dag->dag->tasks[t].name,
+					task_state_name(r->tasks[t].state),
+					r->owner ? r->owner->name : "nobody");
+		world_fail(w, "%s is stuck: it is %s", r->name, run_state_name(r->state));
+	}
+	world_fail(w, "it does not come to an end");
+}
+
+static void compare_tasks(struct sim *w, const struct trun *r)
+{
+	struct store_result rows = { 0 };
+	struct err err = { 0 };
+
+	must(w, store_tasks(w->base, r->id, &rows, &err) == 0, "%s", err.msg);
+	for (size_t i = 0; i < rows.n; i++) {
+		const struct task_row *row = &rows.tasks[i];
+		int task = dag_find(r->dag->dag, row->name)->index;
+		const struct ttask *t = &r->tasks[task];
+		must(w,
+			row->state == t->state && row->tries == t->tries && row->lost == t->lost &&
+				row->failures == t->failures && row->token == t->token,
+			"the store has another state of %s than was committed", name_of(r, task));
+		must(w, t->state != TASK_SUCCESS || t->nsuccess == 1, "%s is a success without one",
+			name_of(r, task));
+	}
+	store_result_release(&rows);
+}
+
+static void compare_attempts(struct sim *w, const struct trun *r)
+{
+	struct store_result rows = { 0 };
+	struct err err = { 0 };
+
+	must(w, store_attempts(w->base, r->id, NULL, &rows, &err) == 0, "%s", err.msg);
+	for (size_t i = 0; i < rows.n; i++) {
+		const struct attempt *a = truth_attempt(w, rows.attempts[i].token);
+		must(w, a && a->recorded == rows.attempts[i].outcome && a->recorded != OUTCOME_NONE,
+			"the store has another outcome of %s than was committed",
+			rows.attempts[i].task);
+	}
+	store_result_release(&rows);
+}
+
+void check_end(struct sim *w)
+{
+	const struct attempt *a;
+
+	for (int i = 0; i < w->nruns; i++) {
+		compare_tasks(w, &w->runs[i]);
+		compare_attempts(w, &w->runs[i]);
+	}
+	plan_check_end(w);
+	for (a = w->attempts; a; a = a->hh.next)
+		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,
+			"all is done, and an attempt of %s still runs", name_of(a->run, a->task));
+}

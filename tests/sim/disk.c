@@ -1,0 +1,168 @@
+/* The store as a process sees it: the memory store behind a layer of faults, which is put into its
+ * table. What is not named here passes undisturbed.
+ *
+ * A call is refused before anything of it is done, or takes long, or the process dies or sleeps
+ * before or behind it: a commit whose end was never heard of is one behind which the process died.
+ * The store itself outlives all of them.
+ */
+#include <string.h>
+
+#include "base/err.h"
+#include "tests/sim/sim.h"
+
+static const struct store_ops *below; /* of the memory store */
+static struct sim *w;
+
+/* Ahead of each call. -1: it is refused. */
+static int enter(const char *what, struct err *err)
+{
+	if (!w->active)
+		return 0;
+	actor_point(w->active, what);
+	if (w->now_us < w->stall_us && world_one_in(w, 3))
+		world_pass(w, world_between(w, 100 * SIM_MS, 8 * SIM_S));
+	if (w->now_us < w->store_down_us)
+		return err_set(err, ERR_STORE, "simulated: disk full");
+	if (w->now_us < w->flaky_us && world_one_in(w, 3))
+		return err_set(err, ERR_BUSY, "simulated: the database is locked");
+	return 0;
+}
+
+static int leave(const char *what, int rc)
+{
+	if (rc == 0)
+		w->effects++;
+	if (w->active)
+		actor_point(w->active, what);
+	return rc;
+}
+
+/* ---- runs ----------------------------------------------------------------------------- */
+
+/* On one host, a dead owner is recognised (owner_is_dead); its lease need not be waited for. */
+static void push_dead_aside(struct store *s, const struct run_open *open)
+{
+	for (int i = 0; i < w->nruns; i++) {
+		const struct trun *r = &w->runs[i];
+		if (!w->same_host || !r->owner || strcmp(r->dag->name, open->key.dag) != 0 ||
+			r->start_us != open->key.interval_start_us)
+			continue;
+		if (r->owner->status == ACTOR_DOWN || r->owner->incarnation != r->incarnation)
+			below->run_close(s, r->id, r->epoch, NULL);
+	}
+}
+
+static int disk_run_open(
+	struct store *s, const struct run_open *open, struct run_opened *ret, struct err *err)
+{
+	if (enter("before it opens a run", err) < 0)
+		return -1;
+	push_dead_aside(s, open);
+	int rc = below->run_open(s, open, ret, err);
+	if (rc == 0)
+		truth_opened(w, w->active, open, ret);
+	return leave("behind the opening of a run", rc);
+}
+
+static int disk_run_renew(
+	struct store *s, int64_t run_id, int64_t epoch, int64_t until_us, struct err *err)
+{
+	if (enter("before it renews a lease", err) < 0)
+		return -1;
+	return leave(
+		"behind the renewal of a lease", below->run_renew(s, run_id, epoch, until_us, err));
+}
+
+static int disk_run_close(struct store *s, int64_t run_id, int64_t epoch, struct err *err)
+{
+	if (enter("before it gives a run up", err) < 0)
+		return -1;
+	int rc = below->run_close(s, run_id, epoch, err);
+	if (rc == 0)
+		truth_closed(w, run_id);
+	return leave("behind the giving up of a run", rc);
+}
+
+static int disk_renew_owned(
+	struct store *s, const struct owner *owner, int64_t until_us, struct err *err)
+{
+	if (enter("before it renews its leases", err) < 0)
+		return -1;
+	return leave(
+		"behind the renewal of its leases", below->renew_owned(s, owner, until_us, err));
+}
+
+/* ---- decisions ------------------------------------------------------------------------ */
+
+static int disk_plan_commit(
+	struct store *s, const struct store_plan *plan, struct run_opened *ret, struct err *err)
+{
+	if (enter("before it commits a plan", err) < 0)
+		return -1;
+	int rc = below->plan_commit(s, plan, ret, err);
+	for (size_t i = 0; rc == 0 && i < plan->nopens; i++)
+		if (ret[i].run_id)
+			truth_opened(w, w->active, &plan->opens[i], &ret[i]);
+	return leave("behind the commit of a plan", rc);
+}
+
+static int disk_reserve_tokens(struct store *s, int64_t n, int64_t *ret_first, struct err *err)
+{
+	if (enter("before it reserves tokens", err) < 0)
+		return -1;
+	return leave(
+		"behind the reservation of tokens", below->reserve_tokens(s, n, ret_first, err));
+}
+
+static int disk_commit(struct store *s, const struct store_batch *b, struct err *err)
+{
+	if (enter("before a commit", err) < 0)
+		return -1;
+	int rc = below->commit(s, b, err);
+	if (rc == 0)
+		truth_commit(w, w->active, b);
+	return leave("behind a commit", rc);
+}
+
+/* ---- reading -------------------------------------------------------------------------- */
+
+static int disk_runs(
+	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err)
+{
+	return enter("before it reads runs", err) < 0 ? -1 : below->runs(s, q, ret, err);
+}
+
+static int disk_rows(
+	struct store *s, const struct row_query *q, struct store_result *ret, struct err *err)
+{
+	return enter("before it reads rows", err) < 0 ? -1 : below->rows(s, q, ret, err);
+}
+
+static int disk_list(
+	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
+{
+	return enter("before it reads a list", err) < 0 ? -1 : below->list(s, q, ret, err);
+}
+
+void disk_open(struct sim *world)
+{
+	static struct store_ops ops;
+	struct err err = { 0 };
+
+	must(world, store_open_memory(&world->base, &err) == 0, "%s", err.msg);
+	w = world;
+	below = world->base->ops;
+	ops = *below;
+	ops.name = "simulated";
+	ops.run_open = disk_run_open;
+	ops.run_renew = disk_run_renew;
+	ops.run_close = disk_run_close;
+	ops.renew_owned = disk_renew_owned;
+	ops.plan_commit = disk_plan_commit;
+	ops.reserve_tokens = disk_reserve_tokens;
+	ops.commit = disk_commit;
+	ops.runs = disk_runs;
+	ops.rows = disk_rows;
+	ops.list = disk_list;
+	world->base->ops = &ops;
+}

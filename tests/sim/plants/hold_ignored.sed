@@ -1,0 +1,3 @@
+# file: src/core/sched.c
+# what: a paused run starts its tasks
+s/if (!t->held \&\& !at->run->held)/if (!t->held)/

@@ -1,0 +1,358 @@
+/* The simulation: the real engine, scheduler, planner and memory store in a world made of one seed.
+ *
+ *     world.c   time, what happens next, people and faults
+ *     dags.c    random DAGs
+ *     actor.c    processes that drive runs: the third caller of run/engine.h, each on a stack of
+ * its own, so that it can be stopped or killed within any call disk.c    the store as a process
+ * sees it: it refuses, stalls, and is where processes die super.c   supervisors, and the channels
+ * to them truth.c   what was committed, judged change by change check.c   invariants after each
+ * step, and at the end shrink.c  the least that still fails main.c    the command line
+ *
+ * Nothing here reads a clock, a pid or an address: a seed is one story, told again by
+ *
+ *     weir-sim --seed N --story
+ *
+ * Time runs on two clocks, as it does outside: `now_us`, which only goes forward and by which all
+ * things happen, and the clock on the wall, `now_us + wall_us`, which people set.
+ */
+#ifndef WEIR_TESTS_SIM_SIM_H
+#define WEIR_TESTS_SIM_SIM_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <ucontext.h>
+#include <uthash.h>
+
+#include "base/rng.h"
+#include "core/model.h"
+#include "core/planner.h"
+#include "core/state.h"
+#include "core/timetable.h"
+#include "run/engine.h"
+#include "store/backend.h"
+
+enum { SIM_ACTORS = 2, SIM_DAGS = 6, SIM_RUNS = 32, SIM_TASKS = 30, SIM_FAULTS = 48 };
+
+#define SIM_S INT64_C(1000000)
+#define SIM_MS INT64_C(1000)
+
+struct sim;
+struct actor;
+struct super;
+struct conn;
+
+/* ---- what is left out of a seed's world, to find the least that fails ---- */
+
+struct cut {
+	uint64_t faults; /* bit i: the i-th fault does not happen */
+	int tasks, runs; /* at most so many; 0: as they come */
+};
+
+/* ---- faults ---- */
+
+enum fault_kind {
+	FAULT_CRASH,        /* a process is killed between two steps */
+	FAULT_CRASH_WITHIN, /* or within one, at its n-th call */
+	FAULT_PAUSE,        /* a process sleeps (SIGSTOP, a laptop's lid), between two steps */
+	FAULT_PAUSE_WITHIN, /* or within one */
+	FAULT_RESTART,      /* it ends in order, tasks go on, and comes again: an upgrade */
+	FAULT_HALT,         /* likewise, and its tasks are stopped */
+	FAULT_STORE_DOWN,   /* nothing can be written or read for a while */
+	FAULT_STORE_FLAKY,  /* some calls fail */
+	FAULT_STALL,        /* calls take long */
+	FAULT_SUPER_DIES,   /* a supervisor dies; a task may outlive it until it is reaped */
+	FAULT_SUPER_DEAF,   /* a supervisor lives and does not answer */
+	FAULT_STUBBORN,     /* what is to be reaped does not die for a while */
+	FAULT_REBOOT,       /* everything that runs is gone, and journals may be */
+	FAULT_CLOCK,        /* somebody sets the clock */
+	FAULT_SLOW,         /* messages are late */
+	FAULT_REPEAT,       /* an end is told again */
+	FAULT_CANCEL,       /* a person cancels a run */
+	FAULT_HOLD,         /* or pauses it, or freezes a task, for a while */
+	FAULT_RERUN,        /* or asks for a failed run again */
+	FAULT_KIND_MAX
+};
+struct fault {
+	enum fault_kind kind;
+	int64_t at_us;
+	uint64_t draw; /* what else is random about it */
+	bool done;
+};
+
+/* ---- the truth (truth.c) ---- */
+
+enum body { BODY_NONE, BODY_RUNS, BODY_STRAY, BODY_ENDED, BODY_DIED, BODY_MAX };
+
+/* An attempt, by its token: what was committed of it, and what really became of it. */
+struct attempt {
+	int64_t token, epoch;
+	struct trun *run;
+	int task, try;
+	enum outcome recorded; /* NONE: in flight, as far as the store knows */
+	enum body body;
+	enum outcome real; /* with BODY_ENDED */
+	int exit_status;
+	bool forgotten;   /* it ended, but nobody can know how: a reboot took the journal */
+	bool stopped;     /* a stop reached it */
+	bool writes;      /* it leaves an output */
+	int64_t since_us; /* when something became of it last */
+	UT_hash_handle hh;
+};
+
+struct ttask {
+	enum task_state state;
+	int tries, failures, lost;
+	int64_t due_us, token;
+	struct attempt *last;
+	bool ended; /* the end of its attempt was committed; the task's change comes behind it */
+	bool held, frozen; /* asked for; its owner has heard of it, and had decided nothing */
+	int nsuccess;      /* since it was cleared */
+};
+
+/* A run, as committed. */
+struct trun {
+	int64_t id, epoch;
+	char name[64];
+	struct sim_dag *dag;
+	enum run_state state;
+	struct actor *owner; /* whom its epoch was given to; NULL: nobody */
+	int incarnation;     /* of the owner */
+	int64_t opened_us;
+	struct ttask tasks[SIM_TASKS];
+	bool cancelling, rerun, halted; /* asked for */
+	bool held, frozen, cancel_heard;
+	int64_t start_us, end_us;
+	bool scheduled; /* made by the schedule */
+	bool counted;   /* its planner counts it as active */
+	bool again;     /* asked for by a person, since */
+};
+
+/* ---- DAGs ---- */
+
+struct sim_dag {
+	struct dag *dag;
+	char name[16];
+	int lane;
+	bool scheduled;
+};
+
+/* ---- processes (actor.c) ---- */
+
+enum actor_status {
+	ACTOR_DOWN,   /* until `up_us` */
+	ACTOR_IDLE,   /* waits for something to happen */
+	ACTOR_ACTIVE, /* its stack is the one that runs */
+	ACTOR_PAUSED, /* within a call, or between two; until `up_us` */
+	ACTOR_STATUS_MAX
+};
+
+/* What an actor finds to do when it wakes. */
+enum actor_work {
+	WORK_POLL = 1 << 0,
+	WORK_TICK = 1 << 1,
+	WORK_SCAN = 1 << 2,   /* for runs that want an owner */
+	WORK_CANCEL = 1 << 3, /* somebody asked to cancel `asked` */
+	WORK_HOLDS = 1 << 4,  /* switches were set */
+	WORK_STOP = 1 << 5,   /* leave in order */
+	WORK_HALT = 1 << 6,   /* stop the tasks, then leave */
+	WORK_PLAN = 1 << 7,
+};
+
+struct actor {
+	struct sim *w;
+	const char *name;
+	int index, incarnation;
+	enum actor_status status;
+	unsigned work;
+	struct trun *asked;
+	bool hard;  /* the cancel */
+	bool begun; /* there is an engine */
+	bool leaving;
+	struct engine engine;
+	struct exec_provider provider;
+	struct super *own; /* that begin made last */
+	int64_t up_us, scan_us;
+	int64_t ticked_us, seen_effects;
+	int idle_ticks; /* within one second, in a row, without any effect */
+	int64_t pause_us;
+	int pause_in, crash_in; /* calls until it is paused, or killed; 0: it is not */
+	const char *where;      /* only such calls count; NULL: all */
+	int64_t awake_us;       /* since when */
+	bool dying;             /* it is to be killed where it stands */
+	bool between;           /* paused between two steps */
+	bool sheltered; /* it begins or leaves: these are no places for a crash or a pause */
+	bool failed;
+	struct store_result rows, row; /* of a scan */
+	struct task_init init[SIM_TASKS + 1];
+	struct planner *planner; /* NULL: not loaded yet */
+	int64_t plan_again_us;
+	ucontext_t context;
+	char *stack;
+};
+
+/* ---- the world ---- */
+
+struct sim {
+	uint64_t seed;
+	struct cut cut;
+	FILE *story;    /* NULL: not told */
+	struct rng rng; /* of what is no plan: delays, refusals */
+	int64_t now_us, wall_us;
+	int64_t steps, max_steps;
+	int64_t calm_us; /* from here on nothing is disturbed any more */
+	bool calmed;
+	struct fault faults[SIM_FAULTS];
+	int nfaults;
+	struct sim_dag dags[SIM_DAGS];
+	int ndags;
+	struct order { /* a person starts a run */
+		int64_t at_us;
+		int dag, interval;
+		bool done;
+	} orders[SIM_RUNS];
+	int norders;
+	struct trun runs[SIM_RUNS];
+	int nruns;
+	struct attempt *attempts;
+	struct store *base;
+	struct actor actors[SIM_ACTORS];
+	int nactors;
+	struct actor *active;
+	int max_running, lane_max;
+	bool same_host; /* a dead owner is recognised; else its lease is waited for */
+	struct config *config;
+	struct sim_dag *planned; /* by a schedule; NULL: none is */
+	struct schedule_spec spec;
+	enum planner_overlap overlap;
+	int max_active;
+	/* Running faults: until when. */
+	int64_t store_down_us, flaky_us, stall_us, slow_us, stubborn_us;
+	struct super **supers;
+	size_t nsupers, supers_cap;
+	struct conn **conns;
+	size_t nconns, conns_cap;
+	int nnames;
+	ucontext_t main;
+	jmp_buf failed;
+	char why[512];
+	int64_t progress_us; /* of the last commit */
+	int64_t effects;     /* of anything that changed: who ticks without one spins */
+	/* Told at the end. */
+	int64_t starts, commits, crashes, claims;
+};
+
+/* Run one seed. 0, or -1: w->why tells what is wrong. */
+int world_run(struct sim *w);
+void world_release(struct sim *w);
+/* A number that depends on the seed and these alone: what is planned with it stays when
+ * something else is cut out. */
+uint64_t world_draw(const struct sim *w, uint64_t a, uint64_t b, uint64_t c);
+int64_t world_wall(const struct sim *w);
+/* Let time pass within a call. */
+void world_pass(struct sim *w, int64_t us);
+bool world_calm(const struct sim *w);
+bool world_one_in(struct sim *w, int n);
+int64_t world_between(struct sim *w, int64_t from, int64_t to);
+/* A line of the story. */
+void world_say(struct sim *w, const char *who, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+#define say(w, who, ...)                                    \
+	do {                                                \
+		if ((w)->story)                             \
+			world_say((w), (who), __VA_ARGS__); \
+	} while (0)
+/* What must not be has happened. Does not return. */
+_Noreturn void world_fail(struct sim *w, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+#define must(w, condition, ...)                       \
+	do {                                          \
+		if (!(condition))                     \
+			world_fail((w), __VA_ARGS__); \
+	} while (0)
+const char *world_home(void);
+void world_home_remove(void);
+
+/* dags.c */
+void dags_make(struct sim *w);
+void dags_release(struct sim *w);
+struct sim_dag *dags_find(struct sim *w, const char *name);
+
+/* actor.c */
+void actor_init(struct sim *w, struct actor *n, int index);
+void actor_release(struct actor *n);
+void actor_begin(struct actor *n); /* the process is started */
+void actor_wake(struct actor *n);  /* it runs until it has nothing to do, is paused or dies */
+void actor_kill(struct actor *n, int64_t up_us);
+void actor_pause(struct actor *n, int64_t until_us);
+/* Off the stack of this actor, for good: something is wrong. */
+_Noreturn void actor_leave(struct actor *n);
+/* Within each call of the store and the executor: it may be killed or paused here. */
+void actor_point(struct actor *n, const char *what);
+/* When it wants to be woken; INT64_MAX: never. */
+int64_t actor_due_us(struct actor *n);
+bool actor_is_up(const struct actor *n);
+
+/* disk.c */
+/* w->base. Whoever is active is the one who calls. */
+void disk_open(struct sim *w);
+
+/* super.c */
+void super_provider(struct actor *n, struct exec_provider *ret);
+int64_t super_due_us(struct sim *w); /* of what happens by itself */
+bool super_happen(struct sim *w);    /* one of the things that are due */
+bool super_has_news(const struct actor *n);
+int64_t super_news_us(const struct actor *n);
+void super_hang_up(struct actor *n); /* a process is gone, and its connections */
+void super_fault(struct sim *w, const struct fault *f);
+void super_calm(struct sim *w);
+void super_release(struct sim *w);
+/* Somebody can still say something about this attempt, or it runs. */
+bool super_knows(const struct sim *w, int64_t token);
+
+/* truth.c */
+struct trun *truth_run(struct sim *w, int64_t id);
+struct attempt *truth_attempt(struct sim *w, int64_t token);
+void truth_opened(
+	struct sim *w, struct actor *n, const struct run_open *o, const struct run_opened *opened);
+void truth_closed(struct sim *w, int64_t run_id);
+void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b);
+/* A process starts: may it? */
+void truth_started(struct sim *w, const struct attempt *a, int64_t epoch);
+enum verdict truth_verdict(const struct trun *r, int task); /* by a slow look at all its needs */
+void truth_release(struct sim *w);
+
+/* plan.c */
+void plan_make(struct sim *w);
+void plan_turn(struct actor *n); /* what is due becomes runs */
+int64_t plan_due_us(const struct actor *n);
+void plan_ended(struct actor *n, int64_t run_id);
+void plan_release(struct actor *n);
+void plan_opened(struct sim *w, struct trun *r); /* committed */
+bool plan_done(const struct sim *w);
+void plan_check_end(struct sim *w);
+
+/* check.c */
+void check_step(struct sim *w);
+bool check_done(const struct sim *w); /* all runs are final */
+void check_stuck(struct sim *w);      /* say who waits for what */
+void check_end(struct sim *w);
+
+/* shrink.c */
+struct seed_result {
+	bool failed;
+	int64_t steps, starts, commits, crashes;
+	char why[512];
+	FILE *story; /* in: where it is told; NULL: not */
+};
+/* Run a seed here; what it leaves when it fails is not freed. */
+void shrink_seed(uint64_t seed, const struct cut *cut, int64_t max_steps, struct seed_result *ret);
+/* In a process of its own. -1: none could be made. */
+int shrink_try(uint64_t seed, const struct cut *cut, int64_t max_steps, struct seed_result *ret);
+/* Why the process of a seed ended so. */
+void shrink_explain(int status, struct seed_result *ret);
+/* What can be left out of a seed that fails. */
+void shrink(uint64_t seed, int64_t max_steps, struct cut *ret);
+
+#endif

@@ -1,0 +1,444 @@
+/* What was committed, and nothing else; each change is judged on its way in. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sched.h"
+#include "core/trigger.h"
+#include "tests/sim/sim.h"
+
+struct trun *truth_run(struct sim *w, int64_t id)
+{
+	for (int i = 0; i < w->nruns; i++)
+		if (w->runs[i].id == id)
+			return &w->runs[i];
+	world_fail(w, "there is no run %" PRId64, id);
+}
+
+struct attempt *truth_attempt(struct sim *w, int64_t token)
+{
+	struct attempt *a;
+
+	HASH_FIND(hh, w->attempts, &token, sizeof token, a);
+	return a;
+}
+
+static const char *name_of(const struct trun *r, int task)
+{
+	static char text[96];
+
+	snprintf(text, sizeof text, "%s %s", r->name, r->dag->dag->tasks[task].name);
+	return text;
+}
+
+/* ---- runs change hands ---------------------------------------------------------------- */
+
+void truth_opened(
+	struct sim *w, struct actor *n, const struct run_open *o, const struct run_opened *opened)
+{
+	struct trun *r = NULL;
+
+	for (int i = 0; i < w->nruns; i++)
+		if (w->runs[i].id == opened->run_id)
+			r = &w->runs[i];
+	must(w, opened->created == !r, "run %s is %s", o->name, r ? "made twice" : "not made");
+	if (!r) {
+		must(w, w->nruns < SIM_RUNS, "too many runs");
+		r = &w->runs[w->nruns++];
+		*r = (struct trun){ .id = opened->run_id,
+			.dag = dags_find(w, o->key.dag),
+			.start_us = o->key.interval_start_us,
+			.end_us = o->key.interval_end_us };
+		snprintf(r->name, sizeof r->name, "%s", o->name);
+	}
+	must(w, opened->epoch > r->epoch, "the epoch of %s does not grow", r->name);
+	r->epoch = opened->epoch;
+	r->owner = n;
+	r->incarnation = n ? n->incarnation : 0;
+	r->opened_us = w->now_us;
+	if (opened->created)
+		w->progress_us = w->now_us;
+	r->cancel_heard = r->frozen = false;
+	for (int i = 0; i < SIM_TASKS; i++)
+		r->tasks[i].frozen = false;
+	if (opened->created && strcmp(o->trigger, "schedule") == 0)
+		plan_opened(w, r);
+	if (n)
+		say(w, n->name, "opens %s, epoch %" PRId64, r->name, r->epoch);
+}
+
+void truth_closed(struct sim *w, int64_t run_id)
+{
+	truth_run(w, run_id)->owner = NULL;
+}
+
+/* ---- what must follow ----------------------------------------------------------------- */
+
+static bool is_failed(enum task_state s)
+{
+	return s == TASK_FAILED || s == TASK_UPSTREAM_FAILED || s == TASK_CANCELLED;
+}
+
+enum verdict truth_verdict(const struct trun *r, int task)
+{
+	const struct task *t = &r->dag->dag->tasks[task];
+	int nsuccess = 0, nfailed = 0, nskipped = 0;
+
+	for (int i = 0; i < t->nneeds; i++) {
+		enum task_state s = r->tasks[t->needs[i]].state;
+		nsuccess += s == TASK_SUCCESS;
+		nskipped += s == TASK_SKIPPED;
+		nfailed += is_failed(s);
+	}
+	if (nfailed)
+		return VERDICT_UPSTREAM_FAILED;
+	if (nskipped)
+		return VERDICT_SKIP;
+	return nsuccess == t->nneeds ? VERDICT_RUN : VERDICT_WAIT;
+}
+
+/* Once more, in other words than core/retry.c. */
+static enum task_state after_failure(const struct retry_policy *p, const struct ttask *t)
+{
+	int status = t->last->recorded == OUTCOME_FAILED ? t->last->exit_status : -1;
+
+	if (t->last->recorded == OUTCOME_LOST)
+		return t->lost <= p->lost_retries ? TASK_UP_FOR_RETRY : TASK_FAILED;
+	if (status >= 0 && p->fail_on.bits[0] >> status & 1)
+		return TASK_FAILED;
+	if (status >= 0 && p->retry_on.given && !(p->retry_on.bits[0] >> status & 1))
+		return TASK_FAILED;
+	return t->failures <= p->retries ? TASK_UP_FOR_RETRY : TASK_FAILED;
+}
+
+/* Behind the end of its attempt. */
+static enum task_state after_end(const struct trun *r, int task)
+{
+	const struct ttask *t = &r->tasks[task];
+
+	switch (t->last->recorded) {
+	case OUTCOME_SUCCESS:
+		return TASK_SUCCESS;
+	case OUTCOME_SKIPPED:
+		return TASK_SKIPPED;
+	case OUTCOME_CANCELLED:
+		return TASK_CANCELLED;
+	default:
+		return after_failure(&r->dag->dag->tasks[task].retry, t);
+	}
+}
+
+/* ---- changes -------------------------------------------------------------------------- */
+
+static void change_run(struct sim *w, struct actor *n, struct trun *r, const struct change *c)
+{
+	int nopen = 0, nfailed = 0, ncancelled = 0;
+
+	say(w, n->name, "commits: %s is %s (%s)", r->name, run_state_name(c->run.to),
+		reason_name(c->reason));
+	must(w, c->run.from == r->state, "%s is %s, and goes on from %s", r->name,
+		run_state_name(r->state), run_state_name(c->run.from));
+	for (int i = 0; i < r->dag->dag->ntasks; i++) {
+		nopen += !task_state_is_final(r->tasks[i].state);
+		nfailed += is_failed(r->tasks[i].state);
+		ncancelled += r->tasks[i].state == TASK_CANCELLED;
+	}
+	if (run_state_is_final(r->state))
+		must(w, r->rerun && c->run.to == RUN_RUNNING, "%s was final", r->name);
+	must(w, c->run.to != RUN_QUEUED, "%s is queued again", r->name);
+	must(w, !run_state_is_final(c->run.to) || nopen == 0,
+		"%s is %s, and %d of its tasks are not final", r->name, run_state_name(c->run.to),
+		nopen);
+	must(w, c->run.to != RUN_SUCCESS || nfailed == 0, "%s is a success, and a task failed",
+		r->name);
+	must(w, c->run.to != RUN_FAILED || nfailed > 0, "%s failed, and none of its tasks did",
+		r->name);
+	must(w, c->run.to != RUN_CANCELLED || (ncancelled > 0 && r->cancelling),
+		"%s is cancelled, and nobody has asked for it", r->name);
+	r->state = c->run.to;
+	if (r->state == RUN_RUNNING)
+		r->rerun = false;
+	if (run_state_is_final(r->state))
+		r->owner = NULL;
+}
+
+static void check_retry(struct sim *w, const struct trun *r, int task, const struct change *c)
+{
+	const struct retry_policy *p = &r->dag->dag->tasks[task].retry;
+	int64_t delay = c->state.due_us - c->at_us;
+	int64_t most = r->tasks[task].last->recorded == OUTCOME_LOST ? 60 * SIM_S : p->max_us;
+
+	must(w, delay >= 0 && delay <= most, "%s is tried again in %" PRId64 " us",
+		name_of(r, task), delay);
+}
+
+static void check_outputs(struct sim *w, const struct trun *r, int task, const struct change *c)
+{
+	const struct attempt *a = r->tasks[task].last;
+	char token[32];
+
+	snprintf(token, sizeof token, "%" PRId64, a->token);
+	must(w, !a->writes || (c->state.outputs && strstr(c->state.outputs, token)),
+		"the outputs of %s are not kept", name_of(r, task));
+}
+
+/* A running task: its attempt has ended, and what comes now follows from that alone. */
+static void judge_end(struct sim *w, struct trun *r, int task, const struct change *c)
+{
+	struct ttask *t = &r->tasks[task];
+	enum outcome o = t->last ? t->last->recorded : OUTCOME_NONE;
+	bool failure = o == OUTCOME_FAILED || o == OUTCOME_TIMEOUT;
+
+	must(w, t->ended, "%s is %s, and its attempt has not ended", name_of(r, task),
+		task_state_name(c->state.to));
+	bool cancelled = c->state.to == TASK_CANCELLED && r->cancelling && o != OUTCOME_SUCCESS &&
+			 o != OUTCOME_SKIPPED;
+	if (!cancelled) {
+		t->lost += o == OUTCOME_LOST;
+		t->failures += failure;
+		must(w, c->state.to == after_end(r, task),
+			"%s is %s after an attempt that was %s (%d failures, %d lost), not %s",
+			name_of(r, task), task_state_name(c->state.to), outcome_name(o),
+			t->failures, t->lost, task_state_name(after_end(r, task)));
+	}
+	if (c->state.to == TASK_UP_FOR_RETRY)
+		check_retry(w, r, task, c);
+	if (c->state.to == TASK_SUCCESS) {
+		check_outputs(w, r, task, c);
+		must(w, ++t->nsuccess == 1, "%s succeeds twice", name_of(r, task));
+	}
+	t->ended = false;
+}
+
+static void judge_clear(struct sim *w, struct trun *r, int task, const struct change *c)
+{
+	struct ttask *t = &r->tasks[task];
+
+	if (task_state_is_final(t->state))
+		must(w, is_failed(t->state) && c->reason == REASON_RERUN_FAILED && r->rerun,
+			"%s was %s, and is cleared (%s)", name_of(r, task),
+			task_state_name(t->state), reason_name(c->reason));
+	t->failures = t->lost = t->nsuccess = 0;
+}
+
+static void judge_wait(struct sim *w, struct trun *r, int task, const struct change *c)
+{
+	enum verdict v = truth_verdict(r, task);
+
+	switch (c->state.to) {
+	case TASK_RUNNING:
+	case TASK_QUEUED:
+	case TASK_HELD:
+		must(w, v == VERDICT_RUN, "%s is %s, and its needs are not met", name_of(r, task),
+			task_state_name(c->state.to));
+		must(w,
+			r->tasks[task].state != TASK_UP_FOR_RETRY ||
+				c->at_us >= r->tasks[task].due_us,
+			"%s is tried again before its time", name_of(r, task));
+		break;
+	case TASK_SKIPPED:
+	case TASK_UPSTREAM_FAILED:
+		must(w, v == VERDICT_SKIP || v == VERDICT_UPSTREAM_FAILED,
+			"%s is %s, and none of its needs is", name_of(r, task),
+			task_state_name(c->state.to));
+		break;
+	case TASK_CANCELLED:
+		must(w, r->cancelling, "%s is cancelled, and nobody has asked for it",
+			name_of(r, task));
+		break;
+	default:
+		world_fail(w, "%s goes from %s to %s", name_of(r, task),
+			task_state_name(c->state.from), task_state_name(c->state.to));
+	}
+}
+
+static void change_task(
+	struct sim *w, struct actor *n, struct trun *r, int task, const struct change *c)
+{
+	struct ttask *t = &r->tasks[task];
+
+	say(w, n->name, "commits: %s is %s (%s)", name_of(r, task), task_state_name(c->state.to),
+		reason_name(c->reason));
+	must(w, c->state.from == t->state, "%s is %s, and goes on from %s", name_of(r, task),
+		task_state_name(t->state), task_state_name(c->state.from));
+	if (c->state.to == TASK_NONE)
+		judge_clear(w, r, task, c);
+	else if (task_state_is_final(t->state))
+		world_fail(w, "%s was %s, and becomes %s", name_of(r, task),
+			task_state_name(t->state), task_state_name(c->state.to));
+	else if (t->state == TASK_RUNNING)
+		judge_end(w, r, task, c);
+	else
+		judge_wait(w, r, task, c);
+	must(w, c->state.failures == t->failures && c->state.lost == t->lost,
+		"%s counts %d failures and %d lost, not %d and %d", name_of(r, task),
+		c->state.failures, c->state.lost, t->failures, t->lost);
+	t->state = c->state.to;
+	t->due_us = c->state.due_us;
+	if (t->state == TASK_RUNNING)
+		t->tries++;
+	must(w, c->state.tries == t->tries, "%s counts %d tries, not %d", name_of(r, task),
+		c->state.tries, t->tries);
+}
+
+/* Attempts in flight in a lane, of the runs this process has in hand. */
+static int in_flight(struct sim *w, const struct actor *n, int lane)
+{
+	struct task_view view;
+	int count = 0;
+
+	for (int i = 0; i < w->nruns; i++) {
+		const struct trun *r = &w->runs[i];
+		if (r->owner != n || r->dag->lane != lane ||
+			!sched_task_view(n->engine.sched, r->id, 0, &view))
+			continue;
+		for (int t = 0; t < r->dag->dag->ntasks; t++)
+			count += r->tasks[t].last && r->tasks[t].last->recorded == OUTCOME_NONE;
+	}
+	return count;
+}
+
+static void change_start(
+	struct sim *w, struct actor *n, struct trun *r, int task, const struct change *c)
+{
+	struct ttask *t = &r->tasks[task];
+	struct attempt *a = calloc(1, sizeof *a);
+	int lane = r->dag->lane, most = lane ? w->lane_max : w->max_running;
+
+	must(w, a, "no memory");
+	must(w, t->state == TASK_RUNNING && c->attempt.try == t->tries, "%s starts as try %d",
+		name_of(r, task), c->attempt.try);
+	must(w, c->attempt.token > t->token && !truth_attempt(w, c->attempt.token),
+		"%s starts with a token that is not new", name_of(r, task));
+	must(w, !t->last || t->last->recorded != OUTCOME_NONE,
+		"%s starts while an attempt is in flight", name_of(r, task));
+	must(w, !r->cancel_heard, "%s starts, and its run is being cancelled", name_of(r, task));
+	must(w, !r->frozen && !t->frozen, "%s starts while it is held", name_of(r, task));
+	*a = (struct attempt){ .token = c->attempt.token,
+		.epoch = r->epoch,
+		.run = r,
+		.task = task,
+		.try = c->attempt.try,
+		.since_us = w->now_us };
+	HASH_ADD(hh, w->attempts, token, sizeof a->token, a);
+	t->token = a->token;
+	t->last = a;
+	int count = in_flight(w, n, lane);
+	must(w, count <= most, "%s starts, and %d attempts are in flight in lane %d, of %d",
+		name_of(r, task), count, lane, most);
+}
+
+static void judge_outcome(
+	struct sim *w, const struct actor *n, const struct attempt *a, const struct change *c)
+{
+	const struct trun *r = a->run;
+	enum outcome o = c->attempt.outcome;
+
+	if (o == OUTCOME_LOST) {
+		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,
+			"%s is taken for lost, and runs", name_of(r, a->task));
+		must(w,
+			a->body != BODY_ENDED || a->forgotten || a->real == OUTCOME_LOST ||
+				(r->halted && a->real == OUTCOME_CANCELLED),
+			"the end of %s (%s) is lost", name_of(r, a->task), outcome_name(a->real));
+		return;
+	}
+	must(w, a->body == BODY_ENDED && a->real == o, "%s is recorded as %s, and %s",
+		name_of(r, a->task), outcome_name(o),
+		a->body == BODY_ENDED ? outcome_name(a->real) : "has not ended");
+	must(w, c->attempt.exit_status == a->exit_status,
+		"%s is recorded with status %d, and ended with %d", name_of(r, a->task),
+		c->attempt.exit_status, a->exit_status);
+	/* Stopped by a halt: whoever takes the run over cannot know why. */
+	must(w, o != OUTCOME_CANCELLED || r->cancelling || (r->halted && !n->leaving),
+		"%s is recorded as cancelled, and nobody has asked for that", name_of(r, a->task));
+}
+
+static void change_end(
+	struct sim *w, struct actor *n, struct trun *r, int task, const struct change *c)
+{
+	struct attempt *a = truth_attempt(w, c->attempt.token);
+
+	must(w, a && a->run == r && a->task == task, "%s ends with a token of another",
+		name_of(r, task));
+	say(w, n->name, "commits: try %d of %s was %s", a->try, name_of(r, task),
+		outcome_name(c->attempt.outcome));
+	must(w, a->recorded == OUTCOME_NONE, "%s ends twice", name_of(r, task));
+	judge_outcome(w, n, a, c);
+	a->recorded = c->attempt.outcome;
+	r->tasks[task].ended = true;
+}
+
+static void apply(struct sim *w, struct actor *n, const struct change *c)
+{
+	struct trun *r = truth_run(w, c->run_id);
+	const struct task *t = c->task ? dag_find(r->dag->dag, c->task) : NULL;
+
+	switch (c->kind) {
+	case CHANGE_RUN:
+		change_run(w, n, r, c);
+		break;
+	case CHANGE_TASK:
+		change_task(w, n, r, t->index, c);
+		break;
+	case CHANGE_START:
+		change_start(w, n, r, t->index, c);
+		break;
+	case CHANGE_END:
+		change_end(w, n, r, t->index, c);
+		break;
+	default:
+		break;
+	}
+}
+
+void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b)
+{
+	for (size_t i = 0; i < b->nleases; i++) {
+		const struct trun *r = truth_run(w, b->leases[i].run_id);
+		must(w, b->leases[i].epoch == r->epoch, "%s commits %s under an epoch that is over",
+			n->name, r->name);
+	}
+	for (size_t i = 0; i < b->nchanges; i++) {
+		const struct trun *r = truth_run(w, b->changes[i].run_id);
+		must(w, r->owner == n || run_state_is_final(r->state),
+			"%s commits %s, which is not its own", n->name, r->name);
+		apply(w, n, &b->changes[i]);
+	}
+	w->commits += b->nchanges > 0;
+	if (b->nchanges > 0)
+		w->progress_us = w->now_us;
+}
+
+/* ---- starts --------------------------------------------------------------------------- */
+
+void truth_started(struct sim *w, const struct attempt *a, int64_t epoch)
+{
+	const struct ttask *t = &a->run->tasks[a->task];
+	const struct attempt *other, *next;
+
+	must(w, a->recorded == OUTCOME_NONE, "%s is started, and was settled as %s before",
+		name_of(a->run, a->task), outcome_name(a->recorded));
+	must(w, t->last == a && t->state == TASK_RUNNING, "%s is started, and is %s",
+		name_of(a->run, a->task), task_state_name(t->state));
+	must(w, epoch == a->epoch, "%s is started under another epoch than it was committed",
+		name_of(a->run, a->task));
+	for (other = w->attempts; other; other = next) {
+		next = other->hh.next;
+		must(w,
+			other == a || other->run != a->run || other->task != a->task ||
+				(other->body != BODY_RUNS && other->body != BODY_STRAY),
+			"%s is started while try %d of it runs", name_of(a->run, a->task),
+			other->try);
+	}
+}
+
+void truth_release(struct sim *w)
+{
+	struct attempt *a, *next;
+
+	HASH_ITER (hh, w->attempts, a, next) {
+		HASH_DEL(w->attempts, a);
+		free(a);
+	}
+}
