@@ -360,7 +360,7 @@ void actor_init(struct sim *w, struct actor *n, int index)
 		stacks[index] = malloc(STACK_SIZE);
 	n->stack = stacks[index];
 	must(w, n->stack, "no memory");
-	super_provider(n, &n->provider);
+	provider_init(n, &n->provider);
 }
 
 static void enter(struct actor *n)

@@ -1,12 +1,18 @@
 /* The simulation: the real engine, scheduler, planner and memory store in a world made of one seed.
  *
- *     world.c   time, what happens next, people and faults
- *     dags.c    random DAGs
- *     actor.c    processes that drive runs: the third caller of run/engine.h, each on a stack of
- * its own, so that it can be stopped or killed within any call disk.c    the store as a process
- * sees it: it refuses, stalls, and is where processes die super.c   supervisors, and the channels
- * to them truth.c   what was committed, judged change by change check.c   invariants after each
- * step, and at the end shrink.c  the least that still fails main.c    the command line
+ *     world.c     time, what happens next, people and faults
+ *     dags.c      random DAGs
+ *     actor.c     processes that drive runs
+ *     plan.c      a schedule: the planner, and what must come of it
+ *     disk.c      the store as a process sees it
+ *     super.c     supervisors
+ *     conn.c      channels to them: the executor
+ *     provider.c  where executors come from
+ *     truth.c     what was committed, judged change by change
+ *     check.c     invariants after each step, and at the end
+ *     shrink.c    the least that still fails
+ *     main.c      the command line
+ *     plants/     bugs, to be planted in copies of the sources, and caught
  *
  * Nothing here reads a clock, a pid or an address: a seed is one story, told again by
  *
@@ -298,8 +304,10 @@ bool actor_is_up(const struct actor *n);
 /* w->base. Whoever is active is the one who calls. */
 void disk_open(struct sim *w);
 
+/* provider.c */
+void provider_init(struct actor *n, struct exec_provider *ret);
+
 /* super.c */
-void super_provider(struct actor *n, struct exec_provider *ret);
 int64_t super_due_us(struct sim *w); /* of what happens by itself */
 bool super_happen(struct sim *w);    /* one of the things that are due */
 bool super_has_news(const struct actor *n);

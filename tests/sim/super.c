@@ -1,124 +1,11 @@
-/* Supervisors as objects, and the channels between them and processes.
- *
- * A channel keeps the order of its messages, as a stream socket does; each takes its time, and what
- * is on its way when one end dies is lost with it. The rules are those of exec/exec.h.
- */
+/* Supervisors as objects. Their rules are those of exec/exec.h. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/io.h"
-#include "exec/executor.h"
 #include "run/paths.h"
-#include "tests/sim/sim.h"
-
-enum msg_kind {
-	MSG_PREPARE,
-	MSG_GO,
-	MSG_DROP,
-	MSG_STOP,
-	MSG_ACK,
-	MSG_BYE, /* the other end is gone: killed, or it has hung up */
-	MSG_END,
-	MSG_KIND_MAX
-};
-struct msg {
-	int64_t at_us;
-	enum msg_kind kind;
-	int64_t token, epoch, timeout_us, grace_us;
-	bool hard;
-	struct exec_end end;
-};
-
-struct queue {
-	struct msg *m;
-	size_t head, n, cap;
-	int64_t last_us; /* when the last one arrives */
-};
-
-/* The driver's end of a channel. */
-struct conn {
-	struct exec exec; /* first */
-	struct sim *w;
-	struct super *super;
-	struct actor *actor;
-	struct queue unsent, to_super, to_driver;
-	bool open;           /* the driver holds it */
-	bool cut;            /* its other end is gone */
-	int64_t writable_us; /* flush said that some is left; 0: no */
-};
-
-enum hand { HAND_HELD, HAND_RUNS, HAND_ENDED };
-struct held_by {
-	int64_t token, epoch, due_us, grace_us;
-	struct conn *holder;
-	enum hand hand;
-	bool stopping;
-	struct exec_end end; /* what it is to be, or was */
-};
-
-struct super {
-	struct sim *w;
-	char name[24];
-	bool alive, removed, forgot; /* forgot: a reboot took its journal */
-	int64_t deaf_us;
-	struct held_by *list;
-	size_t n, cap;
-	/* Claimed and not known here: not started any more, under that epoch or an older one. */
-	struct refused {
-		int64_t token, epoch;
-	} * refused;
-	size_t nrefused, refused_cap;
-	struct exec_journal_entry *journal;
-	size_t njournal, journal_cap;
-};
-
-/* ---- arrays --------------------------------------------------------------------------- */
-
-static void *grown(void *array, size_t n, size_t *cap, size_t size)
-{
-	if (n < *cap)
-		return array;
-	*cap = *cap ? 2 * *cap : 8;
-	void *p = reallocarray(array, *cap, size);
-	if (!p)
-		abort();
-	return p;
-}
-
-static void push(struct queue *q, const struct msg *m)
-{
-	if (q->head > 0 && q->n == 0)
-		q->head = 0;
-	q->m = grown(q->m, q->head + q->n, &q->cap, sizeof *q->m);
-	q->m[q->head + q->n++] = *m;
-}
-
-static struct msg *first(const struct queue *q)
-{
-	return q->n ? &q->m[q->head] : NULL;
-}
-
-static void pop(struct queue *q)
-{
-	q->head++;
-	q->n--;
-}
-
-/* Put on the way, behind what was sent before. */
-static void send(struct sim *w, struct queue *q, struct msg m)
-{
-	int64_t delay = world_between(w, 100, 5 * SIM_MS);
-
-	if (w->now_us < w->slow_us && world_one_in(w, 3))
-		delay = world_between(w, SIM_MS, 50 * SIM_S);
-	m.at_us = w->now_us + delay;
-	if (m.at_us < q->last_us)
-		m.at_us = q->last_us;
-	q->last_us = m.at_us;
-	push(q, &m);
-}
+#include "tests/sim/super_impl.h"
 
 /* ---- the supervisor ------------------------------------------------------------------- */
 
@@ -148,7 +35,8 @@ static void refuse(struct super *s, const struct exec_claim *claim)
 	struct refused *r = find_refused(s, claim->token);
 
 	if (!r) {
-		s->refused = grown(s->refused, s->nrefused, &s->refused_cap, sizeof *s->refused);
+		s->refused =
+			super_grown(s->refused, s->nrefused, &s->refused_cap, sizeof *s->refused);
 		r = &s->refused[s->nrefused++];
 	}
 	*r = (struct refused){ claim->token, claim->epoch };
@@ -168,7 +56,7 @@ static struct exec_journal_entry *note(struct super *s, int64_t token)
 
 	if (e)
 		return e;
-	s->journal = grown(s->journal, s->njournal, &s->journal_cap, sizeof *s->journal);
+	s->journal = super_grown(s->journal, s->njournal, &s->journal_cap, sizeof *s->journal);
 	e = &s->journal[s->njournal++];
 	*e = (struct exec_journal_entry){ .token = token, .pid = 1 + (int64_t)s->njournal };
 	return e;
@@ -197,10 +85,10 @@ static void tell_end(struct super *s, const struct held_by *h)
 	const struct msg m = { .kind = MSG_END, .token = h->token, .end = h->end };
 
 	if (h->holder && !h->holder->cut)
-		send(s->w, &h->holder->to_driver, m);
+		queue_send(s->w, &h->holder->to_driver, m);
 }
 
-static const char *label(const struct attempt *a)
+const char *super_label(const struct attempt *a)
 {
 	static char text[96];
 
@@ -242,7 +130,7 @@ static void end_now(struct super *s, struct held_by *h)
 		write_output(w, a);
 	e->ended = true;
 	e->end = h->end;
-	say(w, s->name, "%s ends: %s", label(a), outcome_name(h->end.outcome));
+	say(w, s->name, "%s ends: %s", super_label(a), outcome_name(h->end.outcome));
 	tell_end(s, h);
 }
 
@@ -290,8 +178,8 @@ static void start(struct super *s, struct held_by *h)
 	struct attempt *a = truth_attempt(w, h->token);
 
 	must(w, a, "attempt %lld is started, and nothing of it was committed", (long long)h->token);
-	must(w, a->body == BODY_NONE, "%s is started twice", label(a));
-	say(w, s->name, "starts %s", label(a));
+	must(w, a->body == BODY_NONE, "%s is started twice", super_label(a));
+	say(w, s->name, "starts %s", super_label(a));
 	decide(w, h, a);
 	a->writes = world_draw(w, 7, (uint64_t)a->task, (uint64_t)a->try) % 8 == 0;
 	h->hand = HAND_RUNS;
@@ -315,9 +203,9 @@ static void stop(struct super *s, struct held_by *h, bool hard)
 	if (h->hand != HAND_RUNS)
 		return;
 	struct attempt *a = truth_attempt(w, h->token);
-	say(w, s->name, "stops %s", label(a));
+	say(w, s->name, "stops %s", super_label(a));
 	must(w, a->run->cancelling || a->run->halted, "%s is stopped, and nobody has asked for it",
-		label(a));
+		super_label(a));
 	a->stopped = h->stopping = true;
 	if (h->due_us <= by)
 		return;
@@ -332,9 +220,9 @@ static void acknowledge(struct super *s, struct held_by *h, const struct conn *c
 {
 	struct attempt *a = truth_attempt(s->w, h->token);
 
-	must(s->w, h->hand == HAND_ENDED, "%s is acknowledged before it has ended", label(a));
+	must(s->w, h->hand == HAND_ENDED, "%s is acknowledged before it has ended", super_label(a));
 	must(s->w, a->recorded != OUTCOME_NONE,
-		"the end of %s is acknowledged before it is committed", label(a));
+		"the end of %s is acknowledged before it is committed", super_label(a));
 	if (h->holder == c)
 		take_out(s, h);
 }
@@ -362,7 +250,7 @@ static void prepare(struct super *s, struct conn *c, const struct msg *m)
 
 	if (find(s, m->token) || (r && m->epoch <= r->epoch))
 		return;
-	s->list = grown(s->list, s->n, &s->cap, sizeof *s->list);
+	s->list = super_grown(s->list, s->n, &s->cap, sizeof *s->list);
 	s->list[s->n++] = (struct held_by){ .token = m->token,
 		.epoch = m->epoch,
 		.holder = c,
@@ -370,7 +258,7 @@ static void prepare(struct super *s, struct conn *c, const struct msg *m)
 		.grace_us = m->grace_us };
 }
 
-static void receive(struct super *s, struct conn *c, const struct msg *m)
+void super_receive(struct super *s, struct conn *c, const struct msg *m)
 {
 	struct held_by *h = m->kind == MSG_PREPARE || m->kind == MSG_BYE ? NULL : find(s, m->token);
 
@@ -406,117 +294,7 @@ static void receive(struct super *s, struct conn *c, const struct msg *m)
 	leave_if_idle(s);
 }
 
-/* ---- the driver's end ----------------------------------------------------------------- */
-
-static struct conn *conn_of(struct exec *x)
-{
-	return (struct conn *)x;
-}
-
-static int conn_queue(struct conn *c, const struct msg *m)
-{
-	push(&c->unsent, m);
-	return 0;
-}
-
-static int sim_prepare(struct exec *x, const struct exec_job *job, struct err *err)
-{
-	struct conn *c = conn_of(x);
-
-	(void)err;
-	must(c->w, job->argv && job->env && job->cwd && job->log_path,
-		"a job without command, environment, folder or log");
-	return conn_queue(c, &(struct msg){ .kind = MSG_PREPARE,
-				     .token = job->token,
-				     .epoch = job->epoch,
-				     .timeout_us = job->timeout_us,
-				     .grace_us = job->grace_us });
-}
-
-static int sim_go(struct exec *x, int64_t token, struct err *err)
-{
-	(void)err;
-	actor_point(conn_of(x)->actor, "before it lets an attempt go");
-	return conn_queue(conn_of(x), &(struct msg){ .kind = MSG_GO, .token = token });
-}
-
-static int sim_drop(struct exec *x, int64_t token, struct err *err)
-{
-	(void)err;
-	return conn_queue(conn_of(x), &(struct msg){ .kind = MSG_DROP, .token = token });
-}
-
-static int sim_start(struct exec *x, const struct exec_job *job, struct err *err)
-{
-	return sim_prepare(x, job, err) < 0 ? -1 : sim_go(x, job->token, err);
-}
-
-static int sim_stop(struct exec *x, int64_t token, bool hard, struct err *err)
-{
-	(void)err;
-	return conn_queue(
-		conn_of(x), &(struct msg){ .kind = MSG_STOP, .token = token, .hard = hard });
-}
-
-static int sim_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err)
-{
-	struct conn *c = conn_of(x);
-
-	(void)err;
-	for (size_t i = 0; i < n; i++) {
-		const struct attempt *a = truth_attempt(c->w, tokens[i]);
-		must(c->w, a && a->recorded != OUTCOME_NONE,
-			"an end is acknowledged before it is committed");
-		conn_queue(c, &(struct msg){ .kind = MSG_ACK, .token = tokens[i] });
-	}
-	return 0;
-}
-
-static int gone(const struct conn *c, struct err *err)
-{
-	return err_set(err, ERR_IO, "simulated: %s is gone", c->super->name);
-}
-
-static int sim_flush(struct exec *x, struct err *err)
-{
-	struct conn *c = conn_of(x);
-	bool some = c->unsent.n > 0;
-
-	if (some)
-		actor_point(c->actor, "before it writes to a supervisor");
-	c->writable_us = 0;
-	if (!c->super->alive)
-		return gone(c, err);
-	for (; c->unsent.n > 0; pop(&c->unsent)) {
-		/* The socket's buffer is full. */
-		if (c->w->now_us < c->w->slow_us && world_one_in(c->w, 10)) {
-			c->writable_us = c->w->now_us + world_between(c->w, SIM_MS, SIM_S);
-			return 1;
-		}
-		send(c->w, &c->to_super, *first(&c->unsent));
-	}
-	if (some)
-		actor_point(c->actor, "behind writing to a supervisor");
-	return 0;
-}
-
-static int sim_read(struct exec *x, struct exec_end *ret, size_t max, struct err *err)
-{
-	struct conn *c = conn_of(x);
-	size_t n = 0;
-
-	for (struct msg *m; n < max && (m = first(&c->to_driver)) && m->at_us <= c->w->now_us;
-		pop(&c->to_driver))
-		ret[n++] = m->end;
-	c->w->effects += (int64_t)n;
-	if (n > 0)
-		actor_point(c->actor, "behind reading ends");
-	if (n == 0 && !c->super->alive && c->to_driver.n == 0)
-		return gone(c, err);
-	return (int)n;
-}
-
-static void answer(struct super *s, struct conn *c, struct exec_claim *claim)
+void super_answer(struct super *s, struct conn *c, struct exec_claim *claim)
 {
 	struct held_by *h = find(s, claim->token);
 	const struct refused *r = find_refused(s, claim->token);
@@ -537,206 +315,15 @@ static void answer(struct super *s, struct conn *c, struct exec_claim *claim)
 			claim->end = h->end;
 	}
 	if (a && h)
-		say(s->w, s->name, "is asked for %s by %s", label(a), c->actor->name);
+		say(s->w, s->name, "is asked for %s by %s", super_label(a), c->actor->name);
 }
 
-static int sim_claim(struct exec *x, struct exec_claim *claims, size_t n, struct err *err)
-{
-	struct conn *c = conn_of(x);
-	struct super *s = c->super;
-	struct sim *w = c->w;
-	bool deaf = w->now_us < s->deaf_us;
-
-	actor_point(c->actor, "before a claim");
-	if (!s->alive)
-		return gone(c, err);
-	w->claims++;
-	for (size_t i = 0; i < n; i++) {
-		const struct attempt *a = truth_attempt(w, claims[i].token);
-		must(w, !a || claims[i].epoch <= a->run->epoch,
-			"%s claims %s under an epoch that nobody was given", c->actor->name,
-			label(a));
-	}
-	sim_flush(x, NULL);
-	world_pass(w, deaf ? EXEC_CLAIM_WAIT_MS * SIM_MS : world_between(w, SIM_MS, 20 * SIM_MS));
-	/* Deaf: it hears of it too late, or its answer is. */
-	if (!deaf || world_one_in(w, 2)) {
-		for (struct msg *m; (m = first(&c->to_super)); pop(&c->to_super))
-			receive(s, c, m);
-		for (size_t i = 0; i < n; i++)
-			answer(s, c, &claims[i]);
-	}
-	w->effects++;
-	actor_point(c->actor, "behind a claim");
-	if (!deaf)
-		return 0;
-	return err_set(err, ERR_TIMEOUT, "simulated: %s does not answer", s->name);
-}
-
-static int sim_fd(const struct exec *x)
-{
-	(void)x;
-	return -1;
-}
-
-static void hang_up(struct conn *c)
-{
-	if (!c->open)
-		return;
-	c->open = false;
-	send(c->w, &c->to_super, (struct msg){ .kind = MSG_BYE });
-}
-
-static void sim_release(struct exec *x, bool abandon)
-{
-	(void)abandon;
-	hang_up(conn_of(x));
-}
-
-static const struct exec_ops ops = {
-	.prepare = sim_prepare,
-	.go = sim_go,
-	.drop = sim_drop,
-	.start = sim_start,
-	.stop = sim_stop,
-	.ack = sim_ack,
-	.flush = sim_flush,
-	.read = sim_read,
-	.claim = sim_claim,
-	.fd = sim_fd,
-	.release = sim_release,
-};
-
-static struct conn *connect_to(struct actor *n, struct super *s)
-{
-	struct sim *w = n->w;
-	struct conn *c = calloc(1, sizeof *c);
-
-	must(w, c, "no memory");
-	*c = (struct conn){ .exec = { &ops }, .w = w, .super = s, .actor = n, .open = true };
-	w->conns = grown(w->conns, w->nconns, &w->conns_cap, sizeof *w->conns);
-	w->conns[w->nconns++] = c;
-	return c;
-}
-
-/* ---- the provider --------------------------------------------------------------------- */
-
-static int provider_begin(void *arg, struct exec **ret, struct err *err)
-{
-	struct actor *n = arg;
-	struct sim *w = n->w;
-	struct super *s = calloc(1, sizeof *s);
-
-	(void)err;
-	must(w, s, "no memory");
-	s->w = w;
-	s->alive = true;
-	snprintf(s->name, sizeof s->name, "super %d", ++w->nnames);
-	w->supers = grown(w->supers, w->nsupers, &w->supers_cap, sizeof *w->supers);
-	w->supers[w->nsupers++] = s;
-	say(w, n->name, "begins %s", s->name);
-	n->own = s;
-	*ret = &connect_to(n, s)->exec;
-	actor_point(n, "behind the beginning of a supervisor");
-	return 0;
-}
-
-static int provider_list(void *arg, char ***ret, struct err *err)
-{
-	struct actor *n = arg;
-	struct sim *w = n->w;
-	size_t count = 0;
-
-	actor_point(n, "before it looks for supervisors");
-	char **list = calloc(w->nsupers + 1, sizeof *list);
-	if (!list)
-		return err_nomem(err);
-	for (size_t i = 0; i < w->nsupers; i++)
-		if (!w->supers[i]->removed && w->supers[i] != n->own)
-			list[count++] = strdup(w->supers[i]->name);
-	*ret = list;
-	return 0;
-}
-
-static struct super *by_name(const struct sim *w, const char *name)
+struct super *super_by_name(const struct sim *w, const char *name)
 {
 	for (size_t i = 0; i < w->nsupers; i++)
 		if (strcmp(w->supers[i]->name, name) == 0)
 			return w->supers[i];
 	return NULL;
-}
-
-static int provider_open(void *arg, const char *name, struct exec_former *ret, struct err *err)
-{
-	struct actor *n = arg;
-	struct super *s = by_name(n->w, name);
-
-	actor_point(n, "before it opens a former supervisor");
-	must(n->w, s, "%s opens a supervisor that never was", n->name);
-	*ret = (struct exec_former){ 0 };
-	if (s->removed)
-		return err_set(err, ERR_NOT_FOUND, "simulated: %s is gone", name);
-	if (s->alive && n->w->now_us < s->deaf_us) {
-		world_pass(n->w, EXEC_CLAIM_WAIT_MS * SIM_MS);
-		return err_set(err, ERR_TIMEOUT, "simulated: %s does not answer", name);
-	}
-	if (s->alive) {
-		ret->live = &connect_to(n, s)->exec;
-		return 0;
-	}
-	ret->journal.n = s->njournal;
-	ret->journal.entries = calloc(s->njournal + 1, sizeof *ret->journal.entries);
-	if (!ret->journal.entries)
-		return err_nomem(err);
-	if (s->njournal)
-		memcpy(ret->journal.entries, s->journal, s->njournal * sizeof *s->journal);
-	return 0;
-}
-
-static int provider_reap(void *arg, const struct exec_journal_entry *entry, struct err *err)
-{
-	struct actor *n = arg;
-	struct attempt *a = truth_attempt(n->w, entry->token);
-
-	actor_point(n, "before it reaps");
-	must(n->w, a, "an attempt is reaped that never was");
-	if (a->body != BODY_STRAY)
-		return 0;
-	if (n->w->now_us < n->w->stubborn_us)
-		return err_set(err, ERR_BUSY, "simulated: %s does not die", label(a));
-	say(n->w, n->name, "reaps %s", label(a));
-	a->body = BODY_DIED;
-	n->w->effects++;
-	return 0;
-}
-
-static void provider_remove(void *arg, const char *name)
-{
-	struct actor *n = arg;
-	struct super *s = by_name(n->w, name);
-
-	actor_point(n, "before it removes a journal");
-	if (!s || s->removed)
-		return;
-	must(n->w, !s->alive, "%s removes the journal of %s, which lives", n->name, name);
-	for (size_t i = 0; i < s->njournal; i++) {
-		const struct attempt *a = truth_attempt(n->w, s->journal[i].token);
-		must(n->w, a->recorded != OUTCOME_NONE,
-			"%s forgets the journal of %s, and %s is not settled", n->name, name,
-			label(a));
-	}
-	say(n->w, n->name, "forgets %s", name);
-	s->removed = true;
-}
-
-void super_provider(struct actor *n, struct exec_provider *ret)
-{
-	*ret = (struct exec_provider){ .arg = n,
-		.begin = provider_begin,
-		.list = provider_list,
-		.open = provider_open,
-		.reap = provider_reap,
-		.remove = provider_remove };
 }
 
 /* ---- faults --------------------------------------------------------------------------- */
@@ -756,7 +343,7 @@ static void die(struct super *s, bool power, uint64_t draw)
 		bool stray = !power && (draw >> (i % 32) & 3) == 0;
 		a->body = stray ? BODY_STRAY : BODY_DIED;
 		a->since_us = w->now_us;
-		say(w, s->name, "%s %s", label(a), stray ? "is left behind" : "dies with it");
+		say(w, s->name, "%s %s", super_label(a), stray ? "is left behind" : "dies with it");
 	}
 	s->n = 0;
 	for (size_t i = 0; i < w->nconns; i++) {
@@ -804,7 +391,7 @@ static void tell_again(struct sim *w)
 				.exit_status = a->exit_status } };
 		for (size_t i = 0; i < w->nconns; i++)
 			if (w->conns[i]->open && !w->conns[i]->cut)
-				send(w, &w->conns[i]->to_driver, m);
+				queue_send(w, &w->conns[i]->to_driver, m);
 	}
 }
 
@@ -850,36 +437,15 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* A dead or paused reader's messages wait. */
-static int64_t arrives_us(const struct conn *c)
-{
-	const struct msg *m = first(&c->to_super);
-
-	if (!m || c->cut)
-		return INT64_MAX;
-	return m->at_us > c->super->deaf_us ? m->at_us : c->super->deaf_us;
-}
-
-static void drop_conn(struct sim *w, size_t i)
-{
-	struct conn *c = w->conns[i];
-
-	free(c->unsent.m);
-	free(c->to_super.m);
-	free(c->to_driver.m);
-	free(c);
-	w->conns[i] = w->conns[--w->nconns];
-}
-
 int64_t super_due_us(struct sim *w)
 {
 	int64_t due = INT64_MAX;
 
 	for (size_t i = w->nconns; i-- > 0;) {
 		if (!w->conns[i]->open && w->conns[i]->cut)
-			drop_conn(w, i);
+			conn_drop(w, i);
 		else
-			due = earlier(due, arrives_us(w->conns[i]));
+			due = earlier(due, conn_arrives_us(w->conns[i]));
 	}
 	for (size_t i = 0; i < w->nsupers; i++) {
 		const struct super *s = w->supers[i];
@@ -904,11 +470,11 @@ bool super_happen(struct sim *w)
 	}
 	for (size_t i = 0; i < w->nconns; i++) {
 		struct conn *c = w->conns[i];
-		if (arrives_us(c) > w->now_us)
+		if (conn_arrives_us(c) > w->now_us)
 			continue;
-		struct msg m = *first(&c->to_super);
-		pop(&c->to_super);
-		receive(c->super, c, &m);
+		struct msg m = *queue_first(&c->to_super);
+		queue_pop(&c->to_super);
+		super_receive(c->super, c, &m);
 		return true;
 	}
 	return false;
@@ -920,7 +486,7 @@ int64_t super_news_us(const struct actor *n)
 
 	for (size_t i = 0; i < n->w->nconns; i++) {
 		const struct conn *c = n->w->conns[i];
-		const struct msg *m = first(&c->to_driver);
+		const struct msg *m = queue_first(&c->to_driver);
 		if (c->actor != n || !c->open)
 			continue;
 		if (m)
@@ -939,7 +505,7 @@ void super_hang_up(struct actor *n)
 		struct conn *c = n->w->conns[i];
 		if (c->actor != n)
 			continue;
-		hang_up(c);
+		conn_hang_up(c);
 	}
 }
 
@@ -954,7 +520,7 @@ bool super_knows(const struct sim *w, int64_t token)
 void super_release(struct sim *w)
 {
 	while (w->nconns > 0)
-		drop_conn(w, w->nconns - 1);
+		conn_drop(w, w->nconns - 1);
 	free(w->conns);
 	for (size_t i = 0; i < w->nsupers; i++) {
 		free(w->supers[i]->list);
