@@ -108,6 +108,7 @@ static int open_former(struct former *f, struct err *err)
 	struct err why = { 0 };
 
 	if (p->open(p->arg, f->name, &found, &why) < 0) {
+		f->again_us = 0;
 		if (why.code == ERR_NOT_FOUND)
 			return 0;
 		f->again_us = clock_mono_us() + AGAIN_US;
