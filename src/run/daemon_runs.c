@@ -223,7 +223,7 @@ static int bring_up(struct daemon *d, const struct pending_run *p, struct err *e
 		sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
 	if (!r || rc < 0)
 		rc = put_off(d, row, p, r, err);
-	else if (run_state_is_final(r->state) && sched_run_idle(d->engine.sched, r->id))
+	else if (run_state_is_final(r->state) && engine_is_idle(&d->engine, r))
 		/* Its last task had ended meanwhile: no step will tell. */
 		daemon_run_idle(d, r);
 	dag_unref(dag);
@@ -542,6 +542,7 @@ static int open_wanted(struct daemon *d, const struct run_row *row, struct err *
 		.lease_until_us = now + ENGINE_LEASE_US,
 		.now_us = now,
 		.wanted = true,
+		.if_wanted = true,
 		.only = row->only,
 		.backfill_id = row->backfill_id };
 	struct pending_run run = { .backfill_id = row->backfill_id, .again = again };

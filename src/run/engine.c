@@ -78,7 +78,7 @@ static void free_all(struct engine *e)
 		event_base_free(e->base);
 	arena_release(&e->scratch);
 	for (size_t i = 0; i < e->nspent; i++)
-		free(e->spent[i]);
+		free(e->spent[i].path);
 	free(e->spent);
 	free(e->checks);
 	free(e->late);

@@ -43,6 +43,12 @@ struct unstarted {
 	struct control_end end; /* then */
 };
 
+/* An output file, of an attempt of a run. */
+struct spent {
+	int64_t run_id;
+	char *path;
+};
+
 /* A run the engine has in hand. Members are for reading. */
 struct active_run {
 	int64_t id, epoch;
@@ -104,7 +110,7 @@ struct engine {
 	struct exec_end *late;
 	size_t nlate, late_cap;
 	struct err late_why;
-	char **spent; /* output files that were read: removed when their content is committed */
+	struct spent *spent; /* output files that were read: removed when that is committed */
 	size_t nspent;
 	int64_t prepared; /* starts up to this token were given to the executor, to be held */
 	struct unstarted *unstarted; /* in the order of tokens */
@@ -158,6 +164,9 @@ struct engine_take {
 /* Take a run in hand that the store has opened for us. Nothing starts yet. NULL with err. */
 struct active_run *engine_take(struct engine *e, const struct engine_take *take, struct err *err);
 struct active_run *engine_find(const struct engine *e, int64_t run_id);
+/* Nothing of it is open, in flight, or decided and not committed. The listener is told when a step
+ * has made a run idle, not when it is so from the start. */
+bool engine_is_idle(const struct engine *e, const struct active_run *r);
 /* Hand it to the scheduler. `init->run_id` and `dag` are filled in. */
 int engine_start(struct engine *e, struct active_run *r, struct run_init *init, struct err *err);
 /* Let go of it; it has no owner afterwards when `close`. */

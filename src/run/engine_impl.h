@@ -25,6 +25,11 @@ int engine_make_work_dir(const struct engine *e, const char *name, struct err *e
 /* run/engine_step.c: take the ends whose results could not be read before. -1: they still cannot.
  */
 int engine_take_late(struct engine *e, struct err *err);
+/* run/engine_step.c: what was said of a run is not to be committed: not by us. */
+void engine_unsay(struct engine *e, int64_t run_id);
+/* run/engine_step.c: ERR_FENCED when a run in hand has passed on to another owner. */
+int engine_check_leases(struct engine *e, struct err *err);
+
 /* One step; -1 with err when the commit or the executor failed. */
 int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
 /* Commit what the scheduler said so far, among it how the attempts of a run in hand ended that is

@@ -24,37 +24,55 @@ void engine_break(struct engine *e, const struct err *err)
 }
 
 /* A fault of the disk or a locked database may pass: nothing was done that is not recorded, so
- * trying the same commit again is safe. */
+ * trying the same commit again is safe. Fenced still: it was the store that could not say which run
+ * has passed on. */
 static bool may_pass(const struct err *err)
 {
-	return err->code == ERR_BUSY || err->code == ERR_STORE || err->code == ERR_IO;
+	return err->code == ERR_BUSY || err->code == ERR_STORE || err->code == ERR_IO ||
+	       err->code == ERR_FENCED;
 }
 
 /* ---- stopping ahead of the store ------------------------------------------------------ */
 
-static void kill_all(struct engine *e, int64_t run_id)
+/* What is held and not committed is not running: its stop comes behind its start. */
+static bool is_uncommitted(const struct change *changes, size_t n, int64_t token)
 {
-	size_t n;
-
-	sched_cancel_run(e->sched, run_id, true, clock_now_us());
-	const struct change *changes = sched_changes(e->sched, &n);
 	for (size_t i = 0; i < n; i++)
-		if (changes[i].kind == CHANGE_STOP && changes[i].run_id == run_id)
-			exec_stop(former_exec_of(e, changes[i].attempt.token),
-				changes[i].attempt.token, true, NULL);
-	engine_flush(e);
+		if (changes[i].kind == CHANGE_START && changes[i].attempt.token == token)
+			return true;
+	return false;
 }
 
 void engine_kill_now(struct engine *e, const struct active_run *r)
 {
-	kill_all(e, r->id);
+	size_t n;
+
+	sched_cancel_run(e->sched, r->id, true, clock_now_us());
+	const struct change *changes = sched_changes(e->sched, &n);
+	for (size_t i = 0; i < n; i++) {
+		int64_t token = changes[i].attempt.token;
+		if (changes[i].kind == CHANGE_STOP && changes[i].run_id == r->id &&
+			!is_uncommitted(changes, n, token))
+			exec_stop(former_exec_of(e, token), token, true, NULL);
+	}
 	engine_loop_arm(e);
 }
 
 /* ---- another owner -------------------------------------------------------------------- */
 
-/* Find the runs that are no longer ours, and forget them; their attempts are stopped, for the new
- * owner starts them anew. */
+/* What was held for a commit that never comes. */
+static void drop_held(struct engine *e, int64_t run_id)
+{
+	size_t n;
+	const struct change *changes = sched_changes(e->sched, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (changes[i].kind == CHANGE_START && changes[i].run_id == run_id)
+			exec_drop(e->exec, changes[i].attempt.token, NULL);
+}
+
+/* Find the runs that are no longer ours, and forget them. Their attempts go on: they are the new
+ * owner's, which claims them, or has done so. */
 static void drop_lost_runs(struct engine *e)
 {
 	const struct engine_listener *l = &e->config.listener;
@@ -66,10 +84,9 @@ static void drop_lost_runs(struct engine *e)
 		if (store_run_renew(e->store, r->id, r->epoch, until, &err) == 0 ||
 			err.code != ERR_FENCED)
 			continue;
-		/* Its ends, read or still to come, are the new owner's to record. What that one has
-		 * claimed is not stopped by us. */
-		kill_all(e, r->id);
-		sched_forget_changes(e->sched, r->id);
+		/* Its ends, read or still to come, are the new owner's to record. */
+		drop_held(e, r->id);
+		engine_unsay(e, r->id);
 		if (l->lost)
 			l->lost(l->arg, r);
 		engine_drop(e, r, false);
@@ -223,9 +240,17 @@ static void renew(struct engine *e)
 	struct err err = { 0 };
 
 	e->renew_us = clock_mono_us() + RENEW_EVERY_US;
-	if (!e->runs ||
-		store_renew_owned(e->store, &e->self, clock_now_us() + ENGINE_LEASE_US, &err) == 0)
+	if (!e->runs)
 		return;
+	/* A run may have passed on of which nothing is to be committed: its attempts, which are
+	 * another's now, would be waited for and hold their slots. */
+	if (store_renew_owned(e->store, &e->self, clock_now_us() + ENGINE_LEASE_US, &err) == 0 &&
+		engine_check_leases(e, &err) == 0)
+		return;
+	if (err.code == ERR_FENCED) {
+		drop_lost_runs(e);
+		return;
+	}
 	store_trouble(e, &err);
 	e->renew_us = e->retry_us;
 }
@@ -278,10 +303,13 @@ int64_t engine_wake_us(const struct engine *e)
 
 void engine_loop_arm(struct engine *e)
 {
-	if (e->failed || e->config.no_loop)
+	if (e->failed)
 		return;
 	int64_t delay = delay_us(e);
-	if (engine_flush(e) > 0)
+	bool left = engine_flush(e) > 0;
+	if (e->config.no_loop)
+		return;
+	if (left)
 		event_add(e->on_write, NULL);
 	if (delay == INT64_MAX) {
 		event_del(e->on_timer);

@@ -126,14 +126,14 @@ static void feed(struct engine *e, struct active_run *run, const struct task *t,
 }
 
 /* Keep the path until the next commit; NULL, or the path when there is no memory to do so. */
-static char *spend(struct engine *e, char *path)
+static char *spend(struct engine *e, int64_t run_id, char *path)
 {
-	char **grown = reallocarray(e->spent, e->nspent + 1, sizeof *grown);
+	struct spent *grown = reallocarray(e->spent, e->nspent + 1, sizeof *grown);
 
 	if (!grown)
 		return path;
 	e->spent = grown;
-	e->spent[e->nspent++] = path;
+	e->spent[e->nspent++] = (struct spent){ run_id, path };
 	return NULL;
 }
 
@@ -177,6 +177,24 @@ static int read_result(struct engine *e, const struct result_source *from,
 	return 1;
 }
 
+/* Whoever commits the ends reads the output files again. */
+void engine_unsay(struct engine *e, int64_t run_id)
+{
+	size_t nchecks = 0, nspent = 0;
+
+	sched_forget_changes(e->sched, run_id);
+	for (size_t i = 0; i < e->nchecks; i++)
+		if (e->checks[i].run_id != run_id)
+			e->checks[nchecks++] = e->checks[i];
+	for (size_t i = 0; i < e->nspent; i++)
+		if (e->spent[i].run_id != run_id)
+			e->spent[nspent++] = e->spent[i];
+		else
+			free(e->spent[i].path);
+	e->nchecks = nchecks;
+	e->nspent = nspent;
+}
+
 void engine_ended(struct engine *e, const struct exec_end *end)
 {
 	struct task_view view;
@@ -208,7 +226,7 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 	} else if (rc == 0) {
 		feed(e, run, t, end, &r);
 		if (r.found_output)
-			output = spend(e, output);
+			output = spend(e, run_id, output);
 	}
 	result_release(&r);
 	free(output);
@@ -291,7 +309,9 @@ static void feed_unstarted(struct engine *e)
 	e->nunstarted = 0;
 }
 
-static void prepare_start(struct engine *e, const struct active_run *run, const struct change *c)
+/* -1: the store could not be asked; nothing is prepared, and trying again is safe. */
+static int prepare_start(
+	struct engine *e, const struct active_run *run, const struct change *c, struct err *ret_err)
 {
 	struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
 		.try = c->attempt.try,
@@ -302,12 +322,13 @@ static void prepare_start(struct engine *e, const struct active_run *run, const 
 
 	if (control_in_loop(a.task)) {
 		keep_control(e, run, &a);
-		return;
+		return 0;
 	}
-	if (work_of(e->store, e->sched, c, &a.work, &err) < 0 ||
-		job_build(&run->job, &a, &job, &err) < 0) {
+	if (work_of(e->store, e->sched, c, &a.work, ret_err) < 0)
+		return -1;
+	if (job_build(&run->job, &a, &job, &err) < 0) {
 		keep_unstarted(e, c->attempt.token, &err);
-		return;
+		return 0;
 	}
 	job.exec.epoch = run->epoch;
 	/* Somebody may have tidied it up; a failure shows where the task writes there. */
@@ -315,6 +336,7 @@ static void prepare_start(struct engine *e, const struct active_run *run, const 
 	if (exec_prepare(e->exec, &job.exec, &err) < 0)
 		keep_unstarted(e, c->attempt.token, &err);
 	job_release(&job);
+	return 0;
 }
 
 int engine_flush(struct engine *e)
@@ -325,17 +347,19 @@ int engine_flush(struct engine *e)
 
 /* Give the executor the starts to hold. The changes may come again, after a refused commit, with
  * more behind them: tokens rise in the order of starts, which tells what was here before. */
-static void prepare(struct engine *e, const struct change *changes, size_t n)
+static int prepare(struct engine *e, const struct change *changes, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct change *c = &changes[i];
 		if (c->kind != CHANGE_START || c->attempt.token <= e->prepared)
 			continue;
-		prepare_start(e, engine_find(e, c->run_id), c);
+		if (prepare_start(e, engine_find(e, c->run_id), c, err) < 0)
+			return -1;
 		e->prepared = c->attempt.token;
 	}
 	/* That the supervisor is gone is seen when it is read. */
 	exec_flush(e->exec, NULL);
+	return 0;
 }
 
 static void act_start(struct engine *e, int64_t token, size_t *at_unstarted)
@@ -348,6 +372,13 @@ static void act_start(struct engine *e, int64_t token, size_t *at_unstarted)
 	*at_unstarted = i;
 	if (i < e->nunstarted && e->unstarted[i].token == token)
 		return;
+	/* What was held when the halt came was stopped with the rest, or came behind it. */
+	if (e->halting) {
+		exec_drop(e->exec, token, NULL);
+		err_set(&err, ERR_BUSY, "stopped before it began");
+		keep_unstarted(e, token, &err);
+		return;
+	}
 	if (exec_go(e->exec, token, &err) == 0)
 		return;
 	exec_drop(e->exec, token, NULL);
@@ -388,6 +419,19 @@ static ssize_t collect_leases(struct engine *e, const struct change *changes, si
 	return (ssize_t)nleases;
 }
 
+int engine_check_leases(struct engine *e, struct err *err)
+{
+	struct store_batch batch = { 0 };
+
+	for (const struct active_run *r = e->runs; r; r = r->hh.next) {
+		if (!grow(e, &e->leases, batch.nleases, &e->leases_cap, sizeof *e->leases))
+			return err_nomem(err);
+		e->leases[batch.nleases++] = (struct store_lease){ r->id, r->epoch };
+	}
+	batch.leases = e->leases;
+	return store_commit(e->store, &batch, err);
+}
+
 static int commit(struct engine *e, const struct change *changes, size_t n, struct err *err)
 {
 	ssize_t nleases = collect_leases(e, changes, n);
@@ -406,8 +450,8 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 	e->nchecks = 0;
 	arena_release(&e->scratch);
 	while (e->nspent > 0) {
-		unlink(e->spent[--e->nspent]);
-		free(e->spent[e->nspent]);
+		unlink(e->spent[--e->nspent].path);
+		free(e->spent[e->nspent].path);
 	}
 	return 0;
 }
@@ -453,6 +497,17 @@ static void collect_idle(struct engine *e, const struct change *changes, size_t 
 		if (grow(e, &e->idle, e->nidle, &e->idle_cap, sizeof *e->idle))
 			e->idle[e->nidle++] = r;
 	}
+}
+
+bool engine_is_idle(const struct engine *e, const struct active_run *r)
+{
+	size_t n;
+	const struct change *changes = sched_changes(e->sched, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (changes[i].run_id == r->id)
+			return false;
+	return sched_run_idle(e->sched, r->id);
 }
 
 static void tell_idle(struct engine *e)
@@ -542,6 +597,9 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 		return -1;
 	prepare(e, changes, *ret_n);
 	if (commit(e, changes, *ret_n, err) < 0)
+}
+
+	if (prepare(e, changes, *ret_n, err) < 0 || commit(e, changes, *ret_n, err) < 0)
 		return -1;
 	act(e, changes, *ret_n);
 	ack(e, changes, *ret_n);

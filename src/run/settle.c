@@ -92,7 +92,7 @@ static int add_in_flight(struct settling *s, struct err *err)
 		if (t)
 			init[t->index].token = s->attempts.attempts[i].token;
 	}
-	struct run_init run = { .tasks = init };
+	struct run_init run = { .tasks = init, .settling = true };
 	int rc = engine_start(s->engine, s->run, &run, err);
 	free(init);
 	return rc;
@@ -179,7 +179,7 @@ int engine_settle(struct engine *e, struct active_run *r, struct err *err)
 		e->settling = false;
 		/* They borrow from what is released here. */
 		if (rc < 0)
-			sched_forget_changes(e->sched, r->id);
+			engine_unsay(e, r->id);
 		sched_drop_run(e->sched, r->id);
 	}
 	store_result_release(&s.attempts);
