@@ -150,7 +150,7 @@ static void on_idle(void *arg, struct active_run *run)
 {
 	struct actor *n = arg;
 
-	plan_ended(n, run->id);
+	planned_ended(n, run->id);
 	engine_drop(&n->engine, run, true);
 }
 
@@ -295,7 +295,7 @@ static void leave(struct actor *n)
 	say(w, n->name, "leaves");
 	n->sheltered = true;
 	engine_release(&n->engine);
-	plan_release(n);
+	planned_release(n);
 	n->sheltered = n->begun = false;
 	n->status = ACTOR_DOWN;
 	n->up_us = w->now_us + world_between(w, SIM_S, 10 * SIM_S);
@@ -316,7 +316,7 @@ static void turn(struct actor *n)
 	if (work & WORK_HOLDS)
 		hold_all(n);
 	if (work & WORK_PLAN && !n->leaving)
-		plan_turn(n);
+		planned_turn(n);
 	if (work & WORK_SCAN && !n->leaving)
 		scan(n);
 	if (work & WORK_TICK)
@@ -386,7 +386,7 @@ void actor_kill(struct actor *n, int64_t up_us)
 	super_hang_up(n);
 	if (n->begun)
 		engine_crash(&n->engine);
-	plan_release(n);
+	planned_release(n);
 	store_result_release(&n->rows);
 	store_result_release(&n->row);
 	n->begun = false;
@@ -408,7 +408,7 @@ void actor_release(struct actor *n)
 		super_hang_up(n);
 		engine_crash(&n->engine);
 	}
-	plan_release(n);
+	planned_release(n);
 	store_result_release(&n->rows);
 	store_result_release(&n->row);
 	n->begun = false;
@@ -439,7 +439,7 @@ int64_t actor_due_us(struct actor *n)
 	if (n->work)
 		return n->w->now_us;
 	int64_t due = earlier(super_news_us(n), n->leaving ? INT64_MAX : n->scan_us);
-	return earlier(earlier(due, plan_due_us(n)), tick_us(n));
+	return earlier(earlier(due, planned_due_us(n)), tick_us(n));
 }
 
 /* A process that wakes again and again without any effect burns a processor. */
@@ -468,7 +468,7 @@ void actor_wake(struct actor *n)
 			n->work |= WORK_SCAN;
 		if (tick_us(n) <= w->now_us)
 			n->work |= WORK_TICK;
-		if (plan_due_us(n) <= w->now_us)
+		if (planned_due_us(n) <= w->now_us)
 			n->work |= WORK_PLAN;
 		look_for_spinning(n);
 	} else if (n->between) {

@@ -127,7 +127,7 @@ static bool is_under_way(const struct sim *w)
 		if (a->body == BODY_RUNS || a->since_us > w->now_us - QUIET_US)
 			return true;
 	for (int i = 0; i < w->nactors; i++)
-		if (w->actors[i].status != ACTOR_IDLE || plan_due_us(&w->actors[i]) != INT64_MAX)
+		if (w->actors[i].status != ACTOR_IDLE || planned_due_us(&w->actors[i]) != INT64_MAX)
 			return true;
 	for (int i = 0; i < w->nruns; i++) {
 		const struct trun *r = &w->runs[i];
@@ -168,7 +168,7 @@ bool check_done(const struct sim *w)
 	for (int i = 0; i < w->nruns; i++)
 		if (!run_state_is_final(w->runs[i].state) || w->runs[i].rerun)
 			return false;
-	return plan_done(w);
+	return planned_done(w);
 }
 
 void check_stuck(struct sim *w)
@@ -232,7 +232,7 @@ void check_end(struct sim *w)
 		compare_tasks(w, &w->runs[i]);
 		compare_attempts(w, &w->runs[i]);
 	}
-	plan_check_end(w);
+	planned_check_end(w);
 	for (a = w->attempts; a; a = a->hh.next)
 		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,
 			"all is done, and an attempt of %s still runs", name_of(a->run, a->task));

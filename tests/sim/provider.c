@@ -22,7 +22,7 @@ static int provider_begin(void *arg, struct exec **ret, struct err *err)
 	w->supers[w->nsupers++] = s;
 	say(w, n->name, "begins %s", s->name);
 	n->own = s;
-	*ret = &conn_new(n, s)->exec;
+	*ret = &channel_new(n, s)->exec;
 	actor_point(n, "behind the beginning of a supervisor");
 	return 0;
 }
@@ -59,7 +59,7 @@ static int provider_open(void *arg, const char *name, struct exec_former *ret, s
 		return err_set(err, ERR_TIMEOUT, "simulated: %s does not answer", name);
 	}
 	if (s->alive) {
-		ret->live = &conn_new(n, s)->exec;
+		ret->live = &channel_new(n, s)->exec;
 		return 0;
 	}
 	ret->journal.n = s->njournal;

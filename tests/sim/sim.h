@@ -3,10 +3,10 @@
  *     world.c     time, what happens next, people and faults
  *     dags.c      random DAGs
  *     actor.c     processes that drive runs
- *     plan.c      a schedule: the planner, and what must come of it
+ *     planned.c   a schedule: the planner, and what must come of it
  *     disk.c      the store as a process sees it
  *     super.c     supervisors
- *     conn.c      channels to them: the executor
+ *     channel.c   channels to them: the executor
  *     provider.c  where executors come from
  *     truth.c     what was committed, judged change by change
  *     check.c     invariants after each step, and at the end
@@ -47,7 +47,7 @@ enum { SIM_ACTORS = 2, SIM_DAGS = 6, SIM_RUNS = 32, SIM_TASKS = 30, SIM_FAULTS =
 struct sim;
 struct actor;
 struct super;
-struct conn;
+struct channel;
 
 /* ---- what is left out of a seed's world, to find the least that fails ---- */
 
@@ -237,8 +237,8 @@ struct sim {
 	int64_t store_down_us, flaky_us, stall_us, slow_us, stubborn_us;
 	struct super **supers;
 	size_t nsupers, supers_cap;
-	struct conn **conns;
-	size_t nconns, conns_cap;
+	struct channel **channels;
+	size_t nchannels, channels_cap;
 	int nnames;
 	ucontext_t main;
 	jmp_buf failed;
@@ -331,15 +331,15 @@ void truth_started(struct sim *w, const struct attempt *a, int64_t epoch);
 enum verdict truth_verdict(const struct trun *r, int task); /* by a slow look at all its needs */
 void truth_release(struct sim *w);
 
-/* plan.c */
-void plan_make(struct sim *w);
-void plan_turn(struct actor *n); /* what is due becomes runs */
-int64_t plan_due_us(const struct actor *n);
-void plan_ended(struct actor *n, int64_t run_id);
-void plan_release(struct actor *n);
-void plan_opened(struct sim *w, struct trun *r); /* committed */
-bool plan_done(const struct sim *w);
-void plan_check_end(struct sim *w);
+/* planned.c */
+void planned_make(struct sim *w);
+void planned_turn(struct actor *n); /* what is due becomes runs */
+int64_t planned_due_us(const struct actor *n);
+void planned_ended(struct actor *n, int64_t run_id);
+void planned_release(struct actor *n);
+void planned_opened(struct sim *w, struct trun *r); /* committed */
+bool planned_done(const struct sim *w);
+void planned_check_end(struct sim *w);
 
 /* check.c */
 void check_step(struct sim *w);

@@ -62,10 +62,10 @@ static struct exec_journal_entry *note(struct super *s, int64_t token)
 	return e;
 }
 
-static bool has_conn(const struct super *s)
+static bool has_channel(const struct super *s)
 {
-	for (size_t i = 0; i < s->w->nconns; i++)
-		if (s->w->conns[i]->super == s && !s->w->conns[i]->cut)
+	for (size_t i = 0; i < s->w->nchannels; i++)
+		if (s->w->channels[i]->super == s && !s->w->channels[i]->cut)
 			return true;
 	return false;
 }
@@ -73,7 +73,7 @@ static bool has_conn(const struct super *s)
 /* It leaves when nothing is left of which anyone could ask. */
 static void leave_if_idle(struct super *s)
 {
-	if (!s->alive || s->n > 0 || has_conn(s))
+	if (!s->alive || s->n > 0 || has_channel(s))
 		return;
 	s->alive = false;
 	s->removed = true;
@@ -216,7 +216,7 @@ static void stop(struct super *s, struct held_by *h, bool hard)
 	h->end.error[0] = '\0';
 }
 
-static void acknowledge(struct super *s, struct held_by *h, const struct conn *c)
+static void acknowledge(struct super *s, struct held_by *h, const struct channel *c)
 {
 	struct attempt *a = truth_attempt(s->w, h->token);
 
@@ -228,7 +228,7 @@ static void acknowledge(struct super *s, struct held_by *h, const struct conn *c
 }
 
 /* A driver is gone: what it had prepared is forgotten, what runs goes on. */
-static void forget_conn(struct super *s, struct conn *c)
+static void forget_channel(struct super *s, struct channel *c)
 {
 	c->cut = true;
 	for (size_t i = 0; i < s->n;) {
@@ -244,7 +244,7 @@ static void forget_conn(struct super *s, struct conn *c)
 	}
 }
 
-static void prepare(struct super *s, struct conn *c, const struct msg *m)
+static void prepare(struct super *s, struct channel *c, const struct msg *m)
 {
 	const struct refused *r = find_refused(s, m->token);
 
@@ -258,7 +258,7 @@ static void prepare(struct super *s, struct conn *c, const struct msg *m)
 		.grace_us = m->grace_us };
 }
 
-void super_receive(struct super *s, struct conn *c, const struct msg *m)
+void super_receive(struct super *s, struct channel *c, const struct msg *m)
 {
 	struct held_by *h = m->kind == MSG_PREPARE || m->kind == MSG_BYE ? NULL : find(s, m->token);
 
@@ -286,7 +286,7 @@ void super_receive(struct super *s, struct conn *c, const struct msg *m)
 			acknowledge(s, h, c);
 		break;
 	case MSG_BYE:
-		forget_conn(s, c);
+		forget_channel(s, c);
 		break;
 	default:
 		break;
@@ -294,7 +294,7 @@ void super_receive(struct super *s, struct conn *c, const struct msg *m)
 	leave_if_idle(s);
 }
 
-void super_answer(struct super *s, struct conn *c, struct exec_claim *claim)
+void super_answer(struct super *s, struct channel *c, struct exec_claim *claim)
 {
 	struct held_by *h = find(s, claim->token);
 	const struct refused *r = find_refused(s, claim->token);
@@ -346,8 +346,8 @@ static void die(struct super *s, bool power, uint64_t draw)
 		say(w, s->name, "%s %s", super_label(a), stray ? "is left behind" : "dies with it");
 	}
 	s->n = 0;
-	for (size_t i = 0; i < w->nconns; i++) {
-		struct conn *c = w->conns[i];
+	for (size_t i = 0; i < w->nchannels; i++) {
+		struct channel *c = w->channels[i];
 		if (c->super != s)
 			continue;
 		c->cut = true;
@@ -389,9 +389,9 @@ static void tell_again(struct sim *w)
 			.end = { .token = a->token,
 				.outcome = a->real,
 				.exit_status = a->exit_status } };
-		for (size_t i = 0; i < w->nconns; i++)
-			if (w->conns[i]->open && !w->conns[i]->cut)
-				queue_send(w, &w->conns[i]->to_driver, m);
+		for (size_t i = 0; i < w->nchannels; i++)
+			if (w->channels[i]->open && !w->channels[i]->cut)
+				queue_send(w, &w->channels[i]->to_driver, m);
 	}
 }
 
@@ -441,11 +441,11 @@ int64_t super_due_us(struct sim *w)
 {
 	int64_t due = INT64_MAX;
 
-	for (size_t i = w->nconns; i-- > 0;) {
-		if (!w->conns[i]->open && w->conns[i]->cut)
-			conn_drop(w, i);
+	for (size_t i = w->nchannels; i-- > 0;) {
+		if (!w->channels[i]->open && w->channels[i]->cut)
+			channel_drop(w, i);
 		else
-			due = earlier(due, conn_arrives_us(w->conns[i]));
+			due = earlier(due, channel_arrives_us(w->channels[i]));
 	}
 	for (size_t i = 0; i < w->nsupers; i++) {
 		const struct super *s = w->supers[i];
@@ -468,9 +468,9 @@ bool super_happen(struct sim *w)
 			return true;
 		}
 	}
-	for (size_t i = 0; i < w->nconns; i++) {
-		struct conn *c = w->conns[i];
-		if (conn_arrives_us(c) > w->now_us)
+	for (size_t i = 0; i < w->nchannels; i++) {
+		struct channel *c = w->channels[i];
+		if (channel_arrives_us(c) > w->now_us)
 			continue;
 		struct msg m = *queue_first(&c->to_super);
 		queue_pop(&c->to_super);
@@ -484,8 +484,8 @@ int64_t super_news_us(const struct actor *n)
 {
 	int64_t due = INT64_MAX;
 
-	for (size_t i = 0; i < n->w->nconns; i++) {
-		const struct conn *c = n->w->conns[i];
+	for (size_t i = 0; i < n->w->nchannels; i++) {
+		const struct channel *c = n->w->channels[i];
 		const struct msg *m = queue_first(&c->to_driver);
 		if (c->actor != n || !c->open)
 			continue;
@@ -501,11 +501,11 @@ int64_t super_news_us(const struct actor *n)
 
 void super_hang_up(struct actor *n)
 {
-	for (size_t i = 0; i < n->w->nconns; i++) {
-		struct conn *c = n->w->conns[i];
+	for (size_t i = 0; i < n->w->nchannels; i++) {
+		struct channel *c = n->w->channels[i];
 		if (c->actor != n)
 			continue;
-		conn_hang_up(c);
+		channel_hang_up(c);
 	}
 }
 
@@ -519,9 +519,9 @@ bool super_knows(const struct sim *w, int64_t token)
 
 void super_release(struct sim *w)
 {
-	while (w->nconns > 0)
-		conn_drop(w, w->nconns - 1);
-	free(w->conns);
+	while (w->nchannels > 0)
+		channel_drop(w, w->nchannels - 1);
+	free(w->channels);
 	for (size_t i = 0; i < w->nsupers; i++) {
 		free(w->supers[i]->list);
 		free(w->supers[i]->refused);

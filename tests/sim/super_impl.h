@@ -1,4 +1,4 @@
-/* What the files of supervisors share: super.c, conn.c, provider.c. */
+/* What the files of supervisors share: super.c, channel.c, provider.c. */
 #ifndef WEIR_TESTS_SIM_SUPER_IMPL_H
 #define WEIR_TESTS_SIM_SUPER_IMPL_H
 
@@ -30,7 +30,7 @@ struct queue {
 };
 
 /* The driver's end of a channel. */
-struct conn {
+struct channel {
 	struct exec exec; /* first */
 	struct sim *w;
 	struct super *super;
@@ -44,7 +44,7 @@ struct conn {
 enum hand { HAND_HELD, HAND_RUNS, HAND_ENDED };
 struct held_by {
 	int64_t token, epoch, due_us, grace_us;
-	struct conn *holder;
+	struct channel *holder;
 	enum hand hand;
 	bool stopping;
 	struct exec_end end; /* what it is to be, or was */
@@ -66,7 +66,7 @@ struct super {
 	size_t njournal, journal_cap;
 };
 
-/* ---- conn.c ---- */
+/* ---- channel.c ---- */
 
 /* Room for one more in an array; aborts without memory. */
 void *super_grown(void *array, size_t n, size_t *cap, size_t size);
@@ -76,17 +76,17 @@ void queue_pop(struct queue *q);
 /* Put on the way, behind what was sent before. */
 void queue_send(struct sim *w, struct queue *q, struct msg m);
 
-struct conn *conn_new(struct actor *n, struct super *s);
-void conn_hang_up(struct conn *c);
-void conn_drop(struct sim *w, size_t i); /* w->conns[i]; its last one takes the place */
+struct channel *channel_new(struct actor *n, struct super *s);
+void channel_hang_up(struct channel *c);
+void channel_drop(struct sim *w, size_t i); /* w->channels[i]; its last one takes the place */
 /* When the next message to the supervisor is heard; INT64_MAX: none is on its way. */
-int64_t conn_arrives_us(const struct conn *c);
+int64_t channel_arrives_us(const struct channel *c);
 
 /* ---- super.c ---- */
 
 struct super *super_by_name(const struct sim *w, const char *name); /* or NULL */
 const char *super_label(const struct attempt *a); /* "d0@1 t3 try 2"; good until the next call */
-void super_receive(struct super *s, struct conn *c, const struct msg *m);
-void super_answer(struct super *s, struct conn *c, struct exec_claim *claim);
+void super_receive(struct super *s, struct channel *c, const struct msg *m);
+void super_answer(struct super *s, struct channel *c, struct exec_claim *claim);
 
 #endif

@@ -62,7 +62,7 @@ void truth_opened(
 	for (int i = 0; i < SIM_TASKS; i++)
 		r->tasks[i].frozen = false;
 	if (opened->created && strcmp(o->trigger, "schedule") == 0)
-		plan_opened(w, r);
+		planned_opened(w, r);
 	if (n)
 		say(w, n->name, "opens %s, epoch %" PRId64, r->name, r->epoch);
 }
@@ -361,8 +361,9 @@ static void change_end(
 
 	must(w, a && a->run == r && a->task == task, "%s ends with a token of another",
 		name_of(r, task));
-	say(w, n->name, "commits: try %d of %s was %s", a->try, name_of(r, task),
-		outcome_name(c->attempt.outcome));
+	say(w, n->name, "commits: try %d of %s was %s%s%s", a->try, name_of(r, task),
+		outcome_name(c->attempt.outcome), c->attempt.error ? ": " : "",
+		c->attempt.error ? c->attempt.error : "");
 	must(w, a->recorded == OUTCOME_NONE, "%s ends twice", name_of(r, task));
 	judge_outcome(w, n, a, c);
 	a->recorded = c->attempt.outcome;

@@ -505,7 +505,7 @@ int world_run(struct sim *w)
 	w->config = config_empty();
 	must(w, w->config, "no memory");
 	disk_open(w);
-	plan_make(w);
+	planned_make(w);
 	for (int i = 0; i < w->nactors; i++)
 		actor_init(w, &w->actors[i], i);
 	do {

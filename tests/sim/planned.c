@@ -11,7 +11,7 @@
 
 enum { DECISIONS_MAX = 64, STATE_TEXT_MAX = 8192 };
 
-void plan_make(struct sim *w)
+void planned_make(struct sim *w)
 {
 	static const int64_t periods[] = { 5, 20, 45, 90 };
 	struct rng r;
@@ -169,7 +169,7 @@ static int commit(
 	return rc;
 }
 
-void plan_turn(struct actor *n)
+void planned_turn(struct actor *n)
 {
 	struct sim *w = n->w;
 	struct err err = { 0 };
@@ -190,7 +190,7 @@ void plan_turn(struct actor *n)
 	n->plan_again_us = INT64_MAX;
 }
 
-int64_t plan_due_us(const struct actor *n)
+int64_t planned_due_us(const struct actor *n)
 {
 	if (!n->w->planned || n->leaving)
 		return INT64_MAX;
@@ -202,7 +202,7 @@ int64_t plan_due_us(const struct actor *n)
 	return wake < n->w->now_us ? n->w->now_us : wake;
 }
 
-void plan_ended(struct actor *n, int64_t run_id)
+void planned_ended(struct actor *n, int64_t run_id)
 {
 	struct trun *r = truth_run(n->w, run_id);
 
@@ -213,7 +213,7 @@ void plan_ended(struct actor *n, int64_t run_id)
 	n->plan_again_us = n->w->now_us;
 }
 
-void plan_release(struct actor *n)
+void planned_release(struct actor *n)
 {
 	planner_free(n->planner);
 	n->planner = NULL;
@@ -222,7 +222,7 @@ void plan_release(struct actor *n)
 
 /* ---- what must come of it ------------------------------------------------------------- */
 
-void plan_opened(struct sim *w, struct trun *r)
+void planned_opened(struct sim *w, struct trun *r)
 {
 	int active = 0;
 
@@ -256,15 +256,15 @@ static bool is_passed_over(const struct store_result *rows, const struct sim *w,
 	return false;
 }
 
-bool plan_done(const struct sim *w)
+bool planned_done(const struct sim *w)
 {
 	const struct actor *n = &w->actors[0];
 
 	return !w->planned ||
-	       (n->status == ACTOR_IDLE && n->planner && plan_due_us(n) == INT64_MAX);
+	       (n->status == ACTOR_IDLE && n->planner && planned_due_us(n) == INT64_MAX);
 }
 
-void plan_check_end(struct sim *w)
+void planned_check_end(struct sim *w)
 {
 	struct store_result rows = { 0 };
 	struct timetable_range range;

@@ -56,12 +56,12 @@ void queue_send(struct sim *w, struct queue *q, struct msg m)
 
 /* ---- the driver's end ----------------------------------------------------------------- */
 
-static struct conn *conn_of(struct exec *x)
+static struct channel *channel_of(struct exec *x)
 {
-	return (struct conn *)x;
+	return (struct channel *)x;
 }
 
-static int conn_queue(struct conn *c, const struct msg *m)
+static int channel_queue(struct channel *c, const struct msg *m)
 {
 	queue_push(&c->unsent, m);
 	return 0;
@@ -69,29 +69,29 @@ static int conn_queue(struct conn *c, const struct msg *m)
 
 static int do_prepare(struct exec *x, const struct exec_job *job, struct err *err)
 {
-	struct conn *c = conn_of(x);
+	struct channel *c = channel_of(x);
 
 	(void)err;
 	must(c->w, job->argv && job->env && job->cwd && job->log_path,
 		"a job without command, environment, folder or log");
-	return conn_queue(c, &(struct msg){ .kind = MSG_PREPARE,
-				     .token = job->token,
-				     .epoch = job->epoch,
-				     .timeout_us = job->timeout_us,
-				     .grace_us = job->grace_us });
+	return channel_queue(c, &(struct msg){ .kind = MSG_PREPARE,
+					.token = job->token,
+					.epoch = job->epoch,
+					.timeout_us = job->timeout_us,
+					.grace_us = job->grace_us });
 }
 
 static int do_go(struct exec *x, int64_t token, struct err *err)
 {
 	(void)err;
-	actor_point(conn_of(x)->actor, "before it lets an attempt go");
-	return conn_queue(conn_of(x), &(struct msg){ .kind = MSG_GO, .token = token });
+	actor_point(channel_of(x)->actor, "before it lets an attempt go");
+	return channel_queue(channel_of(x), &(struct msg){ .kind = MSG_GO, .token = token });
 }
 
 static int do_drop(struct exec *x, int64_t token, struct err *err)
 {
 	(void)err;
-	return conn_queue(conn_of(x), &(struct msg){ .kind = MSG_DROP, .token = token });
+	return channel_queue(channel_of(x), &(struct msg){ .kind = MSG_DROP, .token = token });
 }
 
 static int do_start(struct exec *x, const struct exec_job *job, struct err *err)
@@ -102,32 +102,32 @@ static int do_start(struct exec *x, const struct exec_job *job, struct err *err)
 static int do_stop(struct exec *x, int64_t token, bool hard, struct err *err)
 {
 	(void)err;
-	return conn_queue(
-		conn_of(x), &(struct msg){ .kind = MSG_STOP, .token = token, .hard = hard });
+	return channel_queue(
+		channel_of(x), &(struct msg){ .kind = MSG_STOP, .token = token, .hard = hard });
 }
 
 static int do_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err)
 {
-	struct conn *c = conn_of(x);
+	struct channel *c = channel_of(x);
 
 	(void)err;
 	for (size_t i = 0; i < n; i++) {
 		const struct attempt *a = truth_attempt(c->w, tokens[i]);
 		must(c->w, a && a->recorded != OUTCOME_NONE,
 			"an end is acknowledged before it is committed");
-		conn_queue(c, &(struct msg){ .kind = MSG_ACK, .token = tokens[i] });
+		channel_queue(c, &(struct msg){ .kind = MSG_ACK, .token = tokens[i] });
 	}
 	return 0;
 }
 
-static int gone(const struct conn *c, struct err *err)
+static int gone(const struct channel *c, struct err *err)
 {
 	return err_set(err, ERR_IO, "simulated: %s is gone", c->super->name);
 }
 
 static int do_flush(struct exec *x, struct err *err)
 {
-	struct conn *c = conn_of(x);
+	struct channel *c = channel_of(x);
 	bool some = c->unsent.n > 0;
 
 	if (some)
@@ -150,7 +150,7 @@ static int do_flush(struct exec *x, struct err *err)
 
 static int do_read(struct exec *x, struct exec_end *ret, size_t max, struct err *err)
 {
-	struct conn *c = conn_of(x);
+	struct channel *c = channel_of(x);
 	size_t n = 0;
 
 	for (struct msg *m; n < max && (m = queue_first(&c->to_driver)) && m->at_us <= c->w->now_us;
@@ -166,7 +166,7 @@ static int do_read(struct exec *x, struct exec_end *ret, size_t max, struct err 
 
 static int do_claim(struct exec *x, struct exec_claim *claims, size_t n, struct err *err)
 {
-	struct conn *c = conn_of(x);
+	struct channel *c = channel_of(x);
 	struct super *s = c->super;
 	struct sim *w = c->w;
 	bool deaf = w->now_us < s->deaf_us;
@@ -203,7 +203,7 @@ static int do_fd(const struct exec *x)
 	return -1;
 }
 
-void conn_hang_up(struct conn *c)
+void channel_hang_up(struct channel *c)
 {
 	if (!c->open)
 		return;
@@ -214,7 +214,7 @@ void conn_hang_up(struct conn *c)
 static void do_release(struct exec *x, bool abandon)
 {
 	(void)abandon;
-	conn_hang_up(conn_of(x));
+	channel_hang_up(channel_of(x));
 }
 
 static const struct exec_ops ops = {
@@ -231,20 +231,20 @@ static const struct exec_ops ops = {
 	.release = do_release,
 };
 
-struct conn *conn_new(struct actor *n, struct super *s)
+struct channel *channel_new(struct actor *n, struct super *s)
 {
 	struct sim *w = n->w;
-	struct conn *c = calloc(1, sizeof *c);
+	struct channel *c = calloc(1, sizeof *c);
 
 	must(w, c, "no memory");
-	*c = (struct conn){ .exec = { &ops }, .w = w, .super = s, .actor = n, .open = true };
-	w->conns = super_grown(w->conns, w->nconns, &w->conns_cap, sizeof *w->conns);
-	w->conns[w->nconns++] = c;
+	*c = (struct channel){ .exec = { &ops }, .w = w, .super = s, .actor = n, .open = true };
+	w->channels = super_grown(w->channels, w->nchannels, &w->channels_cap, sizeof *w->channels);
+	w->channels[w->nchannels++] = c;
 	return c;
 }
 
 /* A dead or paused reader's messages wait. */
-int64_t conn_arrives_us(const struct conn *c)
+int64_t channel_arrives_us(const struct channel *c)
 {
 	const struct msg *m = queue_first(&c->to_super);
 
@@ -253,13 +253,13 @@ int64_t conn_arrives_us(const struct conn *c)
 	return m->at_us > c->super->deaf_us ? m->at_us : c->super->deaf_us;
 }
 
-void conn_drop(struct sim *w, size_t i)
+void channel_drop(struct sim *w, size_t i)
 {
-	struct conn *c = w->conns[i];
+	struct channel *c = w->channels[i];
 
 	free(c->unsent.m);
 	free(c->to_super.m);
 	free(c->to_driver.m);
 	free(c);
-	w->conns[i] = w->conns[--w->nconns];
+	w->channels[i] = w->channels[--w->nchannels];
 }
