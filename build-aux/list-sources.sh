@@ -27,12 +27,13 @@ lists() {
 	printf 'if HAVE_CMOCKA\n'
 	programs $(find tests/unit tests/prop -name '*.c' | LC_ALL=C sort)
 	printf 'endif\n\n'
+	files sim_files tests/sim -name '*.[ch]'
 	programs $(find tests/fuzz -name '*.c' | LC_ALL=C sort) | sed '/_SOURCES = /s,$, tests/lib/fuzz_main.c,'
 	printf '\n'
 	files cli_tests tests/cli -name '*.t'
 	files tree_tests tests/tree -name '*.t'
 	files bench_files tests/bench -name '*.c'
-	files test_files tests -type f ! -name '*.c' ! -name '*.o' ! -name '*.log' ! -name '*.trs' \
+	files test_files tests -type f ! -name '*.c' ! -path 'tests/sim/*.h' ! -name '*.o' ! -name '*.log' ! -name '*.trs' \
 		! -name '.dirstamp' ! -path '*/.deps/*' ! -perm -u+x ! -name '*.t'
 	files test_shell tests build-aux -name '*.sh' ! -name install-sh ! -name tap-driver.sh
 	files dag_files dags ! -path 'dags/out/*' ! -path 'dags/sample/*' ! -path 'dags/quarantine/*' \

@@ -87,6 +87,10 @@ step "foreground, 500 tasks, a backfill" sh tests/crash/kill.sh build/check/weir
 say "faults of the machine"
 step "disks, descriptors, processes, locks, clocks" sh tests/crash/faults.sh build/check/weir
 
+say "bugs planted in the simulation"
+step "each is caught" sh -c 'make -C build/check -s check-plants >build/check/plants.out 2>&1 ||
+	{ grep -A3 "^not ok" build/check/plants.out; exit 1; }'
+
 say "distribution"
 step "make distcheck" sh -c 'make -C build/check -s distcheck TESTS= >build/check/distcheck.out 2>&1 ||
 	{ tail -n 40 build/check/distcheck.out; exit 1; }'

@@ -175,7 +175,8 @@ static int step_all(struct engine *e, struct err *err)
 /* Each try may wait for a lock: there is time for signals between two. */
 static bool waits_for_store(const struct engine *e)
 {
-	return e->retry_us && !clock_is_fake() && clock_mono_us() < e->retry_us;
+	return e->retry_us && (e->config.no_loop || !clock_is_fake()) &&
+	       clock_mono_us() < e->retry_us;
 }
 
 void engine_step(struct engine *e)

@@ -595,10 +595,6 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 	/* What is made ready makes its folders, where a home that was moved shall come back. */
 	if (store_in_place(e->store, err) < 0)
 		return -1;
-	prepare(e, changes, *ret_n);
-	if (commit(e, changes, *ret_n, err) < 0)
-}
-
 	if (prepare(e, changes, *ret_n, err) < 0 || commit(e, changes, *ret_n, err) < 0)
 		return -1;
 	act(e, changes, *ret_n);

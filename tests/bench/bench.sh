@@ -2,10 +2,11 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron trigger store restart reattach;
+#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron trigger store restart reattach sim;
 #                               default: all
 #
 #     WEIR          the binary; default ./weir
+#     WEIR_SIM      the simulation; default tests/sim/weir-sim beside the binary
 #     CC            for the stopwatch and the bare loop; default cc
 #     BENCH_RUNS    times each command is run; default 5
 #     BENCH_SCALE   megabytes of CSV; default 1000, and 3 runs of it (BENCH_CSV_RUNS)
@@ -26,6 +27,7 @@ cases=${WEIR_CASES:-$top/../shared/cases}
 here=$top/tests/bench
 
 case $weir in /*) ;; *) weir=$PWD/$weir ;; esac
+sim=${WEIR_SIM:-$(dirname "$weir")/tests/sim/weir-sim}
 [ -x "$weir" ] || {
 	echo "bench.sh: $weir: not there; build it first, or set WEIR" >&2
 	exit 2
@@ -514,6 +516,20 @@ figure_start() {
 	idle
 }
 
+# On one processor; a step is a message, an end, a turn of a daemon, a fault.
+figure_sim() {
+	if [ ! -x "$sim" ]; then
+		row "simulation" "not built (make tests/sim/weir-sim)" - -
+		return
+	fi
+	"$sim" --seeds 1..5000 >sim.out || {
+		cat sim.out >&2
+		exit 1
+	}
+	row "simulated steps" "$(sed -n 's/.* steps (\([0-9]*\) a second).*/\1/p' sim.out) a second" \
+		"$(sed -n 's/^# \([0-9]*\) seeds.* in \(.*\) s$/\1 seeds in \2 s/p' sim.out)" -
+}
+
 . "$here/bench_daemon.sh"
 . "$here/bench_store.sh"
 . "$here/bench_restart.sh"
@@ -522,11 +538,11 @@ figure_start() {
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk spawn pools load csv start daemon cron trigger store restart reattach}; do
+for figure in ${*:-tasks disk spawn pools load csv start daemon cron trigger store restart reattach sim}; do
 	case $figure in
-	tasks | disk | spawn | pools | load | csv | start | daemon | cron | trigger | store | restart | reattach) "figure_$figure" ;;
+	tasks | disk | spawn | pools | load | csv | start | daemon | cron | trigger | store | restart | reattach | sim) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron trigger store restart reattach" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron trigger store restart reattach sim" >&2
 		exit 2
 		;;
 	esac

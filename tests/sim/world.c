@@ -124,6 +124,11 @@ void world_home_remove(void)
 	home[0] = '\0';
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* ---- faults --------------------------------------------------------------------------- */
 
 static const struct fault_row {
@@ -136,7 +141,7 @@ static const struct fault_row {
 	[FAULT_PAUSE_WITHIN] = { "pause within", 10 },
 	[FAULT_RESTART] = { "restart", 4 },
 	[FAULT_HALT] = { "halt", 3 },
-	[FAULT_STORE_DOWN] = { "store down", 5 },
+	[FAULT_STORE_DOWN] = { "store down", 7 },
 	[FAULT_STORE_FLAKY] = { "store flaky", 5 },
 	[FAULT_STALL] = { "stall", 3 },
 	[FAULT_SUPER_DIES] = { "supervisor dies", 8 },
@@ -146,7 +151,7 @@ static const struct fault_row {
 	[FAULT_CLOCK] = { "clock", 4 },
 	[FAULT_SLOW] = { "slow", 6 },
 	[FAULT_REPEAT] = { "repeat", 4 },
-	[FAULT_CANCEL] = { "cancel", 3 },
+	[FAULT_CANCEL] = { "cancel", 5 },
 	[FAULT_HOLD] = { "hold", 4 },
 	[FAULT_RERUN] = { "rerun", 4 },
 };
@@ -167,11 +172,11 @@ static void plan_faults(struct sim *w)
 
 	rng_init(&r, world_draw(w, 1, 0, 0));
 	for (int i = 0; i < FAULT_KIND_MAX; i++) {
-		weights[i] = rng_below(&r, 3) ? 0 : fault_rows[i].weight;
+		weights[i] = rng_below(&r, 2) ? 0 : fault_rows[i].weight;
 		sum += weights[i];
 	}
 	w->calm_us = (60 + (int64_t)rng_below(&r, 180)) * SIM_S;
-	w->nfaults = sum ? (int)rng_below(&r, 14) : 0;
+	w->nfaults = sum ? (int)rng_below(&r, 24) : 0;
 	if (sum && rng_below(&r, 8) == 0)
 		w->nfaults = SIM_FAULTS;
 	for (int i = 0; i < w->nfaults; i++) {
@@ -182,6 +187,11 @@ static void plan_faults(struct sim *w)
 		*f = (struct fault){ .kind = (enum fault_kind)kind,
 			.at_us = (int64_t)rng_below(&r, (uint64_t)w->calm_us),
 			.draw = rng_next(&r) };
+		/* Troubles come in company. */
+		if (i > 0 && rng_below(&r, 3) == 0)
+			f->at_us =
+				earlier(w->faults[i - 1].at_us + (int64_t)rng_below(&r, 4 * SIM_S),
+					w->calm_us - 1);
 		/* An engine gives up whose supervisors die one after the other. */
 		if (f->kind == FAULT_SUPER_DIES && ++deaths > DEATHS_MAX)
 			f->kind = FAULT_SUPER_DEAF;
@@ -204,6 +214,17 @@ static struct actor *any_actor(struct sim *w, const struct fault *f)
 static struct trun *any_run(struct sim *w, const struct fault *f)
 {
 	return w->nruns ? &w->runs[(f->draw >> 8) % (uint64_t)w->nruns] : NULL;
+}
+
+/* One that is not final, if there is one. */
+static struct trun *open_run_of(struct sim *w, const struct fault *f)
+{
+	for (int i = 0; i < w->nruns; i++) {
+		struct trun *r = &w->runs[((f->draw >> 8) + (uint64_t)i) % (uint64_t)w->nruns];
+		if (!run_state_is_final(r->state))
+			return r;
+	}
+	return any_run(w, f);
 }
 
 static void reboot(struct sim *w, const struct fault *f)
@@ -369,10 +390,10 @@ static void happen(struct sim *w, struct fault *f)
 		set_wall(w, f);
 		break;
 	case FAULT_CANCEL:
-		cancel(w, f, any_run(w, f));
+		cancel(w, f, open_run_of(w, f));
 		break;
 	case FAULT_HOLD:
-		hold(w, f, any_run(w, f));
+		hold(w, f, open_run_of(w, f));
 		break;
 	case FAULT_RERUN:
 		rerun(w, any_run(w, f));
@@ -384,11 +405,6 @@ static void happen(struct sim *w, struct fault *f)
 }
 
 /* ---- what happens next ---------------------------------------------------------------- */
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
 
 static struct fault *next_fault(struct sim *w)
 {
@@ -423,7 +439,10 @@ static void calm_down(struct sim *w)
 {
 	say(w, "world", "faults stop");
 	w->calmed = true;
-	w->store_down_us = w->flaky_us = w->stall_us = w->slow_us = w->stubborn_us = 0;
+	w->store_down_us = earlier(w->store_down_us, w->now_us);
+	w->flaky_us = earlier(w->flaky_us, w->now_us);
+	w->stall_us = earlier(w->stall_us, w->now_us);
+	w->slow_us = w->stubborn_us = 0;
 	for (int i = 0; i < w->nruns; i++) {
 		struct trun *r = &w->runs[i];
 		r->held = false;
