@@ -245,6 +245,10 @@ static void do_step(struct world *w, const char *step)
 		assert_int_equal(sched_tick(w->s, w->now_us, NULL), 0);
 	else if (strcmp(verb, "cancel") == 0 || strcmp(verb, "kill") == 0)
 		sched_cancel_run(w->s, RUN_ID, verb[0] == 'k', w->now_us);
+	else if (strcmp(verb, "pause") == 0)
+		sched_hold(w->s,
+			&(struct sched_hold){
+				.run_id = RUN_ID, .task = -1, .on = true, .why = REASON_PAUSED });
 	else if (strcmp(verb, "tokens") == 0)
 		sched_set_tokens(w->s, atoll(word), number);
 	else if (strcmp(verb, "wake") == 0)
@@ -567,6 +571,13 @@ static const struct story stories[] = {
 		.added = "",
 		.steps = { { "wake -500", NULL },
 			{ "tick", "a up_for_retry>running (started); start a 2/101" } } },
+	{ .name = "paused and cancelled in the queue: it stays cancelled",
+		.dag = "a",
+		.steps = { { "tokens 1 1", NULL }, { "pause", NULL },
+			{ "cancel",
+				"a none>cancelled (cancelled); run running>cancelled (cancelled)" },
+			{ "tick", NULL } },
+		.end = "cancelled" },
 	{ .name = "what is in flight is settled, and the run is as it was",
 		.dag = "a;b a",
 		.run = RUN_RUNNING,
