@@ -144,6 +144,21 @@ static int disk_list(
 	return enter("before it reads a list", err) < 0 ? -1 : below->list(s, q, ret, err);
 }
 
+static int disk_attempt_open(struct store *s, int64_t token, bool *ret, struct err *err)
+{
+	return enter("before it reads an attempt", err) < 0
+		       ? -1
+		       : below->attempt_open(s, token, ret, err);
+}
+
+static int disk_late_end(
+	struct store *s, const struct late_end *end, bool *ret_recorded, struct err *err)
+{
+	if (enter("before it writes a late end", err) < 0)
+		return -1;
+	return leave("behind writing a late end", below->late_end(s, end, ret_recorded, err));
+}
+
 void disk_open(struct sim *world)
 {
 	static struct store_ops ops;
@@ -161,6 +176,8 @@ void disk_open(struct sim *world)
 	ops.plan_commit = disk_plan_commit;
 	ops.reserve_tokens = disk_reserve_tokens;
 	ops.commit = disk_commit;
+	ops.late_end = disk_late_end;
+	ops.attempt_open = disk_attempt_open;
 	ops.runs = disk_runs;
 	ops.rows = disk_rows;
 	ops.list = disk_list;

@@ -89,7 +89,7 @@ struct fault {
 
 /* ---- the truth (truth.c) ---- */
 
-enum body { BODY_NONE, BODY_RUNS, BODY_STRAY, BODY_ENDED, BODY_DIED, BODY_MAX };
+enum body { BODY_NONE, BODY_RUNS, BODY_STRAY, BODY_ENDED, BODY_DIED };
 
 /* An attempt, by its token: what was committed of it, and what really became of it. */
 struct attempt {
@@ -258,7 +258,6 @@ uint64_t world_draw(const struct sim *w, uint64_t a, uint64_t b, uint64_t c);
 int64_t world_wall(const struct sim *w);
 /* Let time pass within a call. */
 void world_pass(struct sim *w, int64_t us);
-bool world_calm(const struct sim *w);
 bool world_one_in(struct sim *w, int n);
 int64_t world_between(struct sim *w, int64_t from, int64_t to);
 /* A line of the story. */
@@ -288,8 +287,7 @@ struct sim_dag *dags_find(struct sim *w, const char *name);
 /* actor.c */
 void actor_init(struct sim *w, struct actor *n, int index);
 void actor_release(struct actor *n);
-void actor_begin(struct actor *n); /* the process is started */
-void actor_wake(struct actor *n);  /* it runs until it has nothing to do, is paused or dies */
+void actor_wake(struct actor *n); /* it runs until it has nothing to do, is paused or dies */
 void actor_kill(struct actor *n, int64_t up_us);
 void actor_pause(struct actor *n, int64_t until_us);
 /* Off the stack of this actor, for good: something is wrong. */
@@ -310,14 +308,11 @@ void provider_init(struct actor *n, struct exec_provider *ret);
 /* super.c */
 int64_t super_due_us(struct sim *w); /* of what happens by itself */
 bool super_happen(struct sim *w);    /* one of the things that are due */
-bool super_has_news(const struct actor *n);
 int64_t super_news_us(const struct actor *n);
 void super_hang_up(struct actor *n); /* a process is gone, and its connections */
 void super_fault(struct sim *w, const struct fault *f);
 void super_calm(struct sim *w);
 void super_release(struct sim *w);
-/* Somebody can still say something about this attempt, or it runs. */
-bool super_knows(const struct sim *w, int64_t token);
 
 /* truth.c */
 struct trun *truth_run(struct sim *w, int64_t id);

@@ -509,14 +509,6 @@ void super_hang_up(struct actor *n)
 	}
 }
 
-bool super_knows(const struct sim *w, int64_t token)
-{
-	for (size_t i = 0; i < w->nsupers; i++)
-		if (w->supers[i]->alive && find(w->supers[i], token))
-			return true;
-	return false;
-}
-
 void super_release(struct sim *w)
 {
 	while (w->nchannels > 0)

@@ -62,11 +62,6 @@ static void follow_clock(struct sim *w)
 	set_clock(w);
 }
 
-bool world_calm(const struct sim *w)
-{
-	return w->calmed;
-}
-
 /* ---- telling -------------------------------------------------------------------------- */
 
 void world_say(struct sim *w, const char *who, const char *fmt, ...)
