@@ -102,6 +102,7 @@ struct attempt {
 	int exit_status;
 	bool forgotten;   /* it ended, but nobody can know how: a reboot took the journal */
 	bool stopped;     /* a stop reached it */
+	bool refused;     /* recorded as lost, because it could not begin */
 	bool writes;      /* it leaves an output */
 	int64_t since_us; /* when something became of it last */
 	UT_hash_handle hh;

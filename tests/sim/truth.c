@@ -102,6 +102,8 @@ static enum task_state after_failure(const struct retry_policy *p, const struct 
 {
 	int status = t->last->recorded == OUTCOME_FAILED ? t->last->exit_status : -1;
 
+	if (t->last->refused)
+		return TASK_UP_FOR_RETRY;
 	if (t->last->recorded == OUTCOME_LOST)
 		return t->lost <= p->lost_retries ? TASK_UP_FOR_RETRY : TASK_FAILED;
 	if (status >= 0 && p->fail_on.bits[0] >> status & 1)
@@ -194,7 +196,7 @@ static void judge_end(struct sim *w, struct trun *r, int task, const struct chan
 	bool cancelled = c->state.to == TASK_CANCELLED && r->cancelling && o != OUTCOME_SUCCESS &&
 			 o != OUTCOME_SKIPPED;
 	if (!cancelled) {
-		t->lost += o == OUTCOME_LOST;
+		t->lost += o == OUTCOME_LOST && !t->last->refused;
 		t->failures += failure;
 		must(w, c->state.to == after_end(r, task),
 			"%s is %s after an attempt that was %s (%d failures, %d lost), not %s",
@@ -354,6 +356,12 @@ static void judge_outcome(
 		"%s is recorded as cancelled, and nobody has asked for that", name_of(r, a->task));
 }
 
+/* It never began, and somebody says why. */
+static bool is_refusal(const char *error)
+{
+	return error && (strstr(error, "resource unavailable") || strstr(error, "before it began"));
+}
+
 static void change_end(
 	struct sim *w, struct actor *n, struct trun *r, int task, const struct change *c)
 {
@@ -367,6 +375,7 @@ static void change_end(
 	must(w, a->recorded == OUTCOME_NONE, "%s ends twice", name_of(r, task));
 	judge_outcome(w, n, a, c);
 	a->recorded = c->attempt.outcome;
+	a->refused = a->recorded == OUTCOME_LOST && is_refusal(c->attempt.error);
 	r->tasks[task].ended = true;
 }
 
