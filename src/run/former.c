@@ -29,6 +29,8 @@ struct former {
 	int64_t again_us;  /* monotonic: it lives, and does not let us ask; when to try again. 0: it
 			    * does
 			    */
+	int64_t settle_us; /* monotonic: it was opened anew, and what we hold of it is to be asked
+			    * for again; when. 0: nothing is */
 	struct exec_journal journal; /* of a dead one */
 	struct former_entry *entries, *by_token;
 	struct event *on_read;
@@ -99,6 +101,16 @@ static int index_journal(struct former *f, struct err *err)
 	return 0;
 }
 
+/* One of whose attempts we know nothing now. Of others it is enough to find them when they are
+ * needed. */
+static bool has_attempts(const struct former *f)
+{
+	for (const struct held_attempt *h = f->engine->formers.held; h; h = h->hh.next)
+		if (h->of == f)
+			return true;
+	return false;
+}
+
 /* Attach to it, or read what it left. 1: done, 0: nothing is there any more, -1: it cannot be
  * asked now, which may have cost some time: `again_us` is set. */
 static int open_former(struct former *f, struct err *err)
@@ -107,14 +119,15 @@ static int open_former(struct former *f, struct err *err)
 	struct exec_former found = { 0 };
 	struct err why = { 0 };
 
+	/* Its ends on their way to us were lost with the connection, and it may be dead by now. */
+	f->settle_us = has_attempts(f) ? clock_mono_us() : 0;
+	f->again_us = 0;
 	if (p->open(p->arg, f->name, &found, &why) < 0) {
-		f->again_us = 0;
 		if (why.code == ERR_NOT_FOUND)
 			return 0;
 		f->again_us = clock_mono_us() + AGAIN_US;
 		return err_set(err, ERR_TIMEOUT, "%.400s", why.msg);
 	}
-	f->again_us = 0;
 	f->live = found.live;
 	f->journal = found.journal;
 	int rc = f->live ? watch(f, err) : index_journal(f, err);
@@ -523,26 +536,18 @@ int former_replace_own(struct engine *e, struct err *err)
 	return look_around(e, err);
 }
 
-/* One of whose attempts we know nothing now. Of others it is enough to find them when they are
- * needed. */
-static bool has_attempts(const struct former *f)
-{
-	for (const struct held_attempt *h = f->engine->formers.held; h; h = h->hh.next)
-		if (h->of == f)
-			return true;
-	return false;
-}
-
 /* Its connection broke: it died, left because all was acknowledged, or only hung up. Or it did not
  * answer in time. -1: not all is known yet. */
 static int reopen(struct engine *e, struct former *f)
 {
 	struct err err = { 0 };
-	int rc = open_former(f, &err);
+	int rc = f->again_us ? open_former(f, &err) : 1;
 	int fed = rc < 0 ? -1 : settle_orphans(e, f, &err);
 
-	if (fed < 0 && !f->again_us)
+	if (fed < 0 && rc == 0)
 		f->again_us = clock_mono_us() + AGAIN_US;
+	if (rc > 0)
+		f->settle_us = fed < 0 ? clock_mono_us() + AGAIN_US : 0;
 	if (fed >= 0 && rc == 0)
 		remove_former(e, f);
 	return fed;
@@ -589,6 +594,14 @@ static int settle_own(struct engine *e)
 	return fed < 0 ? 0 : fed;
 }
 
+/* When it is to be looked at again; INT64_MAX: not before somebody asks. */
+static int64_t due_us(const struct former *f)
+{
+	int64_t due = f->again_us ? f->again_us : f->settle_us;
+
+	return due && has_attempts(f) ? due : INT64_MAX;
+}
+
 int former_look_again(struct engine *e)
 {
 	int64_t now = clock_mono_us();
@@ -596,7 +609,7 @@ int former_look_again(struct engine *e)
 
 	for (struct former *f = e->formers.list, *next; f; f = next) {
 		next = f->next;
-		if (!f->again_us || f->again_us > now || !has_attempts(f))
+		if (due_us(f) > now)
 			continue;
 		int n = reopen(e, f);
 		fed += n > 0 ? n : 0;
@@ -611,8 +624,8 @@ int64_t former_wake_us(const struct engine *e)
 	int64_t wake = e->formers.died_at ? e->formers.own_again_us : INT64_MAX;
 
 	for (const struct former *f = e->formers.list; f; f = f->next)
-		if (f->again_us && f->again_us < wake && has_attempts(f))
-			wake = f->again_us;
+		if (due_us(f) < wake)
+			wake = due_us(f);
 	return wake;
 }
 
