@@ -285,6 +285,10 @@ static void begin(struct actor *n)
 	n->sheltered = false;
 	must(w, n->engine.sched && sched_set_lane(n->engine.sched, 1, w->lane_max) == 0,
 		"no memory");
+	for (int i = 0; i < SIM_POOLS; i++) {
+		const char name[] = { 'p', (char)('0' + i), '\0' };
+		must(w, sched_set_pool(n->engine.sched, name, w->pools[i]) == 0, "no memory");
+	}
 	n->scan_us = n->awake_us = w->now_us;
 }
 

@@ -25,9 +25,15 @@ static bool has_edge(struct rng *r, enum shape shape, int from, int to)
 
 static void random_task(struct rng *r, struct task *t)
 {
+	static const char *const pools[SIM_POOLS] = { "p0", "p1" };
 	static const int64_t timeouts[] = { 0, 0, 0, 5, 20, 40 };
 
 	t->kind = TASK_RUN;
+	t->priority = (int)rng_below(r, 3);
+	if (rng_below(r, 3) == 0) {
+		t->pool = pools[rng_below(r, SIM_POOLS)];
+		t->slots = (int)rng_below(r, 3);
+	}
 	t->op = "command";
 	t->timeout_us = timeouts[rng_below(r, 6)] * SIM_S;
 	t->grace_us = (int64_t)rng_below(r, 3) * SIM_S;
@@ -73,6 +79,7 @@ static struct dag *random_dag(struct rng *r, const char *name, int most)
 	dag->dir = "/";
 	dag->text = "";
 	dag->max_active_runs = 1;
+	dag->max_active_tasks = rng_below(r, 3) ? 0 : 1 + (int)rng_below(r, 4);
 	snprintf(dag->hash, sizeof dag->hash, "v-%s", name);
 	dag->ntasks = n;
 	dag->tasks = arena_array(a, (size_t)n, sizeof *dag->tasks);

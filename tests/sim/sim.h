@@ -39,7 +39,14 @@
 #include "run/engine.h"
 #include "store/backend.h"
 
-enum { SIM_ACTORS = 2, SIM_DAGS = 6, SIM_RUNS = 32, SIM_TASKS = 30, SIM_FAULTS = 48 };
+enum {
+	SIM_ACTORS = 2,
+	SIM_DAGS = 6,
+	SIM_RUNS = 32,
+	SIM_TASKS = 30,
+	SIM_FAULTS = 48,
+	SIM_POOLS = 2
+};
 
 #define SIM_S INT64_C(1000000)
 #define SIM_MS INT64_C(1000)
@@ -228,7 +235,8 @@ struct sim {
 	int nactors;
 	struct actor *active;
 	int max_running, lane_max;
-	bool same_host; /* a dead owner is recognised; else its lease is waited for */
+	int pools[SIM_POOLS]; /* slots; never too few for the widest task */
+	bool same_host;       /* a dead owner is recognised; else its lease is waited for */
 	struct config *config;
 	struct sim_dag *planned; /* by a schedule; NULL: none is */
 	struct schedule_spec spec;
@@ -324,6 +332,13 @@ void truth_closed(struct sim *w, int64_t run_id);
 void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b);
 /* A process starts: may it? */
 void truth_started(struct sim *w, const struct attempt *a, int64_t epoch);
+/* Attempts in flight of the runs that a process has in hand. */
+struct use {
+	int lane, dag, pool; /* pool: slots */
+};
+struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r, int task);
+/* Which limit a further one of such a use would break; NULL: none. */
+const char *truth_limit(const struct sim *w, const struct trun *r, int task, struct use use);
 enum verdict truth_verdict(const struct trun *r, int task); /* by a slow look at all its needs */
 void truth_release(struct sim *w);
 

@@ -283,21 +283,50 @@ static void change_task(
 		c->state.tries, t->tries);
 }
 
-/* Attempts in flight in a lane, of the runs this process has in hand. */
-static int in_flight(struct sim *w, const struct actor *n, int lane)
+static int slots_of(const struct task *t)
 {
+	return t->slots > 1 ? t->slots : 1;
+}
+
+static bool same_pool(const struct task *a, const struct task *b)
+{
+	return a->pool && b->pool && strcmp(a->pool, b->pool) == 0;
+}
+
+struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r, int task)
+{
+	const struct task *mine = &r->dag->dag->tasks[task];
+	struct use use = { 0 };
 	struct task_view view;
-	int count = 0;
 
 	for (int i = 0; i < w->nruns; i++) {
-		const struct trun *r = &w->runs[i];
-		if (r->owner != n || r->dag->lane != lane ||
-			!sched_task_view(n->engine.sched, r->id, 0, &view))
+		const struct trun *o = &w->runs[i];
+		if (o->owner != n || !sched_task_view(n->engine.sched, o->id, 0, &view))
 			continue;
-		for (int t = 0; t < r->dag->dag->ntasks; t++)
-			count += r->tasks[t].last && r->tasks[t].last->recorded == OUTCOME_NONE;
+		for (int t = 0; t < o->dag->dag->ntasks; t++) {
+			const struct task *def = &o->dag->dag->tasks[t];
+			if (!o->tasks[t].last || o->tasks[t].last->recorded != OUTCOME_NONE)
+				continue;
+			use.lane += o->dag->lane == r->dag->lane;
+			use.dag += o->dag == r->dag;
+			use.pool += same_pool(def, mine) ? slots_of(def) : 0;
+		}
 	}
-	return count;
+	return use;
+}
+
+const char *truth_limit(const struct sim *w, const struct trun *r, int task, struct use use)
+{
+	const struct dag *dag = r->dag->dag;
+	const struct task *t = &dag->tasks[task];
+
+	if (use.lane >= (r->dag->lane ? w->lane_max : w->max_running))
+		return "its lane";
+	if (dag->max_active_tasks && use.dag >= dag->max_active_tasks)
+		return "max_active_tasks";
+	if (t->pool && use.pool + slots_of(t) > w->pools[t->pool[1] - '0'])
+		return "its pool";
+	return NULL;
 }
 
 static void change_start(
@@ -305,9 +334,10 @@ static void change_start(
 {
 	struct ttask *t = &r->tasks[task];
 	struct attempt *a = calloc(1, sizeof *a);
-	int lane = r->dag->lane, most = lane ? w->lane_max : w->max_running;
+	const char *full = truth_limit(w, r, task, truth_use(w, n, r, task));
 
 	must(w, a, "no memory");
+	must(w, !full, "%s starts, and %s is full", name_of(r, task), full);
 	must(w, t->state == TASK_RUNNING && c->attempt.try == t->tries, "%s starts as try %d",
 		name_of(r, task), c->attempt.try);
 	must(w, c->attempt.token > t->token && !truth_attempt(w, c->attempt.token),
@@ -325,9 +355,6 @@ static void change_start(
 	HASH_ADD(hh, w->attempts, token, sizeof a->token, a);
 	t->token = a->token;
 	t->last = a;
-	int count = in_flight(w, n, lane);
-	must(w, count <= most, "%s starts, and %d attempts are in flight in lane %d, of %d",
-		name_of(r, task), count, lane, most);
 }
 
 static void judge_outcome(

@@ -497,6 +497,8 @@ static void plan(struct sim *w)
 	w->nactors = 1 + (int)rng_below(&r, 2);
 	w->max_running = 1 + (int)rng_below(&r, 8);
 	w->lane_max = 1 + (int)rng_below(&r, 3);
+	for (int i = 0; i < SIM_POOLS; i++)
+		w->pools[i] = 2 + (int)rng_below(&r, 3);
 	w->same_host = rng_below(&r, 2);
 	plan_faults(w);
 	dags_make(w);
