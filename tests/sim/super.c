@@ -181,7 +181,7 @@ static void start(struct super *s, struct held_by *h)
 	must(w, a->body == BODY_NONE, "%s is started twice", super_label(a));
 	say(w, s->name, "starts %s", super_label(a));
 	decide(w, h, a);
-	a->writes = world_draw(w, 7, (uint64_t)a->task, (uint64_t)a->try) % 8 == 0;
+	a->writes = world_draw(w, 7, (uint64_t)a->task, (uint64_t)a->try) % 3 == 0;
 	h->hand = HAND_RUNS;
 	note(s, h->token)->started = h->end.outcome != OUTCOME_LOST;
 	w->starts++;

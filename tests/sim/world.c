@@ -140,7 +140,7 @@ static const struct fault_row {
 	[FAULT_STORE_FLAKY] = { "store flaky", 5 },
 	[FAULT_STALL] = { "stall", 3 },
 	[FAULT_SUPER_DIES] = { "supervisor dies", 8 },
-	[FAULT_SUPER_DEAF] = { "supervisor deaf", 6 },
+	[FAULT_SUPER_DEAF] = { "supervisor deaf", 9 },
 	[FAULT_STUBBORN] = { "stubborn", 3 },
 	[FAULT_REBOOT] = { "reboot", 2 },
 	[FAULT_CLOCK] = { "clock", 4 },
@@ -187,6 +187,12 @@ static void plan_faults(struct sim *w)
 			f->at_us =
 				earlier(w->faults[i - 1].at_us + (int64_t)rng_below(&r, 4 * SIM_S),
 					w->calm_us - 1);
+		/* What was decided and could not be committed meets another supervisor. */
+		if (i > 0 && w->faults[i - 1].kind == FAULT_STORE_DOWN && rng_below(&r, 2)) {
+			f->kind = FAULT_SUPER_DIES;
+			f->at_us = w->faults[i - 1].at_us + (int64_t)rng_below(&r, 15 * SIM_S);
+		}
+		f->at_us = earlier(f->at_us, w->calm_us - 1);
 		/* An engine gives up whose supervisors die one after the other. */
 		if (f->kind == FAULT_SUPER_DIES && ++deaths > DEATHS_MAX)
 			f->kind = FAULT_SUPER_DEAF;

@@ -1,3 +1,3 @@
-# file: src/core/sched.c
-# what: a lane runs one more than its limit
-s/lane->running < lane->max/lane->running <= lane->max/
+# file: src/core/gate.c
+# what: a lane, a DAG or a pool runs one more than its limit
+s/return g->used < g->max;/return g->used <= g->max;/
