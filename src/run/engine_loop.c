@@ -55,6 +55,7 @@ void engine_kill_now(struct engine *e, const struct active_run *r)
 			!is_uncommitted(changes, n, token))
 			exec_stop(former_exec_of(e, token), token, true, NULL);
 	}
+	engine_flush(e);
 	engine_loop_arm(e);
 }
 
