@@ -4,7 +4,6 @@
 
 #include "base/err.h"
 #include "core/sched.h"
-#include "core/trigger.h"
 #include "tests/sim/sim.h"
 
 #define STUCK_US (10 * 3600 * SIM_S) /* a lease ends later when the clock is set back, by hours */
@@ -43,7 +42,7 @@ static void check_wait(struct sim *w, const struct actor *n, const struct trun *
 	int64_t wake = engine_wake_us(&n->engine), now = world_wall(w);
 
 	if (t->state == TASK_NONE)
-		must(w, truth_verdict(r, task) == VERDICT_WAIT, "%s is ready, and %s has not heard",
+		must(w, truth_verdict(r, task) == TASK_NONE, "%s is ready, and %s has not heard",
 			name_of(r, task), n->name);
 	if (t->state == TASK_UP_FOR_RETRY)
 		must(w, wake <= (t->due_us > now ? t->due_us : now) + SIM_MS,
@@ -184,7 +183,7 @@ void check_stuck(struct sim *w)
 			continue;
 		for (int t = 0; t < r->dag->dag->ntasks; t++)
 			if (!task_state_is_final(r->tasks[t].state) &&
-				truth_verdict(r, t) != VERDICT_WAIT)
+				truth_verdict(r, t) != TASK_NONE)
 				world_fail(w, "%s is stuck: %s is %s, its owner is %s", r->name,
 					r->dag->dag->tasks[t].name,
 					task_state_name(r->tasks[t].state),

@@ -29,6 +29,8 @@ static void random_task(struct rng *r, struct task *t)
 	static const int64_t timeouts[] = { 0, 0, 0, 5, 20, 40 };
 
 	t->kind = TASK_RUN;
+	t->trigger = rng_below(r, 3) ? TRIGGER_ALL_SUCCESS
+				     : (enum trigger_rule)rng_below(r, TRIGGER_MAX);
 	t->priority = (int)rng_below(r, 3);
 	if (rng_below(r, 3) == 0) {
 		t->pool = pools[rng_below(r, SIM_POOLS)];

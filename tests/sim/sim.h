@@ -339,7 +339,9 @@ struct use {
 struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r, int task);
 /* Which limit a further one of such a use would break; NULL: none. */
 const char *truth_limit(const struct sim *w, const struct trun *r, int task, struct use use);
-enum verdict truth_verdict(const struct trun *r, int task); /* by a slow look at all its needs */
+/* What its needs say, by a slow look at all of them: none (wait), running, skipped,
+ * upstream_failed. */
+enum task_state truth_verdict(const struct trun *r, int task);
 void truth_release(struct sim *w);
 
 /* planned.c */

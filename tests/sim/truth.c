@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/sched.h"
-#include "core/trigger.h"
+#include "tests/lib/trigger_model.h"
 #include "tests/sim/sim.h"
 
 struct trun *truth_run(struct sim *w, int64_t id)
@@ -79,22 +79,17 @@ static bool is_failed(enum task_state s)
 	return s == TASK_FAILED || s == TASK_UPSTREAM_FAILED || s == TASK_CANCELLED;
 }
 
-enum verdict truth_verdict(const struct trun *r, int task)
+enum task_state truth_verdict(const struct trun *r, int task)
 {
 	const struct task *t = &r->dag->dag->tasks[task];
-	int nsuccess = 0, nfailed = 0, nskipped = 0;
+	enum task_state states[SIM_TASKS];
+	const struct model_needs needs = { states, t->nneeds };
 
 	for (int i = 0; i < t->nneeds; i++) {
 		enum task_state s = r->tasks[t->needs[i]].state;
-		nsuccess += s == TASK_SUCCESS;
-		nskipped += s == TASK_SKIPPED;
-		nfailed += is_failed(s);
+		states[i] = task_state_is_final(s) ? s : TASK_NONE;
 	}
-	if (nfailed)
-		return VERDICT_UPSTREAM_FAILED;
-	if (nskipped)
-		return VERDICT_SKIP;
-	return nsuccess == t->nneeds ? VERDICT_RUN : VERDICT_WAIT;
+	return model_verdict(t->trigger, &needs);
 }
 
 /* Once more, in other words than core/retry.c. */
@@ -216,8 +211,15 @@ static void judge_clear(struct sim *w, struct trun *r, int task, const struct ch
 {
 	struct ttask *t = &r->tasks[task];
 
+	/* What its rule had made of a task that failed is judged anew with it; what ran because all
+	 * it needs had succeeded is not. */
+	bool judged = c->reason == REASON_NEEDS_AGAIN &&
+		      (t->state != TASK_SUCCESS ||
+			      r->dag->dag->tasks[task].trigger != TRIGGER_ALL_SUCCESS);
 	if (task_state_is_final(t->state))
-		must(w, is_failed(t->state) && c->reason == REASON_RERUN_FAILED && r->rerun,
+		must(w,
+			r->rerun && (judged || (is_failed(t->state) &&
+						       c->reason == REASON_RERUN_FAILED)),
 			"%s was %s, and is cleared (%s)", name_of(r, task),
 			task_state_name(t->state), reason_name(c->reason));
 	t->failures = t->lost = t->nsuccess = 0;
@@ -225,13 +227,13 @@ static void judge_clear(struct sim *w, struct trun *r, int task, const struct ch
 
 static void judge_wait(struct sim *w, struct trun *r, int task, const struct change *c)
 {
-	enum verdict v = truth_verdict(r, task);
+	enum task_state v = truth_verdict(r, task);
 
 	switch (c->state.to) {
 	case TASK_RUNNING:
 	case TASK_QUEUED:
 	case TASK_HELD:
-		must(w, v == VERDICT_RUN, "%s is %s, and its needs are not met", name_of(r, task),
+		must(w, v == TASK_RUNNING, "%s is %s, and its needs are not met", name_of(r, task),
 			task_state_name(c->state.to));
 		must(w,
 			r->tasks[task].state != TASK_UP_FOR_RETRY ||
@@ -240,9 +242,9 @@ static void judge_wait(struct sim *w, struct trun *r, int task, const struct cha
 		break;
 	case TASK_SKIPPED:
 	case TASK_UPSTREAM_FAILED:
-		must(w, v == VERDICT_SKIP || v == VERDICT_UPSTREAM_FAILED,
-			"%s is %s, and none of its needs is", name_of(r, task),
-			task_state_name(c->state.to));
+		must(w, v == TASK_SKIPPED || v == TASK_UPSTREAM_FAILED,
+			"%s is %s, and its rule says %s", name_of(r, task),
+			task_state_name(c->state.to), task_state_name(v));
 		break;
 	case TASK_CANCELLED:
 		must(w, r->cancelling, "%s is cancelled, and nobody has asked for it",
