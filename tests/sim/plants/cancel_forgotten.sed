@@ -1,3 +1,3 @@
 # file: src/core/sched_attempt.c
 # what: a cancelled run's failed attempt is tried again
-s/ || at.run->cancelling) {/) {/
+/^bool sched_attempt_ended/,/^}/s/ || starts_no_more(&at)) {/) {/

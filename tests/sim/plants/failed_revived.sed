@@ -1,3 +1,3 @@
 # file: src/core/sched_run.c
 # what: after a restart what had failed is done again
-s/(!clear \&\& (!failed || resume))/(!clear \&\& !failed)/
+s/if (failed \&\& !resume)/if (failed)/

@@ -1,3 +1,3 @@
 # file: src/core/sched_run.c
 # what: a rerun does what had succeeded once more
-s/bool failed = t->state == TASK_FAILED/bool failed = t->state == TASK_SUCCESS || t->state == TASK_FAILED/
+s/bool failed = init->state == TASK_FAILED/bool failed = init->state == TASK_SUCCESS || init->state == TASK_FAILED/
