@@ -113,6 +113,8 @@ void engine_crash(struct engine *e)
 		free_run(r);
 	}
 	exec_abandon(e->exec);
+	if (!e->config.store)
+		store_close(e->store);
 	free_all(e);
 }
 
