@@ -252,6 +252,37 @@ figure_disk() {
 		"$(seconds chain.limit) make + 1,000 syncs" "$(ratio chain.ours chain.limit)"
 }
 
+# Each decision is durable before it is carried out. What is decided together is synced together: with
+# all 1,000 at once that is a few syncs for 2,000 decisions, not one each.
+figure_durable() {
+	graph wide 1000 0
+	i=0
+	while [ $i -lt "$runs" ]; do
+		weir_run durable.disk wide.yaml --quiet
+		if [ -w /dev/shm ]; then
+			memory=$(mktemp -d /dev/shm/weir-bench.XXXXXX)
+			weir_run durable.shm wide.yaml --quiet
+			rm -rf "$memory"
+			memory=
+		fi
+		i=$((i + 1))
+	done
+	[ ! -s durable.shm ] || row "durability: 1,000 tasks, 8 jobs" "$(seconds durable.disk)" \
+		"$(seconds durable.shm) state in memory" "$(ratio durable.disk durable.shm)"
+	if ! found strace; then
+		row "syncs of 1,000 tasks" "no strace" - -
+		return
+	fi
+	for jobs in 8 1000; do
+		new_home
+		strace -f -qq -e trace=fdatasync,fsync -o syncs \
+			"$weir" run wide.yaml --jobs $jobs --quiet >/dev/null
+		n=$(grep -c 'sync(' syncs)
+		row "syncs of 1,000 tasks, $jobs jobs" "$n" "2000 decisions" \
+			"$(awk -v n="$n" 'BEGIN { printf "%.2f", n / 2000 }')"
+	done
+}
+
 figure_spawn() {
 	# shellcheck disable=SC2086 # CC may be words
 	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_spawn \
@@ -538,11 +569,11 @@ figure_sim() {
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk spawn pools load csv start daemon cron trigger store restart reattach sim}; do
+for figure in ${*:-tasks disk durable spawn pools load csv start daemon cron trigger store restart reattach sim}; do
 	case $figure in
-	tasks | disk | spawn | pools | load | csv | start | daemon | cron | trigger | store | restart | reattach | sim) "figure_$figure" ;;
+	tasks | disk | durable | spawn | pools | load | csv | start | daemon | cron | trigger | store | restart | reattach | sim) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron trigger store restart reattach sim" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools load csv start daemon cron trigger store restart reattach sim" >&2
 		exit 2
 		;;
 	esac
