@@ -364,12 +364,13 @@ static struct attempt *find(struct attempts *a, int64_t token)
 	return t;
 }
 
-void attempts_stop(struct attempts *a, int64_t token, bool hard, int holder)
+void attempts_stop(struct attempts *a, int64_t token, unsigned how, int holder)
 {
 	struct attempt *t = find(a, token);
+	enum outcome cause = how & EXEC_STOP_LOST ? OUTCOME_LOST : OUTCOME_CANCELLED;
 
 	if (t && t->holder == holder)
-		stop(a, t, OUTCOME_CANCELLED, hard);
+		stop(a, t, cause, how & EXEC_STOP_HARD);
 }
 
 void attempts_stop_all(struct attempts *a, bool hard)

@@ -76,7 +76,7 @@ enum exec_claim_answer attempts_claim(struct attempts *a, int64_t token, int64_t
 void attempts_leave(struct attempts *a, int holder);         /* it hung up */
 int attempts_record(struct attempts *a, struct journal *to); /* all; -1: out of memory */
 /* A token not in hand (any more), or not of this holder, is passed over. */
-void attempts_stop(struct attempts *a, int64_t token, bool hard, int holder);
+void attempts_stop(struct attempts *a, int64_t token, unsigned how, int holder);
 void attempts_stop_all(struct attempts *a, bool hard);
 
 void attempts_reap(struct attempts *a);                       /* after a SIGCHLD */

@@ -23,9 +23,9 @@ int exec_start(struct exec *x, const struct exec_job *job, struct err *err)
 	return x->ops->start(x, job, err);
 }
 
-int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err)
+int exec_stop(struct exec *x, int64_t token, unsigned how, struct err *err)
 {
-	return x->ops->stop(x, token, hard, err);
+	return x->ops->stop(x, token, how, err);
 }
 
 int exec_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err)

@@ -95,8 +95,13 @@ int exec_go(struct exec *x, int64_t token, struct err *err);
 int exec_drop(struct exec *x, int64_t token, struct err *err);
 /* Both in one: queue a start. */
 int exec_start(struct exec *x, const struct exec_job *job, struct err *err);
-/* Queue a stop: TERM to the group, grace, KILL; hard: KILL now. */
-int exec_stop(struct exec *x, int64_t token, bool hard, struct err *err);
+/* Queue a stop: TERM to the group, grace, KILL. */
+enum exec_stop_how {
+	EXEC_STOP_HARD = 1 << 0, /* KILL now */
+	EXEC_STOP_LOST = 1 << 1, /* to be done again: its end is lost, not cancelled, for whoever
+				    comes to hear of it */
+};
+int exec_stop(struct exec *x, int64_t token, unsigned how, struct err *err);
 int exec_flush(
 	struct exec *x, struct err *err); /* 0: all sent; 1: some is left (wait for writability) */
 

@@ -23,7 +23,7 @@ struct exec_ops {
 	int (*go)(struct exec *x, int64_t token, struct err *err);
 	int (*drop)(struct exec *x, int64_t token, struct err *err);
 	int (*start)(struct exec *x, const struct exec_job *job, struct err *err);
-	int (*stop)(struct exec *x, int64_t token, bool hard, struct err *err);
+	int (*stop)(struct exec *x, int64_t token, unsigned how, struct err *err);
 	int (*ack)(struct exec *x, const int64_t *tokens, size_t n, struct err *err);
 	int (*flush)(struct exec *x, struct err *err);
 	int (*read)(struct exec *x, struct exec_end *ret, size_t max, struct err *err);

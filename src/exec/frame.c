@@ -201,7 +201,7 @@ int frame_put_stop(struct buf *out, const struct frame_stop *stop, struct err *e
 	if (put_head(out, FRAME_STOP, 12, err) < 0)
 		return -1;
 	put_i64(out, stop->token);
-	put_u32(out, stop->hard);
+	put_u32(out, stop->how);
 	return 0;
 }
 
@@ -511,7 +511,7 @@ int frame_get_stop(const struct frame *f, struct frame_stop *ret, struct err *er
 	struct cursor c = cursor_of(f);
 	struct frame_stop s = { .token = take_i64(&c) };
 
-	s.hard = take_u32(&c) != 0;
+	s.how = take_u32(&c);
 	if (done(&c, f, err) < 0)
 		return -1;
 	*ret = s;

@@ -69,7 +69,7 @@ struct frame_hello {
 
 struct frame_stop {
 	int64_t token;
-	bool hard;
+	unsigned how; /* enum exec_stop_how; others are passed over */
 };
 
 struct frame_go {

@@ -256,10 +256,10 @@ static int local_drop(struct exec *exec, int64_t token, struct err *err)
 	return frame_put_drop(&x->out, token, err);
 }
 
-static int local_stop(struct exec *exec, int64_t token, bool hard, struct err *err)
+static int local_stop(struct exec *exec, int64_t token, unsigned how, struct err *err)
 {
 	struct local *x = (struct local *)exec;
-	struct frame_stop stop = { .token = token, .hard = hard };
+	struct frame_stop stop = { .token = token, .how = how };
 
 	if (x->sent)
 		make_room(x);

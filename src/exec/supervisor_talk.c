@@ -232,7 +232,7 @@ static int take_stop(struct supervisor *s, struct peer *p, const struct frame *f
 		return -1;
 	if (number == HOLDER_MAIN)
 		held_free(held_take(&s->held, stop.token));
-	attempts_stop(&s->attempts, stop.token, stop.hard, number);
+	attempts_stop(&s->attempts, stop.token, stop.how, number);
 	return 0;
 }
 

@@ -228,6 +228,7 @@ void engine_drop(struct engine *e, struct active_run *r, bool close)
 
 void engine_halt(struct engine *e, bool hard)
 {
+	const unsigned how = EXEC_STOP_LOST | (hard ? EXEC_STOP_HARD : 0);
 	struct active_run *r, *next;
 	struct task_view view;
 
@@ -237,6 +238,6 @@ void engine_halt(struct engine *e, bool hard)
 		for (int i = 0; i < r->dag->ntasks; i++)
 			if (sched_task_view(e->sched, r->id, i, &view) &&
 				view.state == TASK_RUNNING)
-				exec_stop(former_exec_of(e, view.token), view.token, hard, NULL);
+				exec_stop(former_exec_of(e, view.token), view.token, how, NULL);
 	engine_flush(e);
 }

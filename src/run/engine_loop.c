@@ -53,7 +53,7 @@ void engine_kill_now(struct engine *e, const struct active_run *r)
 		int64_t token = changes[i].attempt.token;
 		if (changes[i].kind == CHANGE_STOP && changes[i].run_id == r->id &&
 			!is_uncommitted(changes, n, token))
-			exec_stop(former_exec_of(e, token), token, true, NULL);
+			exec_stop(former_exec_of(e, token), token, EXEC_STOP_HARD, NULL);
 	}
 	engine_flush(e);
 	engine_loop_arm(e);

@@ -89,12 +89,8 @@ static char *result_text(const struct result *r, const struct exec_end *end)
 	return text;
 }
 
-static enum outcome outcome_of(
-	const struct engine *e, const struct exec_end *end, const struct result *r)
+static enum outcome outcome_of(const struct exec_end *end, const struct result *r)
 {
-	/* Stopped by a halt: not by anybody who wants it undone. */
-	if (e->halting && end->outcome == OUTCOME_CANCELLED)
-		return OUTCOME_LOST;
 	return r->bad_output && end->outcome == OUTCOME_SUCCESS ? OUTCOME_FAILED : end->outcome;
 }
 
@@ -103,7 +99,7 @@ static void feed(struct engine *e, struct active_run *run, const struct task *t,
 {
 	char *result = result_text(r, end), *outputs = NULL;
 	struct attempt_end ae = { .token = end->token,
-		.outcome = outcome_of(e, end, r),
+		.outcome = outcome_of(end, r),
 		.exit_status = end->exit_status,
 		.signal = end->signal,
 		.permanent = r->permanent,
@@ -395,7 +391,7 @@ static void act(struct engine *e, const struct change *changes, size_t n)
 			act_start(e, c->attempt.token, &at_unstarted);
 		else if (c->kind == CHANGE_STOP)
 			exec_stop(former_exec_of(e, c->attempt.token), c->attempt.token,
-				c->attempt.hard, NULL);
+				c->attempt.hard ? EXEC_STOP_HARD : 0, NULL);
 	}
 }
 

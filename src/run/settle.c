@@ -68,7 +68,7 @@ static int end_orphan(struct settling *s, const struct attempt_row *a, const str
 /* It runs still, for nobody. */
 static void stop_orphan(struct settling *s, struct former_question *q)
 {
-	exec_stop(former_exec_of(s->engine, q->token), q->token, true, NULL);
+	exec_stop(former_exec_of(s->engine, q->token), q->token, EXEC_STOP_HARD, NULL);
 	q->verdict = FORMER_ENDED;
 	q->end = (struct exec_end){ .token = q->token,
 		.outcome = OUTCOME_CANCELLED,

@@ -99,11 +99,11 @@ static int do_start(struct exec *x, const struct exec_job *job, struct err *err)
 	return do_prepare(x, job, err) < 0 ? -1 : do_go(x, job->token, err);
 }
 
-static int do_stop(struct exec *x, int64_t token, bool hard, struct err *err)
+static int do_stop(struct exec *x, int64_t token, unsigned how, struct err *err)
 {
 	(void)err;
 	return channel_queue(
-		channel_of(x), &(struct msg){ .kind = MSG_STOP, .token = token, .hard = hard });
+		channel_of(x), &(struct msg){ .kind = MSG_STOP, .token = token, .how = how });
 }
 
 static int do_ack(struct exec *x, const int64_t *tokens, size_t n, struct err *err)

@@ -191,8 +191,9 @@ static void start(struct super *s, struct held_by *h)
 		end_now(s, h);
 }
 
-static void stop(struct super *s, struct held_by *h, bool hard)
+static void stop(struct super *s, struct held_by *h, unsigned how)
 {
+	bool hard = how & EXEC_STOP_HARD;
 	struct sim *w = s->w;
 	int64_t by = w->now_us + (hard ? SIM_MS : world_between(w, SIM_MS, h->grace_us + SIM_S));
 
@@ -210,7 +211,9 @@ static void stop(struct super *s, struct held_by *h, bool hard)
 	if (h->due_us <= by)
 		return;
 	h->due_us = by;
-	h->end.outcome = OUTCOME_CANCELLED;
+	/* The first who stops it says what it was. */
+	if (h->end.outcome != OUTCOME_CANCELLED && h->end.outcome != OUTCOME_LOST)
+		h->end.outcome = how & EXEC_STOP_LOST ? OUTCOME_LOST : OUTCOME_CANCELLED;
 	h->end.exit_status = -1;
 	h->end.signal = hard ? 9 : 15;
 	h->end.error[0] = '\0';
@@ -279,7 +282,7 @@ void super_receive(struct super *s, struct channel *c, const struct msg *m)
 		break;
 	case MSG_STOP:
 		if (h && h->holder == c)
-			stop(s, h, m->hard);
+			stop(s, h, m->how);
 		break;
 	case MSG_ACK:
 		if (h)

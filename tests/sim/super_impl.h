@@ -19,7 +19,7 @@ struct msg {
 	int64_t at_us;
 	enum msg_kind kind;
 	int64_t token, epoch, timeout_us, grace_us;
-	bool hard;
+	unsigned how;
 	struct exec_end end;
 };
 

@@ -359,8 +359,7 @@ static void change_start(
 	t->last = a;
 }
 
-static void judge_outcome(
-	struct sim *w, const struct actor *n, const struct attempt *a, const struct change *c)
+static void judge_outcome(struct sim *w, const struct attempt *a, const struct change *c)
 {
 	const struct trun *r = a->run;
 	enum outcome o = c->attempt.outcome;
@@ -368,9 +367,7 @@ static void judge_outcome(
 	if (o == OUTCOME_LOST) {
 		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,
 			"%s is taken for lost, and runs", name_of(r, a->task));
-		must(w,
-			a->body != BODY_ENDED || a->forgotten || a->real == OUTCOME_LOST ||
-				(r->halted && a->real == OUTCOME_CANCELLED),
+		must(w, a->body != BODY_ENDED || a->forgotten || a->real == OUTCOME_LOST,
 			"the end of %s (%s) is lost", name_of(r, a->task), outcome_name(a->real));
 		return;
 	}
@@ -380,8 +377,7 @@ static void judge_outcome(
 	must(w, c->attempt.exit_status == a->exit_status,
 		"%s is recorded with status %d, and ended with %d", name_of(r, a->task),
 		c->attempt.exit_status, a->exit_status);
-	/* Stopped by a halt: whoever takes the run over cannot know why. */
-	must(w, o != OUTCOME_CANCELLED || r->cancelling || (r->halted && !n->leaving),
+	must(w, o != OUTCOME_CANCELLED || r->cancelling,
 		"%s is recorded as cancelled, and nobody has asked for that", name_of(r, a->task));
 }
 
@@ -402,7 +398,7 @@ static void change_end(
 		outcome_name(c->attempt.outcome), c->attempt.error ? ": " : "",
 		c->attempt.error ? c->attempt.error : "");
 	must(w, a->recorded == OUTCOME_NONE, "%s ends twice", name_of(r, task));
-	judge_outcome(w, n, a, c);
+	judge_outcome(w, a, c);
 	a->recorded = c->attempt.outcome;
 	a->refused = a->recorded == OUTCOME_LOST && is_refusal(c->attempt.error);
 	r->tasks[task].ended = true;

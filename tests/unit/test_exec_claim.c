@@ -317,7 +317,7 @@ static void test_stopped_driver(void **state)
 	job = job_of(2, 5);
 	exec_prepare(x, &job, NULL);
 	exec_go(x, 2, NULL);
-	exec_stop(x, 1, true, NULL);
+	exec_stop(x, 1, EXEC_STOP_HARD, NULL);
 	start(x, 3, 5);
 	start(x, 3, 6);
 	start(x, 4, 5);
@@ -354,7 +354,7 @@ static void test_two_claimers(void **state)
 	assert_int_equal(claim(a, 1, 6).answer, EXEC_CLAIM_RUNNING);
 	assert_int_equal(claim(b, 1, 7).answer, EXEC_CLAIM_RUNNING);
 	assert_int_equal(claim(a, 1, 6).answer, EXEC_CLAIM_FENCED);
-	exec_stop(a, 1, true, NULL);
+	exec_stop(a, 1, EXEC_STOP_HARD, NULL);
 	flush(a);
 	assert_int_equal(claim(a, 9, 6).answer, EXEC_CLAIM_UNKNOWN); /* so the stop was read */
 	say_go();
@@ -385,8 +385,8 @@ static void test_claimer_stops(void **state)
 	struct exec *a = attach(path);
 
 	assert_int_equal(claim(a, 1, 6).answer, EXEC_CLAIM_RUNNING);
-	exec_stop(a, 1, false, NULL);
-	exec_stop(a, 77, false, NULL);
+	exec_stop(a, 1, 0, NULL);
+	exec_stop(a, 77, 0, NULL);
 	flush(a);
 	assert_int_equal(await_end(a).outcome, OUTCOME_CANCELLED);
 	acknowledge(a, 1);
@@ -767,8 +767,9 @@ static void test_newer_claims(void **state)
 	buf_consume(&in, f.size);
 
 	buf_clear(&out);
-	assert_int_equal(
-		frame_put_stop(&out, &(struct frame_stop){ .token = 1, .hard = true }, NULL), 0);
+	assert_int_equal(frame_put_stop(&out,
+				 &(struct frame_stop){ .token = 1, .how = EXEC_STOP_HARD }, NULL),
+		0);
 	set_version(&out, 0, 3);
 	lengthen(&out, 0);
 	assert_int_equal(send(fd, out.data, out.len, 0), out.len);

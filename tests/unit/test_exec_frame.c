@@ -101,7 +101,7 @@ static void test_end_stop_hello(void **state)
 {
 	(void)state;
 	struct exec_end end = { .token = -3, .outcome = OUTCOME_LOST, .exit_status = -1 }, got_end;
-	struct frame_stop stop = { 5, true }, got_stop;
+	struct frame_stop stop = { 5, EXEC_STOP_HARD }, got_stop;
 	struct frame_hello hello = { 12, ERR_IO, "why" }, got_hello;
 	struct buf b;
 
@@ -128,7 +128,7 @@ static void test_end_stop_hello(void **state)
 	assert_int_equal(frame_put_stop(&b, &stop, NULL), 0);
 	f = only_frame(&b);
 	assert_int_equal(frame_get_stop(&f, &got_stop, NULL), 0);
-	assert_true(got_stop.token == 5 && got_stop.hard);
+	assert_true(got_stop.token == 5 && got_stop.how == EXEC_STOP_HARD);
 	buf_clear(&b);
 	assert_int_equal(frame_put_hello(&b, &hello, NULL), 0);
 	f = only_frame(&b);
@@ -313,7 +313,7 @@ static void test_frozen(void **state)
 		"as they are sent");
 	buf_init(&b, 4096);
 	assert_int_equal(frame_put_hello(&b, &(struct frame_hello){ 77, 0, "" }, NULL), 0);
-	assert_int_equal(frame_put_stop(&b, &(struct frame_stop){ 7, true }, NULL), 0);
+	assert_int_equal(frame_put_stop(&b, &(struct frame_stop){ 7, EXEC_STOP_HARD }, NULL), 0);
 	assert_int_equal(frame_put_end(&b, &end, NULL), 0);
 	assert_int_equal(frame_put_claim(&b, 5, claims, 1, NULL), 0);
 	assert_int_equal(frame_put_claimed(&b, 5, claims, 2, NULL), 0);
@@ -330,7 +330,7 @@ static void test_no_room(void **state)
 {
 	(void)state;
 	struct exec_job job = command();
-	struct frame_stop stop = { 1, false };
+	struct frame_stop stop = { 1, 0 };
 	struct err err;
 	struct buf b;
 

@@ -592,7 +592,7 @@ static void test_no_timeout_after_end(void **state)
 	exec_free(x);
 }
 
-static void stop_case(struct exec *x, const char *script, bool hard, int expected_signal)
+static void stop_case(struct exec *x, const char *script, unsigned how, int expected_signal)
 {
 	char ready[256];
 	const char *argv[] = { "sh", "-c", script, NULL };
@@ -600,14 +600,14 @@ static void stop_case(struct exec *x, const char *script, bool hard, int expecte
 
 	snprintf(ready, sizeof ready, "%s/ready", folder);
 	unlink(ready);
-	job.grace_us = hard ? WAIT_MS * MS : 50 * MS;
+	job.grace_us = how & EXEC_STOP_HARD ? WAIT_MS * MS : 50 * MS;
 	start(x, &job);
 	await_number(ready);
-	assert_int_equal(exec_stop(x, 7, hard, NULL), 0);
-	assert_int_equal(exec_stop(x, 12345, hard, NULL), 0); /* unknown: passed over */
+	assert_int_equal(exec_stop(x, 7, how, NULL), 0);
+	assert_int_equal(exec_stop(x, 12345, how, NULL), 0); /* unknown: passed over */
 	assert_int_equal(exec_flush(x, NULL), 0);
 	struct exec_end e = await_end(x);
-	assert_int_equal(e.outcome, OUTCOME_CANCELLED);
+	assert_int_equal(e.outcome, how & EXEC_STOP_LOST ? OUTCOME_LOST : OUTCOME_CANCELLED);
 	assert_int_equal(e.signal, expected_signal);
 }
 
@@ -616,15 +616,17 @@ static void test_stop(void **state)
 	(void)state;
 	struct exec *x = open_exec();
 
-	stop_case(x, "echo 1 > ready; exec sleep 1000", false, SIGTERM);
-	stop_case(x, "trap 'exit 0' TERM; echo 1 > ready; while :; do :; done", false, 0);
-	stop_case(x, "trap '' TERM; echo 1 > ready; while :; do sleep 1000; done", false, SIGKILL);
-	stop_case(x, "trap '' TERM; echo 1 > ready; while :; do sleep 1000; done", true, SIGKILL);
+	stop_case(x, "echo 1 > ready; exec sleep 1000", 0, SIGTERM);
+	stop_case(x, "echo 1 > ready; exec sleep 1000", EXEC_STOP_LOST, SIGTERM);
+	stop_case(x, "trap 'exit 0' TERM; echo 1 > ready; while :; do :; done", 0, 0);
+	stop_case(x, "trap '' TERM; echo 1 > ready; while :; do sleep 1000; done", 0, SIGKILL);
+	stop_case(x, "trap '' TERM; echo 1 > ready; while :; do sleep 1000; done", EXEC_STOP_HARD,
+		SIGKILL);
 	struct exec_job job = job_of(8, NULL);
 	job.payload = "hang";
 	job.payload_len = 4;
 	start(x, &job);
-	exec_stop(x, 8, false, NULL);
+	exec_stop(x, 8, 0, NULL);
 	exec_flush(x, NULL);
 	assert_int_equal(await_end(x).outcome, OUTCOME_CANCELLED);
 	exec_free(x);
@@ -788,8 +790,8 @@ static void test_drop_and_stop_of_held(void **state)
 	}
 	assert_int_equal(exec_drop(x, 1, NULL), 0);
 	assert_int_equal(exec_drop(x, 12345, NULL), 0);
-	assert_int_equal(exec_stop(x, 2, false, NULL), 0);
-	assert_int_equal(exec_stop(x, 3, true, NULL), 0);
+	assert_int_equal(exec_stop(x, 2, 0, NULL), 0);
+	assert_int_equal(exec_stop(x, 3, EXEC_STOP_HARD, NULL), 0);
 	assert_int_equal(exec_drop(x, 4, NULL), 0);
 	fence(x); /* the only end that comes */
 	assert_false(is_marked());
