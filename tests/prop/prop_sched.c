@@ -26,7 +26,7 @@
 #include "core/condition.h"
 #include "core/model.h"
 #include "core/sched.h"
-#include "lib/trigger_model.h"
+#include "tests/lib/trigger_model.h"
 
 enum { RUNS_MAX = 3, NODES_MAX = 24, PAST_MAX = 64, STEPS_MAX = 4000, ROUNDS = 5000 };
 

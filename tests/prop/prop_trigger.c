@@ -23,7 +23,7 @@
 #include "base/buf.h"
 #include "base/rng.h"
 #include "core/condition.h"
-#include "lib/trigger_model.h"
+#include "tests/lib/trigger_model.h"
 
 enum { NEEDS_MAX = 6, TASKS = 4, ROUNDS = 20000 };
 

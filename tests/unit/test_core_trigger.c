@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "core/trigger.h"
-#include "lib/cases.h"
+#include "tests/lib/cases.h"
 
 #define W VERDICT_WAIT
 #define R VERDICT_RUN
