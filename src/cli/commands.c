@@ -15,6 +15,14 @@ const struct command *const commands[] = {
 	&command_drain,
 	&command_freeze,
 	&command_reload,
+	/* Intervene */
+	&command_retry,
+	&command_clear,
+	&command_mark,
+	&command_skip,
+	&command_cancel,
+	&command_end_retries,
+	&command_set_output,
 	/* Look */
 	&command_status,
 	&command_runs,

@@ -13,7 +13,14 @@ extern const struct command command_drain;
 extern const struct command command_freeze;
 extern const struct command command_backfill; /* backfill.c */
 extern const struct command command_backfills;
-extern const struct command command_reload;     /* reload.c */
+extern const struct command command_reload; /* reload.c */
+extern const struct command command_retry;  /* intervene.c */
+extern const struct command command_clear;
+extern const struct command command_mark;
+extern const struct command command_skip;
+extern const struct command command_cancel;
+extern const struct command command_end_retries;
+extern const struct command command_set_output;
 extern const struct command command_validate;   /* validate.c */
 extern const struct command command_next;       /* next.c */
 extern const struct command command_status;     /* status.c */

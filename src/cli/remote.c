@@ -14,6 +14,7 @@
 #include "base/near.h"
 #include "base/utf8.h"
 #include "conf/config.h"
+#include "conf/diag.h"
 #include "core/model.h"
 #include "http/client.h"
 #include "http/route.h"
@@ -59,6 +60,7 @@ int remote_open(
 void remote_close(struct remote *r)
 {
 	cli_dag_release(&r->loaded);
+	config_free(r->config);
 	catalog_free(r->dags);
 	store_close(r->store);
 	free(r->socket_path);
@@ -274,12 +276,43 @@ static struct dag *find_dag(void *arg, const char *name, struct err *err)
 	return r->dags ? find_in_folder(r, name, err) : find_by_store(r, name, err);
 }
 
+/* The DAG as a run began with it. Its folder may be gone, and what files it names with it. */
+static struct dag *load_version(void *arg, const struct run_row *run, struct err *err)
+{
+	struct remote *r = arg;
+	struct dagfile_env env = { .operators = cli_operators() };
+	struct diags diags;
+	struct dag *dag = NULL;
+	char *text = NULL;
+
+	if (store_version_text(r->store, run->version, &text, err) < 0)
+		return NULL;
+	diags_init(&diags);
+	config_free(r->config);
+	r->config = io_exists(run->dag_dir) ? cli_load_config(r->args, run->dag_dir, &diags, err)
+					    : config_empty();
+	env.config = r->config;
+	if (r->config)
+		dag = dagfile_load_text(run->dag_path, run->dag_dir, text, &env, &diags);
+	if (!dag) {
+		cli_print_diags(r->args, &diags);
+		err_set(err, ERR_INVALID,
+			"the version of DAG %s that run %s has cannot be loaded any more", run->dag,
+			run->name);
+	}
+	diags_release(&diags);
+	free(text);
+	return dag;
+}
+
 /* ---- calling --------------------------------------------------------------------------- */
 
 static int call_local(struct remote *r, const struct ops_call *call,
 	const struct ops_target *target, const json_t *body, json_t **ret, struct err *err)
 {
-	struct ops ops = { .find_dag = find_dag, .arg = r, .by = r->by };
+	struct ops ops = {
+		.find_dag = find_dag, .load_version = load_version, .arg = r, .by = r->by
+	};
 
 	if (!r->store && open_store(r, err) < 0)
 		return -1;
@@ -297,6 +330,8 @@ static const char *value_of(const struct ops_target *t, const char *name, char *
 		return t->dag;
 	if (strncmp(name, "task}", 5) == 0)
 		return t->task;
+	if (strncmp(name, "run}", 4) == 0)
+		return t->run;
 	snprintf(number, size, "%lld", (long long)t->id);
 	return number;
 }

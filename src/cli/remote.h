@@ -35,6 +35,7 @@ struct remote {
 	struct store *store;   /* opened when needed */
 	struct catalog *dags;  /* --dags */
 	struct cli_dag loaded; /* the DAG last found in a file */
+	struct config *config; /* of the version of a run that was last loaded */
 	char by[256];          /* "user@host" */
 };
 

@@ -208,3 +208,10 @@ json_t *runview_event_json(const struct event_row *e)
 	json_object_set_new(o, "detail", cli_json_text(e->detail));
 	return o;
 }
+
+json_t *runview_audit_json(const struct audit_row *a)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "at", cli_json_time(a->at_us), "by",
+		cli_json_text(a->who), "request", cli_json_text(a->what), "of",
+		cli_json_text(a->detail), "reason", cli_json_text(a->reason));
+}

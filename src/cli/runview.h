@@ -34,5 +34,6 @@ json_t *runview_task_json(const struct task_row *t);
 json_t *runview_attempt_json(const struct attempt_row *a);
 json_t *runview_check_json(const struct check_row *c);
 json_t *runview_event_json(const struct event_row *e);
+json_t *runview_audit_json(const struct audit_row *a);
 
 #endif

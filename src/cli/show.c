@@ -23,7 +23,7 @@
 struct view {
 	const struct args *args;
 	struct store *store;
-	struct store_result run, tasks, attempts, checks, events;
+	struct store_result run, tasks, attempts, checks, audits, events;
 	const struct run_row *r;
 	struct dag *dag; /* of the run's version, when it is needed */
 	bool dag_read;
@@ -43,7 +43,8 @@ static int view_open(struct view *v, const struct args *args, struct err *err)
 	v->r = &v->run.runs[0];
 	if (store_tasks(v->store, v->r->id, &v->tasks, err) < 0 ||
 		store_attempts(v->store, v->r->id, NULL, &v->attempts, err) < 0 ||
-		store_checks(v->store, v->r->id, NULL, &v->checks, err) < 0)
+		store_checks(v->store, v->r->id, NULL, &v->checks, err) < 0 ||
+		store_audits(v->store, v->r->id, &v->audits, err) < 0)
 		return -1;
 	if (args_has(args, "events"))
 		return store_events(v->store, v->r->id, NULL, &v->events, err);
@@ -60,6 +61,7 @@ static void view_close(struct view *v)
 {
 	dag_unref(v->dag);
 	release(&v->events);
+	release(&v->audits);
 	release(&v->checks);
 	release(&v->attempts);
 	release(&v->tasks);
@@ -427,6 +429,36 @@ static void checks(struct view *v)
 	grid_release(&g);
 }
 
+static const struct grid_column audit_columns[] = {
+	{ "REQUEST", 0 },
+	{ "OF", GRID_FLEX },
+	{ "BY", 0 },
+	{ "AT", 0 },
+	{ "WHY", GRID_FLEX },
+};
+
+/* What people did to the run. */
+static void audits(struct view *v)
+{
+	struct grid g;
+	char when[WHEN_SIZE];
+
+	if (v->audits.n == 0)
+		return;
+	grid_init(&g, audit_columns, sizeof audit_columns / sizeof *audit_columns);
+	for (size_t i = 0; i < v->audits.n; i++) {
+		const struct audit_row *a = &v->audits.audits[i];
+		grid_add(&g, STYLE_NONE, a->what);
+		grid_add(&g, STYLE_NONE, a->detail);
+		grid_add(&g, STYLE_NONE, a->who);
+		grid_add(&g, STYLE_NONE, when_local(a->at_us, when));
+		grid_add(&g, STYLE_NONE, a->reason);
+	}
+	buf_addc(&v->out, '\n');
+	grid_print(&g, &v->term, 2, &v->out);
+	grid_release(&g);
+}
+
 static const struct grid_column event_columns[] = {
 	{ "AT", 0 },
 	{ "TASK", GRID_FLEX },
@@ -478,6 +510,8 @@ static void next_steps(struct view *v)
 		buf_addf(&v->out, "  weir logs %s %s%s\n", run, t->name, running ? " -f" : "");
 		shown++;
 	}
+	if (run_state_is_final(r->state))
+		buf_addf(&v->out, "  weir retry %s    # what failed, by the daemon\n", run);
 	/* One that a daemon is to begin waits for it; one of --only waits for the rest to be run.
 	 */
 	bool left = r->state == RUN_QUEUED && !r->wanted && r->owner.pid == 0;
@@ -520,6 +554,10 @@ static int show_json(const struct view *v)
 	for (size_t i = 0; i < v->checks.n; i++)
 		json_array_append_new(list, check_json(v, &v->checks.checks[i]));
 	json_object_set_new(o, "checks", list);
+	list = json_array();
+	for (size_t i = 0; i < v->audits.n; i++)
+		json_array_append_new(list, runview_audit_json(&v->audits.audits[i]));
+	json_object_set_new(o, "requests", list);
 	if (args_has(v->args, "events")) {
 		list = json_array();
 		for (size_t i = 0; i < v->events.n; i++)
@@ -562,6 +600,7 @@ static int show(struct view *v)
 		head(v);
 		tasks(v);
 		checks(v);
+		audits(v);
 		next_steps(v);
 	}
 	term_write(&v->term, &v->out);

@@ -24,9 +24,11 @@ struct change {
 	enum reason reason;
 	int64_t at_us;
 	int64_t run_id;
-	const char *task; /* name, borrowed from the DAG; NULL for CHANGE_RUN */
-	int task_index;   /* in the DAG; -1 for CHANGE_RUN */
-	int map_index;    /* -1: not mapped */
+	const char *task;   /* name, borrowed from the DAG; NULL for CHANGE_RUN */
+	int task_index;     /* in the DAG; -1 for CHANGE_RUN */
+	int map_index;      /* -1: not mapped */
+	const char *detail; /* what else is to be told, such as who asked for it; borrowed until
+			       changes are cleared; NULL: nothing */
 	union {
 		struct {
 			enum run_state from, to;

@@ -182,6 +182,7 @@ bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, stru
 		.failures = t->failures,
 		.lost = t->lost,
 		.waiting = trigger_waiting(&t->counts),
+		.ready = t->ready,
 		.due_us = t->due_us,
 		.token = t->token };
 	return true;

@@ -46,6 +46,7 @@ void sched_free(struct sched *s);
 /* A task as the store knows it, when a run is taken up again. */
 struct task_init {
 	enum task_state state;
+	enum reason reason; /* why it is in that state */
 	int tries, failures, lost;
 	int64_t due_us; /* up_for_retry */
 	int64_t token;  /* running: of the attempt in flight */
@@ -63,14 +64,17 @@ struct run_init {
 	bool resume;                   /* go on after a restart: what failed is not done again */
 	bool ignore_needs;             /* --only: needs outside the selection do not count */
 	bool settling; /* only attempts in flight are to be settled: the run's state stays */
+	bool aside; /* to be changed by request only (core/request.h): its tasks and its state stay
+		       as they are, and nothing comes into motion */
+	bool cancelling, killing; /* with aside: it is being cancelled where it runs */
 };
 
 /* Which tasks of a run that is taken in are done again, and why: those marked `clear`
  * (REASON_CLEARED), those that failed, but for `resume` (REASON_RERUN_FAILED), and those whose
  * trigger rule or condition had judged one of these, which is judged anew (REASON_NEEDS_AGAIN),
  * and the setups of teardowns among them (REASON_SET_UP_AGAIN);
- * REASON_NONE for others. What was not chosen stays so until the choice is made again. ret: room
- * for dag->ntasks. */
+ * REASON_NONE for others. What was not chosen stays so until the choice is made again, and what has
+ * its state by request until it is named. ret: room for dag->ntasks. */
 void sched_again(
 	const struct dag *dag, const struct task_init *tasks, bool resume, enum reason *ret);
 
@@ -181,8 +185,13 @@ struct task_view {
 	enum reason reason;
 	int tries, failures, lost;
 	int waiting; /* needs that are not done yet */
+	bool ready;  /* it starts as soon as it finds a slot */
 	int64_t due_us, token;
 };
+/* A run as it stands, such as another scheduler takes it in: `tasks` has room for all of them.
+ * False: it is not here. */
+bool sched_snapshot(
+	const struct sched *s, int64_t run_id, struct run_init *ret, struct task_init *tasks);
 bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, struct task_view *ret);
 /* Whose attempt it is; false when the token is not in flight. */
 bool sched_flight(const struct sched *s, int64_t token, int64_t *ret_run_id, int *ret_task);

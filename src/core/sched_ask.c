@@ -7,9 +7,15 @@ void sched_ask(struct sched *s, const struct ref *at)
 {
 	if (!sched_grow(s, &s->asking, s->nasking, &s->asking_cap, sizeof *s->asking))
 		return;
-	s->asking[s->nasking++] = *at;
 	live(at)->ready = true;
 	live(at)->seq = ++s->seq; /* no entry of a shelf is this one's */
+	s->asking[s->nasking++] = (struct asking){ *at, live(at)->seq };
+}
+
+/* Does the task still ask, by this entry? A request may have taken it away, or have it ask anew. */
+static bool is_asking(const struct asking *a)
+{
+	return a->at.run && live(&a->at)->ready && live(&a->at)->seq == a->seq;
 }
 
 void sched_tidy_asking(struct sched *s, int64_t now_us)
@@ -17,14 +23,13 @@ void sched_tidy_asking(struct sched *s, int64_t now_us)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < s->nasking; i++) {
-		struct ref at = s->asking[i];
-		if (!at.run)
+		const struct asking a = s->asking[i];
+		if (!is_asking(&a))
 			continue;
-		if (!task_state_is_final(live(&at)->state) && !starts_no_more(&at) &&
-			!sched_hold_it(s, &at, now_us))
-			s->asking[kept++] = at;
+		if (!starts_no_more(&a.at) && !sched_hold_it(s, &a.at, now_us))
+			s->asking[kept++] = a;
 		else
-			live(&at)->ready = false;
+			live(&a.at)->ready = false;
 	}
 	s->nasking = kept;
 	s->nanswered = 0;
@@ -44,10 +49,10 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
 		s->questions_cap = s->asking_cap;
 	}
 	for (size_t i = 0; i < s->nasking; i++) {
-		const struct ref *at = &s->asking[i];
-		if (at->run)
-			s->questions[(*ret_n)++] = (struct sched_question){ at->run->id, at->task,
-				at->run->tasks[at->task].tries };
+		const struct ref *at = &s->asking[i].at;
+		if (is_asking(&s->asking[i]))
+			s->questions[(*ret_n)++] =
+				(struct sched_question){ at->run->id, at->task, live(at)->tries };
 	}
 	return s->questions;
 }
@@ -55,11 +60,11 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
 /* The answers come in the order of the questions: those at the front have theirs. */
 static bool take_question(struct sched *s, const struct ref *at)
 {
-	while (s->nanswered < s->nasking && !s->asking[s->nanswered].run)
+	while (s->nanswered < s->nasking && !is_asking(&s->asking[s->nanswered]))
 		s->nanswered++;
 	for (size_t i = s->nanswered; i < s->nasking; i++)
-		if (s->asking[i].run == at->run && s->asking[i].task == at->task) {
-			s->asking[i].run = NULL;
+		if (is_asking(&s->asking[i]) && s->asking[i].at.run == at->run &&
+			s->asking[i].at.task == at->task) {
 			live(at)->ready = false;
 			return true;
 		}
@@ -70,8 +75,7 @@ void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t n
 {
 	struct ref at = { find_run(s, run_id), task };
 
-	if (!at.run || !take_question(s, &at) || task_state_is_final(live(&at)->state) ||
-		starts_no_more(&at))
+	if (!at.run || !take_question(s, &at) || starts_no_more(&at))
 		return;
 	live(&at)->asked = yes;
 	if (yes)

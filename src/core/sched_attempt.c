@@ -229,21 +229,16 @@ static bool outlives_cancel(const struct ref *at)
 	return false;
 }
 
-static void stop_flights(struct sched *s, struct live_run *r, bool hard, int64_t now_us)
+void sched_stop(
+	struct sched *s, const struct ref *at, bool hard, const char *detail, int64_t now_us)
 {
-	struct flight *f, *next;
+	struct change *c = sched_add_task_change(s, CHANGE_STOP, REASON_CANCELLED, at, now_us);
 
-	HASH_ITER (hh, s->flights, f, next) {
-		struct ref at = { f->run, f->task };
-		if (f->run != r || (!hard && r->dag->tasks[f->task].teardown))
-			continue;
-		struct change *c =
-			sched_add_task_change(s, CHANGE_STOP, REASON_CANCELLED, &at, now_us);
-		if (c) {
-			c->attempt.token = f->token;
-			c->attempt.hard = hard;
-		}
-	}
+	if (!c)
+		return;
+	c->detail = detail;
+	c->attempt.token = live(at)->token;
+	c->attempt.hard = hard;
 }
 
 void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us)
@@ -254,7 +249,9 @@ void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us
 		return;
 	r->cancelling = true;
 	r->killing = r->killing || hard;
-	stop_flights(s, r, hard, now_us);
+	for (int i = 0; i < r->dag->ntasks; i++)
+		if (r->tasks[i].state == TASK_RUNNING && (hard || !r->dag->tasks[i].teardown))
+			sched_stop(s, &(struct ref){ r, i }, hard, NULL, now_us);
 	/* In this order a teardown finds its needs cancelled, or running. */
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		struct ref at = { r, r->dag->order[i] };

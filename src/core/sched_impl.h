@@ -6,6 +6,7 @@
  * sched_run.c     runs taken in, restored and dropped
  * sched_attempt.c attempts started, ended, tried again and stopped
  * sched_state.c   changes, readiness; the one place where a task changes its state
+ * sched_request.c what people ask for: done again, marked, skipped, cancelled
  *
  * Without memory these functions mark the scheduler as failed, which sched_tick and sched_add_run
  * report; none of them stops halfway for it.
@@ -44,11 +45,13 @@ struct live_task {
 	int refused; /* times in a row that the system did not let it start */
 	int64_t due_us, token;
 	bool selected;
-	bool ready;   /* on its shelf, or asking */
-	bool asked;   /* its `if` was answered with yes */
-	int shelf;    /* in run->shelves */
-	uint64_t seq; /* ready: of its entry there */
-	bool held;    /* by request: it does not start */
+	enum task_state told; /* the final state its dependents have counted; none: they have not */
+	bool cancelling;      /* by request: its attempt is being stopped */
+	bool ready;           /* on its shelf, or asking */
+	bool asked;           /* its `if` was answered with yes */
+	int shelf;            /* in run->shelves */
+	uint64_t seq;         /* ready: of its entry there, or among those that ask */
+	bool held;            /* by request: it does not start */
 	enum reason held_why;
 };
 
@@ -64,6 +67,7 @@ struct live_run {
 	bool cancelling, killing; /* killing: teardowns, too */
 	bool settling;            /* it is here for its attempts in flight only */
 	bool ignore_needs;        /* --only: needs outside the selection do not count */
+	bool aside;               /* only to be changed by request: nothing comes into motion */
 	bool held;                /* by request: none of its tasks starts */
 	enum reason held_why;
 	int lane;
@@ -79,6 +83,12 @@ struct flight {
 	struct live_run *run;
 	int task;
 	UT_hash_handle hh;
+};
+
+/* A task whose `if` is to be judged. */
+struct asking {
+	struct ref at; /* run NULL: no longer */
+	uint64_t seq;
 };
 
 /* A pool, or the limit of a DAG. */
@@ -117,10 +127,10 @@ struct sched {
 	uint64_t seq;   /* of the last that became ready */
 	int64_t now_us; /* never runs back */
 	bool halted;
-	/* Tasks that became final and whose dependents do not know yet. */
+	/* Tasks that became final, or are it no more, and whose dependents do not know yet. */
 	struct ref *news;
 	size_t nnews, news_cap;
-	struct ref *asking; /* tasks whose `if` is to be judged; run NULL: no longer */
+	struct asking *asking;
 	size_t nasking, asking_cap, nanswered;
 	struct sched_question *questions; /* the same, for the caller */
 	size_t questions_cap;
@@ -145,10 +155,13 @@ static inline struct live_task *live(const struct ref *at)
 	return &at->run->tasks[at->task];
 }
 
-/* A cancelled run starts nothing but its teardowns. */
+/* A cancelled run starts nothing but its teardowns; a cancelled task has no further try. */
 static inline bool starts_no_more(const struct ref *at)
 {
-	return at->run->killing || (at->run->cancelling && !at->run->dag->tasks[at->task].teardown);
+	const struct live_run *r = at->run;
+
+	return live(at)->cancelling || r->killing ||
+	       (r->cancelling && !r->dag->tasks[at->task].teardown);
 }
 
 /* ---- sched_state.c -------------------------------------------------------------------- */
@@ -169,6 +182,8 @@ void sched_set_run(
 struct change *sched_set_task(
 	struct sched *s, const struct ref *at, enum task_state to, enum reason why, int64_t now_us);
 
+/* What its needs say to a task: its rule, or its condition. */
+enum verdict sched_verdict(const struct ref *at);
 /* Act on the counts of a task that waits for its needs. */
 void sched_judge(struct sched *s, const struct ref *at, int64_t now_us);
 /* A restored task that waits for its turn though its needs are not met: it was taken up without
@@ -176,11 +191,17 @@ void sched_judge(struct sched *s, const struct ref *at, int64_t now_us);
 void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us);
 /* In a cancelled run: teardowns wait until all that was stopped has ended. */
 void sched_judge_teardowns(struct sched *s, struct live_run *r, int64_t now_us);
+/* What the states of its tasks make of a run in which nothing is open. */
+enum run_state sched_end_state(const struct live_run *r, enum reason *ret_why);
 /* All that is selected is final and nothing is in flight: the run's state follows. */
 void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us);
 /* Tell the dependents of tasks that became final, and finish the runs that are through. Ends each
  * step that may have made a task final. */
 void sched_spread_news(struct sched *s, int64_t now_us);
+/* The same for a run that was changed by request, in which tasks may be final no more. `chosen`:
+ * those to be judged whatever their needs. What came of the needs alone is judged anew; each task
+ * once, when all it needs is judged. */
+void sched_review_run(struct sched *s, struct live_run *r, const bool *chosen, int64_t now_us);
 
 /* Room for one more element in an array; false without memory, and the scheduler is then failed. */
 bool sched_grow(struct sched *s, void *array, size_t n, size_t *cap, size_t size);
@@ -226,6 +247,9 @@ void sched_tidy_asking(struct sched *s, int64_t now_us);
 int sched_add_flight(struct sched *s, const struct ref *at, int64_t token);
 /* A timer for the task's due time. -1 without memory. */
 int sched_arm_retry(struct sched *s, const struct ref *at);
+/* Ask for the end of a task's attempt in flight. */
+void sched_stop(
+	struct sched *s, const struct ref *at, bool hard, const char *detail, int64_t now_us);
 /* Start a task with the next token; there must be one. */
 void sched_start(struct sched *s, const struct ref *at, int64_t now_us);
 

@@ -32,11 +32,13 @@ static int take_slot(struct sched *s, struct live_run *r)
 }
 
 /* Was the verdict on this final task one on what is to be done again? Where all had to succeed,
- * and did, none of them is. */
-static bool takes_along(const struct task *def, enum task_state state)
+ * and did, none of them is; and what was asked for stays. */
+static bool takes_along(const struct task *def, const struct task_init *init)
 {
-	return state == TASK_SKIPPED || state == TASK_UPSTREAM_FAILED ||
-	       (state == TASK_SUCCESS && (def->when || def->trigger != TRIGGER_ALL_SUCCESS));
+	if (reason_is_asked(init->reason))
+		return false;
+	return init->state == TASK_SKIPPED || init->state == TASK_UPSTREAM_FAILED ||
+	       (init->state == TASK_SUCCESS && (def->when || def->trigger != TRIGGER_ALL_SUCCESS));
 }
 
 /* Is the choice made again by which a task was skipped? It was made by one it needs, or further
@@ -66,7 +68,7 @@ static enum reason why_again(
 		return REASON_CLEARED;
 	if (failed && !resume)
 		return REASON_RERUN_FAILED;
-	for (int j = 0; j < def->nneeds && takes_along(def, init->state); j++)
+	for (int j = 0; j < def->nneeds && takes_along(def, init); j++)
 		if (again[def->needs[j]] != REASON_NONE)
 			return REASON_NEEDS_AGAIN;
 	return REASON_NONE;
@@ -146,8 +148,29 @@ static void count_needs(const struct ref *at)
 		if (at->run->ignore_needs && !need->selected)
 			continue;
 		c->needs++;
-		if (task_state_is_final(need->state))
-			trigger_count(c, need->state);
+		if (need->told != TASK_NONE)
+			trigger_count(c, need->told);
+	}
+}
+
+/* Count the needs of all tasks. */
+static void count_all(struct live_run *r)
+{
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		struct live_task *t = &r->tasks[i];
+		t->told = task_state_is_final(t->state) ? t->state : TASK_NONE;
+	}
+	for (int i = 0; i < r->dag->ntasks; i++)
+		count_needs(&(struct ref){ r, i });
+}
+
+/* One that is set aside starts and ends nothing, but what runs where it is in hand counts. */
+static void count_running(struct live_run *r)
+{
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		bool runs = r->tasks[i].state == TASK_RUNNING;
+		r->nflight += runs;
+		r->nwork += runs && !r->dag->tasks[i].teardown;
 	}
 }
 
@@ -198,6 +221,9 @@ static struct live_run *new_run(const struct run_init *init)
 	r->lane = init->lane;
 	r->ignore_needs = init->ignore_needs;
 	r->settling = init->settling;
+	r->aside = init->aside;
+	r->cancelling = init->cancelling;
+	r->killing = init->killing;
 	r->tasks = tasks;
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		const struct task_init *from = init->tasks ? &init->tasks[i] : NULL;
@@ -205,6 +231,7 @@ static struct live_run *new_run(const struct run_init *init)
 		t->selected = true;
 		if (from)
 			*t = (struct live_task){ .state = from->state,
+				.reason = from->reason,
 				.tries = from->tries,
 				.failures = from->failures,
 				.lost = from->lost,
@@ -248,10 +275,13 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 	}
 	outgrow_tokens(s, r);
 	sched_set_now(s, now_us);
-	if (clear_tasks(s, r, init, now_us) < 0)
+	if (!init->aside && clear_tasks(s, r, init, now_us) < 0)
 		s->failed = true;
-	for (int i = 0; i < r->dag->ntasks; i++)
-		count_needs(&(struct ref){ r, i });
+	count_all(r);
+	if (init->aside) {
+		count_running(r);
+		return s->failed ? err_nomem(err) : 0;
+	}
 	/* A final run stays as it is when there is nothing to do. */
 	if (r->nopen > 0)
 		sched_set_run(s, r, RUN_RUNNING, REASON_STARTED, now_us);
@@ -261,6 +291,36 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 	if (r->nopen == 0 && r->nflight == 0 && !run_state_is_final(r->state))
 		sched_finish_run(s, r, now_us);
 	return s->failed ? err_nomem(err) : 0;
+}
+
+bool sched_snapshot(
+	const struct sched *s, int64_t run_id, struct run_init *ret, struct task_init *tasks)
+{
+	const struct live_run *r = find_run(s, run_id);
+
+	if (!r)
+		return false;
+	*ret = (struct run_init){ .run_id = r->id,
+		.dag = r->dag,
+		.state = r->state,
+		.tasks = tasks,
+		.lane = r->lane,
+		.ignore_needs = r->ignore_needs,
+		.cancelling = r->cancelling,
+		.killing = r->killing };
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		const struct live_task *t = &r->tasks[i];
+		tasks[i] = (struct task_init){ .state = t->state,
+			.reason = t->reason,
+			.tries = t->tries,
+			.failures = t->failures,
+			.lost = t->lost,
+			.due_us = t->due_us,
+			.token = t->token,
+			.selected = t->selected,
+			.unchosen = t->reason == REASON_NOT_CHOSEN };
+	}
+	return true;
 }
 
 void sched_drop_run(struct sched *s, int64_t run_id)
@@ -280,8 +340,8 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 	}
 	sched_drop_shelves(s, r);
 	for (size_t i = 0; i < s->nasking; i++)
-		if (s->asking[i].run == r)
-			s->asking[i].run = NULL;
+		if (s->asking[i].at.run == r)
+			s->asking[i].at.run = NULL;
 	s->slots[r->slot] = NULL;
 	HASH_DEL(s->runs, r);
 	sched_free_run(r);

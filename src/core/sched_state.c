@@ -84,6 +84,11 @@ struct change *sched_set_task(
 		abort();
 	t->state = to;
 	t->reason = why;
+	if (from == TASK_RUNNING)
+		t->cancelling = false;
+	/* What is left of it in a queue means nothing. */
+	if (to == TASK_NONE || task_state_is_final(to))
+		t->ready = false;
 	if (to != TASK_UP_FOR_RETRY)
 		t->due_us = 0;
 	if (to == TASK_NONE)
@@ -98,13 +103,12 @@ struct change *sched_set_task(
 		c->state.lost = t->lost;
 		c->state.hash = at->run->dag->tasks[at->task].hash;
 	}
-	if (t->selected && !task_state_is_final(from) && task_state_is_final(to)) {
-		at->run->nopen--;
-		if (sched_grow(s, &s->news, s->nnews, &s->news_cap, sizeof *s->news))
-			s->news[s->nnews++] = *at;
-	} else if (t->selected && task_state_is_final(from)) {
-		at->run->nopen++;
-	}
+	if (!t->selected)
+		return c;
+	at->run->nopen += task_state_is_final(from) - task_state_is_final(to);
+	if ((task_state_is_final(from) || task_state_is_final(to)) &&
+		sched_grow(s, &s->news, s->nnews, &s->news_cap, sizeof *s->news))
+		s->news[s->nnews++] = *at;
 	return c;
 }
 
@@ -132,7 +136,7 @@ static enum verdict judge_condition(const struct ref *at, const struct condition
 	}
 }
 
-static enum verdict verdict_of(const struct ref *at)
+enum verdict sched_verdict(const struct ref *at)
 {
 	const struct task *def = &at->run->dag->tasks[at->task];
 
@@ -149,7 +153,7 @@ void sched_judge(struct sched *s, const struct ref *at, int64_t now_us)
 	if (!t->selected || t->state != TASK_NONE || t->ready || starts_no_more(at) ||
 		(at->run->cancelling && at->run->nwork > 0))
 		return;
-	enum verdict v = verdict_of(at);
+	enum verdict v = sched_verdict(at);
 	if (v == VERDICT_RUN)
 		sched_push_ready(s, at);
 	else if (v != VERDICT_WAIT)
@@ -169,18 +173,16 @@ void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us)
 	struct live_task *t = live(at);
 
 	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
-		task_state_is_final(t->state) || verdict_of(at) == VERDICT_RUN)
+		task_state_is_final(t->state) || sched_verdict(at) == VERDICT_RUN)
 		return;
 	t->failures = t->lost = 0;
 	sched_set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
 }
 
-void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us)
+enum run_state sched_end_state(const struct live_run *r, enum reason *ret_why)
 {
 	int nfailed = 0, ncancelled = 0, nleft = 0;
 
-	if (r->settling)
-		return;
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		enum task_state state = r->tasks[i].state;
 		bool forgiven = r->dag->tasks[i].forgiven;
@@ -188,45 +190,116 @@ void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us)
 		ncancelled += !forgiven && state == TASK_CANCELLED;
 		nleft += !task_state_is_final(state);
 	}
-	if (r->cancelling && ncancelled)
-		sched_set_run(s, r, RUN_CANCELLED, REASON_CANCELLED, now_us);
-	else if (nfailed || ncancelled)
-		sched_set_run(s, r, RUN_FAILED, REASON_SOME_FAILED, now_us);
-	else if (nleft)
-		sched_set_run(s, r, RUN_QUEUED, REASON_PARTIAL, now_us);
-	else
-		sched_set_run(s, r, RUN_SUCCESS, REASON_ALL_DONE, now_us);
+	*ret_why = REASON_CANCELLED;
+	if (ncancelled && (r->cancelling || r->state == RUN_CANCELLED))
+		return RUN_CANCELLED;
+	*ret_why = REASON_SOME_FAILED;
+	if (nfailed || ncancelled)
+		return RUN_FAILED;
+	*ret_why = nleft ? REASON_PARTIAL : REASON_ALL_DONE;
+	return nleft ? RUN_QUEUED : RUN_SUCCESS;
 }
 
-/* The run of a task that became final may be through. */
-static void finish_if_through(struct sched *s, struct live_run *r, int64_t now_us)
+void sched_finish_run(struct sched *s, struct live_run *r, int64_t now_us)
 {
-	if (r->state == RUN_RUNNING && r->nopen == 0 && r->nflight == 0)
-		sched_finish_run(s, r, now_us);
+	enum reason why;
+
+	if (r->settling)
+		return;
+	enum run_state to = sched_end_state(r, &why);
+	sched_set_run(s, r, to, why, now_us);
 }
 
-/* Tell the dependents of tasks that became final; a list instead of recursion, since a failure at
- * the head of a long chain runs down all of it. What became final together is counted before
- * anything is judged, so that a verdict does not depend on the order in the file. */
+/* A state that came of the task's needs alone does not hold when they say something else now. */
+static void review(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	struct live_task *t = live(at);
+
+	sched_hold_back(s, at, now_us);
+	enum verdict v = sched_verdict(at);
+	/* What was asked was asked of other needs. */
+	if (t->state == TASK_NONE && v != VERDICT_RUN)
+		t->ready = t->asked = false;
+	if (!t->selected || !task_state_is_final(t->state) || !reason_is_derived(t->reason) ||
+		trigger_state(v) == t->state)
+		return;
+	t->failures = t->lost = 0;
+	sched_set_task(s, at, TASK_NONE, REASON_NEEDS_CHANGED, now_us);
+}
+
+enum { JUDGE = 1 << 0, REVIEW = 1 << 1 };
+
+/* What dependents have counted of a task is counted anew. News are of selected tasks only, which
+ * count in every run. `todo` (may be NULL): what that asks for, by task. */
+static void recount(const struct ref *at, unsigned char *todo)
+{
+	const struct task *def = &at->run->dag->tasks[at->task];
+	struct live_task *t = live(at);
+	const enum task_state told = t->told;
+
+	t->told = task_state_is_final(t->state) ? t->state : TASK_NONE;
+	for (int j = 0; told != t->told && j < def->ndependents; j++) {
+		int d = def->dependents[j];
+		struct trigger_counts *c = &at->run->tasks[d].counts;
+		if (told != TASK_NONE)
+			trigger_uncount(c, told);
+		if (t->told != TASK_NONE)
+			trigger_count(c, t->told);
+		if (todo)
+			todo[d] |= told != TASK_NONE ? JUDGE | REVIEW : JUDGE;
+	}
+}
+
+/* Once all news are told: what one of them ends, another may have opened again. */
+static void finish_runs(struct sched *s, int64_t now_us)
+{
+	for (size_t i = 0; i < s->nnews; i++) {
+		struct live_run *r = s->news[i].run;
+		if (r->state == RUN_RUNNING && r->nopen == 0 && r->nflight == 0)
+			sched_finish_run(s, r, now_us);
+	}
+	s->nnews = 0;
+}
+
+/* A list instead of recursion, since a failure at the head of a long chain runs down all of it.
+ * What became final together is counted before anything is judged, so that a verdict does not
+ * depend on the order in the file. */
 void sched_spread_news(struct sched *s, int64_t now_us)
 {
 	for (size_t first = 0, end; first < s->nnews; first = end) {
 		end = s->nnews;
-		for (size_t i = first; i < end; i++) {
-			struct ref at = s->news[i];
-			const struct task *def = &at.run->dag->tasks[at.task];
-			for (int j = 0; j < def->ndependents; j++)
-				trigger_count(&at.run->tasks[def->dependents[j]].counts,
-					live(&at)->state);
-		}
+		for (size_t i = first; i < end; i++)
+			recount(&s->news[i], NULL);
 		for (size_t i = first; i < end; i++) {
 			struct ref at = s->news[i];
 			const struct task *def = &at.run->dag->tasks[at.task];
 			for (int j = 0; j < def->ndependents; j++)
 				sched_judge(s, &(struct ref){ at.run, def->dependents[j] }, now_us);
-			/* Once: many tasks of a run may become final together. */
-			finish_if_through(s, at.run, now_us);
 		}
 	}
-	s->nnews = 0;
+	finish_runs(s, now_us);
+}
+
+void sched_review_run(struct sched *s, struct live_run *r, const bool *chosen, int64_t now_us)
+{
+	unsigned char *todo = calloc((size_t)r->dag->ntasks + 1, sizeof *todo);
+	size_t told = 0;
+
+	if (!todo) {
+		s->failed = true;
+		return;
+	}
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		struct ref at = { r, r->dag->order[i] };
+		for (; told < s->nnews; told++)
+			recount(&s->news[told], todo);
+		if (todo[at.task] & REVIEW)
+			review(s, &at, now_us);
+		if (todo[at.task] || chosen[at.task])
+			sched_judge(s, &at, now_us);
+	}
+	for (; told < s->nnews; told++)
+		recount(&s->news[told], todo);
+	free(todo);
+	finish_runs(s, now_us);
 }

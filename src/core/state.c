@@ -82,6 +82,11 @@ static const struct reason_row {
 	[REASON_NOT_CHOSEN] = { "not_chosen", "was left out by a branch or short circuit" },
 	[REASON_SET_UP_AGAIN] = { "set_up_again", "its teardown has run; it is set up again" },
 	[REASON_NEEDS_AGAIN] = { "needs_again", "a task it needs is done again" },
+	[REASON_MARKED] = { "marked", "was marked so, by request" },
+	[REASON_SKIPPED_BY_REQUEST] = { "skipped_by_request", "was skipped, by request" },
+	[REASON_RETRIES_ENDED] = { "retries_ended", "its retries were ended, by request" },
+	[REASON_OUTPUTS_SET] = { "outputs_set", "its outputs were set, by request" },
+	[REASON_NEEDS_CHANGED] = { "needs_changed", "the tasks it needs have changed" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 
@@ -168,13 +173,17 @@ static const unsigned task_next[TASK_STATE_MAX] = {
 static const unsigned task_finals = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED) |
 				    BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED);
 
-/* A finished run may be taken up again: a rerun clears tasks of it. */
+/* States that may be set by request (REASON_MARKED), from any but running. */
+static const unsigned task_marks = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED);
+
+/* A finished run may be taken up again: a rerun clears tasks of it. One that nobody has in hand
+ * and that is changed by request is queued; then its tasks say what it is. */
 static const unsigned run_next[RUN_STATE_MAX] = {
 	[RUN_QUEUED] = BIT(RUN_RUNNING) | BIT(RUN_CANCELLED) | BIT(RUN_FAILED) | BIT(RUN_SUCCESS),
 	[RUN_RUNNING] = BIT(RUN_SUCCESS) | BIT(RUN_FAILED) | BIT(RUN_CANCELLED) | BIT(RUN_QUEUED),
-	[RUN_SUCCESS] = BIT(RUN_RUNNING),
-	[RUN_FAILED] = BIT(RUN_RUNNING),
-	[RUN_CANCELLED] = BIT(RUN_RUNNING),
+	[RUN_SUCCESS] = BIT(RUN_RUNNING) | BIT(RUN_QUEUED),
+	[RUN_FAILED] = BIT(RUN_RUNNING) | BIT(RUN_QUEUED),
+	[RUN_CANCELLED] = BIT(RUN_RUNNING) | BIT(RUN_QUEUED),
 };
 
 bool task_state_is_final(enum task_state s)
@@ -187,12 +196,36 @@ bool run_state_is_final(enum run_state s)
 	return s == RUN_SUCCESS || s == RUN_FAILED || s == RUN_CANCELLED;
 }
 
+bool reason_is_derived(enum reason r)
+{
+	return r == REASON_UPSTREAM_FAILED || r == REASON_UPSTREAM_SKIPPED ||
+	       r == REASON_RULE_UNMET || r == REASON_WHEN_FALSE;
+}
+
+bool reason_is_asked(enum reason r)
+{
+	return r == REASON_MARKED || r == REASON_SKIPPED_BY_REQUEST || r == REASON_OUTPUTS_SET;
+}
+
+/* What only a request brings about. */
+static bool may_by_request(enum task_state from, enum task_state to, enum reason why)
+{
+	if (why == REASON_MARKED)
+		return from != TASK_RUNNING && from != to && (task_marks & BIT(to));
+	if (why == REASON_OUTPUTS_SET)
+		return from == TASK_SUCCESS && to == TASK_SUCCESS;
+	return from != TASK_RUNNING && !task_state_is_final(from) && to == TASK_SKIPPED;
+}
+
 bool state_task_may(enum task_state from, enum task_state to, enum reason why)
 {
+	if (why == REASON_MARKED || why == REASON_OUTPUTS_SET || why == REASON_SKIPPED_BY_REQUEST)
+		return may_by_request(from, to, why);
 	if (task_state_is_final(from))
 		return to == TASK_NONE &&
 		       (why == REASON_CLEARED || why == REASON_RERUN_FAILED ||
-			       why == REASON_NEEDS_AGAIN || why == REASON_SET_UP_AGAIN);
+			       why == REASON_NEEDS_AGAIN || why == REASON_SET_UP_AGAIN ||
+			       why == REASON_NEEDS_CHANGED);
 	/* A waiting task may be cleared, too: its counts start anew. */
 	if (to == TASK_NONE && why == REASON_CLEARED)
 		return from != TASK_RUNNING;

@@ -66,18 +66,23 @@ enum reason {
 	REASON_NOT_SELECTED, /* outside --only */
 	REASON_ALL_DONE,
 	REASON_SOME_FAILED,
-	REASON_PAUSED,          /* its DAG is paused */
-	REASON_FROZEN,          /* the task is frozen */
-	REASON_PARTIAL,         /* selected tasks are done; others were not run */
-	REASON_LATE_RESULT,     /* an attempt that was given up has ended; nothing changes */
-	REASON_POOL_FULL,       /* its pool has not enough free slots */
-	REASON_DAG_LIMIT,       /* max_active_tasks of its DAG are running */
-	REASON_RULE_UNMET,      /* skipped: its trigger rule cannot be met any more */
-	REASON_WHEN_FALSE,      /* skipped: its `when` is false */
-	REASON_CONDITION_FALSE, /* skipped: its `if` is false */
-	REASON_NOT_CHOSEN,      /* skipped: a task it needs chose another way */
-	REASON_SET_UP_AGAIN,    /* to be done again: its teardown has run */
-	REASON_NEEDS_AGAIN,     /* to be judged again: a task it needs is done again */
+	REASON_PAUSED,             /* its DAG is paused */
+	REASON_FROZEN,             /* the task is frozen */
+	REASON_PARTIAL,            /* selected tasks are done; others were not run */
+	REASON_LATE_RESULT,        /* an attempt that was given up has ended; nothing changes */
+	REASON_POOL_FULL,          /* its pool has not enough free slots */
+	REASON_DAG_LIMIT,          /* max_active_tasks of its DAG are running */
+	REASON_RULE_UNMET,         /* skipped: its trigger rule cannot be met any more */
+	REASON_WHEN_FALSE,         /* skipped: its `when` is false */
+	REASON_CONDITION_FALSE,    /* skipped: its `if` is false */
+	REASON_NOT_CHOSEN,         /* skipped: a task it needs chose another way */
+	REASON_SET_UP_AGAIN,       /* to be done again: its teardown has run */
+	REASON_NEEDS_AGAIN,        /* to be judged again: a task it needs is done again */
+	REASON_MARKED,             /* its state was set, by request */
+	REASON_SKIPPED_BY_REQUEST, /* left out, by request */
+	REASON_RETRIES_ENDED,      /* no further tries, by request */
+	REASON_OUTPUTS_SET,        /* success stays; its outputs were set, by request */
+	REASON_NEEDS_CHANGED,      /* a state that came of its needs alone, which changed */
 	REASON_MAX
 };
 
@@ -93,9 +98,13 @@ int reason_by_name(const char *name);
 
 bool task_state_is_final(enum task_state s);
 bool run_state_is_final(enum run_state s);
-/* A final state is left only by REASON_CLEARED, REASON_RERUN_FAILED, REASON_NEEDS_AGAIN or
- * REASON_SET_UP_AGAIN, to
- * TASK_NONE. */
+/* The state came of the states of the task's needs, not of an attempt or a request. */
+bool reason_is_derived(enum reason r);
+/* The state was asked for: it is what a person wants, whatever its needs say. */
+bool reason_is_asked(enum reason r);
+/* A final state is left only to TASK_NONE (REASON_CLEARED, REASON_RERUN_FAILED,
+ * REASON_NEEDS_AGAIN, REASON_SET_UP_AGAIN, REASON_NEEDS_CHANGED), and to another that is asked for
+ * (REASON_MARKED). */
 bool state_task_may(enum task_state from, enum task_state to, enum reason why);
 bool state_run_may(enum run_state from, enum run_state to);
 

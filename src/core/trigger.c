@@ -201,22 +201,28 @@ const struct trigger_words *trigger_words(enum trigger_rule rule)
 
 /* ---- judging -------------------------------------------------------------------------- */
 
-void trigger_count(struct trigger_counts *c, enum task_state final_state)
+static int *counter(struct trigger_counts *c, enum task_state final_state)
 {
 	switch (final_state) {
 	case TASK_SUCCESS:
-		c->success++;
-		break;
+		return &c->success;
 	case TASK_SKIPPED:
-		c->skipped++;
-		break;
+		return &c->skipped;
 	case TASK_UPSTREAM_FAILED:
-		c->upstream_failed++;
-		break;
+		return &c->upstream_failed;
 	default:
-		c->failed++;
-		break;
+		return &c->failed;
 	}
+}
+
+void trigger_count(struct trigger_counts *c, enum task_state final_state)
+{
+	++*counter(c, final_state);
+}
+
+void trigger_uncount(struct trigger_counts *c, enum task_state final_state)
+{
+	--*counter(c, final_state);
 }
 
 int trigger_waiting(const struct trigger_counts *c)

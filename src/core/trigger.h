@@ -57,6 +57,8 @@ const struct trigger_words *trigger_words(enum trigger_rule rule);
 
 /* Count a need that became final. */
 void trigger_count(struct trigger_counts *c, enum task_state final_state);
+/* It is that no more: it is done again, or another state was asked for. */
+void trigger_uncount(struct trigger_counts *c, enum task_state final_state);
 /* How many needs are not final yet. */
 int trigger_waiting(const struct trigger_counts *c);
 /* RUN is never taken back by needs that become final later. */

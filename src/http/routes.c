@@ -31,7 +31,8 @@ static int handle_call(const struct ops_call *call, const struct http_api *api,
 	const struct http_request *req, struct http_response *res, struct err *err)
 {
 	struct ops_target target = { .dag = http_param(req, "dag"),
-		.task = http_param(req, "task") };
+		.task = http_param(req, "task"),
+		.run = http_param(req, "run") };
 	const char *id = http_param(req, "id");
 	struct ops ops = api->ops;
 	char by[BY_MAX];

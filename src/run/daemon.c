@@ -551,6 +551,8 @@ static int begin(struct daemon *d, struct err *err)
 		return -1;
 	d->ops = (struct ops){ .store = d->engine.store,
 		.find_dag = find_dag,
+		.load_version = daemon_load_version,
+		.hand = &daemon_hand,
 		.arg = d,
 		.changed = on_ops,
 		.note = on_note,

@@ -107,13 +107,18 @@ void daemon_hold_run(struct daemon *d, struct active_run *r); /* as the switches
  * need not wait for the last, nor the loop for all. */
 int daemon_plan(struct daemon *d, struct err *err);
 int daemon_promote(struct daemon *d, struct err *err);
-bool daemon_has_more(const struct daemon *d); /* there are more portions */
+int daemon_promote_first(struct daemon *d, struct err *err); /* one; there must be one */
+bool daemon_has_more(const struct daemon *d);                /* there are more portions */
 int daemon_add_pending(struct daemon *d, const struct pending_run *p);
 /* At the start: what the schedules have in motion already. */
 int daemon_count_wanted(struct daemon *d, struct err *err);
 int daemon_take_over(struct daemon *d, struct err *err); /* wanted runs of the store */
 int daemon_take_left(struct daemon *d, struct err *err); /* runs whose owner is gone */
 void daemon_run_idle(struct daemon *d, struct active_run *r);
+/* What people ask of runs in hand, and the DAG as a run began with it: ops->hand,
+ * ops->load_version. */
+extern const struct ops_hand daemon_hand;
+struct dag *daemon_load_version(void *arg, const struct run_row *row, struct err *err);
 void daemon_forget_run(struct daemon *d, struct active_run *r);
 
 /* run/daemon_backfill.c */

@@ -74,6 +74,13 @@ static struct dag *load_version(struct daemon *d, const struct run_row *row,
 	return dag;
 }
 
+struct dag *daemon_load_version(void *arg, const struct run_row *row, struct err *err)
+{
+	const struct config *config;
+
+	return load_version(arg, row, &config, err);
+}
+
 static struct active_run *take(struct daemon *d, const struct run_row *row,
 	const struct pending_run *p, struct dag *dag, const struct config *config, struct err *err)
 {
@@ -143,7 +150,9 @@ static int start(struct daemon *d, struct active_run *r, const struct pending_ru
 	struct task_init *tasks = calloc((size_t)r->dag->ntasks + 1, sizeof *tasks);
 	const struct run_data *data = r->data;
 	struct live_backfill *b = daemon_backfill(d, data->backfill_id);
-	struct run_init run = { .lane = b ? b->lane : 0, .resume = row->state == RUN_RUNNING };
+	/* In one that waits what is to be done again is cleared already. */
+	struct run_init run = { .lane = b ? b->lane : 0,
+		.resume = !run_state_is_final(row->state) };
 
 	if (!tasks)
 		return err_nomem(err);
@@ -236,14 +245,20 @@ static bool can_promote(const struct daemon *d)
 	return d->npending > 0 && HASH_CNT(hh, d->engine.runs) < IN_HAND_MAX;
 }
 
+int daemon_promote_first(struct daemon *d, struct err *err)
+{
+	if (bring_up(d, &d->pending[d->pending_head], err) < 0)
+		return -1;
+	d->pending_head++;
+	d->npending--;
+	return 0;
+}
+
 int daemon_promote(struct daemon *d, struct err *err)
 {
-	for (int n = 0; n < BRING_UP_AT_ONCE && can_promote(d) && !d->stopping; n++) {
-		if (bring_up(d, &d->pending[d->pending_head], err) < 0)
+	for (int n = 0; n < BRING_UP_AT_ONCE && can_promote(d) && !d->stopping; n++)
+		if (daemon_promote_first(d, err) < 0)
 			return -1;
-		d->pending_head++;
-		d->npending--;
-	}
 	return 0;
 }
 

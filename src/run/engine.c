@@ -84,6 +84,7 @@ static void free_all(struct engine *e)
 	free(e->late);
 	for (size_t i = 0; i < e->nunstarted; i++)
 		control_end_release(&e->unstarted[i].end);
+	free(e->requests);
 	free(e->unstarted);
 	free(e->acks);
 	free(e->leases);
@@ -215,6 +216,7 @@ void engine_drop(struct engine *e, struct active_run *r, bool close)
 	former_forget_run(e, r);
 	sched_drop_run(e->sched, r->id);
 	forget_idle(e, r);
+	engine_forget_requests(e, r->id);
 	/* A store that cannot be written is not waited for: a dead owner is recognised. */
 	if (close && !r->given_up && e->store && !e->retry_us)
 		store_run_close(e->store, r->id, r->epoch, NULL);

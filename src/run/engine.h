@@ -105,6 +105,10 @@ struct engine {
 	/* Of attempts that ended, to be committed with their ends. */
 	struct check_row *checks;
 	size_t nchecks, checks_cap;
+	/* What people asked for, to be committed with the changes it brought. */
+	struct audit_row *requests;
+	size_t nrequests, requests_cap;
+	int64_t nrecorded; /* how many were committed */
 	struct arena scratch;
 	/* Ends whose results could not be read yet, and why. */
 	struct exec_end *late;
@@ -182,6 +186,10 @@ void engine_ended(struct engine *e, const struct exec_end *end);
 /* Decide, commit, act, tell, until nothing is left to decide. Faults of the store are told and
  * tried again. */
 void engine_step(struct engine *e);
+/* The scheduler was asked for changes of a run in hand (core/request.h): commit them with the
+ * request itself, and carry them out (run/engine_request.c). -1: they are not committed; ERR_BUSY:
+ * they will be as soon as the store can be written. */
+int engine_request(struct engine *e, const struct audit_row *request, struct err *err);
 /* What a former process left in flight of a run in hand is claimed, or settled and committed.
  * Returns how many attempts go on, which the store says are running. ERR_TIMEOUT:
  * the supervisor of one lives but cannot be asked, or something of a dead one does not die: try

@@ -19,6 +19,9 @@ void engine_break(struct engine *e, const struct err *err);
  */
 void engine_kill_now(struct engine *e, const struct active_run *r);
 
+/* run/engine_request.c: a run is not ours any more. */
+void engine_forget_requests(struct engine *e, int64_t run_id);
+
 /* run/engine.c: WEIR_HOME/work/NAME */
 int engine_make_work_dir(const struct engine *e, const char *name, struct err *err);
 

@@ -439,11 +439,15 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 		.changes = changes,
 		.nchanges = n,
 		.checks = e->checks,
-		.nchecks = e->nchecks };
+		.nchecks = e->nchecks,
+		.audits = e->requests,
+		.naudits = e->nrequests };
 	if (store_commit(e->store, &batch, err) < 0)
 		return -1;
 	e->dirty = false;
 	e->nchecks = 0;
+	e->nrecorded += (int64_t)e->nrequests;
+	e->nrequests = 0;
 	arena_release(&e->scratch);
 	while (e->nspent > 0) {
 		unlink(e->spent[--e->nspent].path);

@@ -132,6 +132,17 @@ static int read_standing(struct store *s, const char *dag, struct standing *ret,
 	return rc;
 }
 
+int ops_is_paused(struct store *s, const char *dag, bool *ret, struct err *err)
+{
+	struct standing now;
+
+	if (read_standing(s, dag, &now, err) < 0)
+		return -1;
+	release_kept(&now);
+	*ret = now.paused;
+	return 0;
+}
+
 /* A misspelt name is an error; a DAG whose file is broken or gone is none. */
 static int check_known(
 	const struct ops *o, const char *dag, const struct standing *now, struct err *err)
@@ -260,22 +271,29 @@ static int find_frozen(struct store *s, const struct ops_note *n, struct store_r
 	return 0;
 }
 
+const struct task *ops_find_task(const struct dag *dag, const char *name, struct err *err)
+{
+	const struct task *found = dag_find(dag, name);
+	const char *names[TASKS_NAMED];
+	size_t n = 0;
+
+	if (found)
+		return found;
+	for (; n < TASKS_NAMED && n < (size_t)dag->ntasks; n++)
+		names[n] = dag->tasks[n].name;
+	const char *near = near_find(name, names, n);
+	err_set(err, ERR_NOT_FOUND, "DAG %s has no task \"%.100s\"%s%s%s", dag->name, name,
+		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	return NULL;
+}
+
 static int check_task(const struct ops *o, const char *name, const char *task, struct err *err)
 {
 	struct dag *dag = o->find_dag(o->arg, name, err);
-	const char *names[TASKS_NAMED];
-	size_t n = 0;
-	int rc = 0;
 
 	if (!dag)
 		return -1;
-	for (; n < TASKS_NAMED && n < (size_t)dag->ntasks; n++)
-		names[n] = dag->tasks[n].name;
-	if (!dag_find(dag, task)) {
-		const char *near = near_find(task, names, n);
-		rc = err_set(err, ERR_NOT_FOUND, "DAG %s has no task \"%.100s\"%s%s%s", name, task,
-			near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-	}
+	int rc = ops_find_task(dag, task, err) ? 0 : -1;
 	dag_unref(dag);
 	return rc;
 }

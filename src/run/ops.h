@@ -12,9 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/request.h"
+
+struct audit_row;
 struct config;
 struct dag;
 struct err;
+struct run_row;
+struct sched;
 struct store;
 struct tick;
 
@@ -28,10 +33,19 @@ enum ops_event {
 	OPS_EVENT_MAX
 };
 
+/* Runs in the hands of whoever serves the operations. */
+struct ops_hand {
+	/* 1: the run is in motion in *ret; 0: it is not in hand; -1 with err. */
+	int (*find)(void *arg, int64_t run_id, struct sched **ret, struct err *err);
+	/* That scheduler was asked for something: record it with the request itself, and carry it
+	 * out. -1: it is not recorded. */
+	int (*carry_out)(void *arg, const struct audit_row *request, struct err *err);
+};
+
 /* What was done, for a log; what is not of it is NULL. */
 struct ops_note {
 	const char *what; /* "pause", "resume", "drain", "freeze", "unfreeze", "trigger",
-			     "backfill" and what becomes of one */
+			     "backfill" and what becomes of one, request_name() */
 	const char *dag, *task, *run, *by, *reason;
 	int64_t backfill; /* 0: none */
 };
@@ -40,6 +54,9 @@ struct ops {
 	struct store *store;
 	ops_find_dag_fn
 		*find_dag; /* ERR_NOT_FOUND with near names; ERR_INVALID when its file is broken */
+	/* The DAG as the run began with it, likewise. */
+	struct dag *(*load_version)(void *arg, const struct run_row *run, struct err *err);
+	const struct ops_hand *hand; /* NULL: nothing is in hand */
 	void *arg;
 	/* Told after the store has it; NULL: nobody listens. */
 	void (*changed)(void *arg, enum ops_event what, const char *dag, int64_t id);
@@ -126,11 +143,35 @@ int ops_backfill_set(const struct ops *o, int64_t id, const char *to, const char
  * "active", "waiting", "eta_us": n | null, "failed_runs": [name...] (one only)} */
 int ops_backfills(const struct ops *o, int64_t id, json_t **ret, struct err *err);
 
+/* What a person asks of a run (core/request.h). A run that is in hand is changed where it runs; one
+ * that nobody has in hand is opened, changed in the store and given up again: what is then to be
+ * done waits for a daemon, or for weir run. One that is in the hands of another process is refused,
+ * naming it.
+ *
+ * Result: {"run", "run_id", "dag", "ds", "request": "retry", "dry_run", "in_motion": bool, "by",
+ * "reason", "version", "former_version", "state": {"from", "to"}, "waits": bool (for a daemon, or
+ * weir run), "dag_paused": bool, "dag_path", "tasks": [{"task", "from", "to", "effect":
+ * request_effect_name(), "why"}...]}: the tasks that something becomes of, in the order of the DAG.
+ */
+enum ops_version { OPS_VERSION_ANY, OPS_VERSION_NEW, OPS_VERSION_SAME, OPS_VERSION_MAX };
+extern const char *const ops_version_names[]; /* "any" (the newest, where there is one), "new",
+						 "same"; NULL-ended */
+struct ops_request {
+	enum request_verb verb;
+	const char *run;          /* as weir show takes it */
+	const char *const *tasks; /* NULL-ended; NULL: none */
+	bool downstream, failed, hard, dry_run;
+	enum task_state mark;
+	const json_t *outputs;    /* an object, merged into what the task has; NULL: none */
+	enum ops_version version; /* retry, clear */
+	const char *reason;
+};
+int ops_request(const struct ops *o, const struct ops_request *q, json_t **ret, struct err *err);
+
 /* The decision of a backfill about one interval; also used by the daemon when it creates runs one
  * after the other. OVERWRITE: all tasks of the run are done again. A run that a process works on,
  * or that waits for a daemon, is left to it whatever the mode. *ret_why is never NULL. */
 enum backfill_action { BACKFILL_RUN, BACKFILL_OVERWRITE, BACKFILL_SKIP };
-struct run_row;
 enum backfill_action ops_backfill_decide(enum backfill_mode mode,
 	const struct run_row *existing /* NULL: none */, const char **ret_why);
 

@@ -88,6 +88,89 @@ static const struct field backfill_body[] = {
 	{ 0 },
 };
 
+#define ROW_DRY_RUN                                                                \
+	{                                                                          \
+		.key = "dry_run", .type = FIELD_BOOL, .def = "false",              \
+		.help = "Change nothing: answer what would become of which tasks." \
+	}
+#define ROW_DOWNSTREAM                                                   \
+	{                                                                \
+		.key = "downstream", .type = FIELD_BOOL, .def = "false", \
+		.help = "With them all tasks that depend on them."       \
+	}
+#define ROW_VERSION                                                                              \
+	{                                                                                        \
+		.key = "version", .type = FIELD_ENUM, .values = ops_version_names, .def = "any", \
+		.help = "The DAG version it is done with: the newest (new), the one the run "    \
+			"has (same), or any: the newest where there is one. A run in "           \
+			"motion keeps its own."                                                  \
+	}
+#define ROW_OUTPUTS(more)                                                                     \
+	{                                                                                     \
+		.key = "outputs", .type = FIELD_MAP, .flags = more, .item = &output_value,    \
+		.help = "Outputs by name; those of other names stay.", .example = "{rows: 5}" \
+	}
+#define ROW_TASKS(more)                                                                \
+	{                                                                              \
+		.key = "tasks", .type = FIELD_LIST, .flags = more, .item = &task_name, \
+		.has_min = (more) != 0, .min = 1, .help = "Names of tasks.",           \
+		.example = "[load, publish]"                                           \
+	}
+
+static const struct field task_name = { .type = FIELD_STRING };
+static const struct field output_value = { .type = FIELD_ANY };
+static const char *const mark_values[] = { "success", "failed", "skipped", NULL };
+
+static const struct field retry_body[] = {
+	ROW_TASKS(0),
+	ROW_DOWNSTREAM,
+	{ .key = "failed",
+		.type = FIELD_BOOL,
+		.def = "false",
+		.help = "Of the tasks, only those that failed, could not run, or were cancelled. "
+			"Without tasks that is how it is." },
+	ROW_VERSION,
+	ROW_DRY_RUN,
+	ROW_REASON,
+	ROW_BY,
+	{ 0 },
+};
+
+static const struct field clear_body[] = { ROW_TASKS(FIELD_REQUIRED), ROW_DOWNSTREAM, ROW_VERSION,
+	ROW_DRY_RUN, ROW_REASON, ROW_BY, { 0 } };
+
+static const struct field mark_body[] = {
+	ROW_TASKS(FIELD_REQUIRED),
+	{ .key = "state",
+		.type = FIELD_ENUM,
+		.flags = FIELD_REQUIRED,
+		.values = mark_values,
+		.help = "The state they have from then on." },
+	ROW_OUTPUTS(0),
+	ROW_DRY_RUN,
+	ROW_REASON,
+	ROW_BY,
+	{ 0 },
+};
+
+static const struct field tasks_body[] = { ROW_TASKS(FIELD_REQUIRED), ROW_DRY_RUN, ROW_REASON,
+	ROW_BY, { 0 } };
+
+static const struct field cancel_body[] = {
+	ROW_TASKS(0),
+	{ .key = "kill",
+		.type = FIELD_BOOL,
+		.def = "false",
+		.help = "Kill what runs at once, instead of asking it to end first." },
+	ROW_DRY_RUN,
+	ROW_REASON,
+	ROW_BY,
+	{ 0 },
+};
+
+static const struct field output_body[] = { ROW_TASKS(FIELD_REQUIRED), ROW_OUTPUTS(FIELD_REQUIRED),
+	ROW_DRY_RUN, ROW_REASON, ROW_BY, { 0 } };
+
 /* ---- reading it ---------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *body, const char *key)
@@ -281,6 +364,96 @@ static int call_backfill_cancel(const struct ops *o, const struct ops_target *t,
 	return ops_backfill_set(o, t->id, "cancelled", text_of(body, "reason"), ret, err);
 }
 
+/* A list of texts, borrowed; NULL-ended, owned. NULL with err. */
+static const char **names_of(const json_t *body, const char *key, struct err *err)
+{
+	const json_t *list = json_object_get(body, key), *name;
+	const char **names = calloc(json_array_size(list) + 1, sizeof *names);
+	size_t i;
+
+	if (!names)
+		err_nomem(err);
+	json_array_foreach((json_t *)list, i, name)
+	{
+		if (names)
+			names[i] = json_string_value(name);
+	}
+	return names;
+}
+
+static enum ops_version version_of(const json_t *body)
+{
+	const char *text = text_of(body, "version");
+
+	for (int i = 0; text && ops_version_names[i]; i++)
+		if (strcmp(text, ops_version_names[i]) == 0)
+			return (enum ops_version)i;
+	return OPS_VERSION_ANY;
+}
+
+static int ask(const struct ops *o, enum request_verb verb, const struct ops_target *t,
+	const json_t *body, json_t **ret, struct err *err)
+{
+	const char **tasks = names_of(body, "tasks", err), *state = text_of(body, "state");
+	const struct ops_request q = { .verb = verb,
+		.run = t->run,
+		.tasks = tasks,
+		.downstream = is_set(body, "downstream"),
+		.failed = is_set(body, "failed"),
+		.hard = is_set(body, "kill"),
+		.dry_run = is_set(body, "dry_run"),
+		.mark = (enum task_state)(state ? task_state_by_name(state) : 0),
+		.outputs = json_object_get(body, "outputs"),
+		.version = version_of(body),
+		.reason = text_of(body, "reason") };
+	int rc = tasks ? ops_request(o, &q, ret, err) : -1;
+
+	free(tasks);
+	return rc;
+}
+
+static int call_retry(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ask(o, REQUEST_RETRY, t, body, ret, err);
+}
+
+static int call_clear(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ask(o, REQUEST_CLEAR, t, body, ret, err);
+}
+
+static int call_mark(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ask(o, REQUEST_MARK, t, body, ret, err);
+}
+
+static int call_skip(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ask(o, REQUEST_SKIP, t, body, ret, err);
+}
+
+static int call_cancel(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ask(o, REQUEST_CANCEL, t, body, ret, err);
+}
+
+static int call_end_retries(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ask(o, REQUEST_END_RETRIES, t, body, ret, err);
+}
+
+static int call_set_output(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ask(o, REQUEST_SET_OUTPUT, t, body, ret, err);
+}
+
 /* ---- the rows ------------------------------------------------------------------------------ */
 
 const struct ops_call ops_calls[OPS_CALL_MAX] = {
@@ -322,4 +495,24 @@ const struct ops_call ops_calls[OPS_CALL_MAX] = {
 	[OPS_CALL_BACKFILL_CANCEL] = { "POST", "/v1/backfills/{id}/cancel", "End a backfill",
 		"It creates no more runs and cannot be resumed. What was done stays.", switch_body,
 		call_backfill_cancel },
+	[OPS_CALL_RETRY] = { "POST", "/v1/runs/{run}/retry", "Do tasks of a run again",
+		"Without tasks: those that failed, could not run, or were cancelled. A run that "
+		"has ended is taken up again; nothing but these tasks is done.",
+		retry_body, call_retry },
+	[OPS_CALL_CLEAR] = { "POST", "/v1/runs/{run}/clear",
+		"Let tasks of a run count as not done: they are done again", NULL, clear_body,
+		call_clear },
+	[OPS_CALL_MARK] = { "POST", "/v1/runs/{run}/mark", "Set the state of tasks",
+		"What follows for other tasks follows at once. Refused for a task that runs.",
+		mark_body, call_mark },
+	[OPS_CALL_SKIP] = { "POST", "/v1/runs/{run}/skip", "Leave out tasks that have not run yet",
+		NULL, tasks_body, call_skip },
+	[OPS_CALL_CANCEL] = { "POST", "/v1/runs/{run}/cancel", "Cancel a run, or tasks of it",
+		"What runs is asked to end, what waits is cancelled.", cancel_body, call_cancel },
+	[OPS_CALL_END_RETRIES] = { "POST", "/v1/runs/{run}/end-retries",
+		"Let tasks that wait for their next try have failed", NULL, tasks_body,
+		call_end_retries },
+	[OPS_CALL_SET_OUTPUT] = { "POST", "/v1/runs/{run}/set-output",
+		"Set outputs of a task that succeeded",
+		"Refused when a task that depends on it has begun.", output_body, call_set_output },
 };

@@ -29,12 +29,19 @@ enum ops_call_id {
 	OPS_CALL_BACKFILL_PAUSE,
 	OPS_CALL_BACKFILL_RESUME,
 	OPS_CALL_BACKFILL_CANCEL,
+	OPS_CALL_RETRY,
+	OPS_CALL_CLEAR,
+	OPS_CALL_MARK,
+	OPS_CALL_SKIP,
+	OPS_CALL_CANCEL,
+	OPS_CALL_END_RETRIES,
+	OPS_CALL_SET_OUTPUT,
 	OPS_CALL_MAX
 };
 
-/* What the path names: {dag}, {task}, {id}. */
+/* What the path names: {dag}, {task}, {run}, {id}. */
 struct ops_target {
-	const char *dag, *task;
+	const char *dag, *task, *run;
 	int64_t id;
 };
 

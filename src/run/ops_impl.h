@@ -36,6 +36,10 @@ int ops_answer(json_t *made, json_t **ret, struct err *err);
 void ops_tell(const struct ops *o, enum ops_event what, const char *dag, int64_t id);
 /* `by` is filled in where it is NULL. */
 void ops_note(const struct ops *o, struct ops_note n);
+/* ERR_NOT_FOUND names the nearest. */
+const struct task *ops_find_task(const struct dag *dag, const char *name, struct err *err);
+/* Whether the DAG, or all of them, are paused. */
+int ops_is_paused(struct store *s, const char *dag, bool *ret, struct err *err);
 /* A process works on the run, or a daemon is going to. */
 bool ops_run_is_active(const struct run_row *run, int64_t now_us);
 /* Params as JSON text, owned: those given, as "name=value", with defaults for the others; NULL with

@@ -7,6 +7,7 @@
 void restore_task(const struct task_row *row, struct task_init *ret)
 {
 	ret->state = row->state;
+	ret->reason = row->reason;
 	ret->tries = row->tries;
 	ret->failures = row->failures;
 	ret->lost = row->lost;

@@ -118,6 +118,7 @@ static void release_run(struct mem_run *run)
 	free(run->attempts.items);
 	free(run->events.items);
 	free(run->checks.items);
+	free(run->audits.items);
 }
 
 /* Out of the tables; its attempts are not in one. */
@@ -290,7 +291,8 @@ static int add_event(struct memory_store *m, struct mem_run *run, const struct c
 		.map_index = c->kind == CHANGE_RUN ? -1 : c->map_index,
 		.from = from,
 		.to = to,
-		.reason = reason_name(c->reason) };
+		.reason = reason_name(c->reason),
+		.detail = memory_keep(m, c->detail) };
 
 	return memory_add_event(m, run, &e, err);
 }
@@ -647,6 +649,37 @@ static int add_check(struct memory_store *m, const struct check_row *c, struct e
 	return memory_add(m, &run->checks, row, NULL, err);
 }
 
+static int add_audit(struct memory_store *m, const struct audit_row *a, struct err *err)
+{
+	struct mem_run *run = memory_find_run(m, a->run_id);
+	struct audit_row *row;
+
+	if (!run)
+		return backend_no_run(a->run_id, err);
+	row = arena_alloc(&m->arena, sizeof *row);
+	if (!row)
+		return err_nomem(err);
+	*row = (struct audit_row){ .run_id = a->run_id,
+		.at_us = a->at_us,
+		.who = memory_keep(m, a->who),
+		.what = memory_keep(m, a->what),
+		.detail = memory_keep(m, a->detail),
+		.reason = memory_keep(m, a->reason) };
+	return memory_add(m, &run->audits, row, NULL, err);
+}
+
+static int want_run(struct memory_store *m, int64_t run_id, struct err *err)
+{
+	struct mem_run *run = memory_find_run(m, run_id);
+
+	if (!run || run_state_is_final(run->row.state))
+		return 0;
+	if (memory_save(m, &run->row, sizeof run->row, err) < 0)
+		return -1;
+	run->row.wanted = true;
+	return 0;
+}
+
 static int memory_commit(struct store *s, const struct store_batch *b, struct err *err)
 {
 	struct memory_store *m = memory_cast(s);
@@ -662,6 +695,10 @@ static int memory_commit(struct store *s, const struct store_batch *b, struct er
 		r = add_check(m, &b->checks[i], err);
 	for (size_t i = 0; r == 0 && i < b->nacts; i++)
 		r = memory_act_put(m, &b->acts[i], err);
+	for (size_t i = 0; r == 0 && i < b->naudits; i++)
+		r = add_audit(m, &b->audits[i], err);
+	for (size_t i = 0; r == 0 && i < b->nwants; i++)
+		r = want_run(m, b->wants[i], err);
 	return memory_end(m, r, err);
 }
 

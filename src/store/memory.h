@@ -46,7 +46,7 @@ struct mem_run {
 	struct run_row row;
 	struct mem_version *version;
 	struct mem_task *tasks;
-	struct mem_list attempts, events, checks;
+	struct mem_list attempts, events, checks, audits;
 	char *key; /* start and end of the interval (8 bytes each), DAG */
 	UT_hash_handle by_key, by_name;
 };

@@ -268,6 +268,26 @@ static int put_checks(
 	return 0;
 }
 
+static int put_audits(
+	struct rows *rows, struct mem_run *run, const struct row_query *q, struct err *err)
+{
+	(void)q;
+	(void)err;
+	for (size_t i = 0; i < run->audits.n; i++) {
+		const struct audit_row *a = run->audits.items[i];
+		struct audit_row *row = rows_add(rows);
+		if (!row)
+			break;
+		*row = (struct audit_row){ .run_id = a->run_id,
+			.at_us = a->at_us,
+			.who = lend(rows->arena, a->who),
+			.what = lend(rows->arena, a->what),
+			.detail = lend(rows->arena, a->detail),
+			.reason = lend(rows->arena, a->reason) };
+	}
+	return 0;
+}
+
 static const struct row_putter {
 	size_t size;
 	int (*put)(
@@ -279,6 +299,7 @@ static const struct row_putter {
 	[ROWS_EVENTS] = { sizeof(struct event_row), put_events },
 	[ROWS_CHECKS] = { sizeof(struct check_row), put_checks },
 	[ROWS_TRY] = { sizeof(struct attempt_row), put_attempts },
+	[ROWS_AUDITS] = { sizeof(struct audit_row), put_audits },
 };
 static_assert(sizeof putters / sizeof *putters == ROWS_MAX, "one for each kind");
 

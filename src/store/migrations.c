@@ -249,7 +249,11 @@ static const char schema_3[] =
 	"	CHECK ((state = 'pending') = (ended_us IS NULL))"
 	") STRICT;"
 	"CREATE INDEX outbox_due ON outbox(due_us) WHERE state = 'pending';"
-	"CREATE INDEX outbox_ended ON outbox(ended_us) WHERE ended_us IS NOT NULL;";
+	"CREATE INDEX outbox_ended ON outbox(ended_us) WHERE ended_us IS NOT NULL;"
+	/* What people asked of a run. */
+	"ALTER TABLE audit ADD COLUMN run_id INTEGER;" /* NULL: of no run */
+	"ALTER TABLE audit ADD COLUMN detail TEXT;"    /* which tasks, to what */
+	"CREATE INDEX audit_by_run ON audit(run_id) WHERE run_id IS NOT NULL;";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

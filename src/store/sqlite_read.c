@@ -148,6 +148,17 @@ static void read_check(struct sqlite_cursor *c, void *row)
 	r->sample = sqlite_get_text(c);
 }
 
+static void read_audit(struct sqlite_cursor *c, void *row)
+{
+	struct audit_row *r = row;
+
+	r->at_us = sqlite_get_int(c);
+	r->who = sqlite_get_text(c);
+	r->what = sqlite_get_text_or_empty(c);
+	r->detail = sqlite_get_text(c);
+	r->reason = sqlite_get_text(c);
+}
+
 /* ---- runs ---------------------------------------------------------------------------- */
 
 static unsigned state_condition(int state)
@@ -298,6 +309,8 @@ static const struct row_reader {
 		offsetof(struct check_row, run_id), "list checks", read_check },
 	[ROWS_TRY] = { SQL_TRY, true, sizeof(struct attempt_row),
 		offsetof(struct attempt_row, run_id), "look for an attempt", read_attempt },
+	[ROWS_AUDITS] = { SQL_AUDITS, false, sizeof(struct audit_row),
+		offsetof(struct audit_row, run_id), "list requests", read_audit },
 };
 static_assert(sizeof readers / sizeof *readers == ROWS_MAX, "a reader for each kind");
 

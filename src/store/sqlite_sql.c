@@ -82,8 +82,8 @@ static const char *const texts[] = {
 		"UPDATE task SET token = ?4 WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
 		" AND token < ?4",
 	[SQL_EVENT_INSERT] =
-		"INSERT INTO event(at_us, run_id, task, map_index, from_state, to_state, reason)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		"INSERT INTO event(at_us, run_id, task, map_index, from_state, to_state, reason,"
+		" detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[SQL_ATTEMPT_INSERT] =
 		"INSERT INTO attempt(token, run_id, task, map_index, try, queued_us, version)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT version FROM run WHERE id = ?2))",
@@ -98,6 +98,11 @@ static const char *const texts[] = {
 	[SQL_CHECK_INSERT] =
 		"INSERT INTO check_result(run_id, token, task, name, severity, status, observed,"
 		" expected, sample) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[SQL_REQUEST_INSERT] =
+		"INSERT INTO audit(at_us, who, what, subject, reason, run_id, detail)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[SQL_RUN_WANT] = "UPDATE run SET wanted = 1 WHERE id = ?1"
+			 " AND state IN ('queued', 'running')",
 	[SQL_TOKENS_RESERVE] =
 		"UPDATE counter SET next = max(next, ?2) + ?1 WHERE name = 'token' RETURNING next",
 	[SQL_TOKENS_NEXT] = "SELECT next FROM counter WHERE name = 'token'",
@@ -202,6 +207,8 @@ static const char *const texts[] = {
 		"SELECT token, task, name, severity, status, observed, expected, sample"
 		" FROM check_result WHERE run_id = ?1 AND (?2 IS NULL OR task = ?2) ORDER BY id",
 	[SQL_ATTEMPT_OPEN] = "SELECT 1 FROM attempt WHERE token = ?1 AND outcome = 'none'",
+	[SQL_AUDITS] = "SELECT at_us, who, what, detail, reason FROM audit WHERE run_id = ?1"
+		       " ORDER BY id",
 	[SQL_VERSION_TEXT] = "SELECT text FROM dag_version WHERE hash = ?1",
 	[SQL_DAGS] = "WITH name(name) AS (" DAG_NAMES ") "
 		     "SELECT name.name, d.path, d.dir, d.version, d.error, d.present,"

@@ -106,6 +106,7 @@ static int insert_event(struct sqlite_store *s, const struct change *c, const ch
 	sqlite_bind_text(&q, from);
 	sqlite_bind_text(&q, to);
 	sqlite_bind_text(&q, reason_name(c->reason));
+	sqlite_bind_text(&q, c->detail);
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }
 
@@ -481,6 +482,28 @@ static int insert_check(struct sqlite_store *s, const struct check_row *c, struc
 	return -1;
 }
 
+static int insert_request(struct sqlite_store *s, const struct audit_row *a, struct err *err)
+{
+	struct sqlite_query q = sqlite_query(s, SQL_REQUEST_INSERT, "record who asked for it");
+
+	sqlite_bind_int(&q, a->at_us);
+	sqlite_bind_text(&q, a->who);
+	sqlite_bind_text(&q, a->what);
+	sqlite_bind_text(&q, a->run);
+	sqlite_bind_text(&q, a->reason);
+	sqlite_bind_int(&q, a->run_id);
+	sqlite_bind_text(&q, a->detail);
+	return sqlite_run(&q, err) < 0 ? -1 : 0;
+}
+
+static int want_run(struct sqlite_store *s, int64_t run_id, struct err *err)
+{
+	struct sqlite_query q = sqlite_query(s, SQL_RUN_WANT, "record that the run is wanted");
+
+	sqlite_bind_int(&q, run_id);
+	return sqlite_run(&q, err) < 0 ? -1 : 0;
+}
+
 static int write_batch(struct sqlite_store *s, const struct store_batch *b, struct err *err)
 {
 	for (size_t i = 0; i < b->nleases; i++)
@@ -496,6 +519,12 @@ static int write_batch(struct sqlite_store *s, const struct store_batch *b, stru
 			return -1;
 	for (size_t i = 0; i < b->nacts; i++)
 		if (sqlite_act_put(s, &b->acts[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < b->naudits; i++)
+		if (insert_request(s, &b->audits[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < b->nwants; i++)
+		if (want_run(s, b->wants[i], err) < 0)
 			return -1;
 	return 0;
 }

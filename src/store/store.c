@@ -160,6 +160,31 @@ static bool is_leased(struct leased *l, int64_t run_id)
 	return true;
 }
 
+static int check_audit(const struct audit_row *a, struct err *err)
+{
+	if (!a->what || !a->run)
+		return err_set(err, ERR_INTERNAL, "a request without its name or its run");
+	return 0;
+}
+
+static int check_requests(const struct store_batch *b, struct leased *l, struct err *err)
+{
+	for (size_t i = 0; i < b->naudits; i++) {
+		if (check_audit(&b->audits[i], err) < 0)
+			return -1;
+		if (!is_leased(l, b->audits[i].run_id))
+			return err_set(err, ERR_INTERNAL,
+				"a request of run %" PRId64 ", whose lease is not checked",
+				b->audits[i].run_id);
+	}
+	for (size_t i = 0; i < b->nwants; i++)
+		if (!is_leased(l, b->wants[i]))
+			return err_set(err, ERR_INTERNAL,
+				"run %" PRId64 " is wanted, and its lease is not checked",
+				b->wants[i]);
+	return 0;
+}
+
 static int check_batch(const struct store_batch *b, struct leased *l, struct err *err)
 {
 	for (size_t i = 0; i < b->nchanges; i++) {
@@ -182,7 +207,7 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 	for (size_t i = 0; i < b->nacts; i++)
 		if (check_act(&b->acts[i], err) < 0)
 			return -1;
-	return 0;
+	return check_requests(b, l, err);
 }
 
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err)
@@ -304,6 +329,12 @@ int store_checks(struct store *s, int64_t run_id, const char *task, struct store
 	return query_rows(s,
 		&(struct row_query){ .kind = ROWS_CHECKS, .run_id = run_id, .task = task }, ret,
 		err);
+}
+
+int store_audits(struct store *s, int64_t run_id, struct store_result *ret, struct err *err)
+{
+	return query_rows(
+		s, &(struct row_query){ .kind = ROWS_AUDITS, .run_id = run_id }, ret, err);
 }
 
 int store_version_text(struct store *s, const char *version, char **ret_text, struct err *err)

@@ -215,6 +215,14 @@ struct outbox_act {
 	int64_t at_us, due_us; /* due_us 0: at once */
 };
 
+/* What a person asked of a run (core/request.h), kept with who and why. */
+struct audit_row {
+	int64_t run_id, at_us;
+	const char *who, *what, *run; /* "ann@host", "retry", the run's name */
+	const char *detail;           /* which tasks, to what; NULL: the run */
+	const char *reason;           /* NULL: none was given */
+};
+
 struct store_lease {
 	int64_t run_id, epoch;
 };
@@ -227,6 +235,11 @@ struct store_batch {
 	size_t nchecks;
 	const struct outbox_act *acts;
 	size_t nacts;
+	const struct audit_row *audits;
+	size_t naudits;
+	/* These runs, which the changes leave unfinished, are wanted from now on. */
+	const int64_t *wants;
+	size_t nwants;
 };
 /* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
  * owner. A run that becomes final has no owner afterwards, as after store_run_close. */
@@ -367,6 +380,7 @@ struct store_result {
 		const struct attempt_row *attempts;
 		const struct event_row *events;
 		const struct check_row *checks;
+		const struct audit_row *audits;
 		const struct plan_row *plans;
 		const struct dag_row *dags;
 		const struct frozen_row *frozen;
@@ -421,6 +435,8 @@ int store_events(struct store *s, int64_t run_id, const char *task, struct store
 	struct err *err);
 int store_checks(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err);
+/* What people asked of the run, in its order; `run` is not filled in. */
+int store_audits(struct store *s, int64_t run_id, struct store_result *ret, struct err *err);
 /* The text of a DAG version; the caller frees it. */
 int store_version_text(struct store *s, const char *version, char **ret_text, struct err *err);
 

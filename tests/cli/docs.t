@@ -301,6 +301,8 @@ done
 for page in $pages; do
 	name=${page##*/weir-}
 	case $name in
+	# The page of a group of commands has a name of its own.
+	interventions.1) check "${page##*/} is of commands" grep -q 'BEGIN GENERATED synopsis' "$page" ;;
 	*.[18]) [ "${page##*/}" = weir.1 ] || check "${page##*/} is of a command" "$WEIR" "${name%.?}" --help ;;
 	esac
 done

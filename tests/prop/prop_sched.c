@@ -2,7 +2,8 @@
  *
  * A mirror stands for the store: it is built from the committed changes and from nothing else, and
  * each change is judged on its way into it. After every step what the scheduler says is compared
- * with the mirror and with what a slow look over all tasks finds. A crash throws away the
+ * with the mirror and with what a slow look over all tasks finds. What people ask of a run is
+ * planned first, with a copy, and then done: both must come to the same. A crash throws away the
  * scheduler, and now and then the changes of its last step; a new one is made from the mirror.
  *
  * WEIR_SEED in the environment repeats a series, WEIR_ROUNDS prolongs it.
@@ -25,6 +26,7 @@
 #include "base/units.h"
 #include "core/condition.h"
 #include "core/model.h"
+#include "core/request.h"
 #include "core/sched.h"
 #include "tests/lib/trigger_model.h"
 
@@ -41,6 +43,7 @@ struct flying {
 /* A task, as the store has it. */
 struct mtask {
 	enum task_state state;
+	enum reason reason;
 	int tries, failures, lost;
 	int64_t due_us;
 	struct flying flight; /* token 0: none */
@@ -51,6 +54,8 @@ struct mtask {
 	bool left_out; /* a choice told so skips it */
 	bool unchosen; /* it was skipped so */
 	bool fresh;    /* final since this commit only: others may not have heard of it */
+	bool kept;     /* as it was when the run was taken in */
+	bool stopping; /* by request: it is cancelled when it ends, unless it succeeds */
 };
 
 struct mrun {
@@ -75,6 +80,8 @@ struct world {
 	int64_t past[PAST_MAX]; /* tokens that ended */
 	size_t npast;
 	bool adding;                /* a run is taken in: final states may be cleared */
+	bool asking;                /* something was asked for */
+	int asked, refused;         /* told at the end */
 	int crashes, starts, steps; /* told at the end */
 };
 
@@ -362,7 +369,7 @@ static enum task_state after_end(
 		return TASK_SUCCESS;
 	if (f->outcome == OUTCOME_SKIPPED)
 		return TASK_SKIPPED;
-	if (f->outcome == OUTCOME_CANCELLED || stops(r, def))
+	if (f->outcome == OUTCOME_CANCELLED || t->stopping || stops(r, def))
 		return TASK_CANCELLED;
 	if (f->outcome == OUTCOME_LOST)
 		return t->lost + 1 > p->lost_retries ? TASK_FAILED : TASK_UP_FOR_RETRY;
@@ -397,18 +404,29 @@ static void commit_ended(struct world *w, struct mrun *r, struct mtask *t, const
 	t->ending = false;
 }
 
+static bool is_again(enum reason r)
+{
+	return r == REASON_NEEDS_CHANGED || r == REASON_NEEDS_AGAIN || r == REASON_SET_UP_AGAIN;
+}
+
 static void commit_task(struct world *w, struct mrun *r, const struct change *c)
 {
 	struct mtask *t = &r->tasks[c->task_index];
 
 	CHECK(w, c->state.from == t->state, "%s: from %s, is %s", c->task,
 		task_state_name(c->state.from), task_state_name(t->state));
-	CHECK(w, w->adding || !task_state_is_final(t->state), "%s leaves %s", c->task,
+	CHECK(w, w->adding || w->asking || !task_state_is_final(t->state), "%s leaves %s", c->task,
 		task_state_name(t->state));
+	CHECK(w, state_task_may(c->state.from, c->state.to, c->reason), "%s: %s to %s: %s", c->task,
+		task_state_name(c->state.from), task_state_name(c->state.to),
+		reason_name(c->reason));
 	CHECK(w, t->selected, "%s is not selected, yet becomes %s", c->task,
 		task_state_name(c->state.to));
 	if (t->ending)
 		commit_ended(w, r, t, c);
+	else if (w->asking && c->detail)
+		CHECK(w, strcmp(c->detail, "by ann") == 0 && t->state != TASK_RUNNING,
+			"%s: asked for, while it runs", c->task);
 	else if (c->reason == REASON_CONDITION_FALSE)
 		CHECK(w, t->said_no && needs_met(r, c->task_index), "%s: nobody said no", c->task);
 	else if (c->reason == REASON_NOT_CHOSEN)
@@ -426,12 +444,15 @@ static void commit_task(struct world *w, struct mrun *r, const struct change *c)
 		CHECK(w,
 			c->state.to == TASK_RUNNING || c->state.to == TASK_QUEUED ||
 				(c->state.to == TASK_NONE &&
-					(w->adding || !needs_met(r, c->task_index))),
+					(w->adding || !needs_met(r, c->task_index) ||
+						(w->asking && is_again(c->reason)))),
 			"%s: becomes %s of itself", c->task, task_state_name(c->state.to));
 	CHECK(w, c->state.tries >= t->tries, "%s: tries go back", c->task);
 	t->state = c->state.to;
 	t->fresh = task_state_is_final(t->state);
 	t->unchosen = c->reason == REASON_NOT_CHOSEN;
+	t->reason = c->reason;
+	t->kept = false;
 	t->failures = c->state.failures;
 	t->lost = c->state.lost;
 	t->due_us = c->state.due_us;
@@ -465,6 +486,7 @@ static void commit_start(struct world *w, struct mrun *r, const struct change *c
 	w->newest = c->attempt.token;
 	w->starts++;
 	t->tries = c->attempt.try;
+	t->stopping = false;
 	t->flight = (struct flying){
 		.token = c->attempt.token, .outcome = random_outcome(w), .permanent = one_in(w, 10)
 	};
@@ -499,7 +521,9 @@ static void commit(struct world *w)
 		} else {
 			CHECK(w, c->kind == CHANGE_STOP && t->flight.token == c->attempt.token,
 				"%s: stops nothing", c->task);
-			CHECK(w, c->attempt.hard || !r->dag->tasks[c->task_index].teardown,
+			CHECK(w,
+				c->attempt.hard || t->stopping ||
+					!r->dag->tasks[c->task_index].teardown,
 				"%s: a teardown is stopped", c->task);
 		}
 	}
@@ -516,6 +540,21 @@ static void commit(struct world *w)
 }
 
 /* ---- after each step ------------------------------------------------------------------ */
+
+/* What came of the needs alone holds as long as some of them said so before the others were done.
+ * With very many needs it is taken for granted. */
+static bool still_holds(const struct mrun *r, int task)
+{
+	enum task_state state = r->tasks[task].state;
+	int n = look_at_needs(r, task, 0).n;
+
+	if (n > 12)
+		return true;
+	for (unsigned unheard = 0; unheard < 1u << n; unheard++)
+		if (verdict(r, task, unheard) == state)
+			return true;
+	return false;
+}
 
 static void check_task(struct world *w, const struct mrun *r, int i)
 {
@@ -535,6 +574,9 @@ static void check_task(struct world *w, const struct mrun *r, int i)
 		task_state_name(t->state), t->flight.token);
 	CHECK(w, !t->ending, "t%d: ended without an end", i);
 	CHECK(w, !t->flight.token || v.token == t->flight.token, "t%d: its token", i);
+	if (t->selected && !t->kept && reason_is_derived(t->reason))
+		CHECK(w, still_holds(r, i), "t%d is %s (%s), and its needs no more so", i,
+			task_state_name(t->state), reason_name(t->reason));
 	if (!t->selected || task_state_is_final(t->state))
 		return;
 	CHECK(w, v.waiting == l.open, "t%d: waits for %d, not %d", i, l.open, v.waiting);
@@ -632,6 +674,7 @@ static void fill(const struct mrun *r, struct task_init *init)
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		const struct mtask *t = &r->tasks[i];
 		init[i].state = t->state;
+		init[i].reason = t->reason;
 		init[i].tries = t->tries;
 		init[i].failures = t->failures;
 		init[i].lost = t->lost;
@@ -675,6 +718,10 @@ static void take_in(struct world *w, struct mrun *r, const struct task_init *ini
 
 	for (int i = 0; i < r->dag->ntasks; i++)
 		r->tasks[i].selected = init[i].selected || init[i].state == TASK_RUNNING;
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		r->tasks[i].stopping = false;
+		r->tasks[i].kept = true;
+	}
 	r->here = true;
 	r->cancelling = r->killing = false;
 	w->adding = true;
@@ -820,21 +867,140 @@ static void step_cancel(struct world *w)
 			r->tasks[i].flight.outcome = OUTCOME_CANCELLED;
 }
 
+/* ---- requests ------------------------------------------------------------------------- */
+
+static void random_ask(struct world *w, const struct mrun *r, struct request *q, int *tasks)
+{
+	static const enum task_state marks[] = { TASK_SUCCESS, TASK_FAILED, TASK_SKIPPED };
+
+	*q = (struct request){ .verb = (enum request_verb)below(w, REQUEST_MAX),
+		.tasks = tasks,
+		.ntasks = 1 + below(w, one_in(w, 3) ? 4 : 1),
+		.downstream = one_in(w, 3),
+		.failed = one_in(w, 4),
+		.hard = one_in(w, 2),
+		.mark = marks[below(w, 3)],
+		.outputs = one_in(w, 2) ? "{}" : NULL,
+		.detail = "by ann" };
+	if (q->verb == REQUEST_RETRY && one_in(w, 2))
+		q->ntasks = 0;
+	if (q->verb != REQUEST_RETRY && q->verb != REQUEST_CLEAR)
+		q->downstream = false;
+	q->failed &= q->verb == REQUEST_RETRY;
+	for (int i = 0; i < q->ntasks; i++)
+		tasks[i] = below(w, r->dag->ntasks);
+}
+
+static bool is_named(const struct request *q, int task)
+{
+	for (int i = 0; i < q->ntasks; i++)
+		if (q->tasks[i] == task)
+			return true;
+	return false;
+}
+
+/* A slow look at what is to be done again. */
+static void check_again(struct world *w, const struct mrun *r, const struct request *q)
+{
+	bool chosen[NODES_MAX] = { false };
+
+	if ((q->verb != REQUEST_RETRY && q->verb != REQUEST_CLEAR) || q->failed)
+		return;
+	for (int i = 0; i < q->ntasks; i++)
+		chosen[q->tasks[i]] = true;
+	for (int pass = 0; q->downstream && pass < r->dag->ntasks; pass++)
+		for (int i = 0; i < r->dag->ntasks; i++)
+			for (int j = 0; j < r->dag->tasks[i].nneeds; j++)
+				chosen[i] |= chosen[r->dag->tasks[i].needs[j]];
+	for (int i = 0; i < r->dag->ntasks; i++)
+		CHECK(w,
+			!chosen[i] || !r->tasks[i].selected || r->tasks[i].state == TASK_NONE ||
+				reason_is_derived(r->tasks[i].reason) ||
+				!task_state_is_final(r->tasks[i].state) ||
+				(r->tasks[i].reason == REASON_NOT_CHOSEN && !is_named(q, i)),
+			"t%d was to be done again, and is %s", i,
+			task_state_name(r->tasks[i].state));
+}
+
+static void commit_stops(struct world *w, struct mrun *r)
+{
+	size_t n;
+	const struct change *c = sched_changes(w->s, &n);
+
+	for (size_t i = 0; i < n; i++, c++)
+		if (c->kind == CHANGE_STOP && c->run_id == r->id)
+			r->tasks[c->task_index].stopping = true;
+}
+
+/* The plan is made with a copy that is taken in aside; the deed comes to the same. */
+static void step_ask(struct world *w)
+{
+	struct mrun *r = &w->runs[below(w, w->nruns)];
+	struct task_init init[NODES_MAX] = { 0 };
+	struct request_plan plan;
+	struct run_init run;
+	struct request q;
+	int tasks[4];
+
+	if (!r->here || !sched_snapshot(w->s, r->id, &run, init))
+		return;
+	if (run_state_is_final(r->state))
+		return;
+	random_ask(w, r, &q, tasks);
+	int planned = request_plan(&plan, &run, &q, w->now_us, NULL);
+	size_t before, after;
+	sched_changes(w->s, &before);
+	int done = sched_request(w->s, r->id, &q, w->now_us, NULL);
+	sched_changes(w->s, &after);
+	CHECK(w, planned == done, "%s: planned %d, done %d", request_name(q.verb), planned, done);
+	w->asked++;
+	w->refused += done < 0;
+	CHECK(w, done == 0 || before == after, "a refused request has changed something");
+	if (done < 0)
+		return;
+	commit_stops(w, r);
+	w->asking = true;
+	commit(w);
+	w->asking = false;
+	for (int i = 0; i < r->dag->ntasks; i++)
+		CHECK(w, plan.tasks[i].to == r->tasks[i].state, "%s: t%d is %s, planned was %s",
+			request_name(q.verb), i, task_state_name(r->tasks[i].state),
+			task_state_name(plan.tasks[i].to));
+	request_plan_release(&plan);
+	check(w);
+	check_again(w, r, &q);
+	if (q.verb == REQUEST_RETRY || q.verb == REQUEST_CLEAR)
+		check_setups(w, r, init);
+}
+
 static bool answer(struct world *w)
 {
 	size_t n;
 	const struct sched_question *q = sched_questions(w->s, &n);
+	bool any = n > 0;
+	struct task_view v;
 
+	/* Those that ask may be cancelled, skipped, marked, or be asked again. */
+	if (any && one_in(w, 6)) {
+		commit(w);
+		check(w);
+		step_ask(w);
+		q = sched_questions(w->s, &n);
+	}
 	for (size_t i = 0; i < n; i++) {
 		struct mrun *r = run_of(w, q[i].run_id);
 		bool yes = !one_in(w, 4);
 		CHECK(w, r->dag->tasks[q[i].task].only_if, "t%d: there is nothing to ask",
 			q[i].task);
 		CHECK(w, !stops(r, &r->dag->tasks[q[i].task]), "t%d asks in vain", q[i].task);
+		CHECK(w,
+			sched_task_view(w->s, q[i].run_id, q[i].task, &v) &&
+				!task_state_is_final(v.state),
+			"t%d asks, being %s", q[i].task, task_state_name(v.state));
 		r->tasks[q[i].task].said_no = !yes;
 		sched_answer(w->s, q[i].run_id, q[i].task, yes, w->now_us);
 	}
-	return n > 0;
+	return any;
 }
 
 static void step_tick(struct world *w)
@@ -938,6 +1104,8 @@ static void one_step(struct world *w)
 	w->steps++;
 	if (one_in(w, 150))
 		step = step_cancel;
+	if (one_in(w, 12))
+		step = step_ask;
 	step(w);
 	/* Without the commit what was decided has not happened. */
 	if (one_in(w, 100)) {
@@ -1028,8 +1196,9 @@ static void test_invariants(void **state)
 	printf("# WEIR_SEED=%" PRIu64 "\n", w.seed);
 	for (w.round = 1; w.round <= rounds; w.round++)
 		play(&w);
-	printf("# %d rounds, %d steps, %d attempts, %d crashes\n", rounds, w.steps, w.starts,
-		w.crashes);
+	printf("# %d rounds, %d steps, %d attempts, %d crashes, %d requests, %d of them refused\n",
+		rounds, w.steps, w.starts, w.crashes, w.asked, w.refused);
+	assert_true(w.asked > w.refused);
 	assert_true(w.starts > rounds);
 }
 

@@ -12,8 +12,9 @@
 #include "core/state.h"
 
 /* A row is where a task comes from, a column where it goes, both in the order of the enum:
- * y always, c only when cleared by request, r by request, or because it or a need of it is tried
- * again, . never. */
+ * y always, c only when cleared by request, r by request, because it or a need of it is tried
+ * again, or what came of its needs alone holds no more, . never. What only a request brings about
+ * has a matrix of its own. */
 static const char *const task_matrix[] = {
 	/*                 none sched queue runng defer input retry held  succ fail skip upst canc
 	 */
@@ -32,23 +33,60 @@ static const char *const task_matrix[] = {
 	/* cancelled   */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
 };
 
+/* m when marked, s when skipped by request, o when its outputs are set. */
+static const char *const request_matrix[] = {
+	/*                 none sched queue runng defer input retry held  succ fail skip upst canc
+	 */
+	/* none        */ ".    .     .     .     .     .     .     .     m    m    ms   .    .",
+	/* scheduled   */ ".    .     .     .     .     .     .     .     m    m    ms   .    .",
+	/* queued      */ ".    .     .     .     .     .     .     .     m    m    ms   .    .",
+	/* running     */ ".    .     .     .     .     .     .     .     .    .    .    .    .",
+	/* deferred    */ ".    .     .     .     .     .     .     .     m    m    ms   .    .",
+	/* awaiting    */ ".    .     .     .     .     .     .     .     m    m    ms   .    .",
+	/* retry       */ ".    .     .     .     .     .     .     .     m    m    ms   .    .",
+	/* held        */ ".    .     .     .     .     .     .     .     m    m    ms   .    .",
+	/* success     */ ".    .     .     .     .     .     .     .     o    m    m    .    .",
+	/* failed      */ ".    .     .     .     .     .     .     .     m    .    m    .    .",
+	/* skipped     */ ".    .     .     .     .     .     .     .     m    m    .    .    .",
+	/* upstream    */ ".    .     .     .     .     .     .     .     m    m    m    .    .",
+	/* cancelled   */ ".    .     .     .     .     .     .     .     m    m    m    .    .",
+};
+
 static const char *const run_matrix[] = {
 	/*               queue runng succ fail canc */
 	/* queued    */ ".     y     y    y    y",
 	/* running   */ "y     .     y    y    y",
-	/* success   */ ".     y     .    .    .",
-	/* failed    */ ".     y     .    .    .",
-	/* cancelled */ ".     y     .    .    .",
+	/* success   */ "y     y     .    .    .",
+	/* failed    */ "y     y     .    .    .",
+	/* cancelled */ "y     y     .    .    .",
 };
 
-/* The nth mark of a row. */
-static char mark(const char *row, int n)
+/* The nth word of a row. */
+static const char *word(const char *row, int n)
 {
 	for (row += strspn(row, " "); n > 0; n--) {
-		row++;
+		row += strcspn(row, " ");
 		row += strspn(row, " ");
 	}
-	return *row;
+	return row;
+}
+
+static char mark(const char *row, int n)
+{
+	return *word(row, n);
+}
+
+static bool expected_by_request(const char *m, enum reason why)
+{
+	const char letter = why == REASON_MARKED ? 'm' : why == REASON_OUTPUTS_SET ? 'o' : 's';
+
+	return memchr(m, letter, strcspn(m, " ")) != NULL;
+}
+
+static bool is_request(enum reason why)
+{
+	return why == REASON_MARKED || why == REASON_OUTPUTS_SET ||
+	       why == REASON_SKIPPED_BY_REQUEST;
 }
 
 static bool expected(char m, enum reason why)
@@ -60,7 +98,8 @@ static bool expected(char m, enum reason why)
 		return why == REASON_CLEARED;
 	case 'r':
 		return why == REASON_CLEARED || why == REASON_RERUN_FAILED ||
-		       why == REASON_NEEDS_AGAIN || why == REASON_SET_UP_AGAIN;
+		       why == REASON_NEEDS_AGAIN || why == REASON_SET_UP_AGAIN ||
+		       why == REASON_NEEDS_CHANGED;
 	default:
 		return false;
 	}
@@ -72,7 +111,12 @@ static void test_task_matrix(void **state)
 	for (int from = 0; from < TASK_STATE_MAX; from++)
 		for (int to = 0; to < TASK_STATE_MAX; to++)
 			for (int why = 0; why < REASON_MAX; why++) {
-				bool want = expected(mark(task_matrix[from], to), (enum reason)why);
+				bool want = is_request((enum reason)why)
+						    ? expected_by_request(
+							      word(request_matrix[from], to),
+							      (enum reason)why)
+						    : expected(mark(task_matrix[from], to),
+							      (enum reason)why);
 				bool got = state_task_may((enum task_state)from,
 					(enum task_state)to, (enum reason)why);
 				if (want != got)

@@ -417,6 +417,76 @@ static void test_checks(void **state)
 	store_result_release(&r);
 }
 
+/* Changes that people asked for: who and why, and that a daemon is to go on. */
+static void test_requests(void **state)
+{
+	struct fixture *f = *state;
+	struct run_open o = opening(f, "sales", 19);
+	int64_t id, epoch;
+	struct store_result r;
+
+	open_run(f, &o, &id, &epoch);
+	struct change c =
+		task_change(id, "daily", TASK_NONE, TASK_SKIPPED, REASON_SKIPPED_BY_REQUEST);
+	c.detail = "by ann: no data";
+	struct audit_row rows[] = {
+		{ id, 7, "ann", "skip", "sales@19", "daily", "no data" },
+		{ id, 8, "bob", "retry", "sales@19", NULL, NULL },
+	};
+	struct store_lease lease = { id, epoch };
+	struct store_batch b = { .leases = &lease,
+		.nleases = 1,
+		.changes = &c,
+		.nchanges = 1,
+		.audits = rows,
+		.naudits = 2,
+		.wants = &id,
+		.nwants = 1 };
+	OK(f, store_commit(f->s, &b, &f->err));
+	OK(f, store_audits(f->s, id, &r, &f->err));
+	assert_int_equal(r.n, 2);
+	assert_int_equal(r.audits[0].at_us, 7);
+	assert_int_equal(r.audits[0].run_id, id);
+	assert_string_equal(r.audits[0].who, "ann");
+	assert_string_equal(r.audits[0].what, "skip");
+	assert_string_equal(r.audits[0].detail, "daily");
+	assert_string_equal(r.audits[0].reason, "no data");
+	assert_null(r.audits[1].detail);
+	assert_null(r.audits[1].reason);
+	store_result_release(&r);
+	OK(f, store_events(f->s, id, "daily", &r, &f->err));
+	assert_string_equal(r.events[r.n - 1].reason, "skipped_by_request");
+	assert_string_equal(r.events[r.n - 1].detail, "by ann: no data");
+	store_result_release(&r);
+	OK(f, store_runs(f->s, &(struct run_filter){ .state = -1, .wanted = true }, &r, &f->err));
+	assert_int_equal(r.n, 1);
+	store_result_release(&r);
+
+	/* All or nothing; and a run that is final is wanted no more. */
+	b.changes = &(struct change){ .kind = CHANGE_RUN,
+		.run_id = id,
+		.task_index = -1,
+		.map_index = -1,
+		.run = { RUN_QUEUED, RUN_SUCCESS } };
+	b.naudits = 1;
+	OK(f, store_commit(f->s, &b, &f->err));
+	OK(f, store_runs(f->s, &(struct run_filter){ .state = -1, .wanted = true }, &r, &f->err));
+	assert_int_equal(r.n, 0);
+	store_result_release(&r);
+	b.changes = &c; /* it is skipped already */
+	FAILS(f, ERR_INTERNAL, store_commit(f->s, &b, &f->err));
+	OK(f, store_audits(f->s, id, &r, &f->err));
+	assert_int_equal(r.n, 3);
+	store_result_release(&r);
+	b.nchanges = 0;
+	rows[0].what = NULL;
+	FAILS(f, ERR_INTERNAL, store_commit(f->s, &b, &f->err));
+	rows[0].what = "skip";
+	rows[0].run_id = 77;
+	FAILS(f, ERR_INTERNAL, store_commit(f->s, &b, &f->err));
+	SAYS(f, "a request of run 77, whose lease is not checked");
+}
+
 static void test_fencing(void **state)
 {
 	struct fixture *f = *state;
@@ -765,6 +835,7 @@ int main(void)
 		BOTH(test_names),
 		BOTH(test_life_of_a_task),
 		BOTH(test_checks),
+		BOTH(test_requests),
 		BOTH(test_fencing),
 		BOTH(test_bad_change_undoes_all),
 		BOTH(test_run_lists),

@@ -1,0 +1,322 @@
+/* What people ask for: done again, marked, skipped, cancelled. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/request.h"
+#include "core/sched_impl.h"
+
+#define BIT(state) (1u << (state))
+
+enum {
+	FAILED = BIT(TASK_FAILED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
+	FINAL = FAILED | BIT(TASK_SUCCESS) | BIT(TASK_SKIPPED),
+	RUNNING = BIT(TASK_RUNNING),
+	ALL = BIT(TASK_STATE_MAX) - 1,
+	AGAIN = FINAL | BIT(TASK_UP_FOR_RETRY)
+};
+
+static const struct verb_row {
+	const char *name;
+	unsigned states; /* of the tasks it is for */
+	const char *whom;
+} verbs[] = {
+	[REQUEST_RETRY] = { "retry", AGAIN, "has ended or waits for its next try" },
+	[REQUEST_CLEAR] = { "clear", AGAIN, "has ended or waits for its next try" },
+	[REQUEST_MARK] = { "mark", ALL & ~RUNNING, "does not run" },
+	[REQUEST_SKIP] = { "skip", ALL & ~FINAL & ~RUNNING, "has not ended and does not run" },
+	[REQUEST_CANCEL] = { "cancel", ALL & ~FINAL, "has not ended" },
+	[REQUEST_END_RETRIES] = { "end-retries", BIT(TASK_UP_FOR_RETRY), "waits for its next try" },
+	[REQUEST_SET_OUTPUT] = { "set-output", BIT(TASK_SUCCESS), "succeeded" },
+};
+static_assert(sizeof verbs / sizeof *verbs == REQUEST_MAX, "a row for each verb");
+
+const char *request_name(enum request_verb v)
+{
+	return verbs[v].name;
+}
+
+bool request_may(enum request_verb v, enum task_state state)
+{
+	return verbs[v].states & BIT(state);
+}
+
+/* ---- what is refused --------------------------------------------------------------------- */
+
+/* "retry, clear, mark" */
+static const char *possible(enum task_state state, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	*buf = '\0';
+	for (int v = 0; v < REQUEST_MAX && used < size; v++)
+		if (request_may((enum request_verb)v, state))
+			used += (size_t)snprintf(
+				buf + used, size - used, "%s%s", used ? ", " : "", verbs[v].name);
+	return buf;
+}
+
+static int refuse(const struct ref *at, const struct request *q, struct err *err)
+{
+	enum task_state state = live(at)->state;
+	char list[128];
+
+	return err_set(err, ERR_REFUSED,
+		"task %s is %s: %s is for a task that %s; possible with this one: %s",
+		at->run->dag->tasks[at->task].name, task_state_name(state), verbs[q->verb].name,
+		verbs[q->verb].whom, possible(state, list, sizeof list));
+}
+
+/* Tasks that had an attempt since `at` succeeded, whose outputs they may have used. */
+static int find_user(const struct ref *at)
+{
+	const struct dag *dag = at->run->dag;
+	bool *below = calloc((size_t)dag->ntasks + 1, sizeof *below);
+	int found = -1;
+
+	for (int i = 0; below && found < 0 && i < dag->ntasks; i++) {
+		const struct task *t = &dag->tasks[dag->order[i]];
+		const struct live_task *l = &at->run->tasks[t->index];
+		for (int j = 0; j < t->nneeds; j++)
+			below[t->index] |= t->needs[j] == at->task || below[t->needs[j]];
+		bool began = l->state == TASK_RUNNING || l->state == TASK_UP_FOR_RETRY ||
+			     l->state == TASK_DEFERRED || l->state == TASK_AWAITING_INPUT ||
+			     (task_state_is_final(l->state) && l->tries > 0 &&
+				     !reason_is_derived(l->reason) && l->reason != REASON_MARKED);
+		if (below[t->index] && began)
+			found = t->index;
+	}
+	free(below);
+	return found;
+}
+
+static int check_outputs(const struct ref *at, struct err *err)
+{
+	const struct dag *dag = at->run->dag;
+	int user = find_user(at);
+
+	if (user < 0)
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		"task %s depends on %s and has begun (%s): with other outputs it would not have "
+		"done the same; cancel it or let it end, and clear it first",
+		dag->tasks[user].name, dag->tasks[at->task].name,
+		task_state_name(at->run->tasks[user].state));
+}
+
+static int check_task(const struct ref *at, const struct request *q, struct err *err)
+{
+	const struct live_task *t = live(at);
+	const char *name = at->run->dag->tasks[at->task].name;
+
+	/* What waited for its next try when it was held still does. */
+	bool held_retry = q->verb == REQUEST_END_RETRIES && t->state == TASK_HELD &&
+			  t->failures + t->lost > 0;
+	if (!t->selected)
+		return err_set(err, ERR_REFUSED,
+			"task %s is not among those that the process of this run does", name);
+	if (q->verb == REQUEST_MARK && t->state == q->mark)
+		return err_set(
+			err, ERR_REFUSED, "task %s is %s already", name, task_state_name(t->state));
+	if ((q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR) && t->state == TASK_RUNNING)
+		return err_set(err, ERR_REFUSED,
+			"task %s is running: cancel it first, then it can be done again", name);
+	if (!request_may(q->verb, t->state) && !held_retry)
+		return refuse(at, q, err);
+	return q->verb == REQUEST_SET_OUTPUT ? check_outputs(at, err) : 0;
+}
+
+/* ---- which tasks ------------------------------------------------------------------------- */
+
+static void add_downstream(const struct dag *dag, bool *chosen)
+{
+	for (int i = 0; i < dag->ntasks; i++) {
+		const struct task *t = &dag->tasks[dag->order[i]];
+		for (int j = 0; j < t->nneeds; j++)
+			chosen[t->index] |= chosen[t->needs[j]];
+	}
+}
+
+/* The tasks that are named must fit; of those that only depend on them, what has not run is not in
+ * the way. */
+static int choose(const struct live_run *r, const struct request *q, bool *chosen, struct err *err)
+{
+	bool by_state = q->failed || q->ntasks == 0;
+	int n = 0;
+
+	for (int i = 0; q->ntasks == 0 && i < r->dag->ntasks; i++)
+		chosen[i] = true;
+	for (int i = 0; i < q->ntasks; i++) {
+		struct ref at = { (struct live_run *)r, q->tasks[i] };
+		if (!q->failed && check_task(&at, q, err) < 0)
+			return -1;
+		chosen[q->tasks[i]] = true;
+	}
+	if (q->downstream)
+		add_downstream(r->dag, chosen);
+	for (int i = 0; i < r->dag->ntasks; i++) {
+		struct ref at = { (struct live_run *)r, i };
+		unsigned state = BIT(r->tasks[i].state);
+		chosen[i] = chosen[i] && r->tasks[i].selected;
+		if (!chosen[i])
+			continue;
+		chosen[i] = by_state ? (state & FAILED) != 0
+				     : (state & (verbs[q->verb].states | RUNNING)) != 0;
+		if (chosen[i] && check_task(&at, q, err) < 0)
+			return -1;
+		n += chosen[i];
+	}
+	if (n > 0)
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		"there is nothing to %s: none of %s is failed, upstream_failed or cancelled",
+		verbs[q->verb].name, q->ntasks ? "these tasks" : "its tasks");
+}
+
+/* ---- doing it ---------------------------------------------------------------------------- */
+
+/* What was not chosen comes back when it is named; otherwise when the choice is made again. */
+static void fill_again(const struct live_run *r, const struct request *q, const bool *chosen,
+	struct task_init *ret)
+{
+	for (int i = 0; i < r->dag->ntasks; i++)
+		ret[i].clear = chosen[i];
+	for (int i = 0; i < q->ntasks; i++)
+		ret[q->tasks[i]].unchosen = false;
+}
+
+/* Those that were chosen, and what has to be done or judged again with them, which is added to
+ * them. What came of its needs alone is left to the review: it may hold. */
+static int do_again(
+	struct sched *s, struct live_run *r, const struct request *q, bool *chosen, int64_t now_us)
+{
+	struct task_init *init = calloc((size_t)r->dag->ntasks + 1, sizeof *init);
+	enum reason *again = calloc((size_t)r->dag->ntasks + 1, sizeof *again);
+	struct run_init run;
+	bool ok = init && again && sched_snapshot(s, r->id, &run, init);
+
+	if (ok) {
+		fill_again(r, q, chosen, init);
+		sched_again(r->dag, init, true, again);
+	}
+	for (int i = 0; ok && i < r->dag->ntasks; i++) {
+		struct ref at = { r, r->dag->order[i] };
+		struct live_task *t = live(&at);
+		enum reason why = again[at.task];
+		if (why == REASON_NONE || (why != REASON_CLEARED && reason_is_derived(t->reason)))
+			continue;
+		chosen[at.task] = true;
+		t->failures = t->lost = 0;
+		struct change *c = sched_set_task(s, &at, TASK_NONE, why, now_us);
+		if (c && why == REASON_CLEARED)
+			c->detail = sched_keep(s, q->detail);
+	}
+	free(init);
+	free(again);
+	return ok ? 0 : -1;
+}
+
+static void set_state(
+	struct sched *s, const struct ref *at, const struct request *q, int64_t now_us)
+{
+	static const struct {
+		enum task_state to;
+		enum reason why;
+	} rows[] = {
+		[REQUEST_SKIP] = { TASK_SKIPPED, REASON_SKIPPED_BY_REQUEST },
+		[REQUEST_CANCEL] = { TASK_CANCELLED, REASON_CANCELLED },
+		[REQUEST_END_RETRIES] = { TASK_FAILED, REASON_RETRIES_ENDED },
+		[REQUEST_SET_OUTPUT] = { TASK_SUCCESS, REASON_OUTPUTS_SET },
+	};
+	bool mark = q->verb == REQUEST_MARK;
+	struct change *c = sched_set_task(s, at, mark ? q->mark : rows[q->verb].to,
+		mark ? REASON_MARKED : rows[q->verb].why, now_us);
+
+	if (!c)
+		return;
+	c->detail = sched_keep(s, q->detail);
+	if (c->state.to == TASK_SUCCESS)
+		c->state.outputs = sched_keep(s, q->outputs);
+}
+
+static void do_one(struct sched *s, const struct ref *at, const struct request *q, int64_t now_us)
+{
+	if (live(at)->state == TASK_RUNNING) {
+		live(at)->cancelling = true;
+		sched_stop(s, at, q->hard, sched_keep(s, q->detail), now_us);
+	} else {
+		set_state(s, at, q, now_us);
+	}
+}
+
+/* The state of a run that nobody has in hand follows from its tasks. */
+static void rest(struct sched *s, struct live_run *r, int64_t now_us)
+{
+	enum reason why;
+
+	if (r->nopen > 0) {
+		if (run_state_is_final(r->state))
+			sched_set_run(s, r, RUN_QUEUED, REASON_CLEARED, now_us);
+		return;
+	}
+	enum run_state to = sched_end_state(r, &why);
+	if (to != r->state && run_state_is_final(r->state))
+		sched_set_run(s, r, RUN_QUEUED, REASON_MARKED, now_us);
+	sched_set_run(s, r, to, why, now_us);
+}
+
+static int cancel_run(struct sched *s, struct live_run *r, const struct request *q, int64_t now_us,
+	struct err *err)
+{
+	size_t before = s->nchanges;
+
+	if (run_state_is_final(r->state))
+		return err_set(err, ERR_REFUSED, "it is %s already: there is nothing to cancel",
+			run_state_name(r->state));
+	const char *detail = sched_keep(s, q->detail);
+	sched_cancel_run(s, r->id, q->hard, now_us);
+	if (r->aside && r->nopen == 0)
+		sched_finish_run(s, r, now_us);
+	for (size_t i = before; i < s->nchanges; i++)
+		s->changes[i].detail = detail;
+	return 0;
+}
+
+int sched_request(
+	struct sched *s, int64_t run_id, const struct request *q, int64_t now_us, struct err *err)
+{
+	struct live_run *r = find_run(s, run_id);
+
+	if (!r)
+		return err_set(err, ERR_NOT_FOUND, "run %" PRId64 " is not scheduled here", run_id);
+	if (q->verb == REQUEST_CANCEL && q->ntasks == 0)
+		return cancel_run(s, r, q, now_us, err);
+	if (r->cancelling)
+		return err_set(err, ERR_REFUSED,
+			"it is being cancelled; when it has ended this can be asked again");
+	bool *chosen = calloc((size_t)r->dag->ntasks + 1, sizeof *chosen);
+	if (!chosen)
+		return err_nomem(err);
+	bool again = q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR;
+	int rc = choose(r, q, chosen, err);
+	if (rc == 0 && again && do_again(s, r, q, chosen, now_us) < 0)
+		rc = err_nomem(err);
+	for (int i = 0; rc == 0 && !again && i < r->dag->ntasks; i++) {
+		struct ref at = { r, r->dag->order[i] };
+		if (chosen[at.task])
+			do_one(s, &at, q, now_us);
+	}
+	if (rc == 0)
+		sched_review_run(s, r, chosen, now_us);
+	free(chosen);
+	if (rc < 0)
+		return -1;
+	if (r->aside)
+		rest(s, r, now_us);
+	else if (r->nopen > 0) /* it may have been through with a part of its tasks */
+		sched_set_run(s, r, RUN_RUNNING, REASON_STARTED, now_us);
+	return s->failed ? err_nomem(err) : 0;
+}

@@ -1,0 +1,486 @@
+/* What people ask of runs: done again, marked, skipped, cancelled. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "core/sched.h"
+#include "run/engine.h"
+#include "run/ops_impl.h"
+#include "run/restore.h"
+
+/* How many tasks a record names; the events have them all. */
+enum { TASKS_TOLD = 20, DETAIL_MAX = 1 << 20, OUTPUTS_MAX = 4 << 20 };
+
+const char *const ops_version_names[] = { "any", "new", "same", NULL };
+
+/* One request on its way. */
+struct asked {
+	const struct ops *ops;
+	const struct ops_request *q;
+	struct store_result found; /* the run */
+	const struct run_row *run;
+	struct sched *sched; /* in which it is in motion; NULL: nobody has it in hand */
+	struct dag *dag;
+	bool newest; /* `dag` is the newest version, not the one the run has */
+	int *tasks;
+	char *outputs, *detail;
+	struct request request;
+	struct request_plan plan;
+};
+
+static void release(struct asked *a)
+{
+	request_plan_release(&a->plan);
+	free(a->tasks);
+	free(a->outputs);
+	free(a->detail);
+	dag_unref(a->dag);
+	store_result_release(&a->found);
+}
+
+/* ---- the run, and its DAG ---------------------------------------------------------------- */
+
+static bool is_self(const struct owner *o)
+{
+	struct owner self;
+
+	return owner_self(&self, NULL) == 0 && o->pid == self.pid &&
+	       o->start_ticks == self.start_ticks && strcmp(o->boot_id, self.boot_id) == 0;
+}
+
+static int check_owner(const struct run_row *run, struct err *err)
+{
+	const struct owner *o = &run->owner;
+
+	if (o->pid == 0 || owner_is_dead(o) || run->lease_until_us <= clock_now_us() || is_self(o))
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		"run %s is in the hands of process %" PRId64 " on %s (%s); end it there, or wait "
+		"until it has ended",
+		run->name, o->pid, o->host, run->wanted ? "a daemon" : "weir run");
+}
+
+static int find_run(struct asked *a, struct err *err)
+{
+	const struct ops_hand *hand = a->ops->hand;
+	int rc;
+
+	store_result_release(&a->found);
+	if (store_run_find(a->ops->store, a->q->run, &a->found, err) < 0)
+		return -1;
+	a->run = &a->found.runs[0];
+	rc = hand ? hand->find(a->ops->arg, a->run->id, &a->sched, err) : 0;
+	if (rc == 0)
+		a->sched = NULL;
+	return rc != 0 ? rc : check_owner(a->run, err);
+}
+
+static bool takes_version(const struct ops_request *q)
+{
+	return q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR;
+}
+
+/* A run that is done again takes the newest version of its DAG, where there is one. */
+static int load_newest(struct asked *a, struct err *err)
+{
+	struct err why = { 0 };
+
+	a->dag = a->ops->find_dag(a->ops->arg, a->run->dag, &why);
+	a->newest = a->dag && strcmp(a->dag->hash, a->run->version) != 0;
+	if (a->dag || (why.code == ERR_NOT_FOUND && a->q->version == OPS_VERSION_ANY))
+		return 0;
+	return err_set(err, why.code, "%s; --version same takes the version that run %s had",
+		why.msg, a->run->name);
+}
+
+/* The version of a run in motion is what it is. */
+static int check_same(struct asked *a, struct err *err)
+{
+	if (a->q->version != OPS_VERSION_NEW)
+		return 0;
+	struct dag *newest = a->ops->find_dag(a->ops->arg, a->run->dag, err);
+	if (!newest)
+		return -1;
+	bool same = strcmp(newest->hash, a->run->version) == 0;
+	dag_unref(newest);
+	if (same)
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		"run %s is in motion with version %.12s of its DAG: it can take another one when "
+		"it has ended, or was cancelled",
+		a->run->name, a->run->version);
+}
+
+static int load_dag(struct asked *a, struct err *err)
+{
+	bool again = takes_version(a->q);
+
+	if (again && a->sched && check_same(a, err) < 0)
+		return -1;
+	if (again && !a->sched && a->q->version != OPS_VERSION_SAME && load_newest(a, err) < 0)
+		return -1;
+	if (!a->dag)
+		a->dag = a->ops->load_version(a->ops->arg, a->run, err);
+	return a->dag ? 0 : -1;
+}
+
+/* ---- what is asked for ------------------------------------------------------------------- */
+
+static int find_tasks(struct asked *a, struct err *err)
+{
+	const char *const *names = a->q->tasks;
+	int n = 0;
+
+	while (names && names[n])
+		n++;
+	a->tasks = calloc((size_t)n + 1, sizeof *a->tasks);
+	if (!a->tasks)
+		return err_nomem(err);
+	for (int i = 0; i < n; i++) {
+		const struct task *t = ops_find_task(a->dag, names[i], err);
+		if (!t)
+			return -1;
+		a->tasks[i] = t->index;
+	}
+	a->request.tasks = a->tasks;
+	a->request.ntasks = n;
+	return 0;
+}
+
+static json_t *outputs_of(struct store *s, int64_t run_id, const char *task, struct err *err)
+{
+	struct store_result rows;
+	json_t *found = NULL;
+
+	if (store_tasks(s, run_id, &rows, err) < 0)
+		return NULL;
+	for (size_t i = 0; i < rows.n; i++)
+		if (strcmp(rows.tasks[i].name, task) == 0 && rows.tasks[i].outputs)
+			found = json_loads(rows.tasks[i].outputs, 0, NULL);
+	store_result_release(&rows);
+	if (!found && !(found = json_object()))
+		err_nomem(err);
+	return found;
+}
+
+/* Those it has, and over them those that are given. */
+static int merge_outputs(struct asked *a, struct err *err)
+{
+	if (!a->q->outputs)
+		return 0;
+	if (a->request.ntasks != 1)
+		return err_set(err, ERR_USAGE, "outputs are of one task: name one");
+	json_t *all =
+		outputs_of(a->ops->store, a->run->id, a->dag->tasks[a->request.tasks[0]].name, err);
+	if (!all)
+		return -1;
+	json_object_update(all, (json_t *)a->q->outputs);
+	free(a->outputs);
+	a->outputs = json_dumps(all, JSON_COMPACT);
+	json_decref(all);
+	if (!a->outputs)
+		return err_nomem(err);
+	a->request.outputs = a->outputs;
+	if (strlen(a->outputs) <= OUTPUTS_MAX)
+		return 0;
+	return err_set(err, ERR_USAGE, "the outputs of a task have at most %d bytes", OUTPUTS_MAX);
+}
+
+static int make_request(struct asked *a, struct err *err)
+{
+	const struct ops_request *q = a->q;
+	const char *reason = q->reason;
+
+	a->request = (struct request){ .verb = q->verb,
+		.downstream = q->downstream,
+		.failed = q->failed,
+		.hard = q->hard,
+		.mark = q->mark };
+	if (asprintf(&a->detail, "by %s%s%s", ops_by(a->ops), reason ? ": " : "",
+		    reason ? reason : "") < 0) {
+		a->detail = NULL;
+		return err_nomem(err);
+	}
+	a->request.detail = a->detail;
+	if (find_tasks(a, err) < 0)
+		return -1;
+	return merge_outputs(a, err);
+}
+
+/* ---- the plan ---------------------------------------------------------------------------- */
+
+/* Errors of the core speak of "it". */
+static int plan_run(struct asked *a, const struct run_init *run, struct err *err)
+{
+	if (request_plan(&a->plan, run, &a->request, clock_now_us(), err) < 0)
+		return err_context(err, "run %s", a->run->name);
+	/* What runs is stopped where it runs. */
+	if (a->sched || !a->plan.stops)
+		return 0;
+	request_plan_release(&a->plan);
+	return err_set(err, ERR_REFUSED,
+		"tasks of run %s were running when its process died: nobody can stop them from "
+		"here; start a daemon, which takes them over, or weir run, and ask again",
+		a->run->name);
+}
+
+static int make_plan(struct asked *a, struct err *err)
+{
+	struct task_init *init = calloc((size_t)a->dag->ntasks + 1, sizeof *init);
+	struct run_init run = {
+		.run_id = a->run->id, .dag = a->dag, .state = a->run->state, .tasks = init
+	};
+	int rc = -1;
+
+	request_plan_release(&a->plan);
+	for (int i = 0; init && i < a->dag->ntasks; i++)
+		init[i].selected = true;
+	if (!init)
+		err_nomem(err);
+	else if (a->sched && !sched_snapshot(a->sched, a->run->id, &run, init))
+		err_set(err, ERR_INTERNAL, "run %s is in motion nowhere", a->run->name);
+	else if (a->sched || restore_tasks(a->ops->store, a->run->id, a->dag, init, err) == 0)
+		rc = plan_run(a, &run, err);
+	free(init);
+	return rc;
+}
+
+/* ---- doing it ---------------------------------------------------------------------------- */
+
+static void add_tasks(struct buf *text, const struct asked *a)
+{
+	size_t n;
+	const struct change *c = sched_changes(a->plan.sched, &n);
+	int told = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool direct = c[i].kind == CHANGE_TASK || c[i].kind == CHANGE_STOP;
+		if (!direct || !c[i].detail)
+			continue;
+		if (told++ < TASKS_TOLD)
+			buf_addf(text, "%s%s", told > 1 ? ", " : "", c[i].task);
+	}
+	if (told > TASKS_TOLD)
+		buf_addf(text, " and %d more", told - TASKS_TOLD);
+}
+
+static bool cancels_run(const struct asked *a)
+{
+	return a->q->verb == REQUEST_CANCEL && a->request.ntasks == 0;
+}
+
+/* "load", "load: success", "load: rows, path" */
+static char *audit_detail(const struct asked *a)
+{
+	struct buf text;
+	const char *name;
+	json_t *value;
+	const char *between = ": ";
+
+	buf_init(&text, DETAIL_MAX);
+	if (cancels_run(a))
+		buf_addstr(&text, "the run");
+	else
+		add_tasks(&text, a);
+	if (a->q->verb == REQUEST_MARK)
+		buf_addf(&text, ": %s", task_state_name(a->q->mark));
+	json_object_foreach((json_t *)a->q->outputs, name, value)
+	{
+		buf_addf(&text, "%s%s", between, name);
+		between = ", ";
+	}
+	return buf_take(&text);
+}
+
+static struct audit_row audit_of(const struct asked *a, const char *detail)
+{
+	return (struct audit_row){ .run_id = a->run->id,
+		.at_us = clock_now_us(),
+		.who = ops_by(a->ops),
+		.what = request_name(a->q->verb),
+		.run = a->run->name,
+		.detail = detail,
+		.reason = a->q->reason };
+}
+
+static int do_in_motion(struct asked *a, const char *detail, struct err *err)
+{
+	const struct audit_row audit = audit_of(a, detail);
+
+	if (sched_request(a->sched, a->run->id, &a->request, clock_now_us(), err) < 0)
+		return err_context(err, "run %s", a->run->name);
+	return a->ops->hand->carry_out(a->ops->arg, &audit, err);
+}
+
+static int open_run(const struct asked *a, int64_t *ret_epoch, struct err *err)
+{
+	const struct run_row *run = a->run;
+	const struct dag *dag = a->dag;
+	char *path = io_path_join(dag->dir, io_path_base(dag->path));
+	const char **tasks = calloc((size_t)dag->ntasks + 1, sizeof *tasks);
+	struct run_open open = { .key = { run->dag, run->interval_start_us, run->interval_end_us },
+		.name = run->name,
+		.long_name = run->name,
+		.ds = run->ds,
+		.zone = run->zone,
+		.dag_path = a->newest ? path : run->dag_path,
+		.dag_dir = a->newest ? dag->dir : run->dag_dir,
+		/* The hash of a text alone is not that of a version: that is of the files it names,
+		 * too. */
+		.version = a->newest ? dag->hash : run->version,
+		.text = dag->text,
+		.tasks = tasks,
+		.ntasks = (size_t)dag->ntasks,
+		/* What is done again completes a run of which only a part was asked for. */
+		.only = takes_version(a->q) ? NULL : run->only,
+		.now_us = clock_now_us() };
+	int64_t run_id;
+	bool created;
+	int rc = -1;
+
+	for (int i = 0; tasks && i < dag->ntasks; i++)
+		tasks[i] = dag->tasks[i].name;
+	open.lease_until_us = open.now_us + ENGINE_LEASE_US;
+	if (!path || !tasks)
+		err_nomem(err);
+	else if (owner_self(&open.owner, err) == 0)
+		rc = store_run_open(a->ops->store, &open, &run_id, ret_epoch, &created, err);
+	free(path);
+	free(tasks);
+	return rc;
+}
+
+/* Something is left to do that nobody does yet; of a cancelled run its teardowns. */
+static bool is_left_to_do(const struct asked *a)
+{
+	return !a->sched && a->plan.open &&
+	       (takes_version(a->q) || cancels_run(a) || run_state_is_final(a->plan.from));
+}
+
+static int commit(const struct asked *a, int64_t epoch, const char *detail, struct err *err)
+{
+	const struct store_lease lease = { a->run->id, epoch };
+	const struct audit_row audit = audit_of(a, detail);
+	struct store_batch batch = { .leases = &lease,
+		.nleases = 1,
+		.audits = &audit,
+		.naudits = 1,
+		.wants = &a->run->id,
+		.nwants = is_left_to_do(a) };
+
+	batch.changes = sched_changes(a->plan.sched, &batch.nchanges);
+	return store_commit(a->ops->store, &batch, err);
+}
+
+/* Once it is ours nobody else changes it: what was seen before may have changed, so it is looked at
+ * once more. */
+static int do_in_store(struct asked *a, const char *detail, struct err *err)
+{
+	int64_t id = a->run->id, epoch;
+	char number[32];
+	struct ops_request again = *a->q;
+
+	if (open_run(a, &epoch, err) < 0)
+		return -1;
+	snprintf(number, sizeof number, "%" PRId64, id);
+	again.run = number;
+	const struct ops_request *q = a->q;
+	a->q = &again;
+	int rc = find_run(a, err);
+	a->q = q;
+	if (rc == 0 && merge_outputs(a, err) == 0 && make_plan(a, err) == 0)
+		rc = commit(a, epoch, detail, err);
+	else
+		rc = -1;
+	store_run_close(a->ops->store, id, epoch, NULL);
+	return rc;
+}
+
+static int carry_out(struct asked *a, struct err *err)
+{
+	char *detail = audit_detail(a);
+
+	if (!detail)
+		return err_nomem(err);
+	int rc = a->sched ? do_in_motion(a, detail, err) : do_in_store(a, detail, err);
+	if (rc == 0)
+		ops_note(a->ops, (struct ops_note){ .what = request_name(a->q->verb),
+					 .dag = a->run->dag,
+					 .run = a->run->name,
+					 .task = detail,
+					 .reason = a->q->reason });
+	free(detail);
+	return rc;
+}
+
+/* ---- the answer -------------------------------------------------------------------------- */
+
+static json_t *tasks_json(const struct asked *a)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < a->dag->ntasks; i++) {
+		const struct task *def = &a->dag->tasks[a->dag->order[i]];
+		const struct request_task *t = &a->plan.tasks[def->index];
+		if (t->effect == EFFECT_NONE)
+			continue;
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s, s:s, s:s}", "task", def->name, "from",
+				task_state_name(t->from), "to", task_state_name(t->to), "effect",
+				request_effect_name(t->effect), "why", reason_name(t->why)));
+	}
+	return list;
+}
+
+static int answer(const struct asked *a, const char *former_version, json_t **ret, struct err *err)
+{
+	const struct run_row *run = a->run;
+	const struct request_plan *p = &a->plan;
+	bool paused;
+
+	if (ops_is_paused(a->ops->store, run->dag, &paused, err) < 0)
+		return -1;
+	json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:s}", "run",
+		run->name, "run_id", (json_int_t)run->id, "dag", run->dag, "ds", run->ds, "request",
+		request_name(a->q->verb), "dry_run", a->q->dry_run, "in_motion", a->sched != NULL,
+		"by", ops_by(a->ops), "reason", ops_json_text(a->q->reason), "version",
+		a->newest ? a->dag->hash : former_version, "former_version", former_version);
+	json_t *more = json_pack("{s:{s:s, s:s}, s:b, s:b, s:o, s:o}", "state", "from",
+		run_state_name(p->from), "to", run_state_name(p->to), "waits",
+		is_left_to_do(a) || (!a->sched && p->open && run->wanted), "dag_paused", paused,
+		"dag_path", ops_json_text(run->dag_path), "tasks", tasks_json(a));
+	if (o && more)
+		json_object_update(o, more);
+	json_decref(more);
+	return ops_answer(o, ret, err);
+}
+
+int ops_request(const struct ops *o, const struct ops_request *q, json_t **ret, struct err *err)
+{
+	struct asked a = { .ops = o, .q = q };
+	char former[DIGEST_HEX] = "";
+	int rc = -1;
+
+	if (ops_check_reason(q->reason, err) < 0)
+		return -1;
+	int found = find_run(&a, err);
+	if (found < 0)
+		goto out;
+	snprintf(former, sizeof former, "%s", a.run->version);
+	if (load_dag(&a, err) < 0 || make_request(&a, err) < 0 || make_plan(&a, err) < 0)
+		goto out;
+	if (!q->dry_run && carry_out(&a, err) < 0)
+		goto out;
+	rc = answer(&a, former, ret, err);
+	/* Runs in hand go on by themselves. */
+	if (rc == 0 && !q->dry_run && !a.sched)
+		ops_tell(o, OPS_TRIGGERED, a.run->dag, a.run->id);
+out:
+	release(&a);
+	return rc;
+}
