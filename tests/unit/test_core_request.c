@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/node.h"
 #include "core/model.h"
 #include "core/request.h"
 #include "core/sched.h"
@@ -248,6 +249,10 @@ static const struct story {
 		"b starts; running" },
 	{ "a;b a;c:teardown a b", "success running none", RUN_RUNNING, "cancel",
 		"b stops; running" },
+	{ "a;b a;c:teardown a b;d", "success none none running", RUN_RUNNING, "cancel",
+		"b becomes cancelled (cancelled), d stops; running" },
+	{ "a;b a;c:teardown a b;d", "success none none success", RUN_RUNNING, "cancel",
+		"b becomes cancelled (cancelled), c starts; running" },
 	{ "a;b a;c:teardown a b", "none none none", RUN_RUNNING, "cancel",
 		"a becomes cancelled (cancelled), b becomes cancelled (cancelled), "
 		"c becomes cancelled (cancelled); cancelled" },
@@ -423,6 +428,62 @@ static void test_held(void **state)
 	dag_unref(dag);
 }
 
+/* One whose `if` is being asked leaves the questions when it is cancelled, skipped, marked, or a
+ * need of it is done again; and asks anew, once, when it is cleared. */
+static void test_asking(void **state)
+{
+	static const struct node some_if = { .type = NODE_BOOL };
+	const struct request asked[] = {
+		{ .verb = REQUEST_CANCEL, .tasks = (const int[]){ 1 }, .ntasks = 1 },
+		{ .verb = REQUEST_SKIP, .tasks = (const int[]){ 1 }, .ntasks = 1 },
+		{ .verb = REQUEST_MARK,
+			.tasks = (const int[]){ 1 },
+			.ntasks = 1,
+			.mark = TASK_SUCCESS },
+		{ .verb = REQUEST_CLEAR, .tasks = (const int[]){ 0 }, .ntasks = 1 },
+	};
+	const struct request clear = {
+		.verb = REQUEST_CLEAR, .tasks = (const int[]){ 1 }, .ntasks = 1
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+		struct sched *s = sched_new(&(struct sched_config){ .max_running = 2 });
+		struct dag *dag = make_dag("a;b a;c b");
+		const struct run_init run = { .run_id = RUN_ID, .dag = dag };
+		struct task_view v;
+		size_t n;
+		dag->tasks[1].only_if = &some_if;
+		sched_set_tokens(s, 1, 100);
+		assert_int_equal(sched_add_run(s, &run, 1, NULL), 0);
+		assert_int_equal(sched_tick(s, 1, NULL), 0);
+		assert_true(sched_attempt_ended(
+			s, &(struct attempt_end){ .token = 1, .outcome = OUTCOME_SUCCESS }, 2));
+		sched_questions(s, &n);
+		assert_int_equal(n, 1);
+		assert_int_equal(sched_request(s, RUN_ID, &asked[i], 3, NULL), 0);
+		sched_questions(s, &n);
+		assert_int_equal(n, 0);
+		/* An answer that comes too late is none. */
+		assert_true(sched_task_view(s, RUN_ID, 1, &v));
+		enum task_state was = v.state;
+		sched_answer(s, RUN_ID, 1, false, 3);
+		assert_true(sched_task_view(s, RUN_ID, 1, &v));
+		assert_int_equal(v.state, was);
+		if (task_state_is_final(was)) {
+			assert_int_equal(sched_request(s, RUN_ID, &clear, 4, NULL), 0);
+			sched_questions(s, &n);
+			assert_int_equal(n, 1);
+			sched_answer(s, RUN_ID, 1, true, 4);
+		}
+		assert_int_equal(sched_tick(s, 5, NULL), 0);
+		assert_true(sched_task_view(s, RUN_ID, 1, &v));
+		assert_int_equal(v.state, task_state_is_final(was) ? TASK_RUNNING : TASK_NONE);
+		sched_free(s);
+		dag_unref(dag);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_matrix),
 		cmocka_unit_test(test_in_motion),
 		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_asking),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

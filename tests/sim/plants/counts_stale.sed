@@ -1,3 +1,3 @@
 # file: src/core/sched_state.c
 # what: a task is not told that one of its needs is done
-/^void sched_spread_news/,/^}/s/^\t\t\t\ttrigger_count(/\t\t\t\tif (j % 3 != 2) trigger_count(/
+/^static void recount/,/^}/s/^\t\tif (t->told != TASK_NONE)$/\t\tif (t->told != TASK_NONE \&\& j % 3 != 2)/
