@@ -140,7 +140,10 @@ static void add_next(struct buf *out, const struct remote *r, const json_t *answ
 		return;
 	if (cli_get_flag(answer, "waits") && !r->daemon) {
 		buf_addstr(out, "No daemon runs: it is done when one starts");
-		if (dag_path)
+		/* weir run would do again what was cancelled. */
+		if (strcmp(cli_get_text(answer, "request"), "cancel") == 0)
+			buf_addf(out, ", or left out by: weir cancel --kill %s", run);
+		else if (dag_path)
 			buf_addf(out, ", or now by: weir run %s --date %s",
 				cli_shell_word(dag_path, path, sizeof path),
 				cli_get_text(answer, "ds"));

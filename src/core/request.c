@@ -73,7 +73,7 @@ static void see_changes(struct request_plan *p)
 	}
 }
 
-/* What is kept, though what it depends on is done again. */
+/* What is kept, though what it depends on is done again. What was skipped made nothing of it. */
 static int see_stale(struct request_plan *p, const struct dag *dag, struct err *err)
 {
 	bool *below = calloc((size_t)dag->ntasks + 1, sizeof *below);
@@ -90,7 +90,7 @@ static int see_stale(struct request_plan *p, const struct dag *dag, struct err *
 		}
 		bool begun = task_state_is_final(t->to) || t->to == TASK_RUNNING;
 		if (below[def->index] && t->effect == EFFECT_NONE && begun &&
-			!reason_is_derived(t->why))
+			t->to != TASK_SKIPPED && !reason_is_derived(t->why))
 			t->effect = EFFECT_STALE;
 	}
 	free(below);

@@ -180,6 +180,52 @@ weir set-output $m load rows=9
 exits 4 "outputs that were used already"
 err_has "task check depends on load and has begun (success)" "... are refused, naming who used them"
 
+# ---- rules, choices, teardowns -------------------------------------------------------------------
+
+cat >dags/ways.yaml <<'YAML'
+dag: ways
+schedule: manual
+tasks:
+  up: { run: 'echo up >>$WITNESS' }
+  load: { needs: [up], run: 'echo load >>$WITNESS; test -e $OK' }
+  alarm: { needs: [load], trigger: one_failed, run: 'echo alarm >>$WITNESS' }
+  pick: { control: branch, needs: [up], with: { choose: left } }
+  left: { needs: [pick], run: 'echo left >>$WITNESS' }
+  right: { needs: [pick], run: 'echo right >>$WITNESS' }
+  down: { needs: [up, load], teardown: up, run: 'echo down >>$WITNESS' }
+YAML
+rm -f "$OK"
+weir run dags/ways.yaml --date 2026-01-01 --quiet
+exits 1 "a run with rules, a choice and a teardown"
+w=ways@2026-01-01
+is "$(states $w)" "success failed success success success skipped success " "... in which one failed"
+: >"$WITNESS"
+weir clear $w right --dry-run --json
+json_is '[["right", "starts"]]' '[[t["task"], t["effect"]] for t in d["tasks"]]' \
+	"one that was left out is done when it is named"
+weir clear $w up --downstream --dry-run --json
+json_is 7 'len(d["tasks"])' "... and follows its branch"
+weir retry $w
+exits 0 "retry what failed"
+is "$(states $w)" "none none none success success skipped none " \
+	"what was taken down is set up again, what was judged is judged again, the choice stays"
+asked "retry|load|" $w "... and what was asked for is no more than it was"
+weir cancel $w
+exits 0 "it is cancelled before anybody did it"
+out_has "weir cancel --kill $w" "... which says how to leave out the teardown"
+is "$(states $w)" "cancelled cancelled cancelled success success skipped none " "... that stays"
+sql_is "queued|1" "SELECT state, wanted FROM run WHERE name = '$w'" "... and is to be done"
+weir cancel --kill $w
+exits 0 "... that, too"
+run_is cancelled $w "... then the run has ended"
+weir retry $w --quiet
+: >"$OK"
+weir run dags/ways.yaml --date 2026-01-01 --quiet
+exits 0 "done again"
+is "$(witness)" "up load down " "... it is set up and taken down again"
+is "$(states $w)" "success success skipped success success skipped success " "... without an alarm"
+rm "$OK"
+
 # ---- versions ------------------------------------------------------------------------------------
 
 weir run dags/night.yaml --date 2026-01-03 --quiet

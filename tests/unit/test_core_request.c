@@ -236,11 +236,11 @@ static const struct story {
 	{ "a:branch;b a;c a", "success success -skipped", RUN_SUCCESS, "clear c",
 		"c starts; queued" },
 	{ "a:branch;b;c a b", "success success -skipped", RUN_SUCCESS, "clear b down",
-		"b starts, c stale; queued" },
+		"b starts; queued" },
 	{ "a:branch;b a;c b", "success -skipped ~skipped", RUN_SUCCESS, "mark b =success",
 		"b becomes success (marked), c starts; queued" },
 	/* what was asked for stays so when what it needs is done again */
-	{ "a;b a", "success +skipped", RUN_SUCCESS, "clear a", "a starts, b stale; queued" },
+	{ "a;b a", "success +skipped", RUN_SUCCESS, "clear a", "a starts; queued" },
 	{ "a;b:all_done a", "failed +success", RUN_FAILED, "retry a", "a starts, b stale; queued" },
 	/* teardowns: what was taken down is set up again */
 	{ "a;b a;c:teardown a b", "success failed success", RUN_FAILED, "retry b",
