@@ -37,17 +37,19 @@ struct change {
 			enum task_state from, to;
 			int64_t due_us; /* up_for_retry: when the next try is due; else 0 */
 			int tries, failures, lost; /* counts so far, kept with the task */
-			const char *hash;          /* of the definition, borrowed from the DAG */
+			int64_t work;        /* the piece of work it is at, likewise; 0: none yet */
+			const char *hash;    /* of the definition, borrowed from the DAG */
 			const char *outputs; /* success: JSON object text, borrowed until changes
 						are cleared; else NULL */
 		} state;                     /* CHANGE_TASK */
 		struct {
 			int try; /* 1, 2, ... over all attempts of this task in this run */
 			int64_t token;
-			bool hard;                    /* CHANGE_STOP: KILL at once */
-			enum outcome outcome;         /* CHANGE_END and below */
-			int exit_status;              /* -1: none */
-			int signal;                   /* 0: none */
+			int64_t work;         /* CHANGE_START: the piece of work it belongs to */
+			bool hard;            /* CHANGE_STOP: KILL at once */
+			enum outcome outcome; /* CHANGE_END and below */
+			int exit_status;      /* -1: none */
+			int signal;           /* 0: none */
 			int64_t started_us, ended_us; /* as the supervisor measured; 0: unknown */
 			const char *error;  /* one line or more, borrowed as above; NULL: none */
 			const char *result; /* JSON object text (outputs, checks); NULL: none */

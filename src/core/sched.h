@@ -50,6 +50,7 @@ struct task_init {
 	int tries, failures, lost;
 	int64_t due_us; /* up_for_retry */
 	int64_t token;  /* running: of the attempt in flight */
+	int64_t work;   /* the piece of work it is at; 0: none yet */
 	bool selected;  /* false: leave it as it is, whatever its state */
 	bool clear;     /* do it again, though it is final */
 	bool unchosen;  /* skipped by a choice (REASON_NOT_CHOSEN), which `clear` does not undo */

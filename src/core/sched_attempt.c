@@ -48,11 +48,14 @@ void sched_start(struct sched *s, const struct ref *at, int64_t now_us)
 	t->token = s->next_token++;
 	if (sched_add_flight(s, at, t->token) < 0)
 		return;
+	if (!t->work)
+		t->work = t->token;
 	sched_set_task(s, at, TASK_RUNNING, REASON_STARTED, now_us);
 	struct change *c = sched_add_task_change(s, CHANGE_START, REASON_STARTED, at, now_us);
 	if (c) {
 		c->attempt.try = t->tries;
 		c->attempt.token = t->token;
+		c->attempt.work = t->work;
 	}
 }
 

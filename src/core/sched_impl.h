@@ -44,6 +44,10 @@ struct live_task {
 	int tries, failures, lost;
 	int refused; /* times in a row that the system did not let it start */
 	int64_t due_us, token;
+	/* The piece of work its attempts are, named by the token of the first: retries, after a
+	 * failure, a loss or a refusal, in whichever process. Done again on purpose it is another.
+	 * 0: none yet. */
+	int64_t work;
 	bool selected;
 	enum task_state told; /* the final state its dependents have counted; none: they have not */
 	bool cancelling;      /* by request: its attempt is being stopped */

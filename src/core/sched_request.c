@@ -209,7 +209,6 @@ static int do_again(
 		if (why == REASON_NONE || (why != REASON_CLEARED && reason_is_derived(t->reason)))
 			continue;
 		chosen[at.task] = true;
-		t->failures = t->lost = 0;
 		struct change *c = sched_set_task(s, &at, TASK_NONE, why, now_us);
 		if (c && why == REASON_CLEARED)
 			c->detail = sched_keep(s, q->detail);

@@ -131,7 +131,6 @@ static int clear_tasks(
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		if (again[i] == REASON_NONE)
 			continue;
-		r->tasks[i].failures = r->tasks[i].lost = 0;
 		sched_set_task(s, &(struct ref){ r, i }, TASK_NONE, again[i], now_us);
 	}
 	free(again);
@@ -237,6 +236,7 @@ static struct live_run *new_run(const struct run_init *init)
 				.lost = from->lost,
 				.due_us = from->due_us,
 				.token = from->token,
+				.work = from->work,
 				.selected = from->selected || from->state == TASK_RUNNING };
 		r->nopen += t->selected && !task_state_is_final(t->state);
 	}

@@ -91,8 +91,11 @@ struct change *sched_set_task(
 		t->ready = false;
 	if (to != TASK_UP_FOR_RETRY)
 		t->due_us = 0;
-	if (to == TASK_NONE)
+	if (to == TASK_NONE) {
 		t->asked = false;
+		t->failures = t->lost = t->refused = 0;
+		t->work = 0;
+	}
 	struct change *c = sched_add_task_change(s, CHANGE_TASK, why, at, now_us);
 	if (c) {
 		c->state.from = from;
@@ -101,6 +104,7 @@ struct change *sched_set_task(
 		c->state.tries = t->tries;
 		c->state.failures = t->failures;
 		c->state.lost = t->lost;
+		c->state.work = t->work;
 		c->state.hash = at->run->dag->tasks[at->task].hash;
 	}
 	if (!t->selected)
@@ -175,7 +179,6 @@ void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us)
 	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
 		task_state_is_final(t->state) || sched_verdict(at) == VERDICT_RUN)
 		return;
-	t->failures = t->lost = 0;
 	sched_set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
 }
 
@@ -223,7 +226,6 @@ static void review(struct sched *s, const struct ref *at, int64_t now_us)
 	if (!t->selected || !task_state_is_final(t->state) || !reason_is_derived(t->reason) ||
 		trigger_state(v) == t->state)
 		return;
-	t->failures = t->lost = 0;
 	sched_set_task(s, at, TASK_NONE, REASON_NEEDS_CHANGED, now_us);
 }
 

@@ -9,7 +9,6 @@
 #include "run/paths.h"
 #include "run/result.h"
 #include "run/secrets.h"
-#include "run/work.h"
 
 enum { TOKENS_PER_BLOCK = 1024 };
 
@@ -191,6 +190,21 @@ void engine_unsay(struct engine *e, int64_t run_id)
 	e->nspent = nspent;
 }
 
+/* The end of an attempt that is not in flight: it changes nothing, and is kept in the history as
+ * far as that can be written now. */
+static void record_late_end(struct store *s, const struct exec_end *end)
+{
+	const struct late_end late = { .token = end->token,
+		.outcome = end->outcome,
+		.exit_status = end->exit_status,
+		.signal = end->signal,
+		.ended_us = end->ended_us,
+		.now_us = clock_now_us() };
+	bool recorded;
+
+	store_late_end(s, &late, &recorded, NULL);
+}
+
 void engine_ended(struct engine *e, const struct exec_end *end)
 {
 	struct task_view view;
@@ -201,7 +215,7 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 	/* A token that is not in flight is an old attempt's: it changes nothing. */
 	if (!sched_flight(e->sched, end->token, &run_id, &task) ||
 		!sched_task_view(e->sched, run_id, task, &view)) {
-		work_late_end(e->store, end);
+		record_late_end(e->store, end);
 		return;
 	}
 	struct active_run *run = engine_find(e, run_id);
@@ -305,26 +319,23 @@ static void feed_unstarted(struct engine *e)
 	e->nunstarted = 0;
 }
 
-/* -1: the store could not be asked; nothing is prepared, and trying again is safe. */
-static int prepare_start(
-	struct engine *e, const struct active_run *run, const struct change *c, struct err *ret_err)
+static void prepare_start(struct engine *e, const struct active_run *run, const struct change *c)
 {
 	struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
 		.try = c->attempt.try,
 		.token = c->attempt.token,
+		.work = c->attempt.work,
 		.now_us = c->at_us };
 	struct err err = { 0 };
 	struct job job;
 
 	if (control_in_loop(a.task)) {
 		keep_control(e, run, &a);
-		return 0;
+		return;
 	}
-	if (work_of(e->store, e->sched, c, &a.work, ret_err) < 0)
-		return -1;
 	if (job_build(&run->job, &a, &job, &err) < 0) {
 		keep_unstarted(e, c->attempt.token, &err);
-		return 0;
+		return;
 	}
 	job.exec.epoch = run->epoch;
 	/* Somebody may have tidied it up; a failure shows where the task writes there. */
@@ -332,7 +343,6 @@ static int prepare_start(
 	if (exec_prepare(e->exec, &job.exec, &err) < 0)
 		keep_unstarted(e, c->attempt.token, &err);
 	job_release(&job);
-	return 0;
 }
 
 int engine_flush(struct engine *e)
@@ -343,19 +353,17 @@ int engine_flush(struct engine *e)
 
 /* Give the executor the starts to hold. The changes may come again, after a refused commit, with
  * more behind them: tokens rise in the order of starts, which tells what was here before. */
-static int prepare(struct engine *e, const struct change *changes, size_t n, struct err *err)
+static void prepare(struct engine *e, const struct change *changes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct change *c = &changes[i];
 		if (c->kind != CHANGE_START || c->attempt.token <= e->prepared)
 			continue;
-		if (prepare_start(e, engine_find(e, c->run_id), c, err) < 0)
-			return -1;
+		prepare_start(e, engine_find(e, c->run_id), c);
 		e->prepared = c->attempt.token;
 	}
 	/* That the supervisor is gone is seen when it is read. */
 	exec_flush(e->exec, NULL);
-	return 0;
 }
 
 static void act_start(struct engine *e, int64_t token, size_t *at_unstarted)
@@ -595,7 +603,8 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 	/* What is made ready makes its folders, where a home that was moved shall come back. */
 	if (store_in_place(e->store, err) < 0)
 		return -1;
-	if (prepare(e, changes, *ret_n, err) < 0 || commit(e, changes, *ret_n, err) < 0)
+	prepare(e, changes, *ret_n);
+	if (commit(e, changes, *ret_n, err) < 0)
 		return -1;
 	act(e, changes, *ret_n);
 	ack(e, changes, *ret_n);

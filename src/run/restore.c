@@ -11,6 +11,7 @@ void restore_task(const struct task_row *row, struct task_init *ret)
 	ret->tries = row->tries;
 	ret->failures = row->failures;
 	ret->lost = row->lost;
+	ret->work = row->work;
 	ret->due_us = row->due_us;
 	ret->token = row->token;
 	ret->unchosen = row->reason == REASON_NOT_CHOSEN;

@@ -37,17 +37,14 @@ enum row_kind {
 	ROWS_IN_FLIGHT,
 	ROWS_EVENTS,
 	ROWS_CHECKS,
-	ROWS_TRY,
 	ROWS_AUDITS,
 	ROWS_MAX
 };
 struct row_query {
 	enum row_kind kind;
 	int64_t run_id;
-	/* NULL: of all; never given for ROWS_TASKS, ROWS_IN_FLIGHT and ROWS_AUDITS, always for
-	 * ROWS_TRY */
-	const char *task;
-	int map_index, try; /* ROWS_TRY */
+	const char
+		*task; /* NULL: of all; never given for ROWS_TASKS, ROWS_IN_FLIGHT, ROWS_AUDITS */
 };
 
 /* Rows that belong to no run. */

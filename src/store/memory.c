@@ -524,6 +524,7 @@ static int change_task(
 	r->tries = c->state.tries;
 	r->failures = c->state.failures;
 	r->lost = c->state.lost;
+	r->work = c->state.work;
 	r->changed_us = c->at_us;
 	r->due_us = c->state.due_us;
 	if (backend_records_hash(c, r->hash))

@@ -210,8 +210,7 @@ static int put_attempts(
 	for (size_t i = 0; i < run->attempts.n; i++) {
 		const struct attempt_row *a = &((struct mem_attempt *)run->attempts.items[i])->row;
 		if ((q->task && strcmp(q->task, a->task) != 0) ||
-			(q->kind == ROWS_IN_FLIGHT && a->outcome != OUTCOME_NONE) ||
-			(q->kind == ROWS_TRY && (q->map_index != a->map_index || q->try != a->try)))
+			(q->kind == ROWS_IN_FLIGHT && a->outcome != OUTCOME_NONE))
 			continue;
 		struct attempt_row *row = rows_add(rows);
 		if (!row)
@@ -298,7 +297,6 @@ static const struct row_putter {
 	[ROWS_IN_FLIGHT] = { sizeof(struct attempt_row), put_attempts },
 	[ROWS_EVENTS] = { sizeof(struct event_row), put_events },
 	[ROWS_CHECKS] = { sizeof(struct check_row), put_checks },
-	[ROWS_TRY] = { sizeof(struct attempt_row), put_attempts },
 	[ROWS_AUDITS] = { sizeof(struct audit_row), put_audits },
 };
 static_assert(sizeof putters / sizeof *putters == ROWS_MAX, "one for each kind");

@@ -232,6 +232,8 @@ static const char schema_3[] =
 	/* Names of the tasks that whoever opened the run last wants done, a JSON array; NULL: all.
 	 */
 	"ALTER TABLE run ADD COLUMN only TEXT;"
+	/* Token of the first attempt of the piece of work a task is at; 0: none. */
+	"ALTER TABLE task ADD COLUMN work INTEGER NOT NULL DEFAULT 0;"
 	/* Acts towards the world, committed with the decision that asks for them. Numbers are not
 	 * given out again: a sender may still hold one that was forgotten. */
 	"CREATE TABLE outbox ("

@@ -100,6 +100,7 @@ static void read_task(struct sqlite_cursor *c, void *row)
 	r->token = sqlite_get_int(c);
 	r->hash = sqlite_get_text(c);
 	r->outputs = sqlite_get_text(c);
+	r->work = sqlite_get_int(c);
 }
 
 static void read_attempt(struct sqlite_cursor *c, void *row)
@@ -307,8 +308,6 @@ static const struct row_reader {
 		offsetof(struct event_row, run_id), "list events", read_event },
 	[ROWS_CHECKS] = { SQL_CHECKS, true, sizeof(struct check_row),
 		offsetof(struct check_row, run_id), "list checks", read_check },
-	[ROWS_TRY] = { SQL_TRY, true, sizeof(struct attempt_row),
-		offsetof(struct attempt_row, run_id), "look for an attempt", read_attempt },
 	[ROWS_AUDITS] = { SQL_AUDITS, false, sizeof(struct audit_row),
 		offsetof(struct audit_row, run_id), "list requests", read_audit },
 };
@@ -326,10 +325,6 @@ int sqlite_rows(
 	sqlite_bind_int(&q, rq->run_id);
 	if (reader->by_task)
 		sqlite_bind_text(&q, rq->task);
-	if (rq->kind == ROWS_TRY) {
-		sqlite_bind_int(&q, rq->map_index);
-		sqlite_bind_int(&q, rq->try);
-	}
 	while ((r = sqlite_step(&q, err)) == 1) {
 		char *row = rows_add(&rows);
 		if (!row)

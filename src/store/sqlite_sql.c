@@ -76,7 +76,8 @@ static const char *const texts[] = {
 		"SELECT state, token FROM task WHERE run_id = ?1 AND name = ?2 AND map_index = ?3",
 	[SQL_TASK_CHANGE] =
 		"UPDATE task SET state = ?5, reason = ?6, tries = ?7, failures = ?8, lost = ?9,"
-		" changed_us = ?10, due_us = ?11, hash = coalesce(?12, hash, ?13), outputs = ?14"
+		" changed_us = ?10, due_us = ?11, hash = coalesce(?12, hash, ?13), outputs = ?14,"
+		" work = ?15"
 		" WHERE run_id = ?1 AND name = ?2 AND map_index = ?3 AND state = ?4",
 	[SQL_TASK_TOKEN] =
 		"UPDATE task SET token = ?4 WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
@@ -189,7 +190,8 @@ static const char *const texts[] = {
 		" count(*) FILTER (WHERE state = 'running') FROM task WHERE run_id = ?1",
 	[SQL_TASKS] =
 		"SELECT name, map_index, state, reason, tries, failures, lost, changed_us, due_us,"
-		" token, hash, outputs FROM task WHERE run_id = ?1 ORDER BY seq, name, map_index",
+		" token, hash, outputs, work FROM task WHERE run_id = ?1 ORDER BY seq, name, "
+		"map_index",
 	[SQL_ATTEMPTS] =
 		"SELECT token, task, map_index, try, outcome, exit_status, signal, queued_us,"
 		" started_us, ended_us, error, result FROM attempt"
@@ -198,9 +200,6 @@ static const char *const texts[] = {
 		"SELECT token, task, map_index, try, outcome, exit_status, signal, queued_us,"
 		" started_us, ended_us, error, result FROM attempt"
 		" WHERE run_id = ?1 AND outcome = 'none' ORDER BY token",
-	[SQL_TRY] = "SELECT token, task, map_index, try, outcome, exit_status, signal, queued_us,"
-		    " started_us, ended_us, error, result FROM attempt"
-		    " WHERE run_id = ?1 AND task = ?2 AND map_index = ?3 AND try = ?4",
 	[SQL_EVENTS] = "SELECT id, at_us, task, map_index, from_state, to_state, reason, detail"
 		       " FROM event WHERE run_id = ?1 AND (?2 IS NULL OR task = ?2) ORDER BY id",
 	[SQL_CHECKS] =

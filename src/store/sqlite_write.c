@@ -376,6 +376,7 @@ static int change_task(struct sqlite_store *s, const struct change *c, struct er
 	sqlite_bind_text(&q, backend_records_hash(c, "") ? c->state.hash : NULL);
 	sqlite_bind_text(&q, c->state.hash);
 	sqlite_bind_text(&q, c->state.outputs);
+	sqlite_bind_int(&q, c->state.work);
 	int n = sqlite_run(&q, err);
 	if (n < 0)
 		return -1;

@@ -291,18 +291,6 @@ int store_attempts(struct store *s, int64_t run_id, const char *task, struct sto
 		err);
 }
 
-int store_attempt_try(
-	struct store *s, const struct try_key *key, struct store_result *ret, struct err *err)
-{
-	const struct row_query q = { .kind = ROWS_TRY,
-		.run_id = key->run_id,
-		.task = key->task,
-		.map_index = key->map_index,
-		.try = key->try };
-
-	return query_rows(s, &q, ret, err);
-}
-
 int store_attempts_in_flight(
 	struct store *s, int64_t run_id, struct store_result *ret, struct err *err)
 {

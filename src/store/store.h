@@ -302,8 +302,9 @@ struct task_row {
 	enum reason reason;
 	int tries, failures, lost;
 	int64_t changed_us, due_us, token; /* token of the last attempt, 0: none */
-	const char *hash;                  /* definition of the last attempt, or NULL */
-	const char *outputs;               /* JSON object text or NULL */
+	int64_t work;        /* token of the first attempt of its present piece of work, 0: none */
+	const char *hash;    /* definition of the last attempt, or NULL */
+	const char *outputs; /* JSON object text or NULL */
 };
 
 struct attempt_row {
@@ -418,14 +419,6 @@ int store_tasks(struct store *s, int64_t run_id, struct store_result *ret, struc
 /* task NULL: of all tasks. In the order of tokens. */
 int store_attempts(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err);
-/* The attempt that was try `try` of a task; n is 0 or 1. */
-struct try_key {
-	int64_t run_id;
-	const char *task;
-	int map_index, try;
-};
-int store_attempt_try(
-	struct store *s, const struct try_key *key, struct store_result *ret, struct err *err);
 /* Attempts of the run without an outcome. */
 int store_attempts_in_flight(
 	struct store *s, int64_t run_id, struct store_result *ret, struct err *err);

@@ -291,21 +291,6 @@ static void add_outbox(struct buf *b, struct store *s)
 	buf_addf(b, "next act %" PRId64 "\n", next);
 }
 
-static void check_try(struct store *s, const struct attempt_row *a)
-{
-	struct try_key key = { a->run_id, a->task, a->map_index, a->try };
-	struct store_result r;
-
-	assert_int_equal(store_attempt_try(s, &key, &r, NULL), 0);
-	assert_int_equal(r.n, 1);
-	assert_int_equal(r.attempts[0].token, a->token);
-	store_result_release(&r);
-	key.try += 1000;
-	assert_int_equal(store_attempt_try(s, &key, &r, NULL), 0);
-	assert_int_equal(r.n, 0);
-	store_result_release(&r);
-}
-
 static void add_tokens(struct buf *b, struct store *s, const struct store_result *attempts)
 {
 	struct store_result r;
@@ -313,7 +298,6 @@ static void add_tokens(struct buf *b, struct store *s, const struct store_result
 	for (size_t i = 0; i < attempts->n; i++) {
 		assert_int_equal(store_token(s, attempts->attempts[i].token, &r, NULL), 0);
 		assert_int_equal(r.n, 1);
-		check_try(s, &attempts->attempts[i]);
 		const struct token_row *t = &r.tokens[0];
 		buf_addf(b, "token %" PRId64 " %" PRId64 " %s %s %d %d %d", t->token, t->run_id,
 			t->run, t->task, t->map_index, t->try, t->outcome);

@@ -4,7 +4,6 @@
 #include "core/model.h"
 #include "core/sched.h"
 #include "exec/exec.h"
-#include "run/work.h"
 
 struct world {
 	struct fixture *f;
@@ -39,7 +38,7 @@ static void step(struct world *w)
 	const struct change *c = sched_changes(w->s, &n);
 	for (size_t i = 0; i < n; i++)
 		if (c[i].kind == CHANGE_START)
-			OK(w->f, work_of(w->f->s, w->s, &c[i], &w->work, &w->f->err));
+			w->work = c[i].attempt.work;
 	OK(w->f, commit(w->f, w->run, w->epoch, c, n));
 	sched_clear_changes(w->s);
 }
@@ -52,16 +51,22 @@ static int64_t newest(struct world *w)
 	return v.token;
 }
 
-static void end(struct world *w, enum outcome outcome)
+static void end_as(struct world *w, enum outcome outcome, bool refused)
 {
 	const struct attempt_end e = { .token = newest(w),
 		.outcome = outcome,
+		.refused = refused,
 		.exit_status = outcome == OUTCOME_SUCCESS ? 0 : 1,
 		.started_us = 1,
 		.ended_us = 2 };
 
 	assert_true(sched_attempt_ended(w->s, &e, w->now_us));
 	step(w);
+}
+
+static void end(struct world *w, enum outcome outcome)
+{
+	end_as(w, outcome, false);
 }
 
 /* The run as another process takes it up; `clear`: its task is to be done again. */
@@ -85,6 +90,7 @@ static void take_up(struct world *w, bool clear)
 		init.lost = t->lost;
 		init.due_us = t->due_us;
 		init.token = t->token;
+		init.work = t->work;
 	}
 	store_result_release(&r);
 	OK(w->f, store_runs(w->f->s, &(struct run_filter){ .state = -1 }, &r, &w->f->err));
@@ -112,6 +118,9 @@ static void test_work(void **state)
 	assert_int_equal(w.work, first);
 	end(&w, OUTCOME_FAILED);
 	assert_int_equal(w.work, first);
+	/* What the machine refused is counted nowhere, and belongs to it all the same. */
+	end_as(&w, OUTCOME_LOST, true);
+	assert_int_equal(w.work, first);
 
 	/* Another process goes on with it. */
 	end(&w, OUTCOME_LOST);
@@ -133,6 +142,18 @@ static void test_work(void **state)
 	dag_unref(w.dag);
 }
 
+static void say_late(struct world *w, const struct exec_end *end)
+{
+	const struct late_end late = { .token = end->token,
+		.outcome = end->outcome,
+		.exit_status = end->exit_status,
+		.ended_us = end->ended_us,
+		.now_us = w->now_us };
+	bool recorded;
+
+	OK(w->f, store_late_end(w->f->s, &late, &recorded, &w->f->err));
+}
+
 static void test_late(void **state)
 {
 	struct world w = { .f = *state, .dag = new_dag() };
@@ -141,13 +162,13 @@ static void test_late(void **state)
 
 	take_up(&w, false);
 	late.token = newest(&w);
-	work_late_end(w.f->s, &late); /* in flight: no news */
+	say_late(&w, &late); /* in flight: no news */
 	size_t before = count_events(w.f, w.run);
 	end(&w, OUTCOME_LOST);
 	size_t between = count_events(w.f, w.run);
 	assert_true(between > before);
-	work_late_end(w.f->s, &late);
-	work_late_end(w.f->s, &late);
+	say_late(&w, &late);
+	say_late(&w, &late);
 	OK(w.f, store_events(w.f->s, w.run, NULL, &r, &w.f->err));
 	assert_int_equal(r.n, between + 1);
 	assert_string_equal(r.events[r.n - 1].reason, "late_result");
