@@ -1,3 +1,3 @@
-# file: src/run/engine_step.c
+# file: src/run/engine.c
 # what: what a halt stops counts as cancelled
-s/if (e->halting \&\& end->outcome == OUTCOME_CANCELLED)/if (!e \&\& end->outcome == OUTCOME_CANCELLED)/
+s/const unsigned how = EXEC_STOP_LOST |/const unsigned how = 0 |/
