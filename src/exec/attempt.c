@@ -378,7 +378,7 @@ void attempts_stop_all(struct attempts *a, bool hard)
 	struct attempt *t, *next;
 
 	HASH_ITER (by_token, a->by_token, t, next)
-		stop(a, t, OUTCOME_CANCELLED, hard);
+		stop(a, t, OUTCOME_LOST, hard);
 }
 
 /* ---- claims ---- */

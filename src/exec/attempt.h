@@ -77,6 +77,7 @@ void attempts_leave(struct attempts *a, int holder);         /* it hung up */
 int attempts_record(struct attempts *a, struct journal *to); /* all; -1: out of memory */
 /* A token not in hand (any more), or not of this holder, is passed over. */
 void attempts_stop(struct attempts *a, int64_t token, unsigned how, int holder);
+/* Not by anybody who knows of their runs: the ends are lost, to be done again. */
 void attempts_stop_all(struct attempts *a, bool hard);
 
 void attempts_reap(struct attempts *a);                       /* after a SIGCHLD */

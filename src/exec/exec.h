@@ -160,6 +160,7 @@ struct exec_journal_entry {
 	int64_t token;
 	bool started, ended;
 	int64_t pid, start_boot_us; /* start: CLOCK_BOOTTIME just before it was started */
+	int64_t session;            /* of its supervisor, whose pid it was; 0: not known */
 	const char *home;           /* for exec_reap_stray, set by the caller: the WEIR_HOME the
 				       attempt had. NULL: not compared */
 	struct exec_end end;        /* when ended */

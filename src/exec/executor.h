@@ -46,6 +46,8 @@ struct exec_provider {
 	/* Names of all that former drivers and dead supervisors left, without the one that begin
 	 * made last: NULL-ended, names and list owned by the caller (free). */
 	int (*list)(void *arg, char ***ret, struct err *err);
+	/* Whether its supervisor lives, as far as can be seen without asking it. */
+	bool (*lives)(void *arg, const char *name);
 	/* Attach to a live one, or read what a dead one left. ERR_NOT_FOUND: nothing is there any
 	 * more. ERR_REFUSED, ERR_TIMEOUT: it lives and cannot be talked to now. */
 	int (*open)(void *arg, const char *name, struct exec_former *ret, struct err *err);

@@ -305,6 +305,8 @@ int journal_parse(const char *text, size_t len, const char *boot_id, struct jour
 		exec_journal_release(&j);
 		return err_nomem(err);
 	}
+	for (size_t n = 0; p.same_boot && n < j.n; n++)
+		j.entries[n].session = ret_head->pid;
 	*ret = j;
 	return 0;
 }

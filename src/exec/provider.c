@@ -193,6 +193,15 @@ static int read_final(const char *name, struct exec_journal *ret, struct err *er
 		name);
 }
 
+static bool lives(void *arg, const char *name)
+{
+	struct journal_head head;
+	bool live = false;
+
+	(void)arg;
+	return journal_read_head(name, &head, &live, NULL) == 0 && live;
+}
+
 static int open_former(void *arg, const char *name, struct exec_former *ret, struct err *err)
 {
 	struct exec_local_provider *p = arg;
@@ -251,6 +260,7 @@ int exec_local_provider_init(struct exec_local_provider *p,
 	*ret = (struct exec_provider){ .arg = p,
 		.begin = begin,
 		.list = list,
+		.lives = lives,
 		.open = open_former,
 		.reap = reap,
 		.remove = forget };

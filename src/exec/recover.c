@@ -67,6 +67,15 @@ static bool is_at_home(const struct exec_journal_entry *e, int64_t pid)
 	return same;
 }
 
+/* Its session is that of the dead supervisor: whatever it did to its environment, it came of a
+ * task. The kernel gives the number of a session to no process while there are members of it. */
+static bool is_in_session(const struct exec_journal_entry *e, const struct proc_stat *st)
+{
+	struct proc_stat leader;
+
+	return e->session > 1 && st->session == e->session && proc_stat(e->session, &leader) < 0;
+}
+
 /* Whether this member of the group proves that the group is the attempt's. */
 static bool proves(const struct exec_journal_entry *e, int64_t pid, const struct proc_stat *st)
 {
@@ -76,6 +85,8 @@ static bool proves(const struct exec_journal_entry *e, int64_t pid, const struct
 	if (st->start_ticks < first)
 		return false;
 	if (pid == e->pid && st->start_ticks <= first + START_SLACK_US / proc_tick_us())
+		return true;
+	if (is_in_session(e, st))
 		return true;
 	snprintf(entry, sizeof entry, "WEIR_TOKEN=%" PRId64, e->token);
 	return proc_has_env(pid, entry) && is_at_home(e, pid);

@@ -164,7 +164,7 @@ static int take_start(struct supervisor *s, struct peer *p, const struct frame *
 	if (kept_has(&s->kept, job->token) || kept_is_buried(&s->kept, job->token, job->epoch))
 		return 0;
 	if (s->stopping)
-		attempts_refuse(&s->attempts, job, OUTCOME_CANCELLED, stopping_text);
+		attempts_refuse(&s->attempts, job, OUTCOME_LOST, stopping_text);
 	else
 		attempts_start(&s->attempts, job, NULL);
 	return 0;
@@ -188,7 +188,7 @@ static void refuse_go(struct supervisor *s, int64_t token)
 		kept_is_buried(&s->kept, token, INT64_MIN))
 		return;
 	if (s->stopping)
-		attempts_refuse(&s->attempts, &job, OUTCOME_CANCELLED, stopping_text);
+		attempts_refuse(&s->attempts, &job, OUTCOME_LOST, stopping_text);
 	else
 		attempts_refuse(&s->attempts, &job, OUTCOME_LOST,
 			"the supervisor does not have it prepared: dropped, or out of memory");

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -22,6 +23,7 @@
 #define RETRY_US US_PER_SECOND
 #define CHORES_US US_PER_MINUTE
 #define LOOK_US (15 * US_PER_SECOND)
+enum { LOCK_TRIES = 20, LOCK_TRY_MS = 25 };
 
 /* ---- one daemon per WEIR_HOME --------------------------------------------------------- */
 
@@ -58,6 +60,17 @@ int daemon_pid(const char *home)
 	return pid;
 }
 
+/* One that was killed a moment ago may still be about to let go of it. */
+static int take_lock(int fd)
+{
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+			return -1;
+		nanosleep(&(struct timespec){ .tv_nsec = LOCK_TRY_MS * 1000000L }, NULL);
+	}
+	return 0;
+}
+
 static int lock_home(struct daemon *d, struct err *err)
 {
 	char *path = lock_path(d->config->home), text[32];
@@ -66,7 +79,7 @@ static int lock_home(struct daemon *d, struct err *err)
 		return err_nomem(err);
 	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int rc = d->lock_fd < 0 ? err_errno(err, "%s", path) : 0;
-	if (rc == 0 && flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+	if (rc == 0 && take_lock(d->lock_fd) < 0)
 		rc = errno == EWOULDBLOCK
 			     ? err_set(err, ERR_REFUSED, "a daemon runs on %s already (pid %d)",
 				       d->config->home, read_pid(d->lock_fd))

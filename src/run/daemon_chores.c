@@ -67,6 +67,26 @@ static void prune_runs(struct daemon *d)
 	store_result_release(&gone);
 }
 
+/* Of a folder and the files in it: appending to one does not touch its folder. */
+static int64_t last_change(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	int64_t newest = INT64_MAX;
+	struct stat st;
+
+	if (!dir || fstat(dirfd(dir), &st) < 0)
+		goto out;
+	newest = st.st_mtime;
+	for (struct dirent *e; (e = readdir(dir));)
+		if (e->d_name[0] != '.' && fstatat(dirfd(dir), e->d_name, &st, 0) == 0 &&
+			st.st_mtime > newest)
+			newest = st.st_mtime;
+out:
+	if (dir)
+		closedir(dir);
+	return newest;
+}
+
 /* Logs are kept shorter than runs: whole folders, by the time of their last change. */
 static void prune_logs(struct daemon *d)
 {
@@ -76,9 +96,8 @@ static void prune_logs(struct daemon *d)
 	int n = 0;
 
 	for (struct dirent *e; dir && n < FOLDERS_AT_ONCE && (e = readdir(dir));) {
-		struct stat st;
 		char *folder = e->d_name[0] == '.' ? NULL : io_path_join(path, e->d_name);
-		if (folder && stat(folder, &st) == 0 && st.st_mtime < before) {
+		if (folder && last_change(folder) < before) {
 			remove_folder(folder);
 			n++;
 		}

@@ -199,9 +199,10 @@ static int put_off(struct daemon *d, const struct run_row *row, const struct pen
 	}
 	if (passes)
 		return -1;
-	d->put_off = d->put_off || later;
+	d->put_off = true;
 	say(d, later ? LEVEL_WARN : LEVEL_ERROR,
-		later ? "the run cannot go on yet; tried again" : "the run cannot go on",
+		later ? "the run cannot go on yet; tried again"
+		      : "the run cannot go on; tried again",
 		{ "run", row->name }, { "error", err->msg });
 	store_run_close(d->engine.store, p->run_id, p->epoch, NULL);
 	free_slots(d, row);

@@ -69,6 +69,13 @@ static void free_run(struct active_run *r)
 	free(r);
 }
 
+void engine_forget_unstarted(struct engine *e)
+{
+	for (size_t i = 0; i < e->nunstarted; i++)
+		control_end_release(&e->unstarted[i].end);
+	e->nunstarted = 0;
+}
+
 static void free_all(struct engine *e)
 {
 	former_release(e);
@@ -82,8 +89,7 @@ static void free_all(struct engine *e)
 	free(e->spent);
 	free(e->checks);
 	free(e->late);
-	for (size_t i = 0; i < e->nunstarted; i++)
-		control_end_release(&e->unstarted[i].end);
+	engine_forget_unstarted(e);
 	free(e->requests);
 	free(e->unstarted);
 	free(e->acks);

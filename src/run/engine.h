@@ -129,6 +129,7 @@ struct engine {
 	int64_t renew_us, retry_us; /* monotonic; retry_us 0: the store is well */
 	int64_t limit_us; /* the test's clock is not moved past it by retries; 0: no limit */
 	int64_t step;
+	bool no_exec;    /* it died, and another could not be begun yet */
 	int deaths;      /* of own supervisors in a row */
 	int64_t died_us; /* monotonic: the last one */
 	bool halting;    /* attempts are stopped for the next owner to do again (engine_halt) */

@@ -40,5 +40,7 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
 int engine_commit_settled(struct engine *e, const struct active_run *settling, struct err *err);
 /* Send what waits, to all; 1: the own executor does not take all of it now. */
 int engine_flush(struct engine *e);
+/* What could not be given to an executor that is gone. */
+void engine_forget_unstarted(struct engine *e);
 
 #endif

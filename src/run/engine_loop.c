@@ -94,24 +94,66 @@ static void drop_lost_runs(struct engine *e)
 	}
 }
 
+static void store_trouble(struct engine *e, const struct err *err)
+{
+	const struct engine_listener *l = &e->config.listener;
+	bool had = e->retry_us != 0;
+
+	e->retry_us = err ? clock_mono_us() + COMMIT_AGAIN_US : 0;
+	if (had != (err != NULL) && l->store_trouble)
+		l->store_trouble(l->arg, err);
+}
+
 /* ---- executors -------------------------------------------------------------------------- */
 
 /* Its tasks died with it. */
 static int replace_own(struct engine *e, struct err *why)
 {
 	const struct engine_listener *l = &e->config.listener;
+	struct err died = *why;
+
+	engine_loop_unwatch(e);
+	e->no_exec = true;
+	err_clear(why);
+	if (former_replace_own(e, why) < 0 || engine_loop_watch(e, why) < 0)
+		return err_context(why, "the supervisor died, and no other can be started");
+	e->no_exec = false;
+	if (l->replaced)
+		l->replaced(l->arg, &died);
+	return 0;
+}
+
+/* A full disk, or a machine without room for a process: it may pass. Nothing starts meanwhile. */
+static void cannot_replace(struct engine *e, const struct err *why)
+{
+	if (may_pass(why))
+		store_trouble(e, why);
+	else
+		engine_break(e, why);
+}
+
+static void own_died(struct engine *e, struct err *why)
+{
 	int64_t now = clock_mono_us();
 
 	e->deaths = now - e->died_us < DEATHS_APART_US ? e->deaths + 1 : 1;
 	e->died_us = now;
-	if (e->deaths > DEATHS_MAX)
-		return err_context(why, "it died %d times in a row", e->deaths);
-	engine_loop_unwatch(e);
-	if (former_replace_own(e, why) < 0 || engine_loop_watch(e, why) < 0)
-		return err_context(why, "the supervisor died and cannot be replaced");
-	if (l->replaced)
-		l->replaced(l->arg, why);
-	return 0;
+	if (e->deaths > DEATHS_MAX) {
+		err_context(why, "it died %d times in a row", e->deaths);
+		engine_break(e, why);
+	} else if (replace_own(e, why) < 0) {
+		cannot_replace(e, why);
+	}
+}
+
+static bool begin_again(struct engine *e)
+{
+	struct err err = { 0 };
+
+	if (!e->no_exec || replace_own(e, &err) == 0)
+		return true;
+	cannot_replace(e, &err);
+	return false;
 }
 
 static void read_own(struct engine *e)
@@ -120,13 +162,15 @@ static void read_own(struct engine *e)
 	struct err err = { 0 };
 	int n;
 
+	if (e->no_exec)
+		return;
 	do {
 		n = exec_read(e->exec, ends, ENDS_AT_ONCE, &err);
 		for (int i = 0; i < n; i++)
 			engine_ended(e, &ends[i]);
 	} while (n == ENDS_AT_ONCE);
-	if (n < 0 && replace_own(e, &err) < 0)
-		engine_break(e, &err);
+	if (n < 0)
+		own_died(e, &err);
 }
 
 static void read_all(struct engine *e)
@@ -137,16 +181,6 @@ static void read_all(struct engine *e)
 }
 
 /* ---- stepping ------------------------------------------------------------------------- */
-
-static void store_trouble(struct engine *e, const struct err *err)
-{
-	const struct engine_listener *l = &e->config.listener;
-	bool had = e->retry_us != 0;
-
-	e->retry_us = err ? clock_mono_us() + COMMIT_AGAIN_US : 0;
-	if (had != (err != NULL) && l->store_trouble)
-		l->store_trouble(l->arg, err);
-}
 
 /* With the test's clock, time passes only where nothing else could happen. */
 static bool warp(struct engine *e)
@@ -189,7 +223,7 @@ void engine_step(struct engine *e)
 		return;
 	if (e->heard)
 		read_all(e);
-	if (waits_for_store(e)) {
+	if (waits_for_store(e) || !begin_again(e)) {
 		engine_loop_arm(e);
 		return;
 	}

@@ -31,6 +31,7 @@ struct former {
 			    */
 	int64_t settle_us; /* monotonic: it was opened anew, and what we hold of it is to be asked
 			    * for again; when. 0: nothing is */
+	struct err why;    /* again_us: why it cannot be asked */
 	struct exec_journal journal; /* of a dead one */
 	struct former_entry *entries, *by_token;
 	struct event *on_read;
@@ -126,6 +127,7 @@ static int open_former(struct former *f, struct err *err)
 		if (why.code == ERR_NOT_FOUND)
 			return 0;
 		f->again_us = clock_mono_us() + AGAIN_US;
+		f->why = why;
 		return err_set(err, ERR_TIMEOUT, "%.400s", why.msg);
 	}
 	f->live = found.live;
@@ -192,6 +194,22 @@ static int look_around(struct engine *e, struct err *err)
 	return rc;
 }
 
+/* The same of those who are dead: nobody is waited for. */
+static void look_for_dead(struct engine *e)
+{
+	const struct exec_provider *p = e->config.executors;
+	char **names = NULL;
+
+	if (p->list(p->arg, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++)
+		if (!find_former(e, names[i]) && !p->lives(p->arg, names[i]))
+			add_former(e, names[i], NULL);
+	for (size_t i = 0; names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
 static void remove_former(struct engine *e, struct former *f)
 {
 	struct former **at = &e->formers.list;
@@ -244,6 +262,11 @@ static void let_go(struct engine *e, int64_t token)
 	if (h)
 		HASH_DEL(e->formers.held, h);
 	free(h);
+}
+
+void former_forget(struct engine *e, int64_t token)
+{
+	let_go(e, token);
 }
 
 void former_forget_run(struct engine *e, const struct active_run *r)
@@ -392,13 +415,25 @@ static int ask_all_dead(
 /* It answered with silence, or died while it was asked: whoever asks again finds its journal. */
 static int no_answer(struct former *f, const struct err *why, struct err *err)
 {
-	if (f) {
-		hang_up(f);
-		f->again_us = clock_mono_us();
-		if (why->code == ERR_TIMEOUT)
-			f->again_us += AGAIN_US;
-	}
+	hang_up(f);
+	f->why = *why;
+	f->again_us = clock_mono_us();
+	if (why->code == ERR_TIMEOUT)
+		f->again_us += AGAIN_US;
 	return err_set(err, ERR_TIMEOUT, "%.400s", why->msg);
+}
+
+/* The own executor. While it does not answer, nobody else waits for that again. */
+static int ask_own(struct engine *e, struct former_question *q, size_t n, struct err *err)
+{
+	struct err why = { 0 };
+
+	if (clock_mono_us() < e->formers.own_ask_us)
+		return err_set(err, ERR_TIMEOUT, "the supervisor does not answer");
+	if (ask_live(e, NULL, q, n, &why) == 0)
+		return 0;
+	e->formers.own_ask_us = why.code == ERR_TIMEOUT ? clock_mono_us() + AGAIN_US : 0;
+	return err_set(err, ERR_TIMEOUT, "%.400s", why.msg);
 }
 
 static bool all_answered(const struct former_question *q, size_t n)
@@ -416,8 +451,8 @@ int former_ask(struct engine *e, struct former_question *q, size_t n, struct err
 
 	if (look_around(e, err) < 0 || ask_all_dead(e, q, n, err) < 0)
 		return -1;
-	if (ask_live(e, NULL, q, n, &why) < 0)
-		return no_answer(NULL, &why, err);
+	if (ask_own(e, q, n, err) < 0)
+		return -1;
 	for (struct former *f = e->formers.list; f && !all_answered(q, n); f = f->next) {
 		if (f->again_us && f->again_us <= clock_mono_us() && open_former(f, &why) > 0 &&
 			ask_if_dead(f, q, n, err) < 0)
@@ -428,9 +463,9 @@ int former_ask(struct engine *e, struct former_question *q, size_t n, struct err
 			continue;
 		reached = false;
 		err_set(err, ERR_TIMEOUT,
-			"%s: its supervisor may have the tasks, and does not answer now; is it "
-			"stopped?",
-			f->name);
+			"%.300s; it may have the tasks: tried again (when they are surely gone, "
+			"remove %.150s)",
+			f->why.msg, f->name);
 	}
 	if (!reached && !all_answered(q, n))
 		return -1;
@@ -531,9 +566,11 @@ int former_replace_own(struct engine *e, struct err *err)
 	if (e->prepared > e->formers.died_at)
 		e->formers.died_at = e->prepared;
 	e->prepared = 0;
-	e->nunstarted = 0;
-	e->formers.own_again_us = 0;
-	return look_around(e, err);
+	engine_forget_unstarted(e);
+	e->formers.own_again_us = e->formers.own_ask_us = 0;
+	/* What the dead one left is found now, or when it is asked for. */
+	look_around(e, NULL);
+	return 0;
 }
 
 /* Its connection broke: it died, left because all was acknowledged, or only hung up. Or it did not
@@ -656,10 +693,15 @@ void former_tidy(struct engine *e, bool look)
 
 	/* What cannot be looked at now can be another time. */
 	if (look)
-		look_around(e, NULL);
+		look_for_dead(e);
 	e->formers.untidy = false;
 	for (struct former *f = e->formers.list, *next; f; f = next) {
 		next = f->next;
+		/* One that did not answer once, and of which nothing is wanted, is found anew. */
+		if (f->again_us && f->again_us <= clock_mono_us() && !has_attempts(f)) {
+			remove_former(e, f);
+			continue;
+		}
 		if (f->again_us || (f->live && has_attempts(f)))
 			continue;
 		if (!f->live && !is_recorded(e, f))

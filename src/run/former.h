@@ -27,6 +27,7 @@ struct formers {
 			    or all settled */
 	bool untidy;     /* what a dead one left was opened since former_tidy */
 	int64_t own_again_us; /* monotonic: when to settle them */
+	int64_t own_ask_us;   /* monotonic: the own one did not answer; when to ask it again */
 };
 
 /* What is to become of an attempt that the store knows as in flight. */
@@ -56,6 +57,8 @@ struct exec *former_exec_of(const struct engine *e, int64_t token);
 /* Ends that were committed: they need not be kept by whoever has them. */
 void former_ack(struct engine *e, const int64_t *tokens, size_t n);
 
+/* An attempt that was claimed is let go of. */
+void former_forget(struct engine *e, int64_t token);
 /* The run is let go of: its attempts are no longer ours. */
 void former_forget_run(struct engine *e, const struct active_run *r);
 

@@ -178,6 +178,8 @@ int engine_settle(struct engine *e, struct active_run *r, struct err *err)
 			rc = settle(&s, err);
 		e->settling = false;
 		/* They borrow from what is released here. */
+		for (size_t i = 0; rc < 0 && s.questions && i < s.attempts.n; i++)
+			former_forget(e, s.attempts.attempts[i].token);
 		if (rc < 0)
 			engine_unsay(e, r->id);
 		sched_drop_run(e->sched, r->id);

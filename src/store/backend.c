@@ -56,7 +56,7 @@ int backend_may_take(const struct backend_present *p, const struct run_open *ope
 {
 	if (open->only_new)
 		return err_set(err, ERR_REFUSED, "run %s exists already", p->name);
-	if (open->if_wanted && !p->wanted)
+	if (open->if_wanted && !p->wanted && !p->running)
 		return err_set(err, ERR_REFUSED,
 			"run %s has come to its end in other hands meanwhile", p->name);
 	if (p->owner.pid <= 0 || same_owner(&p->owner, &open->owner) ||

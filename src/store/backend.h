@@ -164,7 +164,7 @@ struct backend_present {
 	int64_t id, lease_until_us, epoch;
 	const char *name;
 	struct owner owner;
-	bool wanted;
+	bool wanted, running;
 };
 /* Whether the run's present owner stands aside: there is none, it is `open->owner` itself, it
  * is dead, or its lease ended. Otherwise -1 with ERR_REFUSED, naming it. */

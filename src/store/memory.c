@@ -386,7 +386,8 @@ static int may_take(const struct mem_run *run, const struct run_open *o, struct 
 	const struct backend_present present = { .name = run->row.name,
 		.owner = run->row.owner,
 		.lease_until_us = run->row.lease_until_us,
-		.wanted = run->row.wanted };
+		.wanted = run->row.wanted,
+		.running = run->row.state == RUN_RUNNING };
 
 	return backend_may_take(&present, o, err);
 }

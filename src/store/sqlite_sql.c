@@ -35,7 +35,7 @@ static const char *const texts[] = {
 	[SQL_RUN_EPOCH] = "SELECT epoch FROM run WHERE id = ?1",
 	[SQL_RUN_OWNER] =
 		"SELECT id, name, owner_host, owner_boot_id, owner_pid, owner_start_ticks,"
-		" lease_until_us, epoch, wanted FROM run"
+		" lease_until_us, epoch, wanted, state = 'running' FROM run"
 		" WHERE dag = ?1 AND interval_start_us = ?2 AND interval_end_us = ?3",
 	[SQL_RUN_NAME_TAKEN] = "SELECT 1 FROM run WHERE name = ?1",
 	[SQL_RUN_INSERT] =

@@ -36,6 +36,7 @@ static int find_present(struct sqlite_store *s, const struct run_key *key, struc
 	ret->lease_until_us = sqlite3_column_int64(q.stmt, 6);
 	ret->epoch = sqlite3_column_int64(q.stmt, 7);
 	ret->wanted = sqlite3_column_int(q.stmt, 8) != 0;
+	ret->running = sqlite3_column_int(q.stmt, 9) != 0;
 	sqlite_done(&q);
 	return ret->name ? 1 : err_nomem(err);
 }

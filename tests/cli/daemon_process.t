@@ -105,6 +105,23 @@ weir trigger slow --date 2026-01-06
 comes success "SELECT state FROM run WHERE ds = '2026-01-06'" "... under which tasks run"
 ends TERM
 
+# ---- a run in the foreground is left ---------------------------------------------------------------------
+
+rm -f "$GO" "$WITNESS"
+"$WEIR" run dags/slow.yaml --date 2026-01-07 >"$T/left.out" 2>&1 </dev/null &
+left=$!
+background="$background $left"
+await grep -q 'start 2026-01-07' "$WITNESS"
+kill -9 "$left"
+wait "$left" 2>/dev/null
+daemon
+logs "its owner is gone: the run is carried on" "weir run is killed: a daemon carries its run on"
+logs "tasks of an earlier process still run" "... with its task"
+: >"$GO"
+comes success "SELECT state FROM run WHERE ds = '2026-01-07'" "... to the end"
+is "$(witness)" "end 2026-01-07 start 2026-01-07 then 2026-01-07 nobody " "... and nothing ran twice"
+ends TERM
+
 # ---- --stop-tasks --------------------------------------------------------------------------------------
 
 rm -f "$GO" "$WITNESS"

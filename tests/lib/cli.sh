@@ -108,7 +108,7 @@ err_lacks() { lacks "$T/err" "$@"; }
 
 sql() { # DATABASE SQL
 	if command -v sqlite3 >/dev/null; then
-		sqlite3 "$1" "$2"
+		sqlite3 -cmd ".timeout 5000" "$1" "$2"
 	else
 		python3 -c 'import sqlite3, sys
 for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]):

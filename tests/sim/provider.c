@@ -44,6 +44,14 @@ static int provider_list(void *arg, char ***ret, struct err *err)
 	return 0;
 }
 
+static bool provider_lives(void *arg, const char *name)
+{
+	struct actor *n = arg;
+	const struct super *s = super_by_name(n->w, name);
+
+	return s && s->alive;
+}
+
 static int provider_open(void *arg, const char *name, struct exec_former *ret, struct err *err)
 {
 	struct actor *n = arg;
@@ -112,6 +120,7 @@ void provider_init(struct actor *n, struct exec_provider *ret)
 	*ret = (struct exec_provider){ .arg = n,
 		.begin = provider_begin,
 		.list = provider_list,
+		.lives = provider_lives,
 		.open = provider_open,
 		.reap = provider_reap,
 		.remove = provider_remove };

@@ -866,7 +866,7 @@ static void test_held_supervisor_stops(void **state)
 	for (int64_t token = 1; token <= 2; token++) {
 		struct exec_end e = await_end(x);
 		assert_int_equal(e.token, token);
-		assert_int_equal(e.outcome, OUTCOME_CANCELLED);
+		assert_int_equal(e.outcome, OUTCOME_LOST);
 	}
 	exec_free(x);
 	assert_false(is_marked());
@@ -1152,7 +1152,7 @@ static void test_journal_stop(void **state)
 		assert_int_equal(exec_journal_stop(journal_path, hard, NULL), 0);
 		await_supervisor();
 		read_journal(&j);
-		assert_int_equal(j.entries[0].end.outcome, OUTCOME_CANCELLED);
+		assert_int_equal(j.entries[0].end.outcome, OUTCOME_LOST);
 		assert_int_equal(j.entries[0].end.signal, hard ? SIGKILL : 0);
 		assert_int_equal(exec_reap_stray(&j.entries[0], NULL), 0);
 		exec_journal_release(&j);
@@ -1184,7 +1184,7 @@ static void test_supervisor_is_told_to_stop(void **state)
 	struct exec_job late = job_of(43, argv);
 	end = await_end(x);
 	assert_int_equal(end.token, 42);
-	assert_int_equal(end.outcome, OUTCOME_CANCELLED);
+	assert_int_equal(end.outcome, OUTCOME_LOST);
 	/* It leaves; what is started now meets nobody, or is refused. */
 	exec_start(x, &late, &err);
 	exec_flush(x, &err);
@@ -1194,12 +1194,12 @@ static void test_supervisor_is_told_to_stop(void **state)
 		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
 		n = exec_read(x, &end, 1, &err);
 		if (n == 1) {
-			assert_int_equal(end.outcome, OUTCOME_CANCELLED);
+			assert_int_equal(end.outcome, OUTCOME_LOST);
 			assert_int_equal(end.token, 43); /* 42 has ended once */
 		}
 	} while (n >= 0);
 	read_journal(&j);
-	assert_int_equal(j.entries[0].end.outcome, OUTCOME_CANCELLED);
+	assert_int_equal(j.entries[0].end.outcome, OUTCOME_LOST);
 	exec_journal_release(&j);
 	exec_free(x);
 }
@@ -1242,13 +1242,17 @@ static void test_supervisor_dies(void **state)
 	/* Another's group with the same number: a token that is not in its environment. */
 	struct exec_journal_entry other = j.entries[0];
 	other.token = 43;
+	other.session = 0;
 	assert_int_equal(exec_reap_stray(&other, &err), 0);
 	assert_true(is_alive(grandchild));
 	other = j.entries[0];
 	other.start_boot_us += 3600 * 1000 * MS; /* they are older than the attempt */
 	assert_int_equal(exec_reap_stray(&other, &err), 0);
 	assert_true(is_alive(grandchild));
-	assert_int_equal(exec_reap_stray(&j.entries[0], &err), 0);
+	/* Whatever became of its environment, it is in the dead supervisor's session. */
+	other = j.entries[0];
+	other.token = 43;
+	assert_int_equal(exec_reap_stray(&other, &err), 0);
 	await_gone(grandchild);
 	assert_true(group_is_gone(leader));
 	exec_journal_release(&j);
