@@ -9,6 +9,7 @@
 #include "conf/bundle.h"
 #include "conf/dagfile_impl.h"
 #include "conf/schedule.h"
+#include "conf/sla.h"
 #include "core/planner.h"
 #include "core/timetable.h"
 #include "core/zone.h"
@@ -173,6 +174,15 @@ static void check_keys(struct dag_loader *l)
 	schema_check(l->root, rows, "DAG", &env, l->diags);
 }
 
+/* Also when its schedule is broken: that is said already. */
+bool dagfile_has_ticks(const struct dag_loader *l)
+{
+	const struct node *n = node_get(l->root, "schedule");
+	const struct schedule_spec *spec = l->dag->schedule;
+
+	return n && (!spec || spec->kind != TIMETABLE_MANUAL);
+}
+
 static void load_top(struct dag_loader *l, struct dag_kept *kept)
 {
 	const struct node *root = l->root;
@@ -192,6 +202,8 @@ static void load_top(struct dag_loader *l, struct dag_kept *kept)
 	dag->runbook = node_text(node_get(root, "runbook"));
 	load_tags(l, node_get(root, "tags"));
 	load_schedule(l, node_get(root, "schedule"), kept);
+	dag->sla = sla_load(
+		node_get(root, "sla"), "sla", dagfile_has_ticks(l), &dag->arena, l->diags);
 	load_limits(l);
 	dagfile_collect(l);
 	dagfile_load_params(l, l->params);

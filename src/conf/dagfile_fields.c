@@ -4,6 +4,7 @@
 #include "base/units.h"
 #include "conf/dagfile_impl.h"
 #include "conf/schedule.h"
+#include "conf/sla.h"
 
 const struct field dagfile_include_field = { .key = "include", .type = FIELD_FILE };
 static const struct field include_item = { .type = FIELD_PATH };
@@ -239,6 +240,8 @@ const struct field dagfile_task_fields[] = {
 	{ .key = "fails_run", .type = FIELD_BOOL,
 		.help = "Whether the run fails when this task does. Default: true, of a teardown "
 			"false." },
+	{ .key = "sla", .type = FIELD_OBJECT, .fields = sla_fields,
+		.help = "Until when it has to be done, and how long it may take; see SLA." },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
 	POLICY_FIELDS,
 	{ 0 },
@@ -337,6 +340,11 @@ const struct field dagfile_fields[] = {
 		.help = "Fragments: files, relative to the DAG's folder, whose params, defaults "
 			"and tasks are the DAG's, too; see below.",
 		.example = "shared/load.yaml" },
+	{ .key = "sla",
+		.type = FIELD_OBJECT,
+		.fields = sla_fields,
+		.help = "Until when a run has to be done, and how long it may take; see SLA.",
+		.example = "{ finish_by: \"06:30\", warn_ahead: 30m }" },
 	{ .key = "params",
 		.type = FIELD_MAP,
 		.item = &any_item,

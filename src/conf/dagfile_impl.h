@@ -132,6 +132,9 @@ void dagfile_settle_trigger(struct dag_loader *l, struct task *t, const struct n
 /* Once the DAG is sealed: rules and conditions that can never be met. */
 void dagfile_check_triggers(struct dag_loader *l);
 
+/* Has its schedule ticks? A manual one has none. */
+bool dagfile_has_ticks(const struct dag_loader *l);
+
 /* A setting of a task: its own, or the one of the `defaults:` nearest to it. */
 const struct node *dagfile_setting(
 	const struct dag_loader *l, const struct task *t, const char *key);

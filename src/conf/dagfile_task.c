@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "conf/config.h"
 #include "conf/dagfile_impl.h"
+#include "conf/sla.h"
 #include "conf/template.h"
 
 enum { HASHED_FILE_MAX = 16 << 20, CPU_SHARE_MAX = 1000 };
@@ -254,6 +255,9 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	load_kind(l, t, key, n);
 	load_policy(l, t, n);
 	load_pool(l, t);
+	snprintf(what, sizeof what, "task %.128s: sla", t->name);
+	t->sla = sla_load(
+		node_get(n, "sla"), what, dagfile_has_ticks(l), &l->dag->arena, l->diags);
 	t->description = node_text(node_get(n, "description"));
 	t->owner = node_text(dagfile_setting(l, t, "owner"));
 	t->runbook = node_text(dagfile_setting(l, t, "runbook"));

@@ -18,6 +18,7 @@ struct condition; /* core/condition.h */
 struct err;
 struct node;
 struct schedule_spec; /* core/timetable.h */
+struct sla;           /* core/sla.h */
 
 enum task_kind {
 	TASK_INGEST,
@@ -80,6 +81,7 @@ struct task {
 	int64_t weight;     /* what counts, in points: set by dag_seal */
 	int64_t grace_us;   /* between TERM and KILL */
 	struct task_limits limits;
+	const struct sla *sla; /* NULL: none */
 
 	const int *needs; /* indices, in file order, no duplicates */
 	int nneeds;
@@ -147,6 +149,7 @@ struct dag {
 	int max_active_tasks;                 /* over all its runs; 0: as many as there are jobs */
 	enum priority_weight priority_weight; /* what dag_seal makes of the priorities */
 	int overlap;                          /* enum planner_overlap (core/planner.h) */
+	const struct sla *sla;                /* of its runs; NULL: none */
 	const char *const *files; /* that its tasks and calendars name, absolute; NULL-ended; each
 				     once or more */
 	const struct param *params;

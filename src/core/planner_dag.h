@@ -1,7 +1,7 @@
 /* One DAG of the planner: its intervals, from due to decided. The rules are those of
  * core/planner.h.
  *
- * For core/planner.c; nothing else needs it.
+ * For core/planner.c; of the digest core/sla_clock.c makes use, too.
  */
 #ifndef WEIR_CORE_PLANNER_DAG_H
 #define WEIR_CORE_PLANNER_DAG_H
