@@ -56,6 +56,10 @@ enum list_kind {
 	LIST_OUTBOX_DUE,
 	LIST_OUTBOX,
 	LIST_TOKEN,
+	LIST_SLA_MISSES,
+	LIST_SLA_OPEN,
+	LIST_SLA_MARKS,
+	LIST_TASK_TIMES,
 	LIST_MAX
 };
 struct list_query {
@@ -201,6 +205,9 @@ const char *backend_late_text(
 int backend_may_set_act(
 	const struct outbox_set *set, enum outbox_state present, bool *ret_same, struct err *err);
 int backend_no_act(int64_t id, struct err *err);
+
+/* store_sla.c: what can be seen without what is stored. */
+int backend_check_slas(const struct store_slas *slas, struct err *err);
 
 /* One text each for what the guards of all backends find wrong; all return -1. */
 int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err);

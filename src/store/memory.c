@@ -701,6 +701,8 @@ static int memory_commit(struct store *s, const struct store_batch *b, struct er
 		r = add_audit(m, &b->audits[i], err);
 	for (size_t i = 0; r == 0 && i < b->nwants; i++)
 		r = want_run(m, b->wants[i], err);
+	if (r == 0 && b->slas)
+		r = memory_slas_put(m, b->slas, err);
 	return memory_end(m, r, err);
 }
 
@@ -720,6 +722,8 @@ static void memory_free(struct store *s)
 	memory_release_acts(m);
 	free(m->runs.items);
 	free(m->backfills.items);
+	free(m->misses.items);
+	free(m->marks.items);
 	free(m->undo);
 	free(m->added);
 	arena_release(&m->arena);

@@ -79,6 +79,8 @@ struct undo {
 		struct dag_row dag;
 		struct backfill_row backfill;
 		struct outbox_row act;
+		struct sla_miss miss;
+		struct sla_mark_row mark;
 	} was;
 };
 
@@ -97,6 +99,8 @@ struct memory_store {
 	struct mem_list backfills; /* struct backfill_row, by id from 1; its counts are not used */
 	struct mem_list acts;      /* struct mem_act, by id */
 	struct mem_act *acts_by_key;
+	struct mem_list misses; /* struct sla_miss, by id */
+	struct mem_list marks;  /* struct sla_mark_row */
 	struct mem_version *versions;
 	struct mem_attempt *attempts;
 	int64_t next_act, next_act_at_begin;
@@ -169,6 +173,17 @@ int memory_put_outbox(
 int memory_put_token(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 void memory_release_acts(struct memory_store *m);
+
+/* memory_sla.c */
+/* Between begin and end. */
+int memory_slas_put(struct memory_store *m, const struct store_slas *slas, struct err *err);
+void memory_slas_prune(struct memory_store *m, int64_t before_us, int max);
+int memory_put_misses(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_marks(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_times(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 
 /* memory_read.c */
 void memory_put_run(struct rows *rows, const struct mem_run *run);

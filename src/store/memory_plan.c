@@ -382,6 +382,7 @@ int memory_prune(
 	for (size_t i = 0; i < plans.n && i < max_plans; i++)
 		remove_plan(m, plans.items[i]);
 	reset_next_event(m);
+	memory_slas_prune(m, before_us, max);
 	r = 0;
 out:
 	free(runs.items);

@@ -539,6 +539,10 @@ static const struct list_putter {
 	[LIST_OUTBOX_DUE] = { sizeof(struct outbox_row), memory_put_due },
 	[LIST_OUTBOX] = { sizeof(struct outbox_row), memory_put_outbox },
 	[LIST_TOKEN] = { sizeof(struct token_row), memory_put_token },
+	[LIST_SLA_MISSES] = { sizeof(struct sla_miss), memory_put_misses },
+	[LIST_SLA_OPEN] = { sizeof(struct sla_miss), memory_put_misses },
+	[LIST_SLA_MARKS] = { sizeof(struct sla_mark_row), memory_put_marks },
+	[LIST_TASK_TIMES] = { sizeof(struct task_time_row), memory_put_times },
 };
 static_assert(sizeof list_putters / sizeof *list_putters == LIST_MAX, "one for each kind");
 

@@ -255,7 +255,34 @@ static const char schema_3[] =
 	/* What people asked of a run. */
 	"ALTER TABLE audit ADD COLUMN run_id INTEGER;" /* NULL: of no run */
 	"ALTER TABLE audit ADD COLUMN detail TEXT;"    /* which tasks, to what */
-	"CREATE INDEX audit_by_run ON audit(run_id) WHERE run_id IS NOT NULL;";
+	"CREATE INDEX audit_by_run ON audit(run_id) WHERE run_id IS NOT NULL;"
+
+	/* SLAs that were missed, each once. */
+	"CREATE TABLE sla_miss ("
+	"	id INTEGER PRIMARY KEY,"
+	"	dag TEXT NOT NULL,"
+	"	task TEXT NOT NULL," /* '': of the DAG */
+	"	kind TEXT NOT NULL,"
+	"	start_us INTEGER NOT NULL," /* the interval */
+	"	end_us INTEGER NOT NULL,"
+	"	deadline_us INTEGER NOT NULL,"
+	"	found_us INTEGER NOT NULL,"
+	"	ended_us INTEGER," /* NULL: open */
+	"	ended TEXT,"
+	"	detail TEXT,"
+	"	acts TEXT," /* what is to be done about it */
+	"	acted INTEGER NOT NULL DEFAULT 0,"
+	"	UNIQUE (dag, task, kind, start_us, end_us),"
+	"	CHECK ((ended_us IS NULL) = (ended IS NULL))"
+	") STRICT;"
+	"CREATE INDEX sla_miss_found ON sla_miss(found_us);"
+	"CREATE INDEX sla_miss_open ON sla_miss(id) WHERE ended_us IS NULL;"
+	/* How far the SLAs of a DAG are judged. */
+	"CREATE TABLE sla_mark ("
+	"	dag TEXT NOT NULL PRIMARY KEY,"
+	"	judged_us INTEGER NOT NULL,"
+	"	digest INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

@@ -2,7 +2,7 @@
  *
  * sqlite.c opens and closes and translates errors, sqlite_sql.c holds the statements.
  * sqlite_write.c (runs and their changes), sqlite_plan.c (what a daemon decides) and
- * sqlite_outbox.c (acts, late ends) write,
+ * sqlite_outbox.c (acts, late ends) and sqlite_sla.c write,
  * sqlite_read.c (runs) and sqlite_list.c (the rest) read.
  */
 #ifndef WEIR_STORE_SQLITE_H
@@ -60,6 +60,11 @@ enum sqlite_sql {
 	SQL_ACT_STATE,
 	SQL_ACT_SET,
 	SQL_ACTS_DELETE,
+	SQL_SLA_PUT,
+	SQL_SLA_END,
+	SQL_SLA_ACTED,
+	SQL_SLA_MARK,
+	SQL_SLA_DELETE,
 	/* reading */
 	SQL_RUNS_OLD,
 	SQL_RUNS_BY_ID,
@@ -83,6 +88,10 @@ enum sqlite_sql {
 	SQL_OUTBOX_DUE,
 	SQL_OUTBOX,
 	SQL_TOKEN,
+	SQL_SLA_MISSES,
+	SQL_SLA_OPEN,
+	SQL_SLA_MARKS,
+	SQL_TASK_TIMES,
 	SQL_MAX
 };
 const char *sqlite_sql_text(enum sqlite_sql id);
@@ -177,6 +186,14 @@ int sqlite_late_end(struct store *s, const struct late_end *e, bool *ret_recorde
 int sqlite_act_put(struct sqlite_store *s, const struct outbox_act *act, struct err *err);
 int sqlite_outbox_set(struct store *s, const struct outbox_set *set, struct err *err);
 int sqlite_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
+
+/* sqlite_sla.c: within a transaction; and rows of sqlite_list.c */
+int sqlite_slas_put(struct sqlite_store *s, const struct store_slas *slas, struct err *err);
+int sqlite_slas_prune(struct sqlite_store *s, int64_t before_us, int max, struct err *err);
+struct sqlite_cursor;
+void sqlite_read_miss(struct sqlite_cursor *c, void *row);
+void sqlite_read_mark(struct sqlite_cursor *c, void *row);
+void sqlite_read_time(struct sqlite_cursor *c, void *row);
 
 /* sqlite_read.c */
 int sqlite_runs(

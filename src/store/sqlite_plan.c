@@ -314,7 +314,9 @@ static int prune(struct sqlite_store *s, int64_t before_us, int max, struct stor
 		if (delete_versions(s, r->dag, r->version, err) < 0)
 			return -1;
 	}
-	return delete_plans(s, before_us, max, err);
+	if (delete_plans(s, before_us, max, err) < 0)
+		return -1;
+	return sqlite_slas_prune(s, before_us, max, err);
 }
 
 int sqlite_prune(

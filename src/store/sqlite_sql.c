@@ -28,6 +28,10 @@
 	"SELECT id, key, kind, payload, error, state, tries, created_us, due_us, ended_us" \
 	" FROM outbox "
 
+#define SLA_SELECT                                                                       \
+	"SELECT id, dag, task, kind, start_us, end_us, deadline_us, found_us, ended_us," \
+	" ended, detail, acts, acted FROM sla_miss "
+
 static const char *const texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
@@ -172,6 +176,17 @@ static const char *const texts[] = {
 	[SQL_ACTS_DELETE] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
 			    " WHERE ended_us < ?1 ORDER BY ended_us, id LIMIT ?2)",
 
+	[SQL_SLA_PUT] = "INSERT INTO sla_miss(dag, task, kind, start_us, end_us, deadline_us,"
+			" found_us, detail, acts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+			" ON CONFLICT DO NOTHING",
+	[SQL_SLA_END] =
+		"UPDATE sla_miss SET ended_us = ?2, ended = ?3 WHERE id = ?1 AND ended_us IS NULL",
+	[SQL_SLA_ACTED] = "UPDATE sla_miss SET acted = 1 WHERE id = ?1",
+	[SQL_SLA_MARK] = "INSERT INTO sla_mark(dag, judged_us, digest) VALUES (?1, ?2, ?3)"
+			 " ON CONFLICT DO UPDATE SET judged_us = ?2, digest = ?3",
+	[SQL_SLA_DELETE] = "DELETE FROM sla_miss WHERE id IN (SELECT id FROM sla_miss"
+			   " WHERE found_us < ?1 ORDER BY found_us, id LIMIT ?2)",
+
 	/* Not what someone works on, or wants to; a lease that ended that long ago is nobody's. */
 	[SQL_RUNS_OLD] = RUN_SELECT
 	"WHERE r.ended_us < ?1 AND +r.state IN ('success', 'failed', 'cancelled')"
@@ -250,6 +265,20 @@ static const char *const texts[] = {
 		      " JOIN task t ON (t.run_id, t.name, t.map_index) ="
 		      " (a.run_id, a.task, a.map_index)"
 		      " JOIN attempt n ON n.token = t.token WHERE a.token = ?1",
+	[SQL_SLA_MISSES] = SLA_SELECT "WHERE ?1 IS NULL OR dag = ?1 ORDER BY id DESC LIMIT ?2",
+	[SQL_SLA_OPEN] = SLA_SELECT "WHERE ended_us IS NULL AND (?1 IS NULL OR dag = ?1)"
+				    " ORDER BY id DESC LIMIT ?2",
+	[SQL_SLA_MARKS] = "SELECT dag, judged_us, digest FROM sla_mark"
+			  " WHERE ?1 IS NULL OR dag = ?1 ORDER BY dag",
+	/* CROSS: in this order, by the index of ends. */
+	[SQL_TASK_TIMES] =
+		"SELECT t.name, a.ended_us - a.started_us FROM (SELECT id FROM run WHERE dag = ?1"
+		" AND state = 'success' AND ended_us IS NOT NULL"
+		" ORDER BY interval_start_us DESC, interval_end_us DESC LIMIT ?2) r"
+		" CROSS JOIN task t ON t.run_id = r.id AND t.state = 'success'"
+		" CROSS JOIN attempt a ON a.token = t.token"
+		" WHERE a.started_us IS NOT NULL AND a.ended_us IS NOT NULL"
+		" ORDER BY t.name, a.ended_us - a.started_us",
 };
 static_assert(sizeof texts / sizeof *texts == SQL_MAX, "a text for each statement");
 

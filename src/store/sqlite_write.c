@@ -528,7 +528,7 @@ static int write_batch(struct sqlite_store *s, const struct store_batch *b, stru
 	for (size_t i = 0; i < b->nwants; i++)
 		if (want_run(s, b->wants[i], err) < 0)
 			return -1;
-	return 0;
+	return b->slas ? sqlite_slas_put(s, b->slas, err) : 0;
 }
 
 int sqlite_commit(struct store *base, const struct store_batch *batch, struct err *err)

@@ -207,7 +207,9 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 	for (size_t i = 0; i < b->nacts; i++)
 		if (check_act(&b->acts[i], err) < 0)
 			return -1;
-	return check_requests(b, l, err);
+	if (check_requests(b, l, err) < 0)
+		return -1;
+	return b->slas ? backend_check_slas(b->slas, err) : 0;
 }
 
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err)

@@ -185,8 +185,8 @@ int store_backfill_set(struct store *s, int64_t id, enum backfill_state to, cons
 	const char *reason, int64_t now_us, struct err *err);
 
 /* Forget at most `max` final runs that ended before an instant, oldest first, with all that hangs
- * on them; versions no run refers to, too. The names of the forgotten runs are the result (for
- * their logs). */
+ * on them; versions no run refers to, and as many SLAs that were missed before it, too. The names
+ * of the forgotten runs are the result (for their logs). */
 struct store_result;
 int store_prune(
 	struct store *s, int64_t before_us, int max, struct store_result *ret, struct err *err);
@@ -223,6 +223,46 @@ struct audit_row {
 	const char *reason;           /* NULL: none was given */
 };
 
+/* ---- SLAs (core/sla.h): what was missed --------------------------------------------------- */
+
+/* Of each thing that was missed there is one, however often it is found. */
+struct sla_key {
+	const char *dag, *task; /* task "": of the DAG */
+	const char *kind;       /* sla_kind_name() */
+	int64_t start_us, end_us;
+};
+struct sla_miss {
+	int64_t id; /* set by the store */
+	struct sla_key key;
+	int64_t deadline_us, found_us;
+	int64_t ended_us;   /* 0: it is open still */
+	const char *ended;  /* SLA_END_*; NULL: open */
+	const char *detail; /* for people: "no run was made: the DAG is paused"; or NULL */
+	const char *acts;   /* what is to be done: "cancel", "skip", "cancel,skip"; NULL: nothing */
+	bool acted;         /* and that is done */
+};
+#define SLA_END_DONE "done"               /* it has succeeded at last */
+#define SLA_END_PASSED_OVER "passed_over" /* it will never run */
+struct sla_end {
+	int64_t id, at_us;
+	const char *why;
+};
+/* How far the SLAs of a DAG are judged (core/sla_clock.h). */
+struct sla_mark_row {
+	const char *dag;
+	int64_t judged_us, digest;
+};
+struct store_slas {
+	const struct sla_miss *misses; /* those that are known stay as they are */
+	size_t nmisses;
+	const struct sla_end *ends; /* those that have ended stay as they are */
+	size_t nends;
+	const int64_t *acted; /* ids */
+	size_t nacted;
+	const struct sla_mark_row *marks;
+	size_t nmarks;
+};
+
 struct store_lease {
 	int64_t run_id, epoch;
 };
@@ -240,6 +280,7 @@ struct store_batch {
 	/* These runs, which the changes leave unfinished, are wanted from now on. */
 	const int64_t *wants;
 	size_t nwants;
+	const struct store_slas *slas; /* NULL: none */
 };
 /* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
  * owner. A run that becomes final has no owner afterwards, as after store_run_close. */
@@ -371,6 +412,12 @@ struct token_row {
 	int newest_try;
 };
 
+/* How long a task took, when it succeeded. */
+struct task_time_row {
+	const char *task;
+	int64_t took_us;
+};
+
 /* Rows of a query: an array and the arena its strings live in. */
 struct store_result {
 	struct arena arena;
@@ -388,6 +435,9 @@ struct store_result {
 		const struct backfill_row *backfills;
 		const struct outbox_row *outbox;
 		const struct token_row *tokens;
+		const struct sla_miss *misses;
+		const struct sla_mark_row *marks;
+		const struct task_time_row *times;
 	};
 };
 void store_result_release(struct store_result *r);
@@ -455,5 +505,18 @@ int store_token(struct store *s, int64_t token, struct store_result *ret, struct
 /* How long the last `n` successful runs of a DAG took, their median, in microseconds; 0: no
  * history. */
 int store_typical_us(struct store *s, const char *dag, int n, int64_t *ret_us, struct err *err);
+/* How long the tasks of its last `nruns` successful runs took, by task, ascending. */
+int store_task_times(
+	struct store *s, const char *dag, int nruns, struct store_result *ret, struct err *err);
+
+struct sla_filter {
+	const char *dag; /* NULL: all */
+	bool open;       /* only those that have not ended */
+	int limit;       /* newest first; 0: all */
+};
+int store_sla_misses(
+	struct store *s, const struct sla_filter *f, struct store_result *ret, struct err *err);
+/* By DAG; NULL: of all. */
+int store_sla_marks(struct store *s, const char *dag, struct store_result *ret, struct err *err);
 
 #endif
