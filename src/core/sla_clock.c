@@ -191,7 +191,10 @@ void sla_clock_free(struct sla_clock *c)
 
 static void begin(struct watched *d, struct cursor *k)
 {
-	k->over = sla_first_after(&k->of->sla, k->kind, d->spec, d->from_us, &k->tick) != 1;
+	/* Who warns looks at it until the deadline, and forgets that with its process. */
+	int64_t back = k->kind == SLA_AT_RISK ? k->of->sla.warn_ahead_us : 0;
+
+	k->over = sla_first_after(&k->of->sla, k->kind, d->spec, d->from_us - back, &k->tick) != 1;
 	k->at_us = k->over ? INT64_MAX : sla_judged_at_us(&k->of->sla, k->kind, d->spec, &k->tick);
 }
 
@@ -283,9 +286,9 @@ static void advance(struct sla_clock *c, const struct watched *d, struct cursor 
 	push(c, k);
 }
 
-bool sla_clock_next(struct sla_clock *c, int64_t now_us, struct sla_due *ret)
+bool sla_clock_first(struct sla_clock *c, int64_t now_us, struct sla_due *ret)
 {
-	struct cursor *k = peek(c);
+	const struct cursor *k = peek(c);
 
 	if (!k || k->at_us > now_us)
 		return false;
@@ -296,8 +299,16 @@ bool sla_clock_next(struct sla_clock *c, int64_t now_us, struct sla_due *ret)
 		.kind = k->kind,
 		.tick = k->tick,
 		.deadline_us = sla_deadline_us(&k->of->sla, k->kind, d->spec, &k->tick) };
+	return true;
+}
+
+bool sla_clock_next(struct sla_clock *c, int64_t now_us, struct sla_due *ret)
+{
+	if (!sla_clock_first(c, now_us, ret))
+		return false;
+	struct cursor *k = peek(c);
 	heap_pop(&c->heap, &(struct heap_entry){ 0 });
-	advance(c, d, k);
+	advance(c, c->slots[k->slot].dag, k);
 	return true;
 }
 
@@ -310,7 +321,7 @@ bool sla_clock_mark(
 		return false;
 	*ret = (struct sla_mark){ now_us, d->digest };
 	for (size_t i = 0; i < d->n; i++)
-		if (d->cursors[i].at_us <= ret->judged_us)
+		if (d->cursors[i].at_us <= ret->judged_us && d->cursors[i].kind != SLA_AT_RISK)
 			ret->judged_us = d->cursors[i].at_us - 1;
 	return true;
 }

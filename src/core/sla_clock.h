@@ -14,7 +14,8 @@
  * After a restart it goes on from the instant up to which all was judged, at most
  * SLA_CLOCK_LOOK_BACK_US ago: deadlines that passed while nothing ran are due at once. What is
  * judged twice, after a crash, is the same deadline again. A DAG that is seen for the first time,
- * or whose schedule or SLAs have changed, is judged from now on.
+ * or whose schedule or SLAs have changed, is judged from now on. Times of warning (SLA_AT_RISK)
+ * come again, then and after each sla_clock_set, as long as their deadlines have not passed.
  *
  * Pure.
  */
@@ -71,7 +72,9 @@ int sla_clock_set(
 void sla_clock_remove(struct sla_clock *c, const char *dag);
 /* When something is judged next; INT64_MAX: nothing ever is. */
 int64_t sla_clock_wake_us(struct sla_clock *c);
-/* Take the next deadline that is to be judged by now, in the order of time. */
+/* The next deadline that is to be judged by now, in the order of time; it stays the next. */
+bool sla_clock_first(struct sla_clock *c, int64_t now_us, struct sla_due *ret);
+/* The same, and take it: the interval behind it is the next. */
 bool sla_clock_next(struct sla_clock *c, int64_t now_us, struct sla_due *ret);
 /* False: it is not here. */
 bool sla_clock_mark(

@@ -290,6 +290,24 @@ static void copy_params(struct catalog_dag *d, const struct dag *dag)
 	json_decref(params);
 }
 
+static void copy_slas(struct catalog_dag *d, const struct dag *dag)
+{
+	size_t n = dag->sla != NULL;
+
+	free(d->slas);
+	d->slas = NULL;
+	d->nslas = 0;
+	for (int i = 0; i < dag->ntasks; i++)
+		n += dag->tasks[i].sla != NULL;
+	if (n == 0 || !d->tasks || !(d->slas = calloc(n, sizeof *d->slas)))
+		return;
+	if (dag->sla)
+		d->slas[d->nslas++].sla = *dag->sla;
+	for (int i = 0; i < dag->ntasks; i++)
+		if (dag->tasks[i].sla && d->tasks[i])
+			d->slas[d->nslas++] = (struct sla_of){ d->tasks[i], *dag->tasks[i].sla };
+}
+
 static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
 {
 	rename_dag(c, d, dag->name);
@@ -306,6 +324,7 @@ static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *d
 	memcpy(d->version, dag->hash, sizeof d->version);
 	d->max_active_runs = dag->max_active_runs;
 	d->overlap = dag->overlap;
+	copy_slas(d, dag);
 	take_spec(c, d, dag);
 	copy_params(d, dag);
 	set_error(d, NULL);
@@ -477,6 +496,7 @@ static void free_dag(struct catalog_dag *d)
 	free(d->shadowed);
 	free_list(d->files);
 	free_list(d->tasks);
+	free(d->slas);
 	free(d->params);
 	free(d->params_error);
 	free(d->numbers);

@@ -15,6 +15,7 @@
 
 #include "base/digest.h"
 #include "conf/dagfile.h"
+#include "core/sla_clock.h"
 #include "core/timetable.h"
 
 struct catalog;
@@ -40,8 +41,10 @@ struct catalog_dag {
 	void *numbers;             /* the arrays of `spec` */
 	char **files;              /* that it names; NULL-ended */
 	char **tasks;              /* their names, in file order; NULL-ended */
-	char *params;              /* values of a run that is given none: JSON object text */
-	char *params_error;        /* why there are none: a param has no default */
+	struct sla_of *slas;       /* of it and of its tasks; names borrowed from `tasks` */
+	size_t nslas;
+	char *params;       /* values of a run that is given none: JSON object text */
+	char *params_error; /* why there are none: a param has no default */
 	struct file_stamp stamp;
 	uint64_t files_stamp; /* of all of `files` and of its weir.yaml together */
 	char *shadowed;       /* the name it asks for, while another file has it; else NULL */

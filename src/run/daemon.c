@@ -99,6 +99,7 @@ static void on_change(void *arg, struct active_run *r, const struct change *c)
 	struct daemon *d = arg;
 	char try[16];
 
+	daemon_sla_changed(d, r, c);
 	/* What ended makes room: the daemon looks at it once this step is done. */
 	if (c->kind == CHANGE_END || c->kind == CHANGE_RUN)
 		event_active(d->on_turn, 0, 0);
@@ -223,20 +224,27 @@ static int make_runs(struct daemon *d, struct err *err)
 	if (d->stopping)
 		return 0;
 	if (take_wanted(d, err) < 0 || take_left(d, err) < 0 || daemon_plan(d, err) < 0 ||
-		daemon_backfills_feed(d, err) < 0)
+		daemon_backfills_feed(d, err) < 0 || daemon_promote(d, err) < 0)
 		return -1;
-	return daemon_promote(d, err);
+	return daemon_sla_judge(d, err);
+}
+
+static int64_t wake_us(const struct daemon *d)
+{
+	int64_t plan = planner_wake_us(d->planner), sla = daemon_sla_wake_us(d);
+
+	return plan < sla ? plan : sla;
 }
 
 static void arm_clock(struct daemon *d)
 {
 	const struct timeval retry = { .tv_sec = RETRY_US / US_PER_SECOND };
-	int64_t wake = d->stopping || d->retry_us ? INT64_MAX : planner_wake_us(d->planner);
+	int64_t wake = d->stopping || d->retry_us ? INT64_MAX : wake_us(d);
 
 	if (d->retry_us)
 		event_add(d->on_turn, &retry);
 	/* By way of the loop: what is ready there comes in between. */
-	else if (daemon_has_more(d))
+	else if (daemon_has_more(d) || (!d->stopping && daemon_sla_has_more(d)))
 		event_add(d->on_turn, &(struct timeval){ 0 });
 	/* Its timers are warped to. */
 	if (clock_is_fake())
@@ -255,7 +263,7 @@ static void arm_clock(struct daemon *d)
 /* With the test's clock, time passes only where nothing else can happen. */
 static bool warp(struct daemon *d)
 {
-	int64_t wake = planner_wake_us(d->planner), retry = sched_wake_us(d->engine.sched);
+	int64_t wake = wake_us(d), retry = sched_wake_us(d->engine.sched);
 
 	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 || d->stopping ||
 		daemon_has_more(d))
@@ -307,6 +315,7 @@ static bool try_to_make_runs(struct daemon *d)
 static void look(struct daemon *d)
 {
 	d->looks = true;
+	daemon_sla_recheck(d);
 	d->asked = d->asked || d->put_off;
 	d->put_off = false;
 	if (d->npending == 0)
@@ -332,7 +341,7 @@ void daemon_turn(struct daemon *d)
 	if (d->failed || d->done)
 		return;
 	do {
-		d->engine.limit_us = planner_wake_us(d->planner);
+		d->engine.limit_us = wake_us(d);
 		try_to_make_runs(d);
 		if (!d->failed)
 			engine_step(&d->engine);

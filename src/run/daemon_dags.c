@@ -100,6 +100,7 @@ static void plan_dag(struct daemon *d, const struct catalog_dag *c, struct steer
 		.state = s->has_state ? &s->state : NULL,
 		.active = s->active };
 
+	daemon_sla_set(d, c);
 	if (c->params_error && c->spec.kind != TIMETABLE_MANUAL) {
 		say(d, LEVEL_ERROR, "the DAG cannot be scheduled", { "dag", c->name },
 			{ "error", c->params_error });
@@ -245,6 +246,7 @@ int daemon_scan(struct daemon *d, struct err *err)
 		if (!catalog_find(d->catalog, removed[n])) {
 			say(d, LEVEL_INFO, "DAG removed; its runs finish", { "dag", removed[n] });
 			forget_plan(d, removed[n]);
+			daemon_sla_remove(d, removed[n]);
 			add_put(&p, &(struct dag_put){ .name = removed[n] });
 		}
 		n++;
@@ -271,13 +273,14 @@ int daemon_dags_init(struct daemon *d, struct err *err)
 	env.arg = d;
 	if (catalog_new(&d->catalog, d->config->folder, &env, err) < 0 || tell_catalog(d, err) < 0)
 		return -1;
-	return read_switches(d, NULL, err);
+	return read_switches(d, NULL, err) < 0 ? -1 : daemon_sla_init(d, err);
 }
 
 void daemon_dags_release(struct daemon *d)
 {
 	struct steered *s, *next;
 
+	daemon_sla_release(d);
 	planner_free(d->planner);
 	catalog_free(d->catalog);
 	HASH_ITER (hh, d->steered, s, next) {

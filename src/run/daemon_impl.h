@@ -33,6 +33,7 @@ struct run_data {
 	bool cancelling;
 	int64_t backfill_id; /* 0: none */
 	int64_t created_us;
+	int64_t since_us; /* it runs since then; 0: not known */
 };
 
 /* A run that is opened but not in hand yet: there is a limit to how many are. */
@@ -76,6 +77,7 @@ struct daemon {
 	bool put_off;    /* a run could not go on yet */
 	bool looks;      /* it is time to look for runs that others left */
 	struct live_backfill *backfills;
+	struct daemon_sla *sla;
 	void *server;
 	char *folder_error;
 	struct err trouble; /* with the store; code ERR_NONE: it is well */
@@ -127,6 +129,22 @@ void daemon_backfills_release(struct daemon *d);
 int daemon_backfills_feed(struct daemon *d, struct err *err); /* runs while there is room */
 void daemon_backfill_changed(struct daemon *d, int64_t id);
 struct live_backfill *daemon_backfill(struct daemon *d, int64_t id);
+
+/* run/daemon_sla.c: deadlines, and what is missed (run/daemon_sla.h) */
+struct run_row;
+int daemon_sla_init(struct daemon *d, struct err *err);
+void daemon_sla_release(struct daemon *d);
+void daemon_sla_set(struct daemon *d, const struct catalog_dag *c); /* new or changed */
+void daemon_sla_remove(struct daemon *d, const char *name);
+/* Judge what is due, once all that is due is planned. */
+int daemon_sla_judge(struct daemon *d, struct err *err);
+bool daemon_sla_has_more(const struct daemon *d);
+int64_t daemon_sla_wake_us(const struct daemon *d);
+void daemon_sla_taken(struct daemon *d, struct active_run *r, const struct run_row *row);
+void daemon_sla_began(struct daemon *d, struct active_run *r, const struct change *c);
+void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct change *c);
+void daemon_sla_passed(struct daemon *d, const struct planner_decision *dec);
+void daemon_sla_recheck(struct daemon *d); /* look at the store for what others did */
 
 /* run/daemon_watch.c */
 int daemon_watch_init(struct daemon *d, struct err *err);

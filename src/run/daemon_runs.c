@@ -228,6 +228,8 @@ static int bring_up(struct daemon *d, const struct pending_run *p, struct err *e
 		struct run_data *data = r->data;
 		data->dag->live++;
 		rc = start(d, r, p, row, err);
+		if (rc == 0)
+			daemon_sla_taken(d, r, row);
 	}
 	if (r && rc == 0 && p->cancel)
 		sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
@@ -504,6 +506,7 @@ int daemon_plan(struct daemon *d, struct err *err)
 	int rc = commit_portion(d, p, err);
 	for (size_t i = begin; rc == 0 && i < end; i++) {
 		say_decision(d, p, &list[i]);
+		daemon_sla_passed(d, &list[i]);
 		if (list[i].action == PLANNER_CANCEL)
 			cancel_oldest(d, list[i].dag);
 	}

@@ -19,10 +19,11 @@ static bool is_same(const struct sla_key *a, const struct sla_key *b)
 	       strcmp(a->task, b->task) == 0;
 }
 
-static int put_miss(struct memory_store *m, const struct sla_miss *miss, struct err *err)
+static int put_miss(struct memory_store *m, struct sla_miss *miss, struct err *err)
 {
 	struct mem_list *l = &m->misses;
 
+	miss->id = 0;
 	for (size_t i = 0; i < l->n; i++)
 		if (is_same(&((const struct sla_miss *)l->items[i])->key, &miss->key))
 			return 0;
@@ -31,6 +32,7 @@ static int put_miss(struct memory_store *m, const struct sla_miss *miss, struct 
 		return err_nomem(err);
 	*row = *miss;
 	row->id = l->n ? ((const struct sla_miss *)l->items[l->n - 1])->id + 1 : 1;
+	miss->id = row->id;
 	row->key.dag = memory_keep(m, miss->key.dag);
 	row->key.task = memory_keep(m, miss->key.task);
 	row->key.kind = memory_keep(m, miss->key.kind);

@@ -2,7 +2,7 @@
 #include "base/err.h"
 #include "store/sqlite.h"
 
-static int put_miss(struct sqlite_store *s, const struct sla_miss *m, struct err *err)
+static int put_miss(struct sqlite_store *s, struct sla_miss *m, struct err *err)
 {
 	struct sqlite_query q = sqlite_query(s, SQL_SLA_PUT, "record that an SLA was missed");
 
@@ -15,7 +15,9 @@ static int put_miss(struct sqlite_store *s, const struct sla_miss *m, struct err
 	sqlite_bind_int(&q, m->found_us);
 	sqlite_bind_text(&q, m->detail);
 	sqlite_bind_text(&q, m->acts);
-	return sqlite_run(&q, err) < 0 ? -1 : 0;
+	int n = sqlite_run(&q, err);
+	m->id = n > 0 ? sqlite3_last_insert_rowid(s->db) : 0;
+	return n < 0 ? -1 : 0;
 }
 
 static int put_end(struct sqlite_store *s, const struct sla_end *e, struct err *err)

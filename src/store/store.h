@@ -253,7 +253,8 @@ struct sla_mark_row {
 	int64_t judged_us, digest;
 };
 struct store_slas {
-	const struct sla_miss *misses; /* those that are known stay as they are */
+	struct sla_miss *misses; /* those that are known stay as they are; `id` becomes theirs, 0 of
+				    known ones */
 	size_t nmisses;
 	const struct sla_end *ends; /* those that have ended stay as they are */
 	size_t nends;

@@ -147,6 +147,12 @@ static int64_t judged_at(const struct world *w, int i, enum sla_kind kind)
 	return within > t->run_after_us ? within : t->run_after_us;
 }
 
+/* Times of warning come again until their deadlines. */
+static int64_t back(const struct world *w, int kind)
+{
+	return kind == SLA_AT_RISK ? w->of.sla.warn_ahead_us : 0;
+}
+
 static void take(struct world *w, const struct sla_due *due, int64_t from_us, int64_t now_us)
 {
 	int i = 0;
@@ -154,7 +160,8 @@ static void take(struct world *w, const struct sla_due *due, int64_t from_us, in
 	while (i < w->n && w->ticks[i].run_after_us != due->tick.run_after_us)
 		i++;
 	int64_t at = i < w->n ? judged_at(w, i, due->kind) : 0;
-	if (i == w->n || at == 0 || at <= from_us || at > now_us || w->seen[i][due->kind])
+	if (i == w->n || at == 0 || at <= from_us - back(w, due->kind) || at > now_us ||
+		w->seen[i][due->kind])
 		fail_msg("seed %" PRIu64 ": %s of the run due %s: %s; the model: %s%s", w->seed,
 			sla_kind_name(due->kind), times_show(due->tick.run_after_us),
 			times_show(due->deadline_us), times_show(at),
@@ -210,7 +217,7 @@ static void play(struct world *w)
 		/* What shares its instant with one that was left comes again. */
 		for (int i = 0; i < w->n; i++)
 			for (int k = 0; k < SLA_KIND_MAX; k++)
-				if (judged_at(w, i, (enum sla_kind)k) > mark.judged_us)
+				if (judged_at(w, i, (enum sla_kind)k) > mark.judged_us - back(w, k))
 					w->seen[i][k] = false;
 		c = begin(w, &mark, now);
 	}

@@ -1,7 +1,7 @@
 /* SLAs that were missed, and durations of tasks: one suite over every backend of the store. */
 #include "tests/lib/store_fixture.h"
 
-static const struct sla_miss missed[] = {
+static struct sla_miss missed[] = {
 	{ .key = { "sales", "", "finish_by", 100, 200 },
 		.deadline_us = 300,
 		.found_us = 301,
@@ -44,7 +44,9 @@ static void test_once(void **state)
 	struct store_result r;
 
 	put_missed(f);
+	assert_int_equal(missed[2].id, 3);
 	put_missed(f);
+	assert_int_equal(missed[2].id, 0);
 	check(f, &(struct sla_filter){ 0 },
 		"3:stock.:at_risk:open 2:sales.load:finish_by:open 1:sales.:finish_by:open ");
 	check(f, &(struct sla_filter){ .dag = "sales", .open = true },

@@ -1,0 +1,631 @@
+/* SLAs: what comes due is judged, what is missed is kept, told and acted upon. */
+#include "run/daemon_sla.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/civil.h"
+#include "base/clock.h"
+#include "core/model.h"
+#include "core/zone.h"
+
+enum { PORTION = 256, RECHECK_MAX = 1000 };
+
+/* ---- DAGs ----------------------------------------------------------------------------- */
+
+struct sla_dag *daemon_sla_dag(struct daemon *d, const char *name)
+{
+	struct sla_dag *s;
+
+	HASH_FIND_STR(d->sla->dags, name, s);
+	if (s)
+		return s;
+	s = calloc(1, sizeof *s);
+	if (!s || !(s->name = strdup(name))) {
+		free(s);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, d->sla->dags, s->name, strlen(s->name), s);
+	return s;
+}
+
+void daemon_sla_touch(struct daemon *d, struct sla_dag *s)
+{
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	s->next_dirty = d->sla->dirty;
+	d->sla->dirty = s;
+}
+
+void daemon_sla_set(struct daemon *d, const struct catalog_dag *c)
+{
+	struct sla_dag *s = c->nslas ? daemon_sla_dag(d, c->name) : NULL;
+	struct err err = { 0 };
+
+	if (!s) {
+		sla_clock_remove(d->sla->clock, c->name);
+		return;
+	}
+	const struct sla_clock_dag dag = { .name = c->name,
+		.spec = &c->spec,
+		.slas = c->slas,
+		.nslas = c->nslas,
+		.mark = s->has_mark ? &s->mark : NULL };
+	if (sla_clock_set(d->sla->clock, &dag, clock_now_us(), &err) < 0)
+		say(d, LEVEL_ERROR, "the SLAs of the DAG are not watched", { "dag", c->name },
+			{ "error", err.msg });
+	/* It is known from here on, also if nothing of it comes due before the next start. */
+	daemon_sla_touch(d, s);
+}
+
+void daemon_sla_remove(struct daemon *d, const char *name)
+{
+	struct sla_dag *s = daemon_sla_dag(d, name);
+
+	if (s && sla_clock_mark(d->sla->clock, name, clock_now_us(), &s->mark))
+		s->has_mark = true;
+	sla_clock_remove(d->sla->clock, name);
+}
+
+/* ---- what was missed ------------------------------------------------------------------ */
+
+static void free_missed(struct missed *m)
+{
+	free((char *)m->key.dag);
+	free((char *)m->key.task);
+	free(m->detail);
+	free(m);
+}
+
+static const char *acts_name(unsigned on_miss)
+{
+	bool cancel = on_miss & 1u << SLA_CANCEL, skip = on_miss & 1u << SLA_SKIP;
+
+	return cancel && skip ? "cancel,skip" : cancel ? "cancel" : skip ? "skip" : NULL;
+}
+
+static const char *known_acts(const char *acts)
+{
+	return !acts ? NULL
+		     : acts_name((strstr(acts, "cancel") ? 1u << SLA_CANCEL : 0) |
+				 (strstr(acts, "skip") ? 1u << SLA_SKIP : 0));
+}
+
+/* A row as it is or will be in the store; NULL: no memory. */
+static struct missed *add_missed(struct sla_dag *s, const struct sla_miss *row)
+{
+	int kind = sla_kind_by_name(row->key.kind);
+	struct missed *m = kind < 0 ? NULL : calloc(1, sizeof *m);
+
+	if (!m)
+		return NULL;
+	m->id = row->id;
+	m->key = row->key;
+	m->key.kind = sla_kind_name((enum sla_kind)kind);
+	m->key.dag = strdup(row->key.dag);
+	m->key.task = strdup(row->key.task);
+	m->detail = strdup(row->detail ? row->detail : "");
+	m->acts = known_acts(row->acts);
+	m->deadline_us = row->deadline_us;
+	m->found_us = row->found_us;
+	m->ended = row->ended ? SLA_END_DONE : NULL;
+	m->acted = row->acted;
+	if (!m->key.dag || !m->key.task || !m->detail) {
+		free_missed(m);
+		return NULL;
+	}
+	m->next = s->missed;
+	s->missed = m;
+	return m;
+}
+
+bool daemon_sla_is_known(const struct sla_dag *s, const struct sla_key *key)
+{
+	for (const struct missed *m = s->missed; m; m = m->next)
+		if (m->key.start_us == key->start_us && m->key.end_us == key->end_us &&
+			strcmp(m->key.kind, key->kind) == 0 && strcmp(m->key.task, key->task) == 0)
+			return true;
+	return false;
+}
+
+int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *err)
+{
+	struct sla_dag *s = daemon_sla_dag(d, f->dag);
+	const struct sla_miss row = { .key = { .dag = f->dag,
+					      .task = f->task ? f->task : "",
+					      .kind = sla_kind_name(f->kind),
+					      .start_us = f->tick.start_us,
+					      .end_us = f->tick.end_us },
+		.deadline_us = f->deadline_us,
+		.found_us = clock_now_us(),
+		.detail = f->detail,
+		/* A warning is no miss: nothing is done about it yet. */
+		.acts = f->kind == SLA_AT_RISK ? NULL : acts_name(f->sla->on_miss) };
+
+	if (!s)
+		return err_nomem(err);
+	if (daemon_sla_is_known(s, &row.key))
+		return 0;
+	struct missed *m = add_missed(s, &row);
+	if (!m)
+		return err_nomem(err);
+	if (f->reached_us) {
+		m->ended = SLA_END_DONE;
+		m->ended_us = f->reached_us;
+		m->acted = m->keep_end = true;
+	}
+	daemon_sla_touch(d, s);
+	return 0;
+}
+
+static void end_missed(struct daemon *d, struct sla_dag *s, struct missed *m, const char *why)
+{
+	char what[200];
+
+	if (m->ended)
+		return;
+	m->ended = why;
+	m->ended_us = clock_now_us();
+	m->keep_end = true;
+	daemon_sla_touch(d, s);
+	snprintf(what, sizeof what, "%s", m->key.kind);
+	say(d, LEVEL_INFO,
+		strcmp(why, SLA_END_DONE) == 0 ? "SLA: done at last"
+					       : "SLA: the interval will not run",
+		{ "dag", m->key.dag }, { "task", *m->key.task ? m->key.task : NULL },
+		{ "sla", what });
+}
+
+/* ---- telling -------------------------------------------------------------------------- */
+
+static void add_time(struct daemon *d, const char *dag, int64_t at_us, struct buf *out)
+{
+	const struct catalog_dag *c = catalog_find(d->catalog, dag);
+	const struct zone *zone = c && c->spec.zone ? c->spec.zone : zone_utc();
+	struct zone_info info;
+	struct civil t;
+
+	buf_init(out, 64);
+	zone_to_civil(zone, at_us / CIVIL_US_PER_S * CIVIL_US_PER_S, &t, &info);
+	civil_add_rfc3339(out, &t, info.offset_s);
+}
+
+/* In the log, once it is committed. */
+static void tell(struct daemon *d, const struct missed *m)
+{
+	bool risk = strcmp(m->key.kind, sla_kind_name(SLA_AT_RISK)) == 0;
+	struct buf deadline, start;
+
+	add_time(d, m->key.dag, m->deadline_us, &deadline);
+	add_time(d, m->key.dag, m->key.start_us, &start);
+	say(d, LEVEL_WARN, risk ? "SLA at risk" : "SLA missed", { "dag", m->key.dag },
+		{ "task", *m->key.task ? m->key.task : NULL }, { "sla", m->key.kind },
+		{ "deadline", deadline.data }, { "interval_start", start.data },
+		{ "detail", *m->detail ? m->detail : NULL });
+	buf_release(&deadline);
+	buf_release(&start);
+}
+
+/* ---- committing ----------------------------------------------------------------------- */
+
+struct keeping {
+	struct sla_miss *misses;
+	struct missed **of; /* of each of misses */
+	struct sla_end *ends;
+	int64_t *acted;
+	struct sla_mark_row *marks;
+	size_t nmisses, nends, nacted, nmarks;
+};
+
+static void release_keeping(struct keeping *k)
+{
+	free(k->misses);
+	free(k->of);
+	free(k->ends);
+	free(k->acted);
+	free(k->marks);
+}
+
+static int init_keeping(struct keeping *k, const struct sla_dag *dirty)
+{
+	size_t n = 1, ndags = 1;
+
+	for (const struct sla_dag *s = dirty; s; s = s->next_dirty, ndags++)
+		for (const struct missed *m = s->missed; m; m = m->next)
+			n++;
+	k->misses = calloc(n, sizeof *k->misses);
+	k->of = calloc(n, sizeof(struct missed *));
+	k->ends = calloc(n, sizeof *k->ends);
+	k->acted = calloc(n, sizeof *k->acted);
+	k->marks = calloc(ndags, sizeof *k->marks);
+	return k->misses && k->of && k->ends && k->acted && k->marks ? 0 : -1;
+}
+
+static void keep_missed(struct keeping *k, struct missed *m)
+{
+	if (m->id == 0) {
+		k->of[k->nmisses] = m;
+		k->misses[k->nmisses++] = (struct sla_miss){ .key = m->key,
+			.deadline_us = m->deadline_us,
+			.found_us = m->found_us,
+			.detail = *m->detail ? m->detail : NULL,
+			.acts = m->acts };
+		return;
+	}
+	if (m->id < 0)
+		return;
+	if (m->keep_end)
+		k->ends[k->nends++] = (struct sla_end){ m->id, m->ended_us, m->ended };
+	if (m->keep_acted)
+		k->acted[k->nacted++] = m->id;
+}
+
+static void keep_dag(struct daemon *d, struct keeping *k, struct sla_dag *s)
+{
+	struct sla_mark mark;
+
+	for (struct missed *m = s->missed; m; m = m->next)
+		keep_missed(k, m);
+	if (!sla_clock_mark(d->sla->clock, s->name, clock_now_us(), &mark))
+		return;
+	s->mark = mark;
+	s->has_mark = true;
+	k->marks[k->nmarks++] =
+		(struct sla_mark_row){ s->name, mark.judged_us, (int64_t)mark.digest };
+}
+
+/* What has ended, and is too old to be found once more, need not be known any more. */
+static void forget_old(struct sla_dag *s, int64_t now_us)
+{
+	for (struct missed **at = &s->missed; *at;) {
+		struct missed *m = *at;
+		if (!m->ended || m->keep_end || m->keep_acted || m->id == 0 ||
+			m->deadline_us > now_us - 2 * SLA_CLOCK_LOOK_BACK_US) {
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		free_missed(m);
+	}
+}
+
+static bool act(struct daemon *d, struct missed *m);
+
+/* It is in the store: tell it, and do what is to be done. What ended together with being found has
+ * its end committed next. */
+static void take_kept(struct daemon *d, struct keeping *k)
+{
+	struct sla_dag *s, *next;
+
+	for (size_t i = 0; i < k->nmisses; i++) {
+		struct missed *m = k->of[i];
+		bool is_new = k->misses[i].id != 0;
+		m->id = is_new ? k->misses[i].id : -1; /* known to the store, though not to us */
+		m->fresh = true;
+		if (is_new)
+			tell(d, m);
+	}
+	for (s = d->sla->dirty, d->sla->dirty = NULL; s; s = next) {
+		next = s->next_dirty;
+		s->dirty = false;
+		for (struct missed *m = s->missed; m; m = m->next) {
+			m->keep_end = m->keep_end && m->fresh && m->id > 0;
+			m->fresh = m->keep_acted = false;
+			if (!m->ended && m->acts && !m->acted && m->id > 0)
+				m->acted = m->keep_acted = act(d, m);
+			if (m->keep_end || m->keep_acted)
+				daemon_sla_touch(d, s);
+		}
+		forget_old(s, clock_now_us());
+	}
+}
+
+static int keep(struct daemon *d, struct err *err)
+{
+	struct keeping k = { 0 };
+	int rc = init_keeping(&k, d->sla->dirty);
+
+	if (rc < 0)
+		err_nomem(err);
+	for (struct sla_dag *s = d->sla->dirty; rc == 0 && s; s = s->next_dirty)
+		keep_dag(d, &k, s);
+	const struct store_slas slas = { .misses = k.misses,
+		.nmisses = k.nmisses,
+		.ends = k.ends,
+		.nends = k.nends,
+		.acted = k.acted,
+		.nacted = k.nacted,
+		.marks = k.marks,
+		.nmarks = k.nmarks };
+	if (rc == 0)
+		rc = store_commit(d->engine.store, &(struct store_batch){ .slas = &slas }, err);
+	if (rc == 0)
+		take_kept(d, &k);
+	release_keeping(&k);
+	return rc;
+}
+
+/* ---- acting --------------------------------------------------------------------------- */
+
+static struct pending_run *find_pending(struct daemon *d, int64_t run_id)
+{
+	for (size_t i = 0; i < d->npending; i++)
+		if (d->pending[d->pending_head + i].run_id == run_id)
+			return &d->pending[d->pending_head + i];
+	return NULL;
+}
+
+static bool has_begun(const struct daemon *d, const struct active_run *r)
+{
+	struct task_view v;
+
+	for (int i = 0; i < r->dag->ntasks; i++)
+		if (sched_task_view(d->engine.sched, r->id, i, &v) && v.tries > 0)
+			return true;
+	return false;
+}
+
+/* True: it is done, or there is nothing to be done. To skip what has not begun is to cancel it
+ * before it begins. */
+static bool act(struct daemon *d, struct missed *m)
+{
+	bool cancel = strstr(m->acts, "cancel") != NULL;
+	struct err err = { 0 };
+	struct sla_look look;
+
+	if (*m->key.task || daemon_sla_look(d, &m->key, &look, &err) < 0)
+		return false;
+	/* What is skipped is so when it is made; to cancel, there is nothing. */
+	if (!look.exists)
+		return cancel;
+	if (look.final)
+		return true;
+	struct active_run *r = engine_find(&d->engine, look.run_id);
+	struct pending_run *p = r ? NULL : find_pending(d, look.run_id);
+	if (p && (cancel || look.state == RUN_QUEUED))
+		p->cancel = true;
+	if (!r)
+		return p != NULL;
+	if (!cancel && has_begun(d, r))
+		return true;
+	say(d, LEVEL_WARN, "cancelling the run: its SLA was missed", { "run", r->name },
+		{ "sla", m->key.kind });
+	((struct run_data *)r->data)->cancelling = true;
+	sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
+	return true;
+}
+
+/* ---- what comes at last --------------------------------------------------------------- */
+
+static struct sla_dag *find_dag(const struct daemon *d, const char *name)
+{
+	struct sla_dag *s;
+
+	HASH_FIND_STR(d->sla->dags, name, s);
+	return s;
+}
+
+/* `task` NULL: of the run; `started`: no more than that. */
+static void has_come(struct daemon *d, const struct active_run *r, const char *task, bool started)
+{
+	struct sla_dag *s = find_dag(d, r->dag->name);
+	const char *start_kind = sla_kind_name(SLA_START_WITHIN);
+
+	for (struct missed *m = s ? s->missed : NULL; m; m = m->next)
+		if (m->key.start_us == r->job.interval_start_us &&
+			m->key.end_us == r->job.interval_end_us &&
+			strcmp(m->key.task, task ? task : "") == 0 &&
+			(!started || m->key.kind == start_kind))
+			end_missed(d, s, m, SLA_END_DONE);
+}
+
+void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct change *c)
+{
+	daemon_sla_began(d, r, c);
+	if (c->kind == CHANGE_RUN && c->run.to == RUN_SUCCESS)
+		has_come(d, r, NULL, false);
+	else if (c->kind == CHANGE_RUN && c->run.to == RUN_RUNNING)
+		has_come(d, r, NULL, true);
+	else if (c->kind == CHANGE_START)
+		has_come(d, r, c->task, true);
+	else if (c->kind == CHANGE_TASK &&
+		 (c->state.to == TASK_SUCCESS || c->state.to == TASK_SKIPPED))
+		has_come(d, r, c->task, false);
+}
+
+void daemon_sla_passed(struct daemon *d, const struct planner_decision *dec)
+{
+	struct sla_dag *s = dec->action == PLANNER_SKIP ? find_dag(d, dec->dag) : NULL;
+
+	for (struct missed *m = s ? s->missed : NULL; m; m = m->next)
+		if (m->key.start_us >= dec->tick.start_us && m->key.start_us <= dec->until_us)
+			end_missed(d, s, m, SLA_END_PASSED_OVER);
+}
+
+void daemon_sla_recheck(struct daemon *d)
+{
+	d->sla->recheck = true;
+}
+
+/* Runs that others carry on, and what happened while no daemon ran. */
+static int recheck(struct daemon *d, struct err *err)
+{
+	struct sla_dag *s, *next;
+	struct sla_look look;
+	int n = 0;
+
+	HASH_ITER (hh, d->sla->dags, s, next)
+		for (struct missed *m = s->missed; m && n < RECHECK_MAX; m = m->next) {
+			if (m->ended)
+				continue;
+			n++;
+			if (daemon_sla_look(d, &m->key, &look, err) < 0)
+				return -1;
+			enum sla_kind kind = (enum sla_kind)sla_kind_by_name(m->key.kind);
+			if (sla_reached_us(kind, &look.facts))
+				end_missed(d, s, m, SLA_END_DONE);
+			else if (look.facts.passed_over)
+				end_missed(d, s, m, SLA_END_PASSED_OVER);
+			else if (m->acts && !m->acted)
+				daemon_sla_touch(d, s);
+		}
+	d->sla->recheck = false;
+	return 0;
+}
+
+/* ---- judging -------------------------------------------------------------------------- */
+
+static int judge(struct daemon *d, const struct sla_due *due, struct err *err)
+{
+	const struct sla_key key = { .dag = due->dag,
+		.task = due->task ? due->task : "",
+		.kind = sla_kind_name(due->kind),
+		.start_us = due->tick.start_us,
+		.end_us = due->tick.end_us };
+	struct sla_look look;
+
+	if (due->kind == SLA_AT_RISK)
+		return daemon_sla_risk(d, due, err);
+	if (daemon_sla_look(d, &key, &look, err) < 0)
+		return -1;
+	if (sla_judge(due->kind, due->deadline_us, &look.facts, clock_now_us()) != SLA_MISSED)
+		return 0;
+	const struct sla_found f = { .dag = due->dag,
+		.task = due->task,
+		.sla = due->sla,
+		.kind = due->kind,
+		.tick = due->tick,
+		.deadline_us = due->deadline_us,
+		.reached_us = sla_reached_us(due->kind, &look.facts),
+		.detail = look.detail };
+	return daemon_sla_found(d, &f, err);
+}
+
+static int judge_due(struct daemon *d, struct err *err)
+{
+	struct sla_clock *clock = d->sla->clock;
+	int64_t now = clock_now_us();
+	struct sla_due due;
+	int n = 0;
+
+	for (; n < PORTION && sla_clock_first(clock, now, &due); n++) {
+		struct sla_dag *s = daemon_sla_dag(d, due.dag);
+		if (!s)
+			return err_nomem(err);
+		if (judge(d, &due, err) < 0)
+			return -1;
+		sla_clock_next(clock, now, &due);
+		daemon_sla_touch(d, s);
+	}
+	d->sla->more = n == PORTION;
+	return 0;
+}
+
+int daemon_sla_judge(struct daemon *d, struct err *err)
+{
+	/* What the planner passes over is no miss: it comes first. */
+	if (d->portion > 0)
+		return 0;
+	if ((d->sla->recheck && recheck(d, err) < 0) || judge_due(d, err) < 0 ||
+		daemon_sla_run_watches(d, err) < 0)
+		return -1;
+	/* Twice: what is done about a miss is noted, too. */
+	for (int i = 0; i < 2; i++)
+		if (d->sla->dirty && keep(d, err) < 0)
+			return -1;
+	return 0;
+}
+
+bool daemon_sla_has_more(const struct daemon *d)
+{
+	return d->sla->more;
+}
+
+int64_t daemon_sla_wake_us(const struct daemon *d)
+{
+	const struct heap_entry *e = heap_peek(&d->sla->timers);
+	int64_t wake = sla_clock_wake_us(d->sla->clock);
+
+	return e && e->key < wake ? e->key : wake;
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
+static int load_marks(struct daemon *d, struct err *err)
+{
+	struct store_result rows;
+
+	if (store_sla_marks(d->engine.store, NULL, &rows, err) < 0)
+		return -1;
+	for (size_t i = 0; i < rows.n; i++) {
+		struct sla_dag *s = daemon_sla_dag(d, rows.marks[i].dag);
+		if (!s)
+			continue;
+		s->mark = (struct sla_mark){ rows.marks[i].judged_us,
+			(uint64_t)rows.marks[i].digest };
+		s->has_mark = true;
+	}
+	store_result_release(&rows);
+	return 0;
+}
+
+/* What is open, and what may be found once more. */
+static int load_missed(struct daemon *d, struct err *err)
+{
+	int64_t since = clock_now_us() - 2 * SLA_CLOCK_LOOK_BACK_US;
+	struct store_result rows;
+
+	if (store_sla_misses(d->engine.store, &(struct sla_filter){ 0 }, &rows, err) < 0)
+		return -1;
+	for (size_t i = 0; i < rows.n; i++) {
+		const struct sla_miss *row = &rows.misses[i];
+		struct sla_dag *s = !row->ended || row->deadline_us > since
+					    ? daemon_sla_dag(d, row->key.dag)
+					    : NULL;
+		if (s)
+			add_missed(s, row);
+	}
+	store_result_release(&rows);
+	return 0;
+}
+
+int daemon_sla_init(struct daemon *d, struct err *err)
+{
+	d->sla = calloc(1, sizeof *d->sla);
+	if (!d->sla)
+		return err_nomem(err);
+	heap_init(&d->sla->timers);
+	d->sla->recheck = true;
+	d->sla->clock = sla_clock_new();
+	if (!d->sla->clock)
+		return err_nomem(err);
+	return load_marks(d, err) < 0 || load_missed(d, err) < 0 ? -1 : 0;
+}
+
+void daemon_sla_release(struct daemon *d)
+{
+	struct daemon_sla *sla = d->sla;
+	struct sla_watch *w, *next_watch;
+	struct sla_dag *s, *next;
+
+	if (!sla)
+		return;
+	HASH_ITER (hh, sla->watches, w, next_watch)
+		daemon_sla_watch_free(sla, w);
+	HASH_ITER (hh, sla->dags, s, next) {
+		HASH_DEL(sla->dags, s);
+		for (struct missed *m = s->missed, *after; m; m = after) {
+			after = m->next;
+			free_missed(m);
+		}
+		free(s->typical);
+		free(s->name);
+		free(s);
+	}
+	heap_release(&sla->timers);
+	sla_clock_free(sla->clock);
+	free(sla);
+	d->sla = NULL;
+}
