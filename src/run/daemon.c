@@ -280,6 +280,12 @@ static bool warp(struct daemon *d)
 	return true;
 }
 
+/* What has just been done about an SLA is kept before time passes. */
+static bool has_to_keep(const struct daemon *d)
+{
+	return clock_is_fake() && !d->stopping && !daemon_has_more(d) && daemon_sla_has_more(d);
+}
+
 static void end_when_done(struct daemon *d)
 {
 	if (d->stopping && (!d->config->stop_tasks || sched_running(d->engine.sched) == 0)) {
@@ -346,7 +352,7 @@ void daemon_turn(struct daemon *d)
 		if (!d->failed)
 			engine_step(&d->engine);
 		do_fake_chores(d);
-	} while (!d->failed && !d->retry_us && warp(d));
+	} while (!d->failed && !d->retry_us && (has_to_keep(d) || warp(d)));
 	if (d->engine.formers.untidy && d->taken_over && d->npending == 0)
 		former_tidy(&d->engine, false);
 	/* What ended made room, or a backfill complete. */

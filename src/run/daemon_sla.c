@@ -313,7 +313,7 @@ static void take_kept(struct daemon *d, struct keeping *k)
 		for (struct missed *m = s->missed; m; m = m->next) {
 			m->keep_end = m->keep_end && m->fresh && m->id > 0;
 			m->fresh = m->keep_acted = false;
-			if (!m->ended && m->acts && !m->acted && m->id > 0)
+			if (!m->ended && m->acts && !m->acted && !m->acting && m->id > 0)
 				m->acted = m->keep_acted = act(d, m);
 			if (m->keep_end || m->keep_acted)
 				daemon_sla_touch(d, s);
@@ -367,8 +367,9 @@ static bool has_begun(const struct daemon *d, const struct active_run *r)
 	return false;
 }
 
-/* True: it is done, or there is nothing to be done. To skip what has not begun is to cancel it
- * before it begins. */
+/* True: there is nothing to be done, or no more. What is done is done once the run has ended by it,
+ * which is seen later (acted), or after a restart. To skip what has not begun is to cancel it before
+ * it begins. */
 static bool act(struct daemon *d, struct missed *m)
 {
 	bool cancel = strstr(m->acts, "cancel") != NULL;
@@ -385,16 +386,17 @@ static bool act(struct daemon *d, struct missed *m)
 	struct active_run *r = engine_find(&d->engine, look.run_id);
 	struct pending_run *p = r ? NULL : find_pending(d, look.run_id);
 	if (p && (cancel || look.state == RUN_QUEUED))
-		p->cancel = true;
+		p->cancel = m->acting = true;
 	if (!r)
-		return p != NULL;
+		return false;
 	if (!cancel && has_begun(d, r))
 		return true;
 	say(d, LEVEL_WARN, "cancelling the run: its SLA was missed", { "run", r->name },
 		{ "sla", m->key.kind });
 	((struct run_data *)r->data)->cancelling = true;
 	sched_cancel_run(d->engine.sched, r->id, false, clock_now_us());
-	return true;
+	m->acting = true;
+	return false;
 }
 
 /* ---- what comes at last --------------------------------------------------------------- */
@@ -421,9 +423,35 @@ static void has_come(struct daemon *d, const struct active_run *r, const char *t
 			end_missed(d, s, m, SLA_END_DONE);
 }
 
+/* Nothing is left to be done about what the run has missed. */
+static void has_ended(struct daemon *d, const struct active_run *r)
+{
+	struct sla_dag *s = find_dag(d, r->dag->name);
+
+	for (struct missed *m = s ? s->missed : NULL; m; m = m->next) {
+		if (!m->acts || m->acted || m->key.start_us != r->job.interval_start_us ||
+			m->key.end_us != r->job.interval_end_us)
+			continue;
+		m->acted = m->keep_acted = true;
+		daemon_sla_touch(d, s);
+	}
+}
+
+/* What is to be skipped, and is there only now. */
+void daemon_sla_made(struct daemon *d, const struct active_run *r)
+{
+	struct sla_dag *s = find_dag(d, r->dag->name);
+
+	for (struct missed *m = s ? s->missed : NULL; m; m = m->next)
+		if (m->acts && !m->acted && m->key.start_us == r->job.interval_start_us)
+			daemon_sla_touch(d, s);
+}
+
 void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct change *c)
 {
 	daemon_sla_began(d, r, c);
+	if (c->kind == CHANGE_RUN && run_state_is_final(c->run.to))
+		has_ended(d, r);
 	if (c->kind == CHANGE_RUN && c->run.to == RUN_SUCCESS)
 		has_come(d, r, NULL, false);
 	else if (c->kind == CHANGE_RUN && c->run.to == RUN_RUNNING)
@@ -540,7 +568,7 @@ int daemon_sla_judge(struct daemon *d, struct err *err)
 
 bool daemon_sla_has_more(const struct daemon *d)
 {
-	return d->sla->more;
+	return d->sla->more || d->sla->dirty;
 }
 
 int64_t daemon_sla_wake_us(const struct daemon *d)

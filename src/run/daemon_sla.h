@@ -28,6 +28,7 @@ struct missed {
 	const char *ended; /* SLA_END_*; NULL: open */
 	int64_t ended_us;
 	bool acted, keep_end, keep_acted; /* keep_*: to be committed */
+	bool acting; /* it is on its way */
 	bool fresh;                       /* it was just committed for the first time */
 };
 
@@ -94,6 +95,8 @@ struct sla_found {
 	int64_t reached_us; /* it has come already, late; 0: not */
 	const char *detail;
 };
+/* A run was taken in hand: what is to be done about it. */
+void daemon_sla_made(struct daemon *d, const struct active_run *r);
 /* Note a miss, to be committed and told. */
 int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *err);
 

@@ -181,6 +181,7 @@ void daemon_sla_taken(struct daemon *d, struct active_run *r, const struct run_r
 
 	if (!has_slas(r->dag))
 		return;
+	daemon_sla_made(d, r);
 	for (int i = -1; !has_ticks(r->dag) && i < r->dag->ntasks; i++)
 		watch_deadlines(d, r, i < 0 ? NULL : &r->dag->tasks[i]);
 	if (row->state != RUN_RUNNING)
