@@ -29,6 +29,7 @@ const struct command *const commands[] = {
 	&command_show,
 	&command_logs,
 	&command_fence,
+	&command_sla,
 	&command_pools,
 	/* Write */
 	&command_validate,

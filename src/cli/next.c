@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/grid.h"
 #include "cli/home.h"
+#include "cli/slaview.h"
 #include "cli/term.h"
 #include "core/cron.h"
 #include "core/model.h"
@@ -164,14 +165,23 @@ static const char *note_name(const struct tick *t)
 	return t->moved ? "moved" : NULL;
 }
 
+/* Until when the run has to be done; INT64_MAX: no SLA says. */
+static int64_t deadline_us(const struct next *n, const struct tick *t)
+{
+	return n->dag.dag ? slaview_deadline_us(n->dag.dag, t->start_us, t->end_us) : INT64_MAX;
+}
+
 static void print_line(const struct next *n, const struct tick *t)
 {
 	char after[TEXT_SIZE], from[TEXT_SIZE], until[TEXT_SIZE];
 	const char *note = note_name(t);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:o}", "run_after",
+	int64_t deadline = deadline_us(n, t);
+	char by[TEXT_SIZE];
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o}", "run_after",
 		in_zone(n, t->run_after_us, after), "interval_start", in_zone(n, t->start_us, from),
 		"interval_end", in_zone(n, t->end_us, until), "note",
-		note ? json_string(note) : json_null());
+		note ? json_string(note) : json_null(), "deadline",
+		deadline == INT64_MAX ? json_null() : json_string(in_zone(n, deadline, by)));
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
 	if (text)
@@ -214,6 +224,7 @@ static const struct grid_column columns[] = {
 	{ "UTC", 0 },
 	{ "INTERVAL FROM", 0 },
 	{ "UNTIL", 0 },
+	{ "DEADLINE", 0 },
 	{ "NOTE", 0 },
 	{ "WHY", GRID_FLEX },
 };
@@ -226,6 +237,8 @@ static void add_tick(struct grid *g, const struct next *n, const struct tick *t)
 	grid_add(g, STYLE_NONE, in_utc(t->run_after_us, text));
 	grid_add(g, STYLE_NONE, in_zone(n, t->start_us, text));
 	grid_add(g, STYLE_NONE, in_zone(n, t->end_us, text));
+	int64_t deadline = deadline_us(n, t);
+	grid_add(g, STYLE_NONE, deadline == INT64_MAX ? NULL : in_zone(n, deadline, text));
 	bool explain = args_has(n->args, "explain");
 	grid_add(g, STYLE_WARN, explain ? NULL : note_name(t));
 	if (explain)
@@ -330,7 +343,8 @@ const struct command command_next = {
 	.group = "Write",
 	.summary = "when a DAG runs next, and on which data interval",
 	.doc = "With --json there is one object a line: run_after, interval_start and interval_end "
-	       "as RFC 3339 with the zone's offset, and note: gap, overlap, moved or null.\n\n"
+	       "as RFC 3339 with the zone's offset, deadline likewise (of the DAG's SLA, or null), "
+	       "and note: gap, overlap, moved or null.\n\n"
 	       "  weir next --cron \"30 2 * * *\" --tz Europe/Berlin --after 2026-03-28T00:00:00Z "
 	       "-n 3 --explain",
 	.options = next_options,

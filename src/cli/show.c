@@ -11,6 +11,7 @@
 #include "cli/groupview.h"
 #include "cli/home.h"
 #include "cli/runview.h"
+#include "cli/slaview.h"
 #include "cli/term.h"
 #include "cli/when.h"
 #include "conf/bundle.h"
@@ -143,6 +144,51 @@ static void process_line(struct view *v)
 	line(v, "process", text);
 }
 
+/* The version the run has; NULL: it is not known, or cannot be loaded any more. */
+static const struct dag *dag_of(struct view *v)
+{
+	const struct dagfile_env env = { .operators = cli_operators() };
+	struct diags diags;
+	char *text = NULL;
+
+	if (!v->dag_read && v->r->version && v->r->dag_path && v->r->dag_dir &&
+		store_version_text(v->store, v->r->version, &text, NULL) == 0) {
+		diags_init(&diags);
+		v->dag = dagfile_load_text(v->r->dag_path, v->r->dag_dir, text, &env, &diags);
+		diags_release(&diags);
+		free(text);
+	}
+	v->dag_read = true;
+	return v->dag;
+}
+
+/* INT64_MAX: no SLA says. */
+static int64_t deadline_us(struct view *v)
+{
+	const struct dag *dag = dag_of(v);
+
+	return dag ? slaview_deadline_us(dag, v->r->interval_start_us, v->r->interval_end_us)
+		   : INT64_MAX;
+}
+
+static void deadline_line(struct view *v)
+{
+	int64_t at = deadline_us(v);
+	char when[WHEN_SIZE];
+	struct buf text;
+
+	if (at == INT64_MAX)
+		return;
+	buf_init(&text, 256);
+	runview_add_zoned(&text, v->r->zone, at);
+	if (v->r->state != RUN_SUCCESS)
+		buf_addf(&text, " (%s)", when_ago(at, clock_now_us(), when));
+	else
+		buf_addstr(&text, v->r->ended_us <= at ? " (met)" : " (missed)");
+	line(v, "deadline", text.data);
+	buf_release(&text);
+}
+
 static void interval_line(struct view *v)
 {
 	struct buf text;
@@ -196,6 +242,7 @@ static void head(struct view *v)
 	line(v, "DAG", text);
 	dag_lines(v);
 	interval_line(v);
+	deadline_line(v);
 	started_line(v);
 	line(v, "trigger", r->trigger);
 	params_line(v);
@@ -229,19 +276,9 @@ static void add_rows_cell(struct grid *g, const struct task_row *t)
 /* The pool a task takes slots of, by the run's version of the DAG; NULL: none, or unknown. */
 static const char *pool_of(struct view *v, const char *task)
 {
-	const struct dagfile_env env = { .operators = cli_operators() };
-	struct diags diags;
-	char *text = NULL;
+	const struct dag *dag = dag_of(v);
+	const struct task *t = dag ? dag_find(dag, task) : NULL;
 
-	if (!v->dag_read && v->r->version && v->r->dag_path && v->r->dag_dir &&
-		store_version_text(v->store, v->r->version, &text, NULL) == 0) {
-		diags_init(&diags);
-		v->dag = dagfile_load_text(v->r->dag_path, v->r->dag_dir, text, &env, &diags);
-		diags_release(&diags);
-		free(text);
-	}
-	v->dag_read = true;
-	const struct task *t = v->dag ? dag_find(v->dag, task) : NULL;
 	return t ? t->pool : NULL;
 }
 
@@ -542,9 +579,13 @@ static json_t *check_json(const struct view *v, const struct check_row *c)
 	return o;
 }
 
-static int show_json(const struct view *v)
+static int show_json(struct view *v)
 {
 	json_t *o = runview_json(v->r), *list = json_array();
+	int64_t deadline = deadline_us(v);
+
+	json_object_set_new(
+		o, "deadline", deadline == INT64_MAX ? json_null() : cli_json_instant(deadline));
 
 	for (size_t i = 0; i < v->tasks.n; i++)
 		json_array_append_new(list, runview_task_json(&v->tasks.tasks[i]));

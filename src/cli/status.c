@@ -10,6 +10,7 @@
 #include "cli/home.h"
 #include "cli/overview.h"
 #include "cli/runview.h"
+#include "cli/slaview.h"
 #include "cli/term.h"
 #include "cli/when.h"
 #include "core/state.h"
@@ -178,7 +179,7 @@ static const struct grid_column status_columns[] = {
 	{ "NOW", GRID_FLEX },
 };
 
-enum { NEXT_SHOWN = 20, FAILED_MAX = 100 };
+enum { NEXT_SHOWN = 20, FAILED_MAX = 100, SLAS_SHOWN = 10 };
 
 /* What the command has found. */
 struct standing {
@@ -276,6 +277,9 @@ static int status_text(const struct standing *s, struct err *err)
 		rc = add_runs(s, &t, &out, err);
 	else if (!s->overview.trouble.code)
 		add_begin(&out);
+	if (rc == 0 && s->store)
+		rc = slaview_add_open(
+			s->store, &t, args_has(s->args, "verbose") ? 0 : SLAS_SHOWN, &out, err);
 	overview_add_next(&s->overview, &t, args_has(s->args, "verbose") ? 0 : NEXT_SHOWN, &out);
 	if (s->runs.n && urgency(s->list[0]) == 0)
 		buf_addf(&out, "\nweir show %s\n",
@@ -321,6 +325,12 @@ static int status_json(const struct standing *s, struct err *err)
 		}
 		json_array_append_new(runs, o);
 	}
+	json_t *slas = s->store ? slaview_open_json(s->store, err) : json_array();
+	if (!slas) {
+		json_decref(all);
+		return -1;
+	}
+	json_object_set_new(all, "slas", slas);
 	return cli_print_json(all, err);
 }
 
