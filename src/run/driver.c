@@ -38,6 +38,7 @@ static void on_change(void *arg, struct active_run *run, const struct change *c)
 	struct driver *d = arg;
 
 	(void)run;
+	driver_sla_change(d, c);
 	if (!d->engine.settling)
 		driver_tell_change(d, c);
 	else if (c->kind == CHANGE_END)
@@ -313,7 +314,7 @@ static int begin(struct driver *d, struct err *err)
 		settle(d, err) < 0)
 		return -1;
 	/* What was settled has changed the tasks. */
-	return load_tasks(d, err);
+	return load_tasks(d, err) < 0 ? -1 : driver_sla_init(d, err);
 }
 
 static int carry_out(struct driver *d, struct err *err)
@@ -371,6 +372,7 @@ static void release(struct driver *d)
 	engine_free_event(d->on_term);
 	engine_free_event(d->on_tick);
 	engine_free_event(d->on_again);
+	driver_sla_release(d);
 	engine_release(&d->engine);
 	driver_progress_release(d);
 	free(d->init);

@@ -10,6 +10,8 @@
 #include "run/name.h"
 #include "run/observer.h"
 
+struct driver_limit;
+
 struct driver {
 	const struct run_request *req;
 	struct engine engine;
@@ -19,11 +21,12 @@ struct driver {
 	struct exec_provider executors;
 	struct task_init *init; /* by task index */
 	struct run_progress progress;
-	struct event *on_int, *on_term, *on_tick, *on_again;
-	char trouble[600]; /* the store cannot be written: what is said about it */
-	int nsignals;      /* INT and TERM so far */
-	bool idle;         /* the run is done */
-	bool failed;       /* it cannot go on: err */
+	struct event *on_int, *on_term, *on_tick, *on_again, *on_limit;
+	struct driver_limit *limits; /* by task index, then of the run; NULL: there are none */
+	char trouble[600];           /* the store cannot be written: what is said about it */
+	int nsignals;                /* INT and TERM so far */
+	bool idle;                   /* the run is done */
+	bool failed;                 /* it cannot go on: err */
 	struct err err;
 };
 
@@ -38,6 +41,11 @@ json_t *run_params(const struct run_request *req, const char *former);
 
 /* run/driver_open.c: the run's place in the store; d->run is set. */
 int driver_open(struct driver *d, struct err *err);
+
+/* run/driver_sla.c: what runs for too long */
+int driver_sla_init(struct driver *d, struct err *err);
+void driver_sla_release(struct driver *d);
+void driver_sla_change(struct driver *d, const struct change *c);
 
 /* run/driver_tell.c */
 void driver_tell(struct driver *d, enum run_event_kind kind, int task, const char *text);
