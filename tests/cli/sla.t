@@ -30,7 +30,7 @@ at() { # INSTANT WEIR-ARGUMENTS...
 fresh() { rm -rf dags home; }
 
 us() { echo "strftime('%m-%dT%H:%M', $1 / 1000000, 'unixepoch')"; }
-misses="SELECT dag, task, kind, $(us deadline_us), coalesce(ended, 'open') FROM sla_miss ORDER BY id"
+misses="SELECT dag, task, kind, $(us deadline_us), coalesce(ended, 'open') FROM sla_miss ORDER BY deadline_us, task DESC, kind, dag"
 told() { grep -c -F -e "$1" "$T/err"; }
 
 # ---- never started -------------------------------------------------------------------------------
@@ -92,5 +92,145 @@ while [ $n -lt 40 ]; do
 done
 is "$ok" 1 "killed at each write: missed once, and cancelled all the same"
 is "$([ $n -gt 3 ] && [ $n -lt 40 ] && echo yes)" yes "... and there were writes to be killed at"
+
+
+# ---- it comes at last ----------------------------------------------------------------------------
+
+fresh
+once='{ cron: "0 2 * * *", timezone: Europe/Berlin, catchup: none }'
+dag broken '{ finish_by: "06:30", warn_ahead: 30m }' 'test -e mended' 'sla: { finish_by: "05:00" }' "$once"
+dag moved '{ finish_by: "06:30" }'
+sim 2026-11-18T12:00:00Z 2026-11-19T08:00:00Z
+sql_is "broken|a|finish_by|11-19T04:00|open
+broken||at_risk|11-19T05:30|open
+broken||finish_by|11-19T05:30|open" "$misses" "what failed is at risk, then missed; and its task is"
+is "$(told 'SLA at risk')" 1 "... each told once"
+err_has "the run failed: a" "... and why"
+at 2026-11-19T08:00:00Z status
+out_has "SLA missed broken finish_by" "weir status says so"
+out_lacks "SLA at risk" "... without the warning that was overtaken"
+touch dags/mended
+at 2026-11-19T08:00:00Z trigger broken --date 2026-11-18
+sim 2026-11-19T08:00:00Z 2026-11-19T09:00:00Z
+sql_is "done" "SELECT DISTINCT ended FROM sla_miss" "done at last: nothing is open"
+is "$(told 'SLA: done at last')" 3 "... and that is told"
+at 2026-11-19T09:00:00Z status
+out_lacks "SLA missed" "weir status has nothing to say any more"
+rm dags/mended
+sim 2026-11-19T09:00:00Z 2026-11-19T18:00:00Z
+sql_is 3 "SELECT count(*) FROM sla_miss" "nothing is judged twice"
+
+# ---- done by somebody else -----------------------------------------------------------------------
+
+sim 2026-11-19T18:00:00Z 2026-11-20T08:00:00Z
+sql_is 3 "SELECT count(*) FROM sla_miss WHERE ended IS NULL" "the next night is missed as well"
+touch dags/mended
+at 2026-11-20T08:00:00Z run dags/broken.yaml --date 2026-11-19
+exits 0 "a person does it by hand, without a daemon"
+sim 2026-11-20T08:00:00Z 2026-11-20T09:00:00Z
+sql_is 0 "SELECT count(*) FROM sla_miss WHERE ended IS NULL" "the next daemon sees that"
+
+# ---- limits of what runs -------------------------------------------------------------------------
+
+fresh
+hour='retries: 1, backoff: { initial: 1h, jitter: none, max: 1h }'
+dag long '{ runs_at_most: 20m }' 'exit 1' "$hour" "$once"
+dag stopped '{ runs_at_most: 20m, on_miss: [alert, cancel] }' 'exit 1' "$hour" "$once"
+sim 2026-11-18T12:00:00Z 2026-11-19T08:00:00Z
+sql_is "long||runs_at_most|11-19T01:20|open
+stopped||runs_at_most|11-19T01:20|open" "$misses" "a run takes too long"
+sql_is "long|failed|03
+stopped|cancelled|02" "SELECT dag, state, strftime('%H', ended_us / 1000000 + 3600, 'unixepoch') FROM run
+	ORDER BY dag" "... and is cancelled where that is asked for"
+sql_is "stopped|1" "SELECT dag, acted FROM sla_miss WHERE acts = 'cancel'" "... which is noted"
+
+fresh
+dag slow '{ slower_than: 2x }' : '' '{ every: 1h, catchup: none }'
+sim 2026-11-18T12:00:00Z 2026-11-18T15:30:00Z
+sql home/weir.db "UPDATE run SET started_us = created_us, ended_us = created_us + 600000000" >"$T/out"
+dag slow '{ slower_than: 2x }' 'exit 1' "$hour" '{ every: 1h, catchup: none }'
+sim 2026-11-18T15:30:00Z 2026-11-18T16:30:00Z
+sql_is "slow||slower_than|11-18T16:20|open" "$misses" "a run takes twice as long as usual"
+err_has "more than 20m00s, 2 times as usual" "... and why"
+sim 2026-11-18T16:30:00Z 2026-11-18T16:50:00Z
+is "$(told 'SLA missed')" 0 "... told once, also where another daemon carries it on"
+
+# ---- at risk -------------------------------------------------------------------------------------
+
+fresh
+two() { # COMMAND
+	printf "%s\n" "dag: chain" 'schedule: { cron: "0 2 * * *", catchup: none }' \
+		'sla: { finish_by: "06:00", warn_ahead: 3h }' "tasks:" \
+		"  extract: { run: '$1', retries: 9, backoff: { initial: 10m, jitter: none, factor: 1 } }" \
+		"  load: { run: ':', needs: extract }" >dags/chain.yaml
+}
+mkdir dags
+two :
+sim 2026-11-17T00:00:00Z 2026-11-19T00:00:00Z
+sql_is "" "$misses" "in time"
+# extract has taken half an hour, load two hours and a half
+sql home/weir.db "UPDATE attempt SET ended_us = started_us + iif(task = 'load', 9000, 1800) * 1000000" >"$T/out"
+two 'exit 1'
+sim 2026-11-19T00:00:00Z 2026-11-19T05:00:00Z
+sql_is "chain||at_risk|11-19T06:00|open" "$misses" "a run that will not be done in time is at risk"
+sql_is "03" "SELECT strftime('%H', found_us / 1000000, 'unixepoch') FROM sla_miss" \
+	"... as soon as that can be told, before the deadline"
+sql_is "load usually takes 2h30m" "SELECT substr(detail, instr(detail, ':') + 2) FROM sla_miss" \
+	"... naming what costs it"
+
+# ---- without a schedule --------------------------------------------------------------------------
+
+fresh
+dag asked '{ finish_within: 30m, start_within: 10m }' 'exit 1' "$hour" manual
+sim 2026-11-19T00:00:00Z 2026-11-19T01:00:00Z
+sql_is "" "$misses" "nothing is asked for, nothing is missed"
+at 2026-11-19T01:00:00Z trigger asked
+sim 2026-11-19T01:00:00Z 2026-11-19T05:00:00Z
+sql_is "asked||finish_within|11-19T01:30|open" "$misses" "a run by hand has its time from when it was asked for"
+
+# ---- another SLA, another schedule ---------------------------------------------------------------
+
+fresh
+dag changes '{ finish_by: "06:30" }' 'exit 1' '' "$once"
+sim 2026-11-18T12:00:00Z 2026-11-19T03:00:00Z
+dag changes '{ finish_by: "03:30" }' 'exit 1' '' "$once"
+sim 2026-11-19T03:00:00Z 2026-11-19T12:00:00Z
+sql_is "" "$misses" "an SLA that is new holds from now on"
+sim 2026-11-19T12:00:00Z 2026-11-20T12:00:00Z
+sql_is "changes||finish_by|11-20T02:30|open" "$misses" "... and is missed then"
+
+# ---- in the foreground ---------------------------------------------------------------------------
+
+fresh
+mkdir dags
+mkfifo "$T/pipe"
+dag front '{ runs_at_most: 100ms, on_miss: cancel }' "read line <$T/pipe" 'sla: { runs_at_most: 50ms }' manual
+weir run dags/front.yaml --date 2026-11-19
+exits 1 "a run in the foreground that takes too long is cancelled"
+out_has "SLA missed: task a runs for more than 50ms" "... which is said"
+out_has "SLA missed: the run runs for more than 100ms; it is cancelled" "... and why"
+
+# ---- weir sla ------------------------------------------------------------------------------------
+
+fresh
+weir sla
+exits 5 "nothing was ever run"
+dag one '{ finish_by: "06:30", finish_within: 2h, start_within: 10m, runs_at_most: 20m, slower_than: 1.5x, warn_ahead: 30m, on_miss: [alert, skip] }'
+weir sla dags/one.yaml
+exits 0 "SLAs of a file"
+out_has "slower_than 1.5x" "... slower_than 1.5x"
+out_has "alert, skip" "... alert, skip"
+sim 2026-11-18T12:00:00Z 2026-11-18T13:00:00Z
+at 2026-11-18T13:00:00Z sla --json
+json_is '["2026-11-19T05:30:00Z", "2026-11-19T03:00:00Z", "2026-11-19T02:30:00Z"]' \
+	"[s['next']['at'] for s in d['slas'] if s['sla'] in ('finish_by', 'finish_within', 'at_risk')]" \
+	"the next deadlines"
+at 2026-11-18T13:00:00Z sla two
+exits 5 "a DAG that nobody knows"
+at 2026-11-18T13:00:00Z next one -n 1
+out_has "2026-11-19T04:00:00+01:00" "weir next has the deadline"
+sim 2026-11-18T13:00:00Z 2026-11-19T13:00:00Z
+at 2026-11-19T13:00:00Z show one
+out_has "deadline  2026-11-19T04:00:00+01:00 (met)" "weir show as well"
 
 finish
