@@ -202,8 +202,8 @@ static void load_top(struct dag_loader *l, struct dag_kept *kept)
 	dag->runbook = node_text(node_get(root, "runbook"));
 	load_tags(l, node_get(root, "tags"));
 	load_schedule(l, node_get(root, "schedule"), kept);
-	dag->sla = sla_load(
-		node_get(root, "sla"), "sla", dagfile_has_ticks(l), &dag->arena, l->diags);
+	dag->sla =
+		sla_load(node_get(root, "sla"), "sla", dagfile_has_ticks(l), &dag->arena, l->diags);
 	load_limits(l);
 	dagfile_collect(l);
 	dagfile_load_params(l, l->params);

@@ -256,8 +256,7 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	load_policy(l, t, n);
 	load_pool(l, t);
 	snprintf(what, sizeof what, "task %.128s: sla", t->name);
-	t->sla = sla_load(
-		node_get(n, "sla"), what, dagfile_has_ticks(l), &l->dag->arena, l->diags);
+	t->sla = sla_load(node_get(n, "sla"), what, dagfile_has_ticks(l), &l->dag->arena, l->diags);
 	t->description = node_text(node_get(n, "description"));
 	t->owner = node_text(dagfile_setting(l, t, "owner"));
 	t->runbook = node_text(dagfile_setting(l, t, "runbook"));

@@ -368,8 +368,8 @@ static bool has_begun(const struct daemon *d, const struct active_run *r)
 }
 
 /* True: there is nothing to be done, or no more. What is done is done once the run has ended by it,
- * which is seen later (acted), or after a restart. To skip what has not begun is to cancel it before
- * it begins. */
+ * which is seen later (acted), or after a restart. To skip what has not begun is to cancel it
+ * before it begins. */
 static bool act(struct daemon *d, struct missed *m)
 {
 	bool cancel = strstr(m->acts, "cancel") != NULL;

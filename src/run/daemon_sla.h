@@ -28,7 +28,7 @@ struct missed {
 	const char *ended; /* SLA_END_*; NULL: open */
 	int64_t ended_us;
 	bool acted, keep_end, keep_acted; /* keep_*: to be committed */
-	bool acting; /* it is on its way */
+	bool acting;                      /* it is on its way */
 	bool fresh;                       /* it was just committed for the first time */
 };
 
