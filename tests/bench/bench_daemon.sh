@@ -157,6 +157,18 @@ figure_cron() {
 	row "1,000 crons, 16 zones: one fire of each" "$(cell cron.ours %.3f 1 ms 3)" "CPU" -
 }
 
+figure_sla() {
+	# shellcheck disable=SC2086 # CC may be words
+	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_sla \
+		"$here/bench_sla.c" "$top"/src/core/*.c "$top"/src/base/*.c -lcrypto -lm 2>errors; then
+		row "sla" "does not build: $(head -n 1 errors)" - -
+		return
+	fi
+	for _ in $(seq "$runs"); do ./bench_sla 10000 >>sla.ours; done
+	row "10,000 SLAs: a look while nothing is due" "$(cell sla.ours %.0f 1 ns 2)" "CPU, no rival found" -
+	row "10,000 SLAs: each that is due" "$(cell sla.ours %.2f 1 us 3)" "CPU" -
+}
+
 figure_trigger() {
 	# shellcheck disable=SC2086 # CC may be words
 	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_trigger \
