@@ -10,7 +10,7 @@
 #include "core/model.h"
 #include "core/zone.h"
 
-enum { PORTION = 256, RECHECK_MAX = 1000 };
+enum { PORTION = 256, RECHECK_MAX = 1000, RECENT_MAX = 20000 };
 
 /* ---- DAGs ----------------------------------------------------------------------------- */
 
@@ -162,20 +162,17 @@ int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *er
 
 static void end_missed(struct daemon *d, struct sla_dag *s, struct missed *m, const char *why)
 {
-	char what[200];
-
 	if (m->ended)
 		return;
 	m->ended = why;
 	m->ended_us = clock_now_us();
 	m->keep_end = true;
 	daemon_sla_touch(d, s);
-	snprintf(what, sizeof what, "%s", m->key.kind);
 	say(d, LEVEL_INFO,
 		strcmp(why, SLA_END_DONE) == 0 ? "SLA: done at last"
 					       : "SLA: the interval will not run",
 		{ "dag", m->key.dag }, { "task", *m->key.task ? m->key.task : NULL },
-		{ "sla", what });
+		{ "sla", m->key.kind });
 }
 
 /* ---- telling -------------------------------------------------------------------------- */
@@ -599,24 +596,31 @@ static int load_marks(struct daemon *d, struct err *err)
 	return 0;
 }
 
-/* What is open, and what may be found once more. */
-static int load_missed(struct daemon *d, struct err *err)
+static int load_some(struct daemon *d, const struct sla_filter *f, struct err *err)
 {
 	int64_t since = clock_now_us() - 2 * SLA_CLOCK_LOOK_BACK_US;
 	struct store_result rows;
 
-	if (store_sla_misses(d->engine.store, &(struct sla_filter){ 0 }, &rows, err) < 0)
+	if (store_sla_misses(d->engine.store, f, &rows, err) < 0)
 		return -1;
 	for (size_t i = 0; i < rows.n; i++) {
 		const struct sla_miss *row = &rows.misses[i];
-		struct sla_dag *s = !row->ended || row->deadline_us > since
+		struct sla_dag *s = f->open || row->deadline_us > since
 					    ? daemon_sla_dag(d, row->key.dag)
 					    : NULL;
-		if (s)
+		if (s && !daemon_sla_is_known(s, &row->key))
 			add_missed(s, row);
 	}
 	store_result_release(&rows);
 	return 0;
+}
+
+/* What is open, and what may be found once more. */
+static int load_missed(struct daemon *d, struct err *err)
+{
+	const struct sla_filter open = { .open = true }, recent = { .limit = RECENT_MAX };
+
+	return load_some(d, &open, err) < 0 || load_some(d, &recent, err) < 0 ? -1 : 0;
 }
 
 int daemon_sla_init(struct daemon *d, struct err *err)

@@ -243,11 +243,6 @@ static void fill_tasks(struct daemon *d, const struct dag *dag, const struct sto
 	}
 }
 
-static const char *late(int64_t us, char *text, size_t size)
-{
-	return units_format_elapsed(us, text, size);
-}
-
 static void say_outlook(const struct dag *dag, const struct foresight_task *tasks,
 	const struct foresight *f, const struct sla_watch *w, struct sla_outlook *ret)
 {
@@ -260,14 +255,14 @@ static void say_outlook(const struct dag *dag, const struct foresight_task *task
 			task ? task : "");
 		return;
 	}
-	late(ret->at_us - w->deadline_us, by, sizeof by);
+	units_format_elapsed(ret->at_us - w->deadline_us, by, sizeof by);
 	if (f->over_us)
 		snprintf(ret->detail, sizeof ret->detail,
 			"about %s late: %s runs %s longer than usual", by, task,
-			late(f->over_us, of, sizeof of));
+			units_format_elapsed(f->over_us, of, sizeof of));
 	else
 		snprintf(ret->detail, sizeof ret->detail, "about %s late: %s usually takes %s", by,
-			task, late(tasks[f->task].typical_us, of, sizeof of));
+			task, units_format_elapsed(tasks[f->task].typical_us, of, sizeof of));
 }
 
 static int foresee(struct daemon *d, const struct dag *dag, const struct sla_watch *w,
