@@ -451,12 +451,11 @@ void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct cha
 		has_ended(d, r);
 	if (c->kind == CHANGE_RUN && c->run.to == RUN_SUCCESS)
 		has_come(d, r, NULL, false);
-	else if (c->kind == CHANGE_RUN && c->run.to == RUN_RUNNING)
+	else if (c->kind == CHANGE_START) {
 		has_come(d, r, NULL, true);
-	else if (c->kind == CHANGE_START)
 		has_come(d, r, c->task, true);
-	else if (c->kind == CHANGE_TASK &&
-		 (c->state.to == TASK_SUCCESS || c->state.to == TASK_SKIPPED))
+	} else if (c->kind == CHANGE_TASK &&
+		   (c->state.to == TASK_SUCCESS || c->state.to == TASK_SKIPPED))
 		has_come(d, r, c->task, false);
 }
 

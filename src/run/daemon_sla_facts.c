@@ -108,6 +108,15 @@ static void look_at_task(
 		t->state == TASK_NONE ? "what it needs is not done" : reason_text(t->reason));
 }
 
+/* A run has started when something of it has: not one that was cancelled before. */
+static int64_t run_started_us(const struct run_row *row, const struct store_result *tasks)
+{
+	for (size_t i = 0; i < tasks->n; i++)
+		if (tasks->tasks[i].tries > 0)
+			return row->started_us;
+	return row->state == RUN_SUCCESS ? row->started_us : 0;
+}
+
 /* Will the schedule never make a run of it? */
 static bool is_passed_over(const struct daemon *d, const char *dag, int64_t start_us)
 {
@@ -126,11 +135,11 @@ static int look_at_run(struct daemon *d, const struct run_row *row, const char *
 	ret->run_id = row->id;
 	ret->state = row->state;
 	ret->final = run_state_is_final(row->state);
-	ret->facts.started_us = row->started_us;
 	ret->facts.ended_us = row->ended_us;
 	ret->facts.done = row->state == RUN_SUCCESS;
 	if (store_tasks(d->engine.store, row->id, &tasks, err) < 0)
 		return -1;
+	ret->facts.started_us = run_started_us(row, &tasks);
 	if (*task)
 		look_at_task(d, &tasks, task, ret);
 	else

@@ -288,7 +288,9 @@ static int run_risk(
 		return -1;
 	if (look.facts.done || look.facts.passed_over)
 		return 0;
-	bool stuck = look.exists && look.final;
+	/* Of what does not go on by itself no estimate is worth anything. */
+	const struct steered *s = daemon_steer(d, w->dag);
+	bool paused = s && s->paused, stuck = !look.exists || look.final || paused;
 	if (!stuck && daemon_sla_foresee(d, w, &outlook, err) < 0)
 		return -1;
 	if (!stuck && outlook.known && outlook.at_us <= w->deadline_us) {
@@ -298,9 +300,9 @@ static int run_risk(
 								     : slack);
 		return 0;
 	}
-	/* What holds it up tells more than how long it would take. */
-	bool held = !look.exists || stuck;
-	const struct sla_found f = found_by(w, held ? look.detail : outlook.detail);
+	if (paused && look.exists && !look.final)
+		snprintf(look.detail, sizeof look.detail, "the DAG is paused");
+	const struct sla_found f = found_by(w, stuck ? look.detail : outlook.detail);
 	return daemon_sla_found(d, &f, err);
 }
 

@@ -155,6 +155,24 @@ err_has "more than 20m00s, 2 times as usual" "... and why"
 sim 2026-11-18T16:30:00Z 2026-11-18T16:50:00Z
 is "$(told 'SLA missed')" 0 "... told once, also where another daemon carries it on"
 
+# ---- skipped -------------------------------------------------------------------------------------
+
+fresh
+dag skipped '{ start_within: 15m, on_miss: skip }'
+dag begun '{ finish_by: "04:00", on_miss: skip }' 'exit 1' 'retries: 1, backoff: { initial: 3h, jitter: none, max: 3h }' "$once"
+sim 2026-11-18T12:00:00Z 2026-11-18T13:00:00Z
+at 2026-11-18T13:00:00Z pause skipped
+sim 2026-11-18T13:00:00Z 2026-11-19T08:00:00Z
+at 2026-11-19T08:00:00Z resume skipped
+sim 2026-11-19T08:00:00Z 2026-11-19T09:00:00Z
+sql_is "skipped||start_within|11-19T01:15|open
+begun||finish_by|11-19T03:00|open" "$misses" "what is too late is to be skipped"
+sql_is "begun|failed|2
+skipped|cancelled|0" "SELECT dag, state, (SELECT sum(tries) FROM task WHERE run_id = id) FROM run
+	WHERE interval_end_us > 1795046400000000 ORDER BY dag" \
+	"... also when it is made only later; what has begun goes on"
+sql_is 1 "SELECT min(acted) FROM sla_miss" "... which is noted"
+
 # ---- at risk -------------------------------------------------------------------------------------
 
 fresh
