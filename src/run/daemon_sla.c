@@ -8,6 +8,7 @@
 #include "base/civil.h"
 #include "base/clock.h"
 #include "core/model.h"
+#include "core/request.h"
 #include "core/zone.h"
 
 enum { PORTION = 256, RECHECK_MAX = 1000, RECENT_MAX = 20000 };
@@ -364,6 +365,33 @@ static bool has_begun(const struct daemon *d, const struct active_run *r)
 	return false;
 }
 
+/* A task is cancelled, or left out before it has begun. True: there is nothing to be done. */
+static bool act_on_task(struct daemon *d, struct missed *m, const struct active_run *r, bool cancel)
+{
+	const struct task *t = dag_find(r->dag, m->key.task);
+	struct err err = { 0 };
+	struct task_view v;
+	char detail[80];
+
+	if (!t || !sched_task_view(d->engine.sched, r->id, t->index, &v))
+		return true;
+	if (task_state_is_final(v.state) || (!cancel && v.tries > 0))
+		return true;
+	snprintf(detail, sizeof detail, "its SLA was missed: %s", m->key.kind);
+	const struct request q = { .verb = cancel ? REQUEST_CANCEL : REQUEST_SKIP,
+		.tasks = &t->index,
+		.ntasks = 1,
+		.detail = detail };
+	if (sched_request(d->engine.sched, r->id, &q, clock_now_us(), &err) < 0)
+		return true;
+	say(d, LEVEL_WARN,
+		cancel ? "cancelling the task: its SLA was missed"
+		       : "skipping the task: its SLA was missed",
+		{ "run", r->name }, { "task", t->name }, { "sla", m->key.kind });
+	m->acting = true;
+	return false;
+}
+
 /* True: there is nothing to be done, or no more. What is done is done once the run has ended by it,
  * which is seen later (acted), or after a restart. To skip what has not begun is to cancel it
  * before it begins. */
@@ -373,7 +401,7 @@ static bool act(struct daemon *d, struct missed *m)
 	struct err err = { 0 };
 	struct sla_look look;
 
-	if (*m->key.task || daemon_sla_look(d, &m->key, &look, &err) < 0)
+	if (daemon_sla_look(d, &m->key, &look, &err) < 0)
 		return false;
 	/* What is skipped is so when it is made; to cancel, there is nothing. */
 	if (!look.exists)
@@ -381,6 +409,8 @@ static bool act(struct daemon *d, struct missed *m)
 	if (look.final)
 		return true;
 	struct active_run *r = engine_find(&d->engine, look.run_id);
+	if (*m->key.task)
+		return r && act_on_task(d, m, r, cancel);
 	struct pending_run *p = r ? NULL : find_pending(d, look.run_id);
 	if (p && (cancel || look.state == RUN_QUEUED))
 		p->cancel = m->acting = true;
@@ -420,14 +450,15 @@ static void has_come(struct daemon *d, const struct active_run *r, const char *t
 			end_missed(d, s, m, SLA_END_DONE);
 }
 
-/* Nothing is left to be done about what the run has missed. */
-static void has_ended(struct daemon *d, const struct active_run *r)
+/* Nothing is left to be done about what the run, or a task of it, has missed. */
+static void has_ended(struct daemon *d, const struct active_run *r, const char *task)
 {
 	struct sla_dag *s = find_dag(d, r->dag->name);
 
 	for (struct missed *m = s ? s->missed : NULL; m; m = m->next) {
 		if (!m->acts || m->acted || m->key.start_us != r->job.interval_start_us ||
-			m->key.end_us != r->job.interval_end_us)
+			m->key.end_us != r->job.interval_end_us ||
+			(task && strcmp(m->key.task, task) != 0))
 			continue;
 		m->acted = m->keep_acted = true;
 		daemon_sla_touch(d, s);
@@ -448,7 +479,9 @@ void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct cha
 {
 	daemon_sla_began(d, r, c);
 	if (c->kind == CHANGE_RUN && run_state_is_final(c->run.to))
-		has_ended(d, r);
+		has_ended(d, r, NULL);
+	else if (c->kind == CHANGE_TASK && task_state_is_final(c->state.to))
+		has_ended(d, r, c->task);
 	if (c->kind == CHANGE_RUN && c->run.to == RUN_SUCCESS)
 		has_come(d, r, NULL, false);
 	else if (c->kind == CHANGE_START) {

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "core/request.h"
 #include "core/sla.h"
 #include "run/driver_impl.h"
 
@@ -22,7 +23,7 @@ static void say_limit(struct driver *d, int i)
 {
 	const struct dag *dag = d->req->dag;
 	const struct sla *s = sla_of(d, i);
-	bool of_run = i == dag->ntasks, cancel = of_run && sla_does(s, SLA_CANCEL);
+	bool of_run = i == dag->ntasks, cancel = sla_does(s, SLA_CANCEL);
 	char most[32], text[400];
 
 	units_format_duration(s->runs_at_most_us, most, sizeof most);
@@ -30,9 +31,14 @@ static void say_limit(struct driver *d, int i)
 		of_run ? "the run" : "task ", of_run ? "" : dag->tasks[i].name, most,
 		cancel ? "; it is cancelled" : "");
 	driver_tell(d, EVENT_NOTE, of_run ? -1 : i, text);
-	if (!cancel)
-		return;
-	sched_cancel_run(d->engine.sched, d->run->id, false, clock_now_us());
+	const struct request q = { .verb = REQUEST_CANCEL,
+		.tasks = &i,
+		.ntasks = !of_run,
+		.detail = "its SLA was missed: runs_at_most" };
+	if (cancel && of_run)
+		sched_cancel_run(d->engine.sched, d->run->id, false, clock_now_us());
+	else if (cancel)
+		sched_request(d->engine.sched, d->run->id, &q, clock_now_us(), NULL);
 }
 
 static void arm(struct driver *d)

@@ -173,6 +173,29 @@ skipped|cancelled|0" "SELECT dag, state, (SELECT sum(tries) FROM task WHERE run_
 	"... also when it is made only later; what has begun goes on"
 sql_is 1 "SELECT min(acted) FROM sla_miss" "... which is noted"
 
+# ---- tasks ---------------------------------------------------------------------------------------
+
+fresh
+mkdir dags
+printf "%s\n" "dag: tasks" 'schedule: { cron: "0 2 * * *", catchup: none }' "tasks:" \
+	"  first: { run: 'exit 1', retries: 3, backoff: { initial: 1h, jitter: none, max: 1h }, fails_run: false }" \
+	"  second: { run: ':', needs: first, trigger: all_done, sla: { start_within: 30m, on_miss: skip } }" \
+	"  third: { run: ':', needs: second, trigger: all_done }" \
+	"  fourth: { run: 'exit 1', retries: 9, backoff: { initial: 1h, jitter: none, max: 1h }," \
+	"    sla: { finish_by: '03:30', on_miss: cancel }, fails_run: false }" \
+	"  fifth: { run: ':', sla: { finish_by: '03:30', start_within: 5m, on_miss: cancel } }" >dags/tasks.yaml
+sim 2026-11-19T01:00:00Z 2026-11-19T12:00:00Z
+sql_is "tasks|second|start_within|11-19T02:30|done
+tasks|fourth|finish_by|11-19T03:30|open" "$misses" "tasks have SLAs of their own"
+sql_is "first|failed|4
+second|skipped|0
+third|success|1
+fourth|cancelled|2
+fifth|success|1" "SELECT name, state, tries FROM task ORDER BY seq" "... and are skipped or cancelled by them"
+sql_is 1 "SELECT min(acted) FROM sla_miss" "... which is noted"
+sql_is "its SLA was missed: finish_by" "SELECT DISTINCT detail FROM event WHERE task = 'fourth'
+	AND detail IS NOT NULL" "... with why in the run's events"
+
 # ---- at risk -------------------------------------------------------------------------------------
 
 fresh
