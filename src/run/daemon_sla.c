@@ -490,6 +490,8 @@ void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct cha
 	} else if (c->kind == CHANGE_TASK &&
 		   (c->state.to == TASK_SUCCESS || c->state.to == TASK_SKIPPED))
 		has_come(d, r, c->task, false);
+	if (d->sla->dirty)
+		event_active(d->on_turn, 0, 0);
 }
 
 void daemon_sla_passed(struct daemon *d, const struct planner_decision *dec)

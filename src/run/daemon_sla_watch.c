@@ -66,8 +66,12 @@ int daemon_sla_watch(struct daemon *d, const struct sla_watch *w, int64_t at_us)
 		return known || at_us == INT64_MAX ? 0 : -1;
 	HASH_ADD_KEYPTR(hh, sla->watches, copy->key, strlen(copy->key), copy);
 	if (copy->dag && (!w->task || copy->task) &&
-		heap_push(&sla->timers, at_us, (uintptr_t)copy) == 0)
+		heap_push(&sla->timers, at_us, (uintptr_t)copy) == 0) {
+		/* A step of the engine sets no timer of ours. */
+		if (heap_peek(&sla->timers)->id == (uintptr_t)copy)
+			event_active(d->on_turn, 0, 0);
 		return 0;
+	}
 	daemon_sla_watch_free(sla, copy);
 	return -1;
 }

@@ -3,6 +3,7 @@
 # when nobody was there to see it.
 [ -w /dev/shm ] && TMPDIR=${TMPDIR:-/dev/shm} && export TMPDIR
 . "${top_srcdir:-.}/tests/lib/cli.sh"
+. "$top_srcdir/tests/lib/daemon.sh"
 
 have_sql || { echo "1..0 # SKIP neither sqlite3 nor python3 with sqlite3"; exit 0; }
 
@@ -239,6 +240,23 @@ sim 2026-11-19T03:00:00Z 2026-11-19T12:00:00Z
 sql_is "" "$misses" "an SLA that is new holds from now on"
 sim 2026-11-19T12:00:00Z 2026-11-20T12:00:00Z
 sql_is "changes||finish_by|11-20T02:30|open" "$misses" "... and is missed then"
+
+# ---- by a real clock -----------------------------------------------------------------------------
+
+fresh
+mkdir dags
+mkfifo "$T/held"
+printf "%s\n" "dag: now" "tasks:" \
+	"  a: { run: 'test -e again || { touch again; exit 1; }; read line <$T/held', retries: 1," \
+	"    backoff: { initial: 500ms, jitter: none }, sla: { runs_at_most: 200ms } }" >dags/now.yaml
+daemon
+weir trigger now --date 2026-11-19
+begun=$(date +%s)
+comes "now|a|runs_at_most" "SELECT dag, task, kind FROM sla_miss" "an attempt takes too long"
+is "$([ $(($(date +%s) - begun)) -lt 10 ] && echo yes)" yes "... which is seen when it does"
+echo >"$T/held"
+comes "done" "SELECT ended FROM sla_miss" "done at last"
+ends TERM
 
 # ---- in the foreground ---------------------------------------------------------------------------
 
