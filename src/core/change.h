@@ -8,14 +8,16 @@
 
 #include <stdint.h>
 
+#include "core/breaker.h"
 #include "core/state.h"
 
 enum change_kind {
-	CHANGE_RUN,   /* run_from -> run_to */
-	CHANGE_TASK,  /* from -> to; to == TASK_RUNNING comes with CHANGE_START */
-	CHANGE_START, /* a new attempt: try and token. Act: start it */
-	CHANGE_END,   /* the attempt's outcome */
-	CHANGE_STOP,  /* Act: stop the attempt. Not stored */
+	CHANGE_RUN,     /* run_from -> run_to */
+	CHANGE_TASK,    /* from -> to; to == TASK_RUNNING comes with CHANGE_START */
+	CHANGE_START,   /* a new attempt: try and token. Act: start it */
+	CHANGE_END,     /* the attempt's outcome */
+	CHANGE_STOP,    /* Act: stop the attempt. Not stored */
+	CHANGE_BREAKER, /* what a breaker knows: of no run; run_id is 0 */
 	CHANGE_KIND_MAX
 };
 
@@ -41,6 +43,7 @@ struct change {
 			const char *hash;    /* of the definition, borrowed from the DAG */
 			const char *outputs; /* success: JSON object text, borrowed until changes
 						are cleared; else NULL */
+			const char *breaker; /* held, skipped or failed by it; else NULL */
 		} state;                     /* CHANGE_TASK */
 		struct {
 			int try; /* 1, 2, ... over all attempts of this task in this run */
@@ -54,6 +57,13 @@ struct change {
 			const char *error;  /* one line or more, borrowed as above; NULL: none */
 			const char *result; /* JSON object text (outputs, checks); NULL: none */
 		} attempt;                  /* CHANGE_START, CHANGE_END, CHANGE_STOP */
+		struct {
+			const char *name, *text;     /* text: breaker_add; borrowed as above */
+			enum breaker_state from, to; /* the same: only its counts changed */
+			int64_t since_us;
+			int64_t run_id;   /* of the attempt that made it so; 0: none */
+			const char *task; /* likewise; NULL: none */
+		} breaker;                /* CHANGE_BREAKER */
 	};
 };
 

@@ -25,6 +25,11 @@ const char *const jitter_names[] = {
 	[JITTER_MAX] = NULL,
 };
 
+const char *const on_open_names[] = {
+	[ON_OPEN_HOLD] = "hold", [ON_OPEN_SKIP] = "skip", [ON_OPEN_FAIL] = "fail", NULL
+};
+static_assert(sizeof on_open_names / sizeof *on_open_names == ON_OPEN_MAX + 1, "a name for each");
+
 const char *const priority_weight_names[] = {
 	[WEIGHT_OWN] = "own",
 	[WEIGHT_DOWNSTREAM] = "downstream",

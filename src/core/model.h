@@ -56,6 +56,11 @@ struct retry_policy {
 	int lost_retries; /* how often a lost attempt is started again; not the user's retries */
 };
 
+/* What becomes of a task that would start while a breaker of it is open. */
+enum on_open { ON_OPEN_HOLD, ON_OPEN_SKIP, ON_OPEN_FAIL, ON_OPEN_MAX };
+extern const char *const on_open_names[]; /* NULL-ended, in the order of the enum */
+enum { TASK_BREAKERS_MAX = 8 };
+
 /* What an attempt may have at most; 0: no limit. */
 struct task_limits {
 	int64_t memory_bytes;
@@ -77,9 +82,12 @@ struct task {
 	int64_t timeout_us; /* 0: none */
 	const char *pool;   /* or NULL */
 	int slots;          /* of the pool; 0 counts as 1 */
-	int priority;       /* its own */
-	int64_t weight;     /* what counts, in points: set by dag_seal */
-	int64_t grace_us;   /* between TERM and KILL */
+	/* Circuit breakers (core/breaker.h) of what it uses; NULL-ended; NULL: none. */
+	const char *const *breakers;
+	enum on_open on_open;
+	int priority;     /* its own */
+	int64_t weight;   /* what counts, in points: set by dag_seal */
+	int64_t grace_us; /* between TERM and KILL */
 	struct task_limits limits;
 	const struct sla *sla; /* NULL: none */
 

@@ -22,6 +22,9 @@ struct retry_question {
 	int lost;     /* likewise, lost attempts */
 };
 
+/* Is the failure one of the user's own: by the operator's word, or by fail_on or retry_on? */
+bool retry_is_permanent(const struct retry_policy *p, const struct retry_question *q);
+
 /* REASON_RETRY_WAIT: try again. Else why not: REASON_NOT_RETRYABLE, REASON_RETRIES_SPENT,
  * REASON_LOST_TOO_OFTEN. */
 enum reason retry_decide(const struct retry_policy *p, const struct retry_question *q);

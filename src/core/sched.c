@@ -43,6 +43,7 @@ void sched_free(struct sched *s)
 	arena_release(&s->strings);
 	free(s->slots);
 	sched_free_gates(s);
+	sched_free_breakers(s);
 	free(s->news);
 	free(s->asking);
 	free(s->questions);
@@ -74,6 +75,10 @@ static void fire_timers(struct sched *s, int64_t now_us)
 
 	while ((first = heap_peek(&s->timers)) && first->key <= now_us) {
 		heap_pop(&s->timers, &e);
+		if (e.id >> SCHED_SLOT_SHIFT == SCHED_BREAKER_SLOT) {
+			sched_fire_breaker(s, (int)(uint32_t)e.id, e.key, now_us);
+			continue;
+		}
 		if (!timer_holds(s, &e, &at))
 			continue;
 		sched_hold_back(s, &at, now_us);
@@ -91,6 +96,7 @@ int sched_tick(struct sched *s, int64_t now_us, struct err *err)
 	fire_timers(s, now_us);
 	sched_start_ready(s, now_us);
 	sched_tidy_asking(s, now_us);
+	sched_flush_breakers(s, now_us);
 	return s->failed ? err_nomem(err) : 0;
 }
 
@@ -116,7 +122,7 @@ void sched_hold(struct sched *s, const struct sched_hold *h)
 	 * it. What is queued leaves the queue when its turn comes. */
 	for (int i = 0; !h->on && i < r->dag->ntasks; i++) {
 		struct ref at = { r, i };
-		if (live(&at)->state == TASK_HELD)
+		if (live(&at)->state == TASK_HELD && !live(&at)->stopped)
 			sched_push_ready(s, &at);
 	}
 }
@@ -174,7 +180,9 @@ bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, stru
 		return false;
 	const struct live_task *t = &r->tasks[task_index];
 	*ret = (struct task_view){ .state = t->state,
-		.reason = t->ready && t->state == TASK_QUEUED
+		.breaker = t->stopped ? t->stopped->name : NULL,
+		.reason = t->stopped ? REASON_BREAKER_OPEN
+			  : t->ready && t->state == TASK_QUEUED
 				  ? sched_wait_reason(
 					    &(struct ref){ (struct live_run *)r, task_index })
 				  : t->reason,

@@ -105,6 +105,24 @@ struct sched_pool {
 /* The pools by name. Looks at all tasks. */
 void sched_each_pool(struct sched *s, void (*fn)(void *arg, const struct sched_pool *p), void *arg);
 
+/* Circuit breakers (core/breaker.h), which tasks name: one that nobody sets holds nothing. A task
+ * whose breaker is open is held by it (TASK_HELD, REASON_BREAKER_OPEN; no try of it is spent),
+ * skipped or failed, as its on_open says. Those that are held are let go by a timer: some as
+ * probes, and one after the other once it is closed. What a breaker knows comes as CHANGE_BREAKER,
+ * and goes back in by sched_load_breaker: after a restart, and when another process or a person
+ * changed it. Both -1: out of memory. */
+int sched_set_breaker(struct sched *s, const char *name, const struct breaker_policy *p);
+int sched_load_breaker(struct sched *s, const char *name, const char *text, int64_t now_us);
+struct sched_breaker {
+	const char *name;
+	const struct breaker *breaker;
+	const struct breaker_policy *policy; /* NULL: nobody set one */
+	int held;
+};
+/* By name. */
+void sched_each_breaker(
+	struct sched *s, void (*fn)(void *arg, const struct sched_breaker *b), void *arg);
+
 /* Hold a run (task -1) or one of its tasks: what has not started does not, and says why
  * (TASK_HELD). */
 struct sched_hold {
@@ -188,6 +206,7 @@ struct task_view {
 	int waiting; /* needs that are not done yet */
 	bool ready;  /* it starts as soon as it finds a slot */
 	int64_t due_us, token;
+	const char *breaker; /* that holds it; NULL: none */
 };
 /* A run as it stands, such as another scheduler takes it in: `tasks` has room for all of them.
  * False: it is not here. */

@@ -8,26 +8,34 @@
 #define LOST_DELAY_MAX_US (60 * US_PER_SECOND)
 enum { LOST_SHIFT_MAX = 6 }; /* 1 s, 2 s, ... 32 s, then the most */
 
-int sched_add_flight(struct sched *s, const struct ref *at, int64_t token)
+static struct flight *add_flight(struct sched *s, const struct ref *at, int64_t token)
 {
 	struct flight *f = calloc(1, sizeof *f);
 
 	if (!f) {
 		s->failed = true;
-		return -1;
+		return NULL;
 	}
 	*f = (struct flight){ .token = token, .run = at->run, .task = at->task };
 	HASH_ADD(hh, s->flights, token, sizeof f->token, f);
 	if (!f->hh.tbl) {
 		free(f);
 		s->failed = true;
-		return -1;
+		return NULL;
 	}
 	at->run->nflight++;
 	at->run->nwork += !at->run->dag->tasks[at->task].teardown;
 	s->running++;
 	sched_enter_gates(at);
-	return 0;
+	return f;
+}
+
+void sched_add_flight(struct sched *s, const struct ref *at, int64_t token)
+{
+	struct flight *f = add_flight(s, at, token);
+
+	if (f)
+		sched_pass_breakers(s, f, true);
 }
 
 int sched_arm_retry(struct sched *s, const struct ref *at)
@@ -46,10 +54,12 @@ void sched_start(struct sched *s, const struct ref *at, int64_t now_us)
 
 	t->tries++;
 	t->token = s->next_token++;
-	if (sched_add_flight(s, at, t->token) < 0)
+	struct flight *f = add_flight(s, at, t->token);
+	if (!f)
 		return;
 	if (!t->work)
 		t->work = t->token;
+	sched_pass_breakers(s, f, false);
 	sched_set_task(s, at, TASK_RUNNING, REASON_STARTED, now_us);
 	struct change *c = sched_add_task_change(s, CHANGE_START, REASON_STARTED, at, now_us);
 	if (c) {
@@ -165,12 +175,13 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t n
 	struct ref at = { f->run, f->task };
 	sched_set_now(s, now_us);
 	HASH_DEL(s->flights, f);
-	free(f);
 	at.run->nflight--;
 	at.run->nwork -= !at.run->dag->tasks[at.task].teardown;
 	s->running--;
 	sched_leave_gates(s, &at);
 	record_end(s, &at, e, now_us);
+	sched_tell_breakers(s, f, e, now_us);
+	free(f);
 	if (e->outcome == OUTCOME_SUCCESS) {
 		struct change *c = sched_set_task(s, &at, TASK_SUCCESS, REASON_SUCCEEDED, now_us);
 		if (c)

@@ -4,6 +4,7 @@
  * sched_ask.c     tasks whose `if` is asked
  * sched_queue.c   lanes, pools, limits of DAGs; who of those that may start is next
  * sched_run.c     runs taken in, restored and dropped
+ * sched_breaker.c circuit breakers: who they hold, when these are let go
  * sched_attempt.c attempts started, ended, tried again and stopped
  * sched_state.c   changes, readiness; the one place where a task changes its state
  * sched_request.c what people ask for: done again, marked, skipped, cancelled
@@ -24,12 +25,15 @@
 #include "base/arena.h"
 #include "base/heap.h"
 #include "base/rng.h"
+#include "core/breaker.h"
 #include "core/gate.h"
 #include "core/model.h"
 #include "core/sched.h"
 #include "core/trigger.h"
 
 enum { SCHED_SLOT_SHIFT = 32 }; /* a timer's id: slot of the run << 32 | index of the task */
+/* In the place of a slot: the timer is of the breaker with that index. */
+#define SCHED_BREAKER_SLOT ((size_t)UINT32_MAX)
 
 /* A task of an active run. */
 struct ref {
@@ -55,7 +59,10 @@ struct live_task {
 	bool asked;           /* its `if` was answered with yes */
 	int shelf;            /* in run->shelves */
 	uint64_t seq;         /* ready: of its entry there, or among those that ask */
-	bool held;            /* by request: it does not start */
+	struct live_breaker **breakers; /* NULL-ended; NULL: none */
+	struct live_breaker *stopped;   /* the one that holds it; NULL: none does */
+	int64_t stopped_key;            /* its place in the queue, and with that breaker */
+	bool held;                      /* by request: it does not start */
 	enum reason held_why;
 };
 
@@ -78,7 +85,8 @@ struct live_run {
 	struct shelf *shelves; /* of its pools; the first: of none */
 	int nshelves;
 	struct named_gate *dag_gate;
-	size_t slot; /* index in sched->slots */
+	struct live_breaker **breakers; /* what its tasks' point into */
+	size_t slot;                    /* index in sched->slots */
 	UT_hash_handle hh;
 };
 
@@ -86,6 +94,22 @@ struct flight {
 	int64_t token;
 	struct live_run *run;
 	int task;
+	struct breaker_pass passes[TASK_BREAKERS_MAX]; /* of its task's breakers */
+	UT_hash_handle hh;
+};
+
+/* A circuit breaker, and the tasks it holds. */
+struct live_breaker {
+	struct breaker breaker;
+	struct breaker_policy policy;
+	bool known; /* it has a policy; without one it holds nothing */
+	char *name;
+	struct heap held; /* by their place in the queue; obsolete ones stay */
+	int nheld;
+	int64_t next_us;  /* when the next of them is let go at the earliest */
+	int64_t armed_us; /* of its timer; INT64_MAX: none */
+	bool touched;     /* it counted what no change tells of yet */
+	int index;        /* in sched->breaker_list */
 	UT_hash_handle hh;
 };
 
@@ -125,7 +149,10 @@ struct sched {
 	struct gate **lanes;
 	int nlanes;
 	struct named_gate *pools, *dags; /* by name */
-	struct shelf_heap open;          /* shelves that no gate is known to stop */
+	struct live_breaker *breakers;   /* by name */
+	struct live_breaker **breaker_list;
+	int nbreakers, ntouched;
+	struct shelf_heap open; /* shelves that no gate is known to stop */
 	struct fresh *fresh;
 	size_t nfresh, fresh_cap;
 	uint64_t seq;   /* of the last that became ready */
@@ -170,7 +197,7 @@ static inline bool starts_no_more(const struct ref *at)
 
 /* ---- sched_state.c -------------------------------------------------------------------- */
 
-/* The new change, of a run or of one of its tasks; NULL without memory. */
+/* The new change, of a run (NULL: of none) or of one of its tasks; NULL without memory. */
 struct change *sched_add_change(struct sched *s, enum change_kind kind, enum reason why,
 	struct live_run *r, int64_t now_us);
 struct change *sched_add_task_change(struct sched *s, enum change_kind kind, enum reason why,
@@ -222,8 +249,9 @@ static inline void sched_set_now(struct sched *s, int64_t now_us)
 int sched_make_shelves(struct sched *s, struct live_run *r);
 void sched_drop_shelves(struct sched *s, struct live_run *r);
 void sched_free_gates(struct sched *s);
-/* Into the queue, where it is not there yet. */
+/* Into the queue, where it is not there yet; or back to the place it had there. */
 void sched_push_ready(struct sched *s, const struct ref *at);
+void sched_push_back(struct sched *s, const struct ref *at, int64_t key);
 /* An attempt takes its places in the lane, the DAG and the pool, and gives them back. */
 void sched_enter_gates(const struct ref *at);
 void sched_leave_gates(struct sched *s, const struct ref *at);
@@ -233,6 +261,25 @@ bool sched_hold_it(struct sched *s, const struct ref *at, int64_t now_us);
 enum reason sched_wait_reason(const struct ref *at);
 /* Start what may start; those that wait since the last call say for what. */
 void sched_start_ready(struct sched *s, int64_t now_us);
+
+/* ---- sched_breaker.c ------------------------------------------------------------------- */
+
+/* The breakers of the run's tasks; before anything of it is ready. -1: without memory. */
+int sched_find_breakers(struct sched *s, struct live_run *r);
+void sched_free_breakers(struct sched *s);
+/* A task that is to start, at its place `key` in the queue: true when a breaker stops it. It is
+ * then held by the breaker, skipped or failed, and to be taken out of the queue. */
+bool sched_stop_at_breaker(struct sched *s, const struct ref *at, int64_t key, int64_t now_us);
+/* It is no longer held by its breaker. */
+void sched_leave_breaker(struct sched *s, struct live_task *t);
+/* An attempt starts (or, `begun`, did so under a former owner), and ends. end NULL: nothing is
+ * known of how. */
+void sched_pass_breakers(struct sched *s, struct flight *f, bool begun);
+void sched_tell_breakers(
+	struct sched *s, const struct flight *f, const struct attempt_end *end, int64_t now_us);
+void sched_fire_breaker(struct sched *s, int index, int64_t due_us, int64_t now_us);
+/* Say what breakers counted. */
+void sched_flush_breakers(struct sched *s, int64_t now_us);
 
 /* ---- sched_run.c ---------------------------------------------------------------------- */
 
@@ -247,8 +294,8 @@ void sched_tidy_asking(struct sched *s, int64_t now_us);
 
 /* ---- sched_attempt.c ------------------------------------------------------------------ */
 
-/* Count an attempt as in flight. -1 without memory. */
-int sched_add_flight(struct sched *s, const struct ref *at, int64_t token);
+/* Count an attempt of a former owner as in flight. */
+void sched_add_flight(struct sched *s, const struct ref *at, int64_t token);
 /* A timer for the task's due time. -1 without memory. */
 int sched_arm_retry(struct sched *s, const struct ref *at);
 /* Ask for the end of a task's attempt in flight. */

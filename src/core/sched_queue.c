@@ -264,17 +264,23 @@ static int64_t key_of(const struct sched *s, const struct ref *at)
 
 void sched_push_ready(struct sched *s, const struct ref *at)
 {
+	sched_push_back(s, at, key_of(s, at));
+}
+
+void sched_push_back(struct sched *s, const struct ref *at, int64_t key)
+{
 	struct live_task *t = live(at);
 	struct shelf *shelf = shelf_at(at);
 
 	if (t->ready)
 		return;
+	sched_leave_breaker(s, t);
 	if (at->run->dag->tasks[at->task].only_if && !t->asked) {
 		sched_ask(s, at);
 		return;
 	}
 	const struct waiting w = {
-		.key = key_of(s, at), .seq = ++s->seq, .task = at->task, .slots = slots_of(at)
+		.key = key, .seq = ++s->seq, .task = at->task, .slots = slots_of(at)
 	};
 	if (shelf_push(shelf, &w) < 0 ||
 		!sched_grow(s, &s->fresh, s->nfresh, &s->fresh_cap, sizeof *s->fresh)) {
@@ -317,14 +323,15 @@ static bool is_waiting(struct sched *s, const struct ref *at, uint64_t seq, int6
 	return !sched_hold_it(s, at, now_us);
 }
 
-/* Take away what no longer waits; false when nothing is left. */
+/* Take away what no longer waits, or now waits with a breaker; false when nothing is left. */
 static bool clean_front(struct sched *s, struct shelf *shelf, int64_t now_us)
 {
 	const struct waiting *w;
 
 	while ((w = shelf_front(shelf))) {
 		const struct ref at = { shelf->run, w->task };
-		if (is_waiting(s, &at, w->seq, now_us))
+		if (is_waiting(s, &at, w->seq, now_us) &&
+			!sched_stop_at_breaker(s, &at, w->key, now_us))
 			return true;
 		shelf_pop(shelf);
 	}
@@ -452,7 +459,11 @@ void sched_start_ready(struct sched *s, int64_t now_us)
 {
 	if (may_start(s))
 		look_at_pools(s, now_us);
-	while (shelf_heap_first(&s->open) && may_start(s))
-		look_at_first(s, now_us);
+	do {
+		while (shelf_heap_first(&s->open) && may_start(s))
+			look_at_first(s, now_us);
+		/* What an open breaker skipped or failed may let others start. */
+		sched_spread_news(s, now_us);
+	} while (shelf_heap_first(&s->open) && may_start(s));
 	tell_waiting(s, now_us);
 }

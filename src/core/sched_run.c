@@ -11,6 +11,7 @@ void sched_free_run(struct live_run *r)
 		return;
 	dag_unref(r->dag);
 	free(r->tasks);
+	free(r->breakers);
 	free(r);
 }
 
@@ -265,7 +266,7 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 		return err_nomem(err);
 	}
 	HASH_ADD(hh, s->runs, id, sizeof r->id, r);
-	if (!r->hh.tbl || sched_make_shelves(s, r) < 0) {
+	if (!r->hh.tbl || sched_make_shelves(s, r) < 0 || sched_find_breakers(s, r) < 0) {
 		if (r->hh.tbl)
 			HASH_DEL(s->runs, r);
 		sched_drop_shelves(s, r);
@@ -335,9 +336,12 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 			continue;
 		s->running--;
 		sched_leave_gates(s, &(struct ref){ r, f->task });
+		sched_tell_breakers(s, f, NULL, s->now_us);
 		HASH_DEL(s->flights, f);
 		free(f);
 	}
+	for (int i = 0; i < r->dag->ntasks; i++)
+		sched_leave_breaker(s, &r->tasks[i]);
 	sched_drop_shelves(s, r);
 	for (size_t i = 0; i < s->nasking; i++)
 		if (s->asking[i].at.run == r)

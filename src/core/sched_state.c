@@ -32,7 +32,7 @@ struct change *sched_add_change(
 	*c = (struct change){ .kind = kind,
 		.reason = why,
 		.at_us = now_us,
-		.run_id = r->id,
+		.run_id = r ? r->id : 0,
 		.task_index = -1,
 		.map_index = -1 };
 	return c;
@@ -89,6 +89,8 @@ struct change *sched_set_task(
 	/* What is left of it in a queue means nothing. */
 	if (to == TASK_NONE || task_state_is_final(to))
 		t->ready = false;
+	if (to != TASK_HELD)
+		sched_leave_breaker(s, t);
 	if (to != TASK_UP_FOR_RETRY)
 		t->due_us = 0;
 	if (to == TASK_NONE) {

@@ -87,6 +87,12 @@ static const struct reason_row {
 	[REASON_RETRIES_ENDED] = { "retries_ended", "its retries were ended, by request" },
 	[REASON_OUTPUTS_SET] = { "outputs_set", "its outputs were set, by request" },
 	[REASON_NEEDS_CHANGED] = { "needs_changed", "the tasks it needs have changed" },
+	[REASON_BREAKER_OPEN] = { "breaker_open", "a circuit breaker of it is open" },
+	[REASON_BREAKER_TRIPPED] = { "breaker_tripped", "too many attempts failed" },
+	[REASON_BREAKER_DUE] = { "breaker_due", "its time is over; probes may start" },
+	[REASON_PROBE_FAILED] = { "probe_failed", "a probe failed" },
+	[REASON_PROBES_PASSED] = { "probes_passed", "all probes succeeded" },
+	[REASON_BREAKER_FORCED] = { "breaker_forced", "by a person" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 
@@ -152,11 +158,13 @@ int reason_by_name(const char *name)
  * state_task_may lets them go only by request. */
 static const unsigned task_next[TASK_STATE_MAX] = {
 	[TASK_NONE] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_HELD) |
-		      BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
+		      BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED) |
+		      BIT(TASK_FAILED),
 	[TASK_SCHEDULED] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_HELD) |
-			   BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
+			   BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED) |
+			   BIT(TASK_FAILED),
 	[TASK_QUEUED] = BIT(TASK_RUNNING) | BIT(TASK_HELD) | BIT(TASK_SKIPPED) |
-			BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED),
+			BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED) | BIT(TASK_FAILED),
 	[TASK_RUNNING] = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED) |
 			 BIT(TASK_CANCELLED) | BIT(TASK_UP_FOR_RETRY) | BIT(TASK_DEFERRED) |
 			 BIT(TASK_AWAITING_INPUT),
@@ -165,7 +173,7 @@ static const unsigned task_next[TASK_STATE_MAX] = {
 	[TASK_AWAITING_INPUT] = BIT(TASK_QUEUED) | BIT(TASK_SUCCESS) | BIT(TASK_FAILED) |
 				BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
 	[TASK_UP_FOR_RETRY] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_FAILED) |
-			      BIT(TASK_HELD) | BIT(TASK_CANCELLED),
+			      BIT(TASK_HELD) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
 	[TASK_HELD] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) |
 		      BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
 };

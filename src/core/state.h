@@ -83,6 +83,13 @@ enum reason {
 	REASON_RETRIES_ENDED,      /* no further tries, by request */
 	REASON_OUTPUTS_SET,        /* success stays; its outputs were set, by request */
 	REASON_NEEDS_CHANGED,      /* a state that came of its needs alone, which changed */
+	REASON_BREAKER_OPEN,       /* a circuit breaker of it lets nothing start */
+	/* Why a breaker changed. */
+	REASON_BREAKER_TRIPPED, /* too many failures */
+	REASON_BREAKER_DUE,     /* it was open long enough */
+	REASON_PROBE_FAILED,
+	REASON_PROBES_PASSED,
+	REASON_BREAKER_FORCED, /* by a person */
 	REASON_MAX
 };
 

@@ -68,6 +68,8 @@ struct engine_listener {
 	void *arg;
 	/* One change of a run. */
 	void (*change)(void *arg, struct active_run *run, const struct change *c);
+	/* A breaker changed, or what it counts (CHANGE_BREAKER). */
+	void (*breaker)(void *arg, const struct change *c);
 	/* Nothing of the run is open or in flight any more. It may be dropped from here
 	 * (engine_drop). */
 	void (*idle)(void *arg, struct active_run *run);

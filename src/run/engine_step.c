@@ -413,7 +413,7 @@ static ssize_t collect_leases(struct engine *e, const struct change *changes, si
 	e->step++;
 	for (size_t i = 0; i < n; i++) {
 		struct active_run *r = engine_find(e, changes[i].run_id);
-		if (r->mark == e->step)
+		if (changes[i].kind == CHANGE_BREAKER || r->mark == e->step)
 			continue;
 		r->mark = e->step;
 		if (!grow(e, &e->leases, nleases, &e->leases_cap, sizeof *e->leases))
@@ -484,6 +484,11 @@ static void tell(struct engine *e, const struct change *changes, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		struct active_run *r = engine_find(e, changes[i].run_id);
+		if (changes[i].kind == CHANGE_BREAKER) {
+			if (l->breaker)
+				l->breaker(l->arg, &changes[i]);
+			continue;
+		}
 		if (changes[i].kind == CHANGE_RUN) {
 			r->state = changes[i].run.to;
 			r->given_up = run_state_is_final(r->state);
@@ -499,7 +504,8 @@ static void collect_idle(struct engine *e, const struct change *changes, size_t 
 	e->step++;
 	for (size_t i = 0; i < n; i++) {
 		struct active_run *r = engine_find(e, changes[i].run_id);
-		if (r->mark == e->step || !sched_run_idle(e->sched, r->id))
+		if (changes[i].kind == CHANGE_BREAKER || r->mark == e->step ||
+			!sched_run_idle(e->sched, r->id))
 			continue;
 		r->mark = e->step;
 		if (grow(e, &e->idle, e->nidle, &e->idle_cap, sizeof *e->idle))

@@ -179,3 +179,16 @@ int backend_bad_end(const struct change *c, const char *outcome, struct err *err
 		"task %s: attempt %" PRId64 " has ended (%s) and cannot end again as %s", c->task,
 		c->attempt.token, outcome, outcome_name(c->attempt.outcome));
 }
+
+struct breaker_put backend_breaker_of(const struct change *c)
+{
+	return (struct breaker_put){ .name = c->breaker.name,
+		.text = c->breaker.text,
+		.from = c->breaker.from,
+		.to = c->breaker.to,
+		.why = c->reason,
+		.since_us = c->breaker.since_us,
+		.at_us = c->at_us,
+		.run_id = c->breaker.run_id,
+		.task = c->breaker.task };
+}

@@ -60,11 +60,13 @@ enum list_kind {
 	LIST_SLA_OPEN,
 	LIST_SLA_MARKS,
 	LIST_TASK_TIMES,
+	LIST_BREAKERS,
+	LIST_BREAKER_EVENTS,
 	LIST_MAX
 };
 struct list_query {
 	enum list_kind kind;
-	const char *dag; /* NULL: all; always given for LIST_PLANS */
+	const char *dag; /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker */
 	int64_t id;      /* LIST_BACKFILLS: 0: all; LIST_TOKEN: the token */
 	int limit;       /* LIST_PLANS, LIST_OUTBOX*: at most; 0: all */
 	int64_t due_us;  /* LIST_OUTBOX_DUE: due by then */
@@ -118,6 +120,7 @@ struct store_ops {
 	int (*commit)(struct store *s, const struct store_batch *batch, struct err *err);
 	int (*late_end)(
 		struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
+	int (*breaker_put)(struct store *s, const struct breaker_put *b, struct err *err);
 	int (*outbox_set)(struct store *s, const struct outbox_set *set, struct err *err);
 	int (*outbox_prune)(
 		struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
@@ -189,6 +192,8 @@ bool backend_records_hash(const struct change *c, const char *present);
 int backend_may_set(const struct backfill_set *set, enum backfill_state present, struct err *err);
 bool backend_backfill_is_final(enum backfill_state b);
 int backend_no_backfill(int64_t id, struct err *err);
+
+struct breaker_put backend_breaker_of(const struct change *c); /* of a CHANGE_BREAKER */
 
 /* What an attempt's record has of its end, for late ones. */
 struct recorded_end {

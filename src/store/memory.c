@@ -604,6 +604,15 @@ static int change_end(
 	return 0;
 }
 
+static int change_breaker(
+	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
+{
+	const struct breaker_put b = backend_breaker_of(c);
+
+	(void)run;
+	return memory_breaker_put_in(m, &b, err);
+}
+
 static int (*const changers[])(
 	struct memory_store *, struct mem_run *, const struct change *, struct err *) = {
 	[CHANGE_RUN] = change_run,
@@ -611,6 +620,7 @@ static int (*const changers[])(
 	[CHANGE_START] = change_start,
 	[CHANGE_END] = change_end,
 	[CHANGE_STOP] = NULL, /* not stored */
+	[CHANGE_BREAKER] = change_breaker,
 };
 static_assert(sizeof changers / sizeof *changers == CHANGE_KIND_MAX, "one for each kind");
 
@@ -622,7 +632,7 @@ static int change(struct memory_store *m, const struct change *c, struct err *er
 		return 0;
 	if (c->kind == CHANGE_START && c->attempt.token >= m->next_token)
 		return backend_bad_token(c, m->next_token, 0, err);
-	if (run)
+	if (run || c->kind == CHANGE_BREAKER)
 		return changers[c->kind](m, run, c, err);
 	if (c->kind == CHANGE_RUN)
 		return backend_no_run(c->run_id, err);
@@ -724,6 +734,8 @@ static void memory_free(struct store *s)
 	free(m->backfills.items);
 	free(m->misses.items);
 	free(m->marks.items);
+	free(m->breakers.items);
+	free(m->breaker_events.items);
 	free(m->undo);
 	free(m->added);
 	arena_release(&m->arena);
@@ -739,6 +751,7 @@ static const struct store_ops ops = {
 	.reserve_tokens = memory_reserve_tokens,
 	.commit = memory_commit,
 	.late_end = memory_late_end,
+	.breaker_put = memory_breaker_put,
 	.outbox_set = memory_outbox_set,
 	.outbox_prune = memory_outbox_prune,
 	.runs = memory_runs,

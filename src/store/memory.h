@@ -32,6 +32,11 @@ struct mem_act {
 	UT_hash_handle hh; /* by key */
 };
 
+struct mem_breaker_event {
+	struct breaker_event_row row; /* `run` is not used */
+	int64_t run_id;
+};
+
 struct mem_version {
 	const char *hash, *dag, *text, *path, *dir;
 	struct mem_version *next;
@@ -81,6 +86,7 @@ struct undo {
 		struct outbox_row act;
 		struct sla_miss miss;
 		struct sla_mark_row mark;
+		struct breaker_row breaker;
 	} was;
 };
 
@@ -101,6 +107,7 @@ struct memory_store {
 	struct mem_act *acts_by_key;
 	struct mem_list misses; /* struct sla_miss, by id */
 	struct mem_list marks;  /* struct sla_mark_row */
+	struct mem_list breakers, breaker_events; /* struct breaker_row; mem_breaker_event */
 	struct mem_version *versions;
 	struct mem_attempt *attempts;
 	int64_t next_act, next_act_at_begin;
@@ -183,6 +190,16 @@ int memory_put_misses(
 int memory_put_marks(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 int memory_put_times(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+
+/* memory_breaker.c */
+int memory_breaker_put(struct store *s, const struct breaker_put *b, struct err *err);
+/* Between begin and end. */
+int memory_breaker_put_in(struct memory_store *m, const struct breaker_put *b, struct err *err);
+void memory_breaker_prune(struct memory_store *m, int64_t before_us, int max);
+int memory_put_breakers(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_breaker_events(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 
 /* memory_read.c */

@@ -381,6 +381,7 @@ int memory_prune(
 		remove_versions(m, &ret->runs[i]);
 	for (size_t i = 0; i < plans.n && i < max_plans; i++)
 		remove_plan(m, plans.items[i]);
+	memory_breaker_prune(m, before_us, max);
 	reset_next_event(m);
 	memory_slas_prune(m, before_us, max);
 	r = 0;

@@ -543,6 +543,8 @@ static const struct list_putter {
 	[LIST_SLA_OPEN] = { sizeof(struct sla_miss), memory_put_misses },
 	[LIST_SLA_MARKS] = { sizeof(struct sla_mark_row), memory_put_marks },
 	[LIST_TASK_TIMES] = { sizeof(struct task_time_row), memory_put_times },
+	[LIST_BREAKERS] = { sizeof(struct breaker_row), memory_put_breakers },
+	[LIST_BREAKER_EVENTS] = { sizeof(struct breaker_event_row), memory_put_breaker_events },
 };
 static_assert(sizeof list_putters / sizeof *list_putters == LIST_MAX, "one for each kind");
 

@@ -282,7 +282,32 @@ static const char schema_3[] =
 	"	dag TEXT NOT NULL PRIMARY KEY,"
 	"	judged_us INTEGER NOT NULL,"
 	"	digest INTEGER NOT NULL"
-	") STRICT, WITHOUT ROWID;";
+	") STRICT, WITHOUT ROWID;"
+
+	/* Circuit breakers: what they know (text: core/breaker.h), and how they changed. */
+	"CREATE TABLE breaker ("
+	"	name TEXT NOT NULL PRIMARY KEY,"
+	"	state TEXT NOT NULL CHECK (state IN ('closed', 'open', 'half_open')),"
+	"	text TEXT NOT NULL,"
+	"	since_us INTEGER NOT NULL," /* 0: it never changed */
+	"	why TEXT NOT NULL,"
+	"	who TEXT," /* NULL: no person */
+	"	reason TEXT"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE breaker_event ("
+	"	id INTEGER PRIMARY KEY,"
+	"	at_us INTEGER NOT NULL,"
+	"	name TEXT NOT NULL,"
+	"	from_state TEXT NOT NULL,"
+	"	to_state TEXT NOT NULL,"
+	"	why TEXT NOT NULL,"
+	"	who TEXT,"
+	"	reason TEXT,"
+	"	run_id INTEGER," /* of the attempt that made it so; it may be forgotten */
+	"	task TEXT"
+	") STRICT;"
+	"CREATE INDEX breaker_event_by_name ON breaker_event(name);"
+	"CREATE INDEX breaker_event_at ON breaker_event(at_us);";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

@@ -2,7 +2,7 @@
  *
  * sqlite.c opens and closes and translates errors, sqlite_sql.c holds the statements.
  * sqlite_write.c (runs and their changes), sqlite_plan.c (what a daemon decides) and
- * sqlite_outbox.c (acts, late ends) and sqlite_sla.c write,
+ * sqlite_outbox.c (acts, late ends), sqlite_sla.c and sqlite_breaker.c write,
  * sqlite_read.c (runs) and sqlite_list.c (the rest) read.
  */
 #ifndef WEIR_STORE_SQLITE_H
@@ -65,6 +65,10 @@ enum sqlite_sql {
 	SQL_SLA_ACTED,
 	SQL_SLA_MARK,
 	SQL_SLA_DELETE,
+	SQL_BREAKER_PUT,
+	SQL_BREAKER_COUNT,
+	SQL_BREAKER_EVENT_PUT,
+	SQL_BREAKER_EVENTS_DELETE,
 	/* reading */
 	SQL_RUNS_OLD,
 	SQL_RUNS_BY_ID,
@@ -92,6 +96,8 @@ enum sqlite_sql {
 	SQL_SLA_OPEN,
 	SQL_SLA_MARKS,
 	SQL_TASK_TIMES,
+	SQL_BREAKERS,
+	SQL_BREAKER_EVENTS,
 	SQL_MAX
 };
 const char *sqlite_sql_text(enum sqlite_sql id);
@@ -194,6 +200,11 @@ struct sqlite_cursor;
 void sqlite_read_miss(struct sqlite_cursor *c, void *row);
 void sqlite_read_mark(struct sqlite_cursor *c, void *row);
 void sqlite_read_time(struct sqlite_cursor *c, void *row);
+/* sqlite_breaker.c */
+int sqlite_breaker_put(struct store *s, const struct breaker_put *b, struct err *err);
+/* Within a transaction. */
+int sqlite_breaker_put_in(struct sqlite_store *s, const struct breaker_put *b, struct err *err);
+int sqlite_breaker_prune_in(struct sqlite_store *s, int64_t before_us, int max, struct err *err);
 
 /* sqlite_read.c */
 int sqlite_runs(
@@ -216,6 +227,10 @@ const char *sqlite_get_text(struct sqlite_cursor *c); /* NULL stays NULL */
 const char *sqlite_get_text_or_empty(struct sqlite_cursor *c);
 /* A name of an enum; or `unknown`, for one that a later weir added, and removed again. */
 int sqlite_get_name(struct sqlite_cursor *c, int (*by_name)(const char *), int unknown);
+
+/* sqlite_breaker.c: rows of SQL_BREAKERS and SQL_BREAKER_EVENTS. */
+void sqlite_read_breaker(struct sqlite_cursor *c, void *row);
+void sqlite_read_breaker_event(struct sqlite_cursor *c, void *row);
 
 /* sqlite_list.c */
 int sqlite_list(

@@ -213,6 +213,10 @@ static const struct list_reader {
 		"look for durations of tasks", sqlite_read_time },
 	[LIST_TOKEN] = { SQL_TOKEN, bind_token, sizeof(struct token_row), "look for a token",
 		read_token },
+	[LIST_BREAKERS] = { SQL_BREAKERS, bind_dag, sizeof(struct breaker_row), "list breakers",
+		sqlite_read_breaker },
+	[LIST_BREAKER_EVENTS] = { SQL_BREAKER_EVENTS, bind_limit, sizeof(struct breaker_event_row),
+		"list how a breaker changed", sqlite_read_breaker_event },
 };
 static_assert(sizeof readers / sizeof *readers == LIST_MAX, "a reader for each kind");
 

@@ -314,7 +314,8 @@ static int prune(struct sqlite_store *s, int64_t before_us, int max, struct stor
 		if (delete_versions(s, r->dag, r->version, err) < 0)
 			return -1;
 	}
-	if (delete_plans(s, before_us, max, err) < 0)
+	if (delete_plans(s, before_us, max, err) < 0 ||
+		sqlite_breaker_prune_in(s, before_us, max, err) < 0)
 		return -1;
 	return sqlite_slas_prune(s, before_us, max, err);
 }

@@ -186,6 +186,21 @@ static const char *const texts[] = {
 			 " ON CONFLICT DO UPDATE SET judged_us = ?2, digest = ?3",
 	[SQL_SLA_DELETE] = "DELETE FROM sla_miss WHERE id IN (SELECT id FROM sla_miss"
 			   " WHERE found_us < ?1 ORDER BY found_us, id LIMIT ?2)",
+	[SQL_BREAKER_PUT] =
+		"INSERT INTO breaker(name, text, state, since_us, why, who, reason)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(name) DO UPDATE SET"
+		" text = excluded.text, state = excluded.state, since_us = excluded.since_us,"
+		" why = excluded.why, who = excluded.who, reason = excluded.reason",
+	[SQL_BREAKER_COUNT] =
+		"INSERT INTO breaker(name, text, state, since_us, why) VALUES (?1, ?2, ?3, ?4, ?5)"
+		" ON CONFLICT(name) DO UPDATE SET text = excluded.text, state = excluded.state,"
+		" since_us = excluded.since_us",
+	[SQL_BREAKER_EVENT_PUT] =
+		"INSERT INTO breaker_event(at_us, name, from_state, to_state, why, who, reason,"
+		" run_id, task) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[SQL_BREAKER_EVENTS_DELETE] =
+		"DELETE FROM breaker_event WHERE id IN (SELECT id FROM breaker_event"
+		" WHERE at_us < ?1 ORDER BY at_us, id LIMIT ?2)",
 
 	/* Not what someone works on, or wants to; a lease that ended that long ago is nobody's. */
 	[SQL_RUNS_OLD] = RUN_SELECT
@@ -279,6 +294,12 @@ static const char *const texts[] = {
 		" CROSS JOIN attempt a ON a.token = t.token"
 		" WHERE a.started_us IS NOT NULL AND a.ended_us IS NOT NULL"
 		" ORDER BY t.name, a.ended_us - a.started_us",
+	[SQL_BREAKERS] = "SELECT name, text, state, since_us, why, who, reason FROM breaker"
+			 " WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
+	[SQL_BREAKER_EVENTS] =
+		"SELECT e.id, e.at_us, e.name, e.from_state, e.to_state, e.why, e.who, e.reason,"
+		" r.name, e.task FROM breaker_event e LEFT JOIN run r ON r.id = e.run_id"
+		" WHERE ?1 IS NULL OR e.name = ?1 ORDER BY e.id DESC LIMIT ?2",
 };
 static_assert(sizeof texts / sizeof *texts == SQL_MAX, "a text for each statement");
 

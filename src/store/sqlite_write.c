@@ -455,12 +455,20 @@ static int change_end(struct sqlite_store *s, const struct change *c, struct err
 	return -1;
 }
 
+static int change_breaker(struct sqlite_store *s, const struct change *c, struct err *err)
+{
+	const struct breaker_put b = backend_breaker_of(c);
+
+	return sqlite_breaker_put_in(s, &b, err);
+}
+
 static int (*const change_writers[])(struct sqlite_store *, const struct change *, struct err *) = {
 	[CHANGE_RUN] = change_run,
 	[CHANGE_TASK] = change_task,
 	[CHANGE_START] = change_start,
 	[CHANGE_END] = change_end,
 	[CHANGE_STOP] = NULL, /* not stored */
+	[CHANGE_BREAKER] = change_breaker,
 };
 static_assert(sizeof change_writers / sizeof *change_writers == CHANGE_KIND_MAX, "one per kind");
 

@@ -96,6 +96,27 @@ static int check_attempt_change(const struct change *c, struct err *err)
 	return 0;
 }
 
+static int check_breaker(const struct breaker_put *b, struct err *err)
+{
+	if (!b->name || !*b->name || !b->text)
+		return err_set(err, ERR_INTERNAL, "a breaker without name or text");
+	if ((unsigned)b->from >= BREAKER_STATE_MAX || (unsigned)b->to >= BREAKER_STATE_MAX)
+		return err_set(err, ERR_INTERNAL, "breaker %s: no such state", b->name);
+	return 0;
+}
+
+static int check_breaker_change(const struct change *c, struct err *err)
+{
+	const struct breaker_put b = backend_breaker_of(c);
+
+	return check_breaker(&b, err);
+}
+
+int store_breaker_put(struct store *s, const struct breaker_put *b, struct err *err)
+{
+	return check_breaker(b, err) < 0 ? -1 : s->ops->breaker_put(s, b, err);
+}
+
 static const struct change_check {
 	int (*check)(const struct change *c, struct err *err); /* NULL: not stored */
 	bool of_task;
@@ -105,6 +126,7 @@ static const struct change_check {
 	[CHANGE_START] = { check_attempt_change, true },
 	[CHANGE_END] = { check_attempt_change, true },
 	[CHANGE_STOP] = { NULL, true },
+	[CHANGE_BREAKER] = { check_breaker_change, false },
 };
 static_assert(sizeof change_checks / sizeof *change_checks == CHANGE_KIND_MAX, "one for each kind");
 
@@ -191,7 +213,7 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 		const struct change *c = &b->changes[i];
 		if (check_change(c, err) < 0)
 			return -1;
-		if (c->kind != CHANGE_STOP && !is_leased(l, c->run_id))
+		if (c->kind != CHANGE_STOP && c->kind != CHANGE_BREAKER && !is_leased(l, c->run_id))
 			return err_set(err, ERR_INTERNAL,
 				"a change of run %" PRId64 ", whose lease is not checked",
 				c->run_id);

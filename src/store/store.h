@@ -287,6 +287,20 @@ struct store_batch {
  * owner. A run that becomes final has no owner afterwards, as after store_run_close. */
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err);
 
+/* What a circuit breaker knows, by a person's word; what the scheduler says of it comes as
+ * CHANGE_BREAKER of a batch. Who writes last is right: of several processes each reads it when it
+ * takes a run in (run/breakers.h). */
+struct breaker_put {
+	const char *name, *text;     /* text: breaker_add (core/breaker.h) */
+	enum breaker_state from, to; /* kept as an event, but for REASON_NONE */
+	enum reason why;             /* REASON_NONE: only its counts changed */
+	int64_t since_us, at_us;
+	const char *by, *reason; /* of a person; else NULL */
+	int64_t run_id;          /* of the attempt that made it so; 0: none */
+	const char *task;        /* likewise; NULL */
+};
+int store_breaker_put(struct store *s, const struct breaker_put *b, struct err *err);
+
 /* The end of an attempt that is no longer in flight: it was counted as lost, say, and then ended
  * all the same. It changes nothing, and is kept as an event of the run (REASON_LATE_RESULT), once.
  * *ret_recorded: false for what is no news: a token that is not known or still in flight, the
@@ -363,7 +377,8 @@ struct event_row {
 	int64_t id, at_us, run_id;
 	const char *task; /* NULL: of the run */
 	int map_index;
-	const char *from, *to, *reason, *detail;
+	const char *from, *to, *reason;
+	const char *detail; /* the breaker, of REASON_BREAKER_OPEN; or text; NULL: none */
 };
 
 struct dag_row {
@@ -419,6 +434,23 @@ struct task_time_row {
 	int64_t took_us;
 };
 
+struct breaker_row {
+	const char *name, *text;
+	enum breaker_state state;
+	int64_t since_us;
+	enum reason why;
+	const char *by, *reason; /* of the person who made it so; NULL: none did */
+};
+
+struct breaker_event_row {
+	int64_t id, at_us;
+	const char *name;
+	enum breaker_state from, to;
+	enum reason why;
+	const char *by, *reason;
+	const char *run, *task; /* whose attempt made it so; NULL: none, or forgotten */
+};
+
 /* Rows of a query: an array and the arena its strings live in. */
 struct store_result {
 	struct arena arena;
@@ -439,6 +471,8 @@ struct store_result {
 		const struct sla_miss *misses;
 		const struct sla_mark_row *marks;
 		const struct task_time_row *times;
+		const struct breaker_row *breakers;
+		const struct breaker_event_row *breaker_events;
 	};
 };
 void store_result_release(struct store_result *r);
@@ -503,6 +537,11 @@ int store_outbox_list(
 	struct store *s, int state, int limit, struct store_result *ret, struct err *err);
 /* The attempt of that token; n is 0 or 1. */
 int store_token(struct store *s, int64_t token, struct store_result *ret, struct err *err);
+/* Breakers by name, or one; those that nothing was ever said of are not there. */
+int store_breakers(struct store *s, const char *name, struct store_result *ret, struct err *err);
+/* How one changed, newest first; limit 0: all. */
+int store_breaker_events(
+	struct store *s, const char *name, int limit, struct store_result *ret, struct err *err);
 /* How long the last `n` successful runs of a DAG took, their median, in microseconds; 0: no
  * history. */
 int store_typical_us(struct store *s, const char *dag, int n, int64_t *ret_us, struct err *err);

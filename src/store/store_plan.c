@@ -170,6 +170,19 @@ int store_backfills(struct store *s, int64_t id, struct store_result *ret, struc
 	return query_list(s, &(struct list_query){ .kind = LIST_BACKFILLS, .id = id }, ret, err);
 }
 
+int store_breakers(struct store *s, const char *name, struct store_result *ret, struct err *err)
+{
+	return query_list(s, &(struct list_query){ .kind = LIST_BREAKERS, .dag = name }, ret, err);
+}
+
+int store_breaker_events(
+	struct store *s, const char *name, int limit, struct store_result *ret, struct err *err)
+{
+	return query_list(s,
+		&(struct list_query){ .kind = LIST_BREAKER_EVENTS, .dag = name, .limit = limit },
+		ret, err);
+}
+
 static int by_size(const void *a, const void *b)
 {
 	const int64_t *x = a, *y = b;

@@ -24,6 +24,8 @@ enum { NDAGS = 3, NTASKS = 5, NRUNS = 12, BATCH = 8, MAX_ID = 8192, NBACKFILLS =
 
 static const char *const dags[] = { "a", "b", "sales" };
 static const char *const tasks[] = { "t0", "t1", "t2", "t3", "t4" };
+static const char *const breakers[] = { "api", "warehouse" };
+enum { NBREAKERS = 2 };
 static const char *const texts[] = { NULL, "", "x", "{\"rows\":1}",
 	"Gr\xc3\xb6\xc3\x9f"
 	"e\n2nd" };
@@ -291,6 +293,35 @@ static void add_outbox(struct buf *b, struct store *s)
 	buf_addf(b, "next act %" PRId64 "\n", next);
 }
 
+static void add_breakers(struct buf *b, struct store *s)
+{
+	struct store_result r;
+
+	for (int i = -1; i < NBREAKERS; i++) {
+		const char *name = i < 0 ? NULL : breakers[i];
+		assert_int_equal(store_breakers(s, name, &r, NULL), 0);
+		for (size_t k = 0; k < r.n; k++) {
+			const struct breaker_row *row = &r.breakers[k];
+			buf_addf(b, "breaker %s %s %d %" PRId64 " %d", row->name, row->text,
+				row->state, row->since_us, row->why);
+			add_text(b, row->by);
+			add_text(b, row->reason);
+		}
+		store_result_release(&r);
+		assert_int_equal(store_breaker_events(s, name, i + 1, &r, NULL), 0);
+		for (size_t k = 0; k < r.n; k++) {
+			const struct breaker_event_row *e = &r.breaker_events[k];
+			buf_addf(b, "breaker event %" PRId64 " %" PRId64 " %s %d %d %d", e->id,
+				e->at_us, e->name, e->from, e->to, e->why);
+			add_text(b, e->by);
+			add_text(b, e->reason);
+			add_text(b, e->run);
+			add_text(b, e->task);
+		}
+		store_result_release(&r);
+	}
+}
+
 static void add_tokens(struct buf *b, struct store *s, const struct store_result *attempts)
 {
 	struct store_result r;
@@ -338,6 +369,7 @@ static char *dump(struct store *s)
 	add_backfills(&b, s, 0);
 	add_backfills(&b, s, 2);
 	add_outbox(&b, s);
+	add_breakers(&b, s);
 	for (int i = 0; i < NDAGS; i++) {
 		add_dags(&b, s, dags[i]);
 		add_frozen(&b, s, dags[i]);
@@ -512,6 +544,16 @@ static struct change some_change(struct world *w, int64_t id)
 		c.state.due_us = below(w, 2) * w->now_us;
 		c.state.hash = texts[below(w, 5)];
 		c.state.outputs = texts[below(w, 5)];
+		c.state.breaker = texts[below(w, 5)];
+	} else if (c.kind == CHANGE_BREAKER) {
+		c.reason = one_in(w, 2) ? REASON_NONE : REASON_BREAKER_TRIPPED;
+		c.breaker.name = breakers[below(w, NBREAKERS)];
+		c.breaker.text = texts[below(w, 5)];
+		c.breaker.from = (enum breaker_state)below(w, BREAKER_STATE_MAX);
+		c.breaker.to = (enum breaker_state)below(w, BREAKER_STATE_MAX);
+		c.breaker.since_us = w->now_us - below(w, 5);
+		c.breaker.run_id = id;
+		c.breaker.task = texts[below(w, 5)];
 	} else {
 		c.attempt.token = w->token + 1 - below(w, 12);
 		c.attempt.try = below(w, 4);
@@ -845,6 +887,24 @@ static int64_t last_act(struct world *w)
 	return id;
 }
 
+static void step_breaker(struct world *w)
+{
+	const struct breaker_put b = { .name = breakers[below(w, NBREAKERS)],
+		.text = texts[below(w, 5)],
+		.from = (enum breaker_state)below(w, BREAKER_STATE_MAX),
+		.to = (enum breaker_state)below(w, BREAKER_STATE_MAX + 1),
+		.why = REASON_BREAKER_FORCED,
+		.since_us = w->now_us,
+		.at_us = w->now_us,
+		.by = texts[below(w, 5)],
+		.reason = texts[below(w, 5)] };
+	int r[2];
+
+	for (int i = 0; i < 2; i++)
+		r[i] = store_breaker_put(w->s[i], &b, &w->err[i]);
+	check_results(w, r);
+}
+
 static void step_sender(struct world *w)
 {
 	int64_t id = last_act(w) - 5 + below(w, 7);
@@ -905,7 +965,7 @@ static void step_late(struct world *w)
 static void (*const steps[])(struct world *) = { step_open, step_open, step_lease, step_tokens,
 	step_find, step_commit, step_commit, step_commit, step_commit, step_commit, step_plan,
 	step_dags, step_switch, step_backfill, step_prune, step_finish, step_finish, step_renew,
-	step_acts, step_sender, step_sender, step_late };
+	step_acts, step_sender, step_sender, step_late, step_breaker };
 
 static void test_same_answers(void **state)
 {
