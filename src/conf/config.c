@@ -10,6 +10,7 @@
 #include "base/near.h"
 #include "base/node.h"
 #include "base/units.h"
+#include "conf/breaker_conf.h"
 #include "conf/diag.h"
 #include "conf/schema_value.h"
 #include "conf/yaml.h"
@@ -20,6 +21,7 @@ struct connection {
 	const struct node *node;
 	const struct field *fields; /* of its type */
 	const char *type;
+	const char *breaker; /* NULL: none */
 };
 
 struct config {
@@ -28,7 +30,8 @@ struct config {
 	struct connection *connections;
 	const char **names; /* NULL-ended, in the same order */
 	size_t n;
-	const char **pools; /* NULL-ended */
+	const char **pools;    /* NULL-ended */
+	const char **breakers; /* likewise */
 };
 
 enum { POOL_SLOTS_MAX = 100000 };
@@ -77,6 +80,8 @@ static const struct field pool_fields[] = {
 
 static const struct field any_pool = { .type = FIELD_ANY };
 
+static const struct field any_breaker = { .type = FIELD_ANY };
+
 const struct field config_fields[] = {
 	{ .key = "connections",
 		.type = FIELD_MAP,
@@ -97,6 +102,12 @@ const struct field config_fields[] = {
 			"once by the tasks that name it as their `pool`. With 0 none of them "
 			"starts.",
 		.example = "{ pg: 4 }" },
+	{ .key = "breakers",
+		.type = FIELD_MAP,
+		.item = &any_breaker,
+		.help = "Circuit breakers by name, for `breaker:` of tasks and connections: when "
+			"what they protect fails too often, tasks that use it wait. See BREAKERS.",
+		.example = "{ orders_api: { failures: 5, within: 10m, open: 2m } }" },
 	{ .key = "keep",
 		.type = FIELD_OBJECT,
 		.fields = keep_fields,
@@ -130,21 +141,24 @@ static const struct config_conn_type *find_type(
 	return NULL;
 }
 
-/* The rows of a type with the row of `type` itself in front. */
+/* The rows of a type with those that all have in front. */
 static const struct field *rows_of(struct arena *arena, const struct field *fields)
 {
 	size_t n = 0;
 
 	while (fields[n].key)
 		n++;
-	struct field *rows = arena_array(arena, n + 2, sizeof *rows);
+	struct field *rows = arena_array(arena, n + 3, sizeof *rows);
 	if (!rows)
 		return NULL;
 	rows[0] = (struct field){ .key = "type",
 		.type = FIELD_STRING,
 		.flags = FIELD_REQUIRED,
 		.help = "What it is: sqlite, ..." };
-	memcpy(rows + 1, fields, n * sizeof *rows);
+	rows[1] = (struct field){ .key = "breaker",
+		.type = FIELD_NAME,
+		.help = "A circuit breaker of all tasks that use it." };
+	memcpy(rows + 2, fields, n * sizeof *rows);
 	return rows;
 }
 
@@ -169,9 +183,13 @@ static void load_connection(struct config *c, const struct config_conn_type *typ
 	const struct field *rows = rows_of(&c->doc.arena, t->fields);
 	if (!rows || schema_check(node, rows, what, &env, diags) > 0)
 		return;
+	const struct node *breaker = node_get(node, "breaker");
+	if (breaker && config_breaker_check(c, breaker, diags) < 0)
+		return;
 	c->names[c->n] = key->text;
-	c->connections[c->n++] =
-		(struct connection){ .node = node, .fields = t->fields, .type = t->name };
+	c->connections[c->n++] = (struct connection){
+		.node = node, .fields = t->fields, .type = t->name, .breaker = node_text(breaker)
+	};
 }
 
 static void load_connections(
@@ -210,6 +228,18 @@ static void load_pools(struct config *c, struct diags *diags)
 	}
 }
 
+static void load_breakers(struct config *c, struct diags *diags)
+{
+	const struct node *map = node_get(c->doc.root, "breakers");
+	size_t n = map && map->type == NODE_MAP ? map->n : 0;
+
+	c->breakers = arena_array(&c->doc.arena, n + 1, sizeof *c->breakers);
+	for (size_t i = 0; c->breakers && i < n; i++) {
+		breaker_conf_check(map->keys[i], map->items[i], diags);
+		c->breakers[i] = map->keys[i]->text;
+	}
+}
+
 struct config *config_load(
 	const char *path, const struct config_conn_type *types, struct diags *diags)
 {
@@ -228,6 +258,7 @@ struct config *config_load(
 	const struct schema_env env = { .dir = c->dir };
 	if (c->doc.root)
 		schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags);
+	load_breakers(c, diags);
 	load_connections(c, types, diags);
 	load_pools(c, diags);
 	if (c->doc.arena.failed) {
@@ -247,7 +278,7 @@ struct config *config_empty(void)
 	struct config *c = calloc(1, sizeof *c);
 
 	if (c)
-		c->names = c->pools = no_names;
+		c->names = c->pools = c->breakers = no_names;
 	return c;
 }
 
@@ -449,6 +480,44 @@ int config_pool_slots(const struct config *c, const char *name)
 	const struct node *slots = pool && pool->type == NODE_MAP ? node_get(pool, "slots") : pool;
 
 	return slots && slots->type == NODE_INT ? (int)slots->i : -1;
+}
+
+const char *const *config_breakers(const struct config *c)
+{
+	return c->breakers;
+}
+
+bool config_breaker(const struct config *c, const char *name, struct breaker_policy *ret)
+{
+	const struct node *n = node_get(node_get(c->doc.root, "breakers"), name);
+
+	return n && breaker_conf_read(n, ret);
+}
+
+int config_breaker_check(const struct config *c, const struct node *name, struct diags *diags)
+{
+	size_t n = 0;
+
+	while (c->breakers && c->breakers[n]) {
+		if (strcmp(c->breakers[n], name->text) == 0)
+			return 0;
+		n++;
+	}
+	const char *near = near_find(name->text, c->breakers, n);
+	diag_node(diags, DIAG_ERROR, name, "breaker: there is no breaker \"%s\"%s%s%s", name->text,
+		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	if (!near)
+		diag_hint(diags, "breakers are in weir.yaml: breakers: { %s: { failures: 5 } }",
+			name->text);
+	return -1;
+}
+
+const char *config_connection_breaker(const struct config *c, const char *connection)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->names[i], connection) == 0)
+			return c->connections[i].breaker;
+	return NULL;
 }
 
 const struct node *config_calendar(const struct config *c, const char *name, const char **ret_dir)

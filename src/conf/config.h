@@ -42,6 +42,16 @@ char *config_secret(const struct node *n, const char *dir, struct err *err);
  * that name. */
 const char *const *config_pools(const struct config *c);
 int config_pool_slots(const struct config *c, const char *name);
+/* Names of the circuit breakers, NULL-ended, in their order; and when one opens. False: there is
+ * none of that name. */
+const char *const *config_breakers(const struct config *c);
+struct breaker_policy;
+bool config_breaker(const struct config *c, const char *name, struct breaker_policy *ret);
+/* Whether there is one of the name in the node; else -1, and an error is added. */
+struct node;
+int config_breaker_check(const struct config *c, const struct node *name, struct diags *diags);
+/* The breaker that a connection carries for all that use it; NULL: none. */
+const char *config_connection_breaker(const struct config *c, const char *connection);
 /* A named calendar: its list of words (conf/schedule.h), and in *ret_dir the folder its files are
  * relative to. NULL: there is none. */
 const struct node *config_calendar(const struct config *c, const char *name, const char **ret_dir);

@@ -111,6 +111,8 @@ static const struct field limits_fields[] = {
 };
 
 /* What a task and `defaults:` have in common. */
+static const struct field breaker_item = { .type = FIELD_NAME };
+
 #define POLICY_FIELDS                                                                           \
 	{ .key = "retries",                                                                     \
 		.type = FIELD_INT,                                                              \
@@ -192,6 +194,20 @@ static const struct field limits_fields[] = {
 			.has_max = true,                                                        \
 			.max = 100000,                                                          \
 			.help = "How many slots of its pool it takes." },                       \
+		{ .key = "breaker",                                                             \
+			.type = FIELD_LIST,                                                     \
+			.item = &breaker_item,                                                  \
+			.flags = FIELD_OR_ONE,                                                  \
+			.has_max = true,                                                        \
+			.max = TASK_BREAKERS_MAX,                                               \
+			.help = "Circuit breakers of weir.yaml: it starts when they let it.",   \
+			.example = "orders_api" },                                              \
+		{ .key = "on_open",                                                             \
+			.type = FIELD_ENUM,                                                     \
+			.values = on_open_names,                                                \
+			.def = "hold",                                                          \
+			.help = "What becomes of it while a breaker of it is open: it waits, "  \
+				"is skipped, or fails. Its retries are not spent." },           \
 		{ .key = "priority",                                                            \
 			.type = FIELD_INT,                                                      \
 			.def = "1",                                                             \

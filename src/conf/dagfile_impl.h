@@ -70,8 +70,9 @@ struct dag_loader {
 	struct name_index *index;       /* names of tasks and groups */
 	const char **files; /* that tasks and calendars name, absolute, in the order found */
 	size_t nfiles, files_cap;
-	const struct node *told_pool; /* what was said to be wrong last */
-	int *stamps;                  /* by task index: 1 + the task whose needs named it last */
+	const struct node *told_pool;    /* what was said to be wrong last */
+	const struct node *told_breaker; /* likewise */
+	int *stamps;                     /* by task index: 1 + the task whose needs named it last */
 	struct diags *diags;
 };
 
@@ -134,6 +135,8 @@ void dagfile_check_triggers(struct dag_loader *l);
 
 /* Has its schedule ticks? A manual one has none. */
 bool dagfile_has_ticks(const struct dag_loader *l);
+/* conf/dagfile_breaker.c: the breakers of a task, those of its connections included. */
+void dagfile_load_breakers(struct dag_loader *l, struct task *t);
 
 /* A setting of a task: its own, or the one of the `defaults:` nearest to it. */
 const struct node *dagfile_setting(

@@ -564,6 +564,7 @@ void dagfile_check_task(struct dag_loader *l, struct task *t, const struct node 
 		if (t->op && !t->run && t->with && l->env->check_files)
 			hash_files(&c, l->env->operators->params(t->kind, t->op), t->with);
 		hash_task(&c);
+		dagfile_load_breakers(l, t);
 	}
 	buf_release(&c.hashed);
 	free(c.upstream);

@@ -1,0 +1,86 @@
+/* Which circuit breakers a task has. */
+#include <string.h>
+
+#include "conf/config.h"
+#include "conf/dagfile_impl.h"
+
+struct found {
+	const char *names[TASK_BREAKERS_MAX + 1];
+	size_t n;
+};
+
+static void add(struct found *f, const char *name)
+{
+	size_t i = 0;
+
+	while (i < f->n && strcmp(f->names[i], name) != 0)
+		i++;
+	if (i == f->n && i < TASK_BREAKERS_MAX)
+		f->names[f->n++] = name;
+}
+
+/* One that is named in vain is told where it is named, that of defaults once. */
+static void add_named(struct dag_loader *l, struct found *f, const struct node *name)
+{
+	const struct config *config = l->env->config;
+	bool checked = config && l->env->check_files && !l->env->was_good;
+
+	if (!node_text(name))
+		return;
+	add(f, name->text);
+	if (checked && l->told_breaker != name && config_breaker_check(config, name, l->diags) < 0)
+		l->told_breaker = name;
+}
+
+/* What the connection in `text` carries: "NAME", or "NAME.TABLE". */
+static void add_of_connection(const struct dag_loader *l, struct found *f, const char *text)
+{
+	char name[160];
+	size_t len = strcspn(text, ".");
+
+	if (len >= sizeof name)
+		return;
+	memcpy(name, text, len);
+	name[len] = '\0';
+	const char *breaker = config_connection_breaker(l->env->config, name);
+	const char *kept = breaker ? arena_strdup(&l->dag->arena, breaker) : NULL;
+	if (kept)
+		add(f, kept);
+}
+
+static void add_of_params(const struct dag_loader *l, struct found *f, const struct field *fields,
+	const struct node *map)
+{
+	for (const struct field *p = fields; p && p->key; p++) {
+		const struct node *value = node_get(map, p->key);
+		const char *text = node_text(value) ? value->text : p->def;
+		if (value && p->type == FIELD_OBJECT)
+			add_of_params(l, f, p->fields, value);
+		else if (text && (p->type == FIELD_CONNECTION || p->type == FIELD_TABLE))
+			add_of_connection(l, f, text);
+	}
+}
+
+void dagfile_load_breakers(struct dag_loader *l, struct task *t)
+{
+	const struct node *named = dagfile_setting(l, t, "breaker");
+	const char *on_open = node_text(dagfile_setting(l, t, "on_open"));
+	struct found f = { .n = 0 };
+
+	if (named && named->type == NODE_SEQ)
+		for (size_t i = 0; i < named->n; i++)
+			add_named(l, &f, named->items[i]);
+	else
+		add_named(l, &f, named);
+	if (t->op && !t->run && l->env->config)
+		add_of_params(l, &f, l->env->operators->params(t->kind, t->op), t->with);
+	for (int i = 0; on_open && i < ON_OPEN_MAX; i++)
+		if (strcmp(on_open, on_open_names[i]) == 0)
+			t->on_open = (enum on_open)i;
+	if (f.n == 0)
+		return;
+	const char **list = arena_array(&l->dag->arena, f.n + 1, sizeof *list);
+	if (list)
+		memcpy(list, f.names, f.n * sizeof *list);
+	t->breakers = list;
+}
