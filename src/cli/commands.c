@@ -14,6 +14,7 @@ const struct command *const commands[] = {
 	&command_resume,
 	&command_drain,
 	&command_freeze,
+	&command_breaker,
 	&command_reload,
 	/* Intervene */
 	&command_retry,

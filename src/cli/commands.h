@@ -11,6 +11,7 @@ extern const struct command command_pause;   /* pause.c */
 extern const struct command command_resume;
 extern const struct command command_drain;
 extern const struct command command_freeze;
+extern const struct command command_breaker;
 extern const struct command command_backfill; /* backfill.c */
 extern const struct command command_backfills;
 extern const struct command command_reload; /* reload.c */

@@ -447,6 +447,34 @@ static void add_pools(const struct overview *o, const struct term *t, struct buf
 	}
 }
 
+/* Circuit breakers that are not closed, or still hold tasks. */
+static void add_breakers(const struct overview *o, const struct term *t, struct buf *out)
+{
+	char when[WHEN_SIZE];
+	json_t *b;
+	size_t i;
+
+	json_array_foreach(json_object_get(o->daemon, "breakers"), i, b)
+	{
+		const char *state = cli_get_text(b, "state");
+		const char *until = cli_get_text(b, "until");
+		long long held = cli_get_int(b, "held");
+		buf_addf(out, "%sCircuit breaker %s%s: %s since %s, %lld task%s held",
+			style_on(STYLE_WARN, t->colour), cli_get_text(b, "breaker"),
+			style_off(STYLE_WARN, t->colour),
+			strcmp(state, "half_open") == 0 ? "half-open" : state,
+			when_ago(instant_of(cli_get_text(b, "since")), clock_now_us(), when), held,
+			held == 1 ? "" : "s");
+		if (until)
+			buf_addf(out, ", next probe %s",
+				when_ago(instant_of(until), clock_now_us(), when));
+		else if (strcmp(state, "open") == 0)
+			buf_addf(out, "; to close it: weir breaker close %s",
+				cli_get_text(b, "breaker"));
+		buf_addc(out, '\n');
+	}
+}
+
 void overview_add_head(const struct overview *o, const struct term *t, struct buf *out)
 {
 	if (o->daemon)
@@ -457,6 +485,7 @@ void overview_add_head(const struct overview *o, const struct term *t, struct bu
 	add_all_held(o, t, out);
 	add_backfills(o, t, out);
 	add_pools(o, t, out);
+	add_breakers(o, t, out);
 	buf_addc(out, '\n');
 }
 

@@ -178,6 +178,10 @@ void progress_add_error(struct buf *out, const struct run_progress *p, int i)
 	const struct task_progress *t = &p->tasks[i];
 	char line[512], text[32];
 
+	if (t->breaker) {
+		buf_addf(out, "%s %s", reason_text(t->reason), t->breaker);
+		return;
+	}
 	/* Its own words say it all: "exit status 3: no such table". */
 	if (t->error && *t->error)
 		buf_addstr(out, text_first_line(t->error, line, sizeof line));
@@ -220,13 +224,16 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 		if (t->selected)
 			add_waits(out, p, i);
 		break;
+	case TASK_HELD:
 	case TASK_FAILED:
 	case TASK_CANCELLED:
 		progress_add_error(out, p, i);
 		break;
 	case TASK_UPSTREAM_FAILED:
 	case TASK_SKIPPED:
-		if (t->reason == REASON_UPSTREAM_FAILED || t->reason == REASON_UPSTREAM_SKIPPED)
+		if (t->breaker)
+			progress_add_error(out, p, i);
+		else if (t->reason == REASON_UPSTREAM_FAILED || t->reason == REASON_UPSTREAM_SKIPPED)
 			add_culprit(out, p, i);
 		else
 			buf_addstr(out, reason_text(t->reason));

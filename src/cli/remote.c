@@ -15,7 +15,9 @@
 #include "base/utf8.h"
 #include "conf/config.h"
 #include "conf/diag.h"
+#include "core/breaker.h"
 #include "core/model.h"
+#include "core/sched.h"
 #include "http/client.h"
 #include "http/route.h"
 #include "run/catalog.h"
@@ -61,6 +63,7 @@ void remote_close(struct remote *r)
 {
 	cli_dag_release(&r->loaded);
 	config_free(r->config);
+	config_free(r->here);
 	catalog_free(r->dags);
 	store_close(r->store);
 	free(r->socket_path);
@@ -307,12 +310,32 @@ static struct dag *load_version(void *arg, const struct run_row *run, struct err
 
 /* ---- calling --------------------------------------------------------------------------- */
 
+/* The breakers of weir.yaml; what they know is in the store. One that cannot be read has none. */
+static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx)
+{
+	struct remote *r = arg;
+	struct breaker_policy p;
+	struct diags diags;
+	struct err err = { 0 };
+
+	diags_init(&diags);
+	if (!r->here)
+		r->here = cli_load_config(r->args, ".", &diags, &err);
+	diags_release(&diags);
+	const char *const *names = r->here ? config_breakers(r->here) : NULL;
+	for (; names && *names; names++)
+		if (config_breaker(r->here, *names, &p))
+			fn(ctx, &(struct sched_breaker){ .name = *names, .policy = &p });
+}
+
 static int call_local(struct remote *r, const struct ops_call *call,
 	const struct ops_target *target, const json_t *body, json_t **ret, struct err *err)
 {
-	struct ops ops = {
-		.find_dag = find_dag, .load_version = load_version, .arg = r, .by = r->by
-	};
+	struct ops ops = { .find_dag = find_dag,
+		.load_version = load_version,
+		.each_breaker = each_breaker,
+		.arg = r,
+		.by = r->by };
 
 	if (!r->store && open_store(r, err) < 0)
 		return -1;
@@ -332,6 +355,8 @@ static const char *value_of(const struct ops_target *t, const char *name, char *
 		return t->task;
 	if (strncmp(name, "run}", 4) == 0)
 		return t->run;
+	if (strncmp(name, "breaker}", 8) == 0)
+		return t->breaker;
 	snprintf(number, size, "%lld", (long long)t->id);
 	return number;
 }

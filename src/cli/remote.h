@@ -36,6 +36,7 @@ struct remote {
 	struct catalog *dags;  /* --dags */
 	struct cli_dag loaded; /* the DAG last found in a file */
 	struct config *config; /* of the version of a run that was last loaded */
+	struct config *here;   /* the weir.yaml nearest to this folder, when it was needed */
 	char by[256];          /* "user@host" */
 };
 

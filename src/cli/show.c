@@ -18,6 +18,7 @@
 #include "conf/dagfile.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
+#include "core/breaker.h"
 #include "core/state.h"
 
 /* All that the store knows of one run. */
@@ -282,6 +283,40 @@ static const char *pool_of(struct view *v, const char *task)
 	return t ? t->pool : NULL;
 }
 
+/* The breaker that stopped a task, as the events of its run tell; and how it stands. */
+static void add_breaker_cell(struct view *v, struct grid *g, const struct task_row *t)
+{
+	struct store_result events, rows = { .n = 0 };
+	char since[WHEN_SIZE], until[WHEN_SIZE];
+	int64_t now_us = clock_now_us();
+	const char *name = NULL;
+	struct breaker b = { 0 };
+
+	if (store_events(v->store, v->r->id, t->name, &events, NULL) < 0) {
+		grid_add(g, STYLE_NONE, reason_text(t->reason));
+		return;
+	}
+	for (size_t i = 0; i < events.n; i++)
+		if (strcmp(events.events[i].reason, reason_name(REASON_BREAKER_OPEN)) == 0)
+			name = events.events[i].detail;
+	bool known = name && store_breakers(v->store, name, &rows, NULL) == 0 && rows.n &&
+		     breaker_parse(rows.breakers[0].text, &b);
+	if (t->state != TASK_HELD || !known || b.state == BREAKER_CLOSED)
+		grid_addf(g, STYLE_NONE, "%s %s", reason_text(t->reason), name ? name : "");
+	else
+		grid_addf(g, STYLE_NONE, "%s %s: %s since %s%s%s", reason_text(t->reason), name,
+			b.state == BREAKER_OPEN ? "open" : "half-open",
+			when_ago(b.since_us, now_us, since),
+			b.state != BREAKER_OPEN   ? ", a probe runs"
+			: b.until_us == INT64_MAX ? ", until it is closed"
+						  : ", next probe ",
+			b.state == BREAKER_OPEN && b.until_us < INT64_MAX
+				? when_ago(b.until_us, now_us, until)
+				: "");
+	store_result_release(&rows);
+	store_result_release(&events);
+}
+
 static void add_why_cell(
 	struct view *v, struct grid *g, const struct task_row *t, const struct attempt_row *a)
 {
@@ -297,6 +332,10 @@ static void add_why_cell(
 	}
 	if (plain) {
 		grid_add(g, STYLE_NONE, "");
+		return;
+	}
+	if (t->reason == REASON_BREAKER_OPEN) {
+		add_breaker_cell(v, g, t);
 		return;
 	}
 	const char *pool = t->reason == REASON_POOL_FULL ? pool_of(v, t->name) : NULL;

@@ -113,6 +113,9 @@ void sched_each_pool(struct sched *s, void (*fn)(void *arg, const struct sched_p
  * changed it. Both -1: out of memory. */
 int sched_set_breaker(struct sched *s, const char *name, const struct breaker_policy *p);
 int sched_load_breaker(struct sched *s, const char *name, const char *text, int64_t now_us);
+/* Whether what the store has is what is known here, or older: what is known here is not committed
+ * yet. */
+bool sched_has_breaker(const struct sched *s, const char *name, const char *text);
 struct sched_breaker {
 	const char *name;
 	const struct breaker *breaker;

@@ -84,6 +84,16 @@ int sched_find_breakers(struct sched *s, struct live_run *r)
 
 /* ---- what is said --------------------------------------------------------------------- */
 
+/* FNV-1a (Fowler, Noll, Vo). */
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
 /* What made it change. */
 struct cause {
 	enum reason why;
@@ -104,6 +114,7 @@ static void tell(struct sched *s, struct live_breaker *g, const struct cause *wh
 		s->failed = true;
 	c->breaker.name = g->name;
 	c->breaker.text = sched_keep(s, text.data);
+	g->told = hash_of(text.data);
 	c->breaker.from = why->from;
 	c->breaker.to = g->breaker.state;
 	c->breaker.since_us = g->breaker.since_us;
@@ -396,6 +407,19 @@ static void forget_changes(struct sched *s, struct live_breaker *g)
 	g->touched = false;
 }
 
+bool sched_has_breaker(const struct sched *s, const char *name, const char *text)
+{
+	struct live_breaker *g;
+
+	HASH_FIND_STR(s->breakers, name, g);
+	if (!g)
+		return false;
+	for (size_t i = 0; i < s->nchanges; i++)
+		if (s->changes[i].kind == CHANGE_BREAKER && s->changes[i].breaker.name == g->name)
+			return true;
+	return g->touched || g->told == hash_of(text);
+}
+
 int sched_load_breaker(struct sched *s, const char *name, const char *text, int64_t now_us)
 {
 	struct live_breaker *g = find_breaker(s, name);
@@ -406,6 +430,7 @@ int sched_load_breaker(struct sched *s, const char *name, const char *text, int6
 	sched_set_now(s, now_us);
 	forget_changes(s, g);
 	breaker_parse(text, &g->breaker);
+	g->told = hash_of(text);
 	g->breaker.era = era + 1;
 	arm(s, g);
 	return s->failed ? -1 : 0;

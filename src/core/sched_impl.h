@@ -109,6 +109,7 @@ struct live_breaker {
 	int64_t next_us;  /* when the next of them is let go at the earliest */
 	int64_t armed_us; /* of its timer; INT64_MAX: none */
 	bool touched;     /* it counted what no change tells of yet */
+	uint64_t told;    /* the text that was told or loaded last, as a hash */
 	int index;        /* in sched->breaker_list */
 	UT_hash_handle hh;
 };

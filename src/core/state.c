@@ -87,7 +87,7 @@ static const struct reason_row {
 	[REASON_RETRIES_ENDED] = { "retries_ended", "its retries were ended, by request" },
 	[REASON_OUTPUTS_SET] = { "outputs_set", "its outputs were set, by request" },
 	[REASON_NEEDS_CHANGED] = { "needs_changed", "the tasks it needs have changed" },
-	[REASON_BREAKER_OPEN] = { "breaker_open", "a circuit breaker of it is open" },
+	[REASON_BREAKER_OPEN] = { "breaker_open", "stopped by its circuit breaker" },
 	[REASON_BREAKER_TRIPPED] = { "breaker_tripped", "too many attempts failed" },
 	[REASON_BREAKER_DUE] = { "breaker_due", "its time is over; probes may start" },
 	[REASON_PROBE_FAILED] = { "probe_failed", "a probe failed" },

@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "core/model.h"
 #include "operators/operators.h"
+#include "run/breakers.h"
 #include "run/daemon_impl.h"
 #include "run/paths.h"
 
@@ -497,6 +498,29 @@ static struct dag *find_dag(void *arg, const char *name, struct err *err)
 	return NULL;
 }
 
+static void reload_breaker(struct daemon *d, const char *name)
+{
+	struct err err = { 0 };
+
+	if (breakers_reload(d->engine.sched, d->engine.store, name, &err) < 0)
+		say(d, LEVEL_ERROR, "cannot read a breaker", { "breaker", name },
+			{ "error", err.msg });
+}
+
+static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx)
+{
+	struct daemon *d = arg;
+
+	sched_each_breaker(d->engine.sched, fn, ctx);
+}
+
+static json_t *held_by(void *arg, const char *breaker)
+{
+	struct daemon *d = arg;
+
+	return breakers_held_by(d->engine.sched, d->engine.runs, breaker);
+}
+
 static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 {
 	struct daemon *d = arg;
@@ -505,6 +529,8 @@ static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 		daemon_switched(d, dag ? dag : "*");
 	else if (what == OPS_BACKFILL)
 		daemon_backfill_changed(d, id);
+	else if (what == OPS_BREAKER)
+		reload_breaker(d, dag);
 	else
 		d->asked = true;
 	daemon_turn(d);
@@ -517,8 +543,8 @@ static void on_note(void *arg, const struct ops_note *n)
 
 	snprintf(number, sizeof number, "%lld", (long long)n->backfill);
 	say(d, LEVEL_INFO, "asked", { "for", n->what }, { "backfill", n->backfill ? number : NULL },
-		{ "dag", n->dag }, { "task", n->task }, { "run", n->run }, { "by", n->by },
-		{ "reason", n->reason });
+		{ "dag", n->dag }, { "task", n->task }, { "run", n->run },
+		{ "breaker", n->breaker }, { "by", n->by }, { "reason", n->reason });
 }
 
 const char *daemon_home(const struct daemon *d)
@@ -581,6 +607,8 @@ static int begin(struct daemon *d, struct err *err)
 		.find_dag = find_dag,
 		.load_version = daemon_load_version,
 		.hand = &daemon_hand,
+		.each_breaker = each_breaker,
+		.held_by = held_by,
 		.arg = d,
 		.changed = on_ops,
 		.note = on_note,

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "core/model.h"
+#include "run/breakers.h"
 #include "run/daemon_impl.h"
 #include "run/pools.h"
 
@@ -255,6 +256,8 @@ int daemon_scan(struct daemon *d, struct err *err)
 	daemon_watch_folders(d);
 	if (d->engine.sched && pools_apply_all(d->engine.sched, d->catalog, err) < 0)
 		say(d, LEVEL_ERROR, "cannot set the pools", { "error", err->msg });
+	if (d->engine.sched && breakers_apply_all(d->engine.sched, d->catalog, err) < 0)
+		say(d, LEVEL_ERROR, "cannot set the breakers", { "error", err->msg });
 	int rc = tell_store(d, &p, err);
 	for (size_t i = 0; i < n; i++)
 		free(removed[i]);

@@ -87,6 +87,30 @@ static json_t *runs_status(struct daemon *d)
 	return list;
 }
 
+/* ---- breakers that hold something ----------------------------------------------------- */
+
+static void add_breaker(void *arg, const struct sched_breaker *b)
+{
+	int64_t until_us = b->breaker->state == BREAKER_OPEN ? b->breaker->until_us : INT64_MAX;
+
+	if (b->breaker->state == BREAKER_CLOSED && b->held == 0)
+		return;
+	json_array_append_new(
+		arg, json_pack("{s:s, s:s, s:o, s:o, s:i}", "breaker", b->name, "state",
+			     breaker_state_name(b->breaker->state), "since",
+			     instant(zone_utc(), b->breaker->since_us), "until",
+			     until_us < INT64_MAX ? instant(zone_utc(), until_us) : json_null(),
+			     "held", b->held));
+}
+
+static json_t *breakers_status(struct daemon *d)
+{
+	json_t *list = json_array();
+
+	sched_each_breaker(d->engine.sched, add_breaker, list);
+	return list;
+}
+
 /* ---- all of it ------------------------------------------------------------------------ */
 
 json_t *daemon_status(struct daemon *d)
@@ -104,5 +128,6 @@ json_t *daemon_status(struct daemon *d)
 	json_object_set_new(o, "dags", dags_status(d));
 	json_object_set_new(o, "runs", runs_status(d));
 	json_object_set_new(o, "pools", pools_status(d->engine.sched, d->engine.runs));
+	json_object_set_new(o, "breakers", breakers_status(d));
 	return o;
 }

@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "core/model.h"
 #include "operators/operators.h"
+#include "run/breakers.h"
 #include "run/driver_impl.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
@@ -45,6 +46,22 @@ static void on_change(void *arg, struct active_run *run, const struct change *c)
 		tell_settled(d, c);
 	else if (c->kind == CHANGE_RUN)
 		d->progress.state = c->run.to;
+}
+
+static void on_breaker(void *arg, const struct change *c)
+{
+	char text[512];
+
+	struct driver *d = arg;
+
+	if (c->breaker.from == c->breaker.to)
+		return;
+	d->told_breaker = NULL;
+	snprintf(text, sizeof text, "circuit breaker %s is %s: %s", c->breaker.name,
+		c->breaker.to == BREAKER_HALF_OPEN ? "half-open"
+						   : breaker_state_name(c->breaker.to),
+		reason_text(c->reason));
+	driver_tell(d, EVENT_NOTE, -1, text);
 }
 
 static void on_idle(void *arg, struct active_run *run)
@@ -302,6 +319,7 @@ static int begin(struct driver *d, struct err *err)
 		.max_running = d->req->jobs,
 		.listener = { .arg = d,
 			.change = on_change,
+			.breaker = on_breaker,
 			.idle = on_idle,
 			.store_trouble = on_store_trouble,
 			.broken = on_broken,
@@ -310,6 +328,7 @@ static int begin(struct driver *d, struct err *err)
 
 	if (init_executors(d, err) < 0 || engine_init(&d->engine, &config, err) < 0 ||
 		pools_apply(d->engine.sched, d->req->config, err) < 0 ||
+		breakers_apply(d->engine.sched, d->req->config, err) < 0 ||
 		watch_signals(d, err) < 0 || driver_open(d, err) < 0 || load_tasks(d, err) < 0 ||
 		settle(d, err) < 0)
 		return -1;

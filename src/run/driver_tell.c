@@ -35,6 +35,20 @@ static void count_states(struct driver *d, enum task_state from, enum task_state
 		      (from == TASK_FAILED || from == TASK_UPSTREAM_FAILED);
 }
 
+/* Once, however many wait. */
+static void tell_held(struct driver *d, const struct change *c)
+{
+	char text[512];
+
+	if (!c->state.breaker || d->told_breaker == c->state.breaker)
+		return;
+	d->told_breaker = c->state.breaker;
+	snprintf(text, sizeof text,
+		"tasks wait for circuit breaker %s; weir breaker show %s tells why",
+		c->state.breaker, c->state.breaker);
+	driver_tell(d, EVENT_NOTE, -1, text);
+}
+
 static void tell_state(struct driver *d, const struct change *c)
 {
 	struct task_progress *p = &d->progress.tasks[c->task_index];
@@ -43,11 +57,14 @@ static void tell_state(struct driver *d, const struct change *c)
 	count_states(d, p->state, c->state.to);
 	p->state = c->state.to;
 	p->reason = c->reason;
+	p->breaker = c->state.breaker;
 	p->due_us = c->state.due_us;
 	p->kept = false;
 	if (c->state.to == TASK_NONE) {
 		p->stale = false;
 		set_text(&p->error, NULL);
+	} else if (c->state.to == TASK_HELD) {
+		tell_held(d, c);
 	} else if (c->state.to == TASK_UP_FOR_RETRY) {
 		driver_tell(d, EVENT_TASK_RETRY, c->task_index, NULL);
 	} else if (task_state_is_final(c->state.to)) {

@@ -12,6 +12,7 @@
 #include "core/model.h"
 #include "core/timetable.h"
 #include "core/zone.h"
+#include "run/breakers.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
 #include "run/restore.h"
@@ -205,7 +206,8 @@ int engine_start(struct engine *e, struct active_run *r, struct run_init *init, 
 	init->run_id = r->id;
 	init->dag = r->dag;
 	init->state = r->state;
-	if (restore_outputs(e->store, r->dag, init, r->job.outputs, err) < 0)
+	if (breakers_load(e->sched, e->store, r->dag, err) < 0 ||
+		restore_outputs(e->store, r->dag, init, r->job.outputs, err) < 0)
 		return -1;
 	return sched_add_run(e->sched, init, clock_now_us(), err);
 }

@@ -25,6 +25,7 @@ struct task_progress {
 	int64_t ended_us;     /* 0: in flight or not started */
 	int64_t due_us;       /* up_for_retry */
 	int waiting;          /* needs not done yet */
+	const char *breaker;  /* that holds it, or skipped or failed it; NULL: none */
 	enum outcome outcome; /* of the last attempt */
 	int exit_status, signal;
 	const char *error;    /* of the last attempt; NULL: none */

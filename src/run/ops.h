@@ -20,6 +20,7 @@ struct dag;
 struct err;
 struct run_row;
 struct sched;
+struct sched_breaker; /* core/sched.h */
 struct store;
 struct tick;
 
@@ -30,6 +31,7 @@ enum ops_event {
 	OPS_SWITCHED,  /* pause, resume, drain, freeze: look at the switches of `dag` ("*": all) */
 	OPS_TRIGGERED, /* a wanted run waits in the store */
 	OPS_BACKFILL,  /* backfill `id` was made or changed */
+	OPS_BREAKER,   /* a person opened or closed the breaker of the name `dag` */
 	OPS_EVENT_MAX
 };
 
@@ -45,8 +47,10 @@ struct ops_hand {
 /* What was done, for a log; what is not of it is NULL. */
 struct ops_note {
 	const char *what; /* "pause", "resume", "drain", "freeze", "unfreeze", "trigger",
-			     "backfill" and what becomes of one, request_name() */
+			     "backfill" and what becomes of one, request_name(), "open breaker",
+			     "close breaker" */
 	const char *dag, *task, *run, *by, *reason;
+	const char *breaker;
 	int64_t backfill; /* 0: none */
 };
 
@@ -61,7 +65,11 @@ struct ops {
 	/* Told after the store has it; NULL: nobody listens. */
 	void (*changed)(void *arg, enum ops_event what, const char *dag, int64_t id);
 	void (*note)(void *arg, const struct ops_note *n); /* likewise */
-	const char *by;                                    /* who asks: "user@host" */
+	/* The breakers that weir.yaml has, as they stand; NULL: none. */
+	void (*each_breaker)(
+		void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx);
+	json_t *(*held_by)(void *arg, const char *breaker); /* breakers_held_by; NULL: unknown */
+	const char *by;                                     /* who asks: "user@host" */
 };
 
 /* dag NULL or "*": all DAGs. `reason` may be NULL. Result: {"dag": ..., "paused": bool,
@@ -174,6 +182,20 @@ int ops_request(const struct ops *o, const struct ops_request *q, json_t **ret, 
 enum backfill_action { BACKFILL_RUN, BACKFILL_OVERWRITE, BACKFILL_SKIP };
 enum backfill_action ops_backfill_decide(enum backfill_mode mode,
 	const struct run_row *existing /* NULL: none */, const char **ret_why);
+
+/* Circuit breakers, by name, or one with its history: {"breakers": [{"breaker", "state", "since",
+ * "until" (when probes may start; null), "why", "by", "reason", "failures" and "ended" (in the
+ * window), "probing", "held": n | null, "policy": {"failures", "rate", "at_least", "within_us",
+ * "open_us", "max_open_us", "factor", "probes", "ramp", "counts"} | null}...]}; one: the object
+ * itself, with "held_by" (as of breakers_held_by; null) and "history": [{"at", "from", "to", "why",
+ * "by", "reason", "run", "task"}...], newest first, at most OPS_BREAKER_HISTORY. Those that
+ * weir.yaml has, and those the store remembers (policy null). ERR_NOT_FOUND with the nearest. */
+enum { OPS_BREAKER_HISTORY = 50 };
+int ops_breakers(const struct ops *o, const char *name, json_t **ret, struct err *err);
+/* Open it until it is closed, or close it. The result is that of ops_breakers for one, and
+ * "changed". */
+int ops_breaker_set(const struct ops *o, const char *name, bool open, const char *reason,
+	json_t **ret, struct err *err);
 
 /* The DAGs the store knows, with their switches: {"dags": [{"dag", "path", "version", "present",
  * "error", "paused", "paused_by", "paused_reason", "paused_at", "all_paused", "draining",

@@ -454,6 +454,25 @@ static int call_set_output(const struct ops *o, const struct ops_target *t, cons
 	return ask(o, REQUEST_SET_OUTPUT, t, body, ret, err);
 }
 
+static int call_breakers(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)body;
+	return ops_breakers(o, t->breaker, ret, err);
+}
+
+static int call_breaker_open(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ops_breaker_set(o, t->breaker, true, text_of(body, "reason"), ret, err);
+}
+
+static int call_breaker_close(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return ops_breaker_set(o, t->breaker, false, text_of(body, "reason"), ret, err);
+}
+
 /* ---- the rows ------------------------------------------------------------------------------ */
 
 const struct ops_call ops_calls[OPS_CALL_MAX] = {
@@ -515,4 +534,13 @@ const struct ops_call ops_calls[OPS_CALL_MAX] = {
 	[OPS_CALL_SET_OUTPUT] = { "POST", "/v1/runs/{run}/set-output",
 		"Set outputs of a task that succeeded",
 		"Refused when a task that depends on it has begun.", output_body, call_set_output },
+	[OPS_CALL_BREAKERS] = { "GET", "/v1/breakers", "List the circuit breakers", NULL, NULL,
+		call_breakers },
+	[OPS_CALL_BREAKER] = { "GET", "/v1/breakers/{breaker}",
+		"A circuit breaker, what it holds, and how it changed", NULL, NULL, call_breakers },
+	[OPS_CALL_BREAKER_OPEN] = { "POST", "/v1/breakers/{breaker}/open", "Open a circuit breaker",
+		"It stays open until it is closed by a person.", switch_body, call_breaker_open },
+	[OPS_CALL_BREAKER_CLOSE] = { "POST", "/v1/breakers/{breaker}/close",
+		"Close a circuit breaker", "What it holds is let go one after the other.",
+		switch_body, call_breaker_close },
 };

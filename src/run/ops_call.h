@@ -36,12 +36,16 @@ enum ops_call_id {
 	OPS_CALL_CANCEL,
 	OPS_CALL_END_RETRIES,
 	OPS_CALL_SET_OUTPUT,
+	OPS_CALL_BREAKERS,
+	OPS_CALL_BREAKER,
+	OPS_CALL_BREAKER_OPEN,
+	OPS_CALL_BREAKER_CLOSE,
 	OPS_CALL_MAX
 };
 
-/* What the path names: {dag}, {task}, {run}, {id}. */
+/* What the path names: {dag}, {task}, {run}, {breaker}, {id}. */
 struct ops_target {
-	const char *dag, *task, *run;
+	const char *dag, *task, *run, *breaker;
 	int64_t id;
 };
 
