@@ -266,7 +266,7 @@ static void add_said(struct buf *out, const json_t *b)
 {
 	const char *name = cli_get_text(b, "breaker");
 	bool open = strcmp(cli_get_text(b, "state"), "open") == 0;
-	long long held = cli_get_int(b, "held");
+	long long held = cli_get_int(b, "let_go");
 
 	buf_addf(out, "Circuit breaker %s is %s%s.", name, open ? "open" : "closed",
 		cli_get_flag(b, "changed") ? "" : ", as before");

@@ -465,7 +465,9 @@ static void add_breakers(const struct overview *o, const struct term *t, struct 
 			strcmp(state, "half_open") == 0 ? "half-open" : state,
 			when_ago(instant_of(cli_get_text(b, "since")), clock_now_us(), when), held,
 			held == 1 ? "" : "s");
-		if (until)
+		if (until && instant_of(until) <= clock_now_us())
+			buf_addstr(out, ", the next attempt is a probe");
+		else if (until)
 			buf_addf(out, ", next probe %s",
 				when_ago(instant_of(until), clock_now_us(), when));
 		else if (strcmp(state, "open") == 0)

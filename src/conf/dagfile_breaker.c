@@ -7,6 +7,7 @@
 struct found {
 	const char *names[TASK_BREAKERS_MAX + 1];
 	size_t n;
+	bool too_many;
 };
 
 static void add(struct found *f, const char *name)
@@ -15,8 +16,18 @@ static void add(struct found *f, const char *name)
 
 	while (i < f->n && strcmp(f->names[i], name) != 0)
 		i++;
+	f->too_many |= i == TASK_BREAKERS_MAX;
 	if (i == f->n && i < TASK_BREAKERS_MAX)
 		f->names[f->n++] = name;
+}
+
+static bool was_told(const struct dag_loader *l, const struct node *name)
+{
+	size_t i = 0;
+
+	while (i < l->ntold_breakers && l->told_breakers[i] != name)
+		i++;
+	return i < l->ntold_breakers;
 }
 
 /* One that is named in vain is told where it is named, that of defaults once. */
@@ -28,8 +39,10 @@ static void add_named(struct dag_loader *l, struct found *f, const struct node *
 	if (!node_text(name))
 		return;
 	add(f, name->text);
-	if (checked && l->told_breaker != name && config_breaker_check(config, name, l->diags) < 0)
-		l->told_breaker = name;
+	if (!checked || was_told(l, name) || config_breaker_check(config, name, l->diags) == 0)
+		return;
+	if (l->ntold_breakers < sizeof l->told_breakers / sizeof *l->told_breakers)
+		l->told_breakers[l->ntold_breakers++] = name;
 }
 
 /* What the connection in `text` carries: "NAME", or "NAME.TABLE". */
@@ -77,6 +90,11 @@ void dagfile_load_breakers(struct dag_loader *l, struct task *t)
 	for (int i = 0; on_open && i < ON_OPEN_MAX; i++)
 		if (strcmp(on_open, on_open_names[i]) == 0)
 			t->on_open = (enum on_open)i;
+	if (f.too_many)
+		diag_node(l->diags, DIAG_ERROR, l->sources[t->index].key,
+			"task \"%s\" has more than %d circuit breakers, with those of its "
+			"connections",
+			t->name, TASK_BREAKERS_MAX);
 	if (f.n == 0)
 		return;
 	const char **list = arena_array(&l->dag->arena, f.n + 1, sizeof *list);

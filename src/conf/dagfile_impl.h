@@ -70,9 +70,10 @@ struct dag_loader {
 	struct name_index *index;       /* names of tasks and groups */
 	const char **files; /* that tasks and calendars name, absolute, in the order found */
 	size_t nfiles, files_cap;
-	const struct node *told_pool;    /* what was said to be wrong last */
-	const struct node *told_breaker; /* likewise */
-	int *stamps;                     /* by task index: 1 + the task whose needs named it last */
+	const struct node *told_pool;         /* what was said to be wrong last */
+	const struct node *told_breakers[16]; /* names that were said to be wrong */
+	size_t ntold_breakers;
+	int *stamps; /* by task index: 1 + the task whose needs named it last */
 	struct diags *diags;
 };
 

@@ -151,12 +151,13 @@ static int64_t due_of(const struct live_breaker *g)
 {
 	const struct breaker *b = &g->breaker;
 
+	if (g->nheld == 0)
+		return INT64_MAX;
 	if (!g->known)
-		return g->nheld > 0 ? g->next_us : INT64_MAX;
+		return g->next_us;
 	if (b->state == BREAKER_OPEN)
 		return b->until_us;
-	if (g->nheld == 0 ||
-		(b->state == BREAKER_HALF_OPEN && b->probing + b->passed >= g->policy.probes))
+	if (b->state == BREAKER_HALF_OPEN && b->probing + b->passed >= g->policy.probes)
 		return INT64_MAX;
 	return b->ramp_us > g->next_us ? b->ramp_us : g->next_us;
 }

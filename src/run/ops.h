@@ -192,8 +192,8 @@ enum backfill_action ops_backfill_decide(enum backfill_mode mode,
  * weir.yaml has, and those the store remembers (policy null). ERR_NOT_FOUND with the nearest. */
 enum { OPS_BREAKER_HISTORY = 50 };
 int ops_breakers(const struct ops *o, const char *name, json_t **ret, struct err *err);
-/* Open it until it is closed, or close it. The result is that of ops_breakers for one, and
- * "changed". */
+/* Open it until it is closed, or close it. The result is that of ops_breakers for one,,
+ * "changed", and "let_go": how many tasks it held that may start now. */
 int ops_breaker_set(const struct ops *o, const char *name, bool open, const char *reason,
 	json_t **ret, struct err *err);
 

@@ -235,6 +235,7 @@ int ops_breaker_set(const struct ops *o, const char *name, bool open, const char
 
 	if (ops_check_reason(reason, err) < 0 || ops_breakers(o, name, ret, err) < 0)
 		return -1;
+	json_int_t held = json_integer_value(json_object_get(*ret, "held"));
 	json_decref(*ret);
 	*ret = NULL;
 	if (read_breaker(o, name, &b, err) < 0)
@@ -251,5 +252,6 @@ int ops_breaker_set(const struct ops *o, const char *name, bool open, const char
 	if (ops_breakers(o, name, ret, err) < 0)
 		return -1;
 	json_object_set_new(*ret, "changed", json_boolean(changed));
+	json_object_set_new(*ret, "let_go", json_integer(open ? 0 : held));
 	return 0;
 }
