@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/exits.h"
+#include "conf/breaker_conf.h"
 #include "conf/config.h"
 #include "conf/dagfile.h"
 #include "conf/schedule.h"
@@ -191,6 +192,7 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 		{ "schedule", schedule_fields },
 		{ "contract", contract_fields },
 		{ "config", config_fields },
+		{ "breaker", breaker_conf_fields },
 	};
 
 	for (size_t i = 0; which && i < sizeof tables / sizeof *tables; i++)
@@ -198,8 +200,8 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 			schema_print_mdoc(tables[i].fields, out);
 			return 0;
 		}
-	return err_set(
-		err, ERR_USAGE, "doc fields dag|task|group|fragment|schedule|contract|config");
+	return err_set(err, ERR_USAGE,
+		"doc fields dag|task|group|fragment|schedule|contract|config|breaker");
 }
 
 static void add_operator(struct buf *out, const struct operator* op)

@@ -2,7 +2,7 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach sim;
+#     bench.sh [FIGURE...]      tasks disk spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim;
 #                               default: all
 #
 #     WEIR          the binary; default ./weir
@@ -304,7 +304,7 @@ figure_pools() {
 	# shellcheck disable=SC2086 # CC may be words
 	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_pools \
 		"$here/bench_pools.c" "$top"/src/core/gate.c "$top"/src/core/sched*.c \
-		"$top"/src/core/model.c "$top"/src/core/state.c "$top"/src/core/trigger.c \
+		"$top"/src/core/breaker.c "$top"/src/core/model.c "$top"/src/core/state.c "$top"/src/core/trigger.c \
 		"$top"/src/core/retry.c "$top"/src/base/*.c -lcrypto 2>errors; then
 		row "pools" "does not build: $(head -n 1 errors)" - -
 		return
@@ -317,6 +317,28 @@ figure_pools() {
 		"$(cell pools.1000 %.0f 1 ns) with 1,000" "$(ratio pools.10000 pools.1000)" 2 \
 		"$(ratio pools.10000 pools.1000)" ""
 	row "a start, 100 pools, 100,000 waiting" "$(cell pools.100000 %.0f 1 ns)" "CPU" -
+}
+
+# A breaker that holds 10,000 tasks opens, probes and lets them go: no second may have more starts
+# than its ramp.
+figure_breaker() {
+	# shellcheck disable=SC2086 # CC may be words
+	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_breaker \
+		"$here/bench_breaker.c" "$top"/src/core/gate.c "$top"/src/core/sched*.c \
+		"$top"/src/core/breaker.c "$top"/src/core/model.c "$top"/src/core/state.c \
+		"$top"/src/core/trigger.c "$top"/src/core/retry.c "$top"/src/base/*.c -lcrypto \
+		2>errors; then
+		row "breaker" "does not build: $(head -n 1 errors)" - -
+		return
+	fi
+	for _ in $(seq "$runs"); do ./bench_breaker 10000 50 >>breaker.ours; done
+	awk '{ print $1 }' breaker.ours >breaker.peak
+	awk '{ print $2 }' breaker.ours >breaker.limit
+	awk '{ print $3 }' breaker.ours >breaker.cpu
+	row "a breaker lets 10,000 tasks go, most in a second" "$(cell breaker.peak %.0f 1 starts)" \
+		"$(cell breaker.limit %.0f 1 allowed)" "$(ratio breaker.peak breaker.limit)" 1 \
+		"$(ratio breaker.peak breaker.limit)" ""
+	row "a task held and let go" "$(cell breaker.cpu %.0f 1 ns)" "CPU" -
 }
 
 dag_file() {
@@ -569,11 +591,11 @@ figure_sim() {
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach sim}; do
+for figure in ${*:-tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim}; do
 	case $figure in
-	tasks | disk | durable | spawn | pools | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | sim) "figure_$figure" ;;
+	tasks | disk | durable | spawn | pools | breaker | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | sim) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach sim" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim" >&2
 		exit 2
 		;;
 	esac
