@@ -233,7 +233,8 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 	case TASK_SKIPPED:
 		if (t->breaker)
 			progress_add_error(out, p, i);
-		else if (t->reason == REASON_UPSTREAM_FAILED || t->reason == REASON_UPSTREAM_SKIPPED)
+		else if (t->reason == REASON_UPSTREAM_FAILED ||
+			 t->reason == REASON_UPSTREAM_SKIPPED)
 			add_culprit(out, p, i);
 		else
 			buf_addstr(out, reason_text(t->reason));
