@@ -12,6 +12,7 @@
 #include "cli/remote.h"
 #include "cli/term.h"
 #include "cli/when.h"
+#include "core/model.h"
 #include "core/state.h"
 
 static int64_t instant_of(const json_t *o, const char *key)
@@ -54,7 +55,12 @@ static void add_why(struct buf *out, const json_t *o)
 	if (by)
 		buf_addf(out, "%s%s%s", by, reason ? ": " : "", reason ? reason : "");
 	else
-		buf_addstr(out, why_text(o));
+		buf_addf(out, "%s%s%s", why_text(o), reason ? ": " : "", reason ? reason : "");
+}
+
+static bool is_of_quality(const json_t *b)
+{
+	return strncmp(cli_get_text(b, "breaker"), QUALITY_BREAKER, strlen(QUALITY_BREAKER)) == 0;
 }
 
 /* ---- what comes next --------------------------------------------------------------------- */
@@ -73,7 +79,9 @@ static void add_next(struct buf *out, const json_t *b)
 		else
 			buf_addstr(out, "the next attempt is a probe");
 	} else if (strcmp(state, "open") == 0 && !until_us) {
-		buf_addstr(out, "stays open until it is closed");
+		buf_addstr(out, is_of_quality(b)
+					? "stays open until its checks pass, or it is closed"
+					: "stays open until it is closed");
 	} else if (strcmp(state, "open") == 0 && until_us <= clock_now_us()) {
 		buf_addstr(out, "the next attempt is a probe");
 	} else if (strcmp(state, "open") == 0) {
@@ -100,7 +108,7 @@ static void add_failed(struct grid *g, const json_t *b)
 	const json_t *policy = json_object_get(b, "policy");
 	long long failed = cli_get_int(b, "failures"), most = cli_get_int(policy, "failures");
 
-	if (!json_is_object(policy))
+	if (!json_is_object(policy) || is_of_quality(b))
 		grid_add(g, STYLE_NONE, "");
 	else if (most)
 		grid_addf(g, STYLE_NONE, "%lld of %lld", failed, most);
@@ -151,12 +159,19 @@ static void add_list(struct buf *out, const struct term *t, const json_t *answer
 
 /* ---- one --------------------------------------------------------------------------------- */
 
-static void add_policy(struct buf *out, const json_t *p)
+static void add_policy(struct buf *out, const json_t *b)
 {
+	const json_t *p = json_object_get(b, "policy");
 	char within[32], open[32], most[32];
 	long long failures = cli_get_int(p, "failures");
 	double rate = json_number_value(json_object_get(p, "rate"));
 
+	if (is_of_quality(b)) {
+		buf_addstr(out,
+			"Rule      opens when the checks of the dataset score too low; checks "
+			"that do not close it\n");
+		return;
+	}
 	if (!json_is_object(p)) {
 		buf_addstr(out, "Rule      no weir.yaml in use has it: it holds nothing\n");
 		return;
@@ -253,9 +268,10 @@ static void add_one(struct buf *out, const struct term *t, const json_t *b)
 		add_why(out, b);
 		buf_addc(out, '\n');
 	}
-	if (json_is_object(json_object_get(b, "policy")) && strcmp(state, "closed") == 0)
+	if (json_is_object(json_object_get(b, "policy")) && !is_of_quality(b) &&
+		strcmp(state, "closed") == 0)
 		buf_addf(out, "Failed    %lld in its window\n", cli_get_int(b, "failures"));
-	add_policy(out, json_object_get(b, "policy"));
+	add_policy(out, b);
 	add_held(out, b);
 	add_history(out, t, json_object_get(b, "history"));
 }

@@ -74,6 +74,59 @@ static void add_of_params(const struct dag_loader *l, struct found *f, const str
 	}
 }
 
+/* ---- quality ------------------------------------------------------------------------------ */
+
+enum { DATASET_MAX = 128 };
+
+/* The breaker of a dataset; NULL: that is no name of one, which is told. */
+static const char *of_dataset(const struct dag_loader *l, const char *key, const struct node *name)
+{
+	static const char *const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					   "0123456789_.-";
+	const char *text = node_text(name);
+
+	if (!text)
+		return NULL;
+	if (name->len > 0 && name->len <= DATASET_MAX && strspn(text, allowed) == name->len)
+		return arena_printf(&l->dag->arena, QUALITY_BREAKER "%s", text);
+	diag_node(l->diags, DIAG_ERROR, name, "%s: \"%s\" cannot be a dataset's name", key, text);
+	diag_hint(l->diags, "letters, digits, _, . and -, at most %d; for example: sales.daily",
+		DATASET_MAX);
+	return NULL;
+}
+
+static void load_quality(struct dag_loader *l, struct task *t, const struct node *n)
+{
+	const struct field percent = { .type = FIELD_PERCENT };
+	const struct node *dataset = node_get(n, "dataset");
+	const char *below = node_text(node_get(n, "score_below"));
+
+	if (!n)
+		return;
+	if (t->kind != TASK_QUALITY)
+		diag_node(l->diags, DIAG_ERROR,
+			node_key(l->sources[t->index].node, "quality_breaker"),
+			"quality_breaker: only a quality task has checks");
+	t->quality_breaker = of_dataset(l, "dataset", dataset);
+	json_t *v = below ? schema_value_of_text(&percent, below, NULL) : NULL;
+	t->score_below = json_number_value(v);
+	json_decref(v);
+}
+
+static void add_consumed(
+	struct dag_loader *l, struct found *f, const struct task *t, const struct node *dataset)
+{
+	const char *name = of_dataset(l, "consumes", dataset);
+
+	if (!name)
+		return;
+	if (t->quality_breaker && strcmp(name, t->quality_breaker) == 0)
+		diag_node(l->diags, DIAG_ERROR, dataset,
+			"consumes: the task checks \"%s\" itself; its own breaker would hold it",
+			dataset->text);
+	add(f, name);
+}
+
 void dagfile_load_breakers(struct dag_loader *l, struct task *t)
 {
 	const struct node *named = dagfile_setting(l, t, "breaker");
@@ -87,13 +140,21 @@ void dagfile_load_breakers(struct dag_loader *l, struct task *t)
 		add_named(l, &f, named);
 	if (t->op && !t->run && l->env->config)
 		add_of_params(l, &f, l->env->operators->params(t->kind, t->op), t->with);
+	const struct node *node = l->sources[t->index].node;
+	const struct node *consumes = node_get(node, "consumes");
+	load_quality(l, t, node_get(node, "quality_breaker"));
+	if (consumes && consumes->type == NODE_SEQ)
+		for (size_t i = 0; i < consumes->n; i++)
+			add_consumed(l, &f, t, consumes->items[i]);
+	else
+		add_consumed(l, &f, t, consumes);
 	for (int i = 0; on_open && i < ON_OPEN_MAX; i++)
 		if (strcmp(on_open, on_open_names[i]) == 0)
 			t->on_open = (enum on_open)i;
 	if (f.too_many)
 		diag_node(l->diags, DIAG_ERROR, l->sources[t->index].key,
 			"task \"%s\" has more than %d circuit breakers, with those of its "
-			"connections",
+			"connections and datasets",
 			t->name, TASK_BREAKERS_MAX);
 	if (f.n == 0)
 		return;

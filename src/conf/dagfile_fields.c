@@ -112,6 +112,22 @@ static const struct field limits_fields[] = {
 
 /* What a task and `defaults:` have in common. */
 static const struct field breaker_item = { .type = FIELD_NAME };
+static const struct field dataset_item = { .type = FIELD_STRING };
+static const struct field quality_fields[] = {
+	{ .key = "dataset",
+		.type = FIELD_STRING,
+		.flags = FIELD_REQUIRED,
+		.help = "What the checks are about: the name that its consumers use.",
+		.example = "sales.daily" },
+	{ .key = "score_below",
+		.type = FIELD_PERCENT,
+		.flags = FIELD_REQUIRED,
+		.has_min = true,
+		.min = 0.01,
+		.help = "A score below this opens the breaker; one that is not closes it.",
+		.example = "95%" },
+	{ 0 },
+};
 
 #define POLICY_FIELDS                                                                           \
 	{ .key = "retries",                                                                     \
@@ -258,6 +274,12 @@ const struct field dagfile_task_fields[] = {
 			"false." },
 	{ .key = "sla", .type = FIELD_OBJECT, .fields = sla_fields,
 		.help = "Until when it has to be done, and how long it may take; see SLA." },
+	{ .key = "consumes", .type = FIELD_LIST, .item = &dataset_item, .flags = FIELD_OR_ONE,
+		.help = "Datasets it reads: it waits while the quality breaker of one is open.",
+		.example = "sales.daily" },
+	{ .key = "quality_breaker", .type = FIELD_OBJECT, .fields = quality_fields,
+		.help = "Of a quality task: what its checks say of a dataset holds the consumers "
+			"of that, in all DAGs." },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
 	POLICY_FIELDS,
 	{ 0 },

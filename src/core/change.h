@@ -61,9 +61,10 @@ struct change {
 			const char *name, *text;     /* text: breaker_add; borrowed as above */
 			enum breaker_state from, to; /* the same: only its counts changed */
 			int64_t since_us;
-			int64_t run_id;   /* of the attempt that made it so; 0: none */
-			const char *task; /* likewise; NULL: none */
-		} breaker;                /* CHANGE_BREAKER */
+			const char *detail; /* "80%, wanted 95%"; borrowed as above; NULL */
+			int64_t run_id;     /* of the attempt that made it so; 0: none */
+			const char *task;   /* likewise; NULL: none */
+		} breaker;                  /* CHANGE_BREAKER */
 	};
 };
 

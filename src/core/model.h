@@ -60,6 +60,7 @@ struct retry_policy {
 enum on_open { ON_OPEN_HOLD, ON_OPEN_SKIP, ON_OPEN_FAIL, ON_OPEN_MAX };
 extern const char *const on_open_names[]; /* NULL-ended, in the order of the enum */
 enum { TASK_BREAKERS_MAX = 8 };
+#define QUALITY_BREAKER "quality:" /* and the dataset: no breaker of weir.yaml has such a name */
 
 /* What an attempt may have at most; 0: no limit. */
 struct task_limits {
@@ -85,6 +86,11 @@ struct task {
 	/* Circuit breakers (core/breaker.h) of what it uses; NULL-ended; NULL: none. */
 	const char *const *breakers;
 	enum on_open on_open;
+	/* Of a quality task: the breaker that its checks open when they score less than that, 0 to
+	 * 1, and close when they do not; NULL: none. Those that consume the dataset have it among
+	 * their breakers. */
+	const char *quality_breaker;
+	double score_below;
 	int priority;     /* its own */
 	int64_t weight;   /* what counts, in points: set by dag_seal */
 	int64_t grace_us; /* between TERM and KILL */

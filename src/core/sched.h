@@ -105,7 +105,8 @@ struct sched_pool {
 /* The pools by name. Looks at all tasks. */
 void sched_each_pool(struct sched *s, void (*fn)(void *arg, const struct sched_pool *p), void *arg);
 
-/* Circuit breakers (core/breaker.h), which tasks name: one that nobody sets holds nothing. A task
+/* Circuit breakers (core/breaker.h), which tasks name: one that nobody sets holds nothing, but for
+ * those of quality (QUALITY_BREAKER), which the scores of checks open and close. A task
  * whose breaker is open is held by it (TASK_HELD, REASON_BREAKER_OPEN; no try of it is spent),
  * skipped or failed, as its on_open says. Those that are held are let go by a timer: some as
  * probes, and one after the other once it is closed. What a breaker knows comes as CHANGE_BREAKER,
@@ -145,6 +146,8 @@ struct attempt_end {
 	bool refused; /* lost: the system did not let it start. Tried again, later and later, until
 			 it does: spends no lost_retries */
 	int64_t started_us, ended_us;
+	bool has_score; /* its checks were judged: `score`, 0 to 1 */
+	double score;
 	const char *error;   /* copied */
 	const char *outputs; /* JSON object text; copied */
 	const char *result;  /* JSON object text; copied */

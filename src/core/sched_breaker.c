@@ -1,13 +1,23 @@
 /* Tasks and their circuit breakers. */
 #include "core/sched_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/units.h"
 #include "core/retry.h"
 
 enum { BREAKER_TEXT_MAX = 4096, HELD_SPARE = 64 };
+
+/* It opens and closes by what checks say, and counts no failures. */
+static const struct breaker_policy of_quality = { .window_us = US_PER_MINUTE,
+	.open_us = US_PER_MINUTE,
+	.max_open_us = US_PER_MINUTE,
+	.factor = 1,
+	.probes = 1,
+	.ramp = 10 };
 
 static struct live_breaker *new_breaker(struct sched *s, const char *name)
 {
@@ -23,6 +33,9 @@ static struct live_breaker *new_breaker(struct sched *s, const char *name)
 	}
 	heap_init(&g->held);
 	g->armed_us = INT64_MAX;
+	g->known = strncmp(name, QUALITY_BREAKER, strlen(QUALITY_BREAKER)) == 0;
+	if (g->known)
+		g->policy = of_quality;
 	HASH_ADD_KEYPTR(hh, s->breakers, g->name, strlen(g->name), g);
 	if (!g->hh.tbl) {
 		free(g->name);
@@ -99,6 +112,7 @@ struct cause {
 	enum reason why;
 	enum breaker_state from;
 	const struct flight *flight; /* whose end; NULL: no attempt's */
+	const char *detail;
 };
 
 static void tell(struct sched *s, struct live_breaker *g, const struct cause *why, int64_t now_us)
@@ -118,6 +132,7 @@ static void tell(struct sched *s, struct live_breaker *g, const struct cause *wh
 	c->breaker.from = why->from;
 	c->breaker.to = g->breaker.state;
 	c->breaker.since_us = g->breaker.since_us;
+	c->breaker.detail = sched_keep(s, why->detail);
 	if (why->flight) {
 		c->breaker.run_id = why->flight->run->id;
 		c->breaker.task =
@@ -138,7 +153,7 @@ void sched_flush_breakers(struct sched *s, int64_t now_us)
 {
 	for (int i = 0; s->ntouched > 0 && i < s->nbreakers; i++) {
 		struct live_breaker *g = s->breaker_list[i];
-		const struct cause counted = { REASON_NONE, g->breaker.state, NULL };
+		const struct cause counted = { .why = REASON_NONE, .from = g->breaker.state };
 		if (g->touched)
 			tell(s, g, &counted, now_us);
 	}
@@ -244,7 +259,7 @@ static void let_one_go(struct sched *s, struct live_breaker *g)
 /* An open one whose time is over becomes half-open. */
 static bool ask(struct sched *s, struct live_breaker *g, int64_t now_us)
 {
-	const struct cause due = { REASON_BREAKER_DUE, g->breaker.state, NULL };
+	const struct cause due = { .why = REASON_BREAKER_DUE, .from = g->breaker.state };
 	int64_t again_us;
 	bool yes = breaker_ask(&g->breaker, &g->policy, s->now_us, &again_us);
 
@@ -361,6 +376,31 @@ static void tell_one(struct sched *s, struct live_breaker *g, const struct fligh
 	arm(s, g);
 }
 
+/* The checks of an attempt open the breaker of their dataset, or close it. */
+static void judge_quality(
+	struct sched *s, const struct flight *f, const struct attempt_end *e, int64_t now_us)
+{
+	const struct task *def = &f->run->dag->tasks[f->task];
+	struct live_breaker *g = find_breaker(s, def->quality_breaker);
+	char detail[80];
+
+	if (!g)
+		return;
+	bool low = e->score < def->score_below;
+	struct cause why = { low ? REASON_QUALITY_LOW : REASON_QUALITY_GOOD, g->breaker.state, f,
+		detail };
+	if (low == (why.from == BREAKER_OPEN))
+		return;
+	snprintf(detail, sizeof detail, "%.4g%%, wanted %.4g%%", 100 * e->score,
+		100 * def->score_below);
+	if (low)
+		breaker_force_open(&g->breaker, s->now_us);
+	else
+		breaker_force_closed(&g->breaker, s->now_us);
+	tell(s, g, &why, now_us);
+	arm(s, g);
+}
+
 void sched_tell_breakers(
 	struct sched *s, const struct flight *f, const struct attempt_end *e, int64_t now_us)
 {
@@ -370,6 +410,8 @@ void sched_tell_breakers(
 	bool success = e && e->outcome == OUTCOME_SUCCESS;
 	struct breaker_end end = { .success = success, .void_ = !failed && !success };
 
+	if (!end.void_ && e->has_score && f->run->dag->tasks[f->task].quality_breaker)
+		judge_quality(s, f, e, now_us);
 	if (!t->breakers)
 		return;
 	if (failed)

@@ -93,6 +93,8 @@ static const struct reason_row {
 	[REASON_PROBE_FAILED] = { "probe_failed", "a probe failed" },
 	[REASON_PROBES_PASSED] = { "probes_passed", "all probes succeeded" },
 	[REASON_BREAKER_FORCED] = { "breaker_forced", "by a person" },
+	[REASON_QUALITY_LOW] = { "quality_low", "the checks of the dataset scored too low" },
+	[REASON_QUALITY_GOOD] = { "quality_good", "the checks of the dataset passed" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 

@@ -90,6 +90,8 @@ enum reason {
 	REASON_PROBE_FAILED,
 	REASON_PROBES_PASSED,
 	REASON_BREAKER_FORCED, /* by a person */
+	REASON_QUALITY_LOW,    /* checks of its dataset scored too low */
+	REASON_QUALITY_GOOD,
 	REASON_MAX
 };
 

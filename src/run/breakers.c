@@ -89,7 +89,7 @@ static bool has_breakers(const struct dag *dag)
 {
 	int i = 0;
 
-	while (i < dag->ntasks && !dag->tasks[i].breakers)
+	while (i < dag->ntasks && !dag->tasks[i].breakers && !dag->tasks[i].quality_breaker)
 		i++;
 	return i < dag->ntasks;
 }

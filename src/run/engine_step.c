@@ -97,6 +97,9 @@ static void feed(struct engine *e, struct active_run *run, const struct task *t,
 	const struct exec_end *end, const struct result *r)
 {
 	char *result = result_text(r, end), *outputs = NULL;
+	/* The operator's own: checks by their weights. */
+	const json_t *score =
+		json_array_size(r->checks) ? json_object_get(r->outputs, "score") : NULL;
 	struct attempt_end ae = { .token = end->token,
 		.outcome = outcome_of(end, r),
 		.exit_status = end->exit_status,
@@ -106,6 +109,8 @@ static void feed(struct engine *e, struct active_run *run, const struct task *t,
 		.refused = end->outcome == OUTCOME_LOST && end->error[0],
 		.started_us = end->started_us,
 		.ended_us = end->ended_us,
+		.has_score = json_is_number(score),
+		.score = json_number_value(score),
 		.error = r->error,
 		.result = result };
 

@@ -295,7 +295,7 @@ struct breaker_put {
 	enum breaker_state from, to; /* kept as an event, but for REASON_NONE */
 	enum reason why;             /* REASON_NONE: only its counts changed */
 	int64_t since_us, at_us;
-	const char *by, *reason; /* of a person; else NULL */
+	const char *by, *reason; /* of a person; by NULL: what the scheduler says of `why` */
 	int64_t run_id;          /* of the attempt that made it so; 0: none */
 	const char *task;        /* likewise; NULL */
 };

@@ -100,6 +100,52 @@ for n in 05 06; do at 08:00:00 run dags/one.yaml --date 2026-11-$n; done
 at 08:11:00 run dags/one.yaml --date 2026-11-07
 sql_is closed "SELECT state FROM breaker" "failures out of the window are forgotten"
 
+# ---- quality -------------------------------------------------------------------------------------
+
+rm -rf home
+cat >dags/check.yaml <<'END'
+dag: check
+params: { amount: { type: integer, default: 1 }, id: { type: string, default: "7" } }
+tasks:
+  make:
+    transform: sql
+    with: { connection: wh, sql: "DROP TABLE IF EXISTS sales; CREATE TABLE sales AS SELECT nullif({{ params.id }}, '') AS id, {{ params.amount }} AS amount" }
+  judge:
+    quality: table
+    needs: make
+    quality_breaker: { dataset: sales.daily, score_below: 95% }
+    with:
+      table: wh.sales
+      checks:
+        - { not_null: id }
+        - { range: { column: amount, min: 1 }, severity: warn, weight: 3 }
+END
+cat >dags/read.yaml <<'END'
+dag: read
+tasks:
+  spared: { run: "true", consumes: [fx.rates, sales.daily], on_open: skip }
+  other: { run: "true", consumes: fx.rates }
+END
+weir run dags/check.yaml --date 2026-11-19 --param amount=0
+exits 0 "checks that warn"
+weir breaker
+out_has "the checks of the dataset scored too low: 25%, wanted 95%" "open the breaker, by their weights"
+weir run dags/read.yaml --date 2026-11-19
+sql_is "success|none
+skipped|breaker_open" "SELECT state, iif(reason = 'breaker_open', reason, 'none') FROM task WHERE name IN ('spared', 'other') ORDER BY name" "which stops the consumers of the dataset, and no others"
+weir run dags/check.yaml --date 2026-11-18
+weir breaker show quality:sales.daily --json
+json_is '["closed", "quality_good", "100%, wanted 95%", null]' '[d["state"], d["why"], d["reason"], d["by"]]' "checks that pass close it"
+weir run dags/check.yaml --date 2026-11-17 --param id=
+exits 1 "a check that fails"
+weir breaker show quality:sales.daily
+out_has "75%, wanted 95%" "opens it, too"
+weir breaker close quality:sales.daily --reason "seen, and fine"
+exits 0 "a person closes it"
+weir run dags/read.yaml --date 2026-11-18
+exits 0 "and the consumers run"
+sql_is 0 "SELECT count(*) FROM task JOIN run ON run.id = run_id WHERE run.ds = '2026-11-18' AND dag = 'read' AND task.state <> 'success'" "all of them"
+
 # ---- a person ------------------------------------------------------------------------------------
 
 cd dags || exit 99
