@@ -53,6 +53,8 @@ static void set_task(json_t *o, const struct run_progress *p, int i, enum run_ev
 	set(o, "task", cli_json_text(p->dag->tasks[i].name));
 	set(o, "state", json_string(task_state_name(t->state)));
 	set(o, "reason", json_string(reason_name(t->reason)));
+	if (t->breaker)
+		set(o, "breaker", json_string(t->breaker));
 	set(o, "try", json_integer(t->try));
 	if (kind == EVENT_TASK_STARTED || kind == EVENT_RUN_STARTED) {
 		set(o, "tries", json_integer(t->retries + 1));

@@ -283,38 +283,58 @@ static const char *pool_of(struct view *v, const char *task)
 	return t ? t->pool : NULL;
 }
 
-/* The breaker that stopped a task, as the events of its run tell; and how it stands. */
+/* The breaker that stopped a task, as the events of its run tell; owned, NULL: none. */
+static char *breaker_of(const struct view *v, const struct task_row *t)
+{
+	struct store_result events;
+	char *name = NULL;
+
+	if (t->reason != REASON_BREAKER_OPEN ||
+		store_events(v->store, v->r->id, t->name, &events, NULL) < 0)
+		return NULL;
+	for (size_t i = events.n; i-- > 0 && !name;)
+		if (strcmp(events.events[i].reason, reason_name(REASON_BREAKER_OPEN)) == 0 &&
+			events.events[i].detail)
+			name = strdup(events.events[i].detail);
+	store_result_release(&events);
+	return name;
+}
+
+/* How it stands. */
+static void add_breaker_state(struct view *v, struct buf *out, const char *name)
+{
+	struct store_result rows = { .n = 0 };
+	char when[WHEN_SIZE];
+	int64_t now_us = clock_now_us();
+	struct breaker b;
+
+	if (store_breakers(v->store, name, &rows, NULL) == 0 && rows.n &&
+		breaker_parse(rows.breakers[0].text, &b) && b.state != BREAKER_CLOSED) {
+		bool open = b.state == BREAKER_OPEN;
+		buf_addf(out, ": %s since %s", open ? "open" : "half-open",
+			when_ago(b.since_us, now_us, when));
+		if (open && b.until_us < INT64_MAX)
+			buf_addf(out, ", next probe %s", when_ago(b.until_us, now_us, when));
+		else
+			buf_addstr(out, open ? ", until it is closed" : ", a probe runs");
+	}
+	store_result_release(&rows);
+}
+
 static void add_breaker_cell(struct view *v, struct grid *g, const struct task_row *t)
 {
-	struct store_result events, rows = { .n = 0 };
-	char since[WHEN_SIZE], until[WHEN_SIZE];
-	int64_t now_us = clock_now_us();
-	const char *name = NULL;
-	struct breaker b = { 0 };
+	char *name = breaker_of(v, t);
+	struct buf text;
 
-	if (store_events(v->store, v->r->id, t->name, &events, NULL) < 0) {
-		grid_add(g, STYLE_NONE, reason_text(t->reason));
-		return;
-	}
-	for (size_t i = 0; i < events.n; i++)
-		if (strcmp(events.events[i].reason, reason_name(REASON_BREAKER_OPEN)) == 0)
-			name = events.events[i].detail;
-	bool known = name && store_breakers(v->store, name, &rows, NULL) == 0 && rows.n &&
-		     breaker_parse(rows.breakers[0].text, &b);
-	if (t->state != TASK_HELD || !known || b.state == BREAKER_CLOSED)
-		grid_addf(g, STYLE_NONE, "%s %s", reason_text(t->reason), name ? name : "");
-	else
-		grid_addf(g, STYLE_NONE, "%s %s: %s since %s%s%s", reason_text(t->reason), name,
-			b.state == BREAKER_OPEN ? "open" : "half-open",
-			when_ago(b.since_us, now_us, since),
-			b.state != BREAKER_OPEN   ? ", a probe runs"
-			: b.until_us == INT64_MAX ? ", until it is closed"
-						  : ", next probe ",
-			b.state == BREAKER_OPEN && b.until_us < INT64_MAX
-				? when_ago(b.until_us, now_us, until)
-				: "");
-	store_result_release(&rows);
-	store_result_release(&events);
+	buf_init(&text, 1024);
+	buf_addstr(&text, reason_text(t->reason));
+	if (name)
+		buf_addf(&text, " %s", name);
+	if (name && t->state == TASK_HELD)
+		add_breaker_state(v, &text, name);
+	grid_add(g, STYLE_NONE, text.data);
+	buf_release(&text);
+	free(name);
 }
 
 static void add_why_cell(
@@ -626,8 +646,14 @@ static int show_json(struct view *v)
 	json_object_set_new(
 		o, "deadline", deadline == INT64_MAX ? json_null() : cli_json_instant(deadline));
 
-	for (size_t i = 0; i < v->tasks.n; i++)
-		json_array_append_new(list, runview_task_json(&v->tasks.tasks[i]));
+	for (size_t i = 0; i < v->tasks.n; i++) {
+		json_t *task = runview_task_json(&v->tasks.tasks[i]);
+		char *breaker = breaker_of(v, &v->tasks.tasks[i]);
+		if (breaker)
+			json_object_set_new(task, "breaker", json_string(breaker));
+		json_array_append_new(list, task);
+		free(breaker);
+	}
 	json_object_set_new(o, "tasks", list);
 	json_object_set_new(o, "attempts", attempts_json(v));
 	list = json_array();

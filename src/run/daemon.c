@@ -95,6 +95,18 @@ static int lock_home(struct daemon *d, struct err *err)
 
 /* ---- what the engine tells ------------------------------------------------------------ */
 
+static void on_breaker(void *arg, const struct change *c)
+{
+	bool bad = c->breaker.to == BREAKER_OPEN;
+
+	if (c->breaker.from == c->breaker.to)
+		return;
+	say((struct daemon *)arg, bad ? LEVEL_WARN : LEVEL_INFO, "breaker",
+		{ "breaker", c->breaker.name }, { "from", breaker_state_name(c->breaker.from) },
+		{ "to", breaker_state_name(c->breaker.to) }, { "reason", reason_name(c->reason) },
+		{ "detail", c->breaker.detail });
+}
+
 static void on_change(void *arg, struct active_run *r, const struct change *c)
 {
 	struct daemon *d = arg;
@@ -595,6 +607,7 @@ static int begin(struct daemon *d, struct err *err)
 		.max_running = d->config->jobs,
 		.listener = { .arg = d,
 			.change = on_change,
+			.breaker = on_breaker,
 			.idle = on_idle,
 			.store_trouble = on_store_trouble,
 			.broken = on_broken,

@@ -15,9 +15,11 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/node.h"
+#include "base/units.h"
 #include "conf/config.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
+#include "core/breaker.h"
 
 static const struct field lake_fields[] = {
 	{ .key = "path", .type = FIELD_PATH, .flags = FIELD_REQUIRED },
@@ -71,6 +73,58 @@ static void check_connection(const struct config *c, const char *name, const cha
 	assert_string_equal(text, want);
 	free(text);
 	json_decref(conn);
+}
+
+static void test_breakers(void **state)
+{
+	struct config *c =
+		load("breakers:\n"
+		     "  plain: {}\n"
+		     "  rate: { rate: 25%, at_least: 7, counts: permanent }\n"
+		     "  both: { failures: 3, rate: 50%, within: 90s, open: 1h, factor: 1.5,\n"
+		     "    probes: 2, ramp: 4, counts: [timeout, permanent] }\n"
+		     "connections:\n"
+		     "  a: { type: lake, path: x, breaker: rate }\n"
+		     "  b: { type: lake, path: x }\n");
+	struct breaker_policy p;
+
+	(void)state;
+	assert_true(config_breaker(c, "plain", &p));
+	assert_int_equal(p.failures, 5);
+	assert_true(p.rate <= 0 && p.factor > 1.99 && p.factor < 2.01);
+	assert_int_equal(p.at_least, 20);
+	assert_int_equal(p.window_us, 10 * US_PER_MINUTE);
+	assert_int_equal(p.open_us, US_PER_MINUTE);
+	assert_int_equal(p.max_open_us, 30 * US_PER_MINUTE);
+	assert_int_equal(p.probes, 1);
+	assert_int_equal(p.ramp, 10);
+	assert_int_equal(p.counts, 1u << BREAKER_TRANSIENT | 1u << BREAKER_TIMEOUT);
+	/* By rate alone. */
+	assert_true(config_breaker(c, "rate", &p));
+	assert_int_equal(p.failures, 0);
+	assert_true(p.rate > 0.2499 && p.rate < 0.2501);
+	assert_int_equal(p.at_least, 7);
+	assert_int_equal(p.counts, 1u << BREAKER_PERMANENT);
+	assert_true(config_breaker(c, "both", &p));
+	assert_int_equal(p.failures, 3);
+	assert_true(p.rate > 0.4999 && p.rate < 0.5001 && p.factor > 1.49 && p.factor < 1.51);
+	assert_int_equal(p.window_us, 90 * US_PER_SECOND);
+	/* No less than it is open at first. */
+	assert_int_equal(p.open_us, US_PER_HOUR);
+	assert_int_equal(p.max_open_us, US_PER_HOUR);
+	assert_int_equal(p.probes, 2);
+	assert_int_equal(p.ramp, 4);
+	assert_int_equal(p.counts, 1u << BREAKER_TIMEOUT | 1u << BREAKER_PERMANENT);
+	assert_false(config_breaker(c, "none", &p));
+	assert_string_equal(config_connection_breaker(c, "a"), "rate");
+	assert_null(config_connection_breaker(c, "b"));
+	assert_null(config_connection_breaker(c, "c"));
+	/* Operators do not see it. */
+	json_t *conn = config_connection(c, "a", NULL, NULL);
+	assert_non_null(conn);
+	assert_null(json_object_get(conn, "breaker"));
+	json_decref(conn);
+	config_free(c);
 }
 
 static void test_connections(void **state)
@@ -257,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_breakers),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_bad),
