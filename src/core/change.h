@@ -29,8 +29,8 @@ struct change {
 	const char *task;   /* name, borrowed from the DAG; NULL for CHANGE_RUN */
 	int task_index;     /* in the DAG; -1 for CHANGE_RUN */
 	int map_index;      /* -1: not mapped */
-	const char *detail; /* what else is to be told, such as who asked for it; borrowed until
-			       changes are cleared; NULL: nothing */
+	const char *detail; /* what else is to be told: who asked for it; of REASON_BREAKER_OPEN the
+			       breaker; borrowed until changes are cleared; NULL: nothing */
 	union {
 		struct {
 			enum run_state from, to;
@@ -43,7 +43,6 @@ struct change {
 			const char *hash;    /* of the definition, borrowed from the DAG */
 			const char *outputs; /* success: JSON object text, borrowed until changes
 						are cleared; else NULL */
-			const char *breaker; /* held, skipped or failed by it; else NULL */
 		} state;                     /* CHANGE_TASK */
 		struct {
 			int try; /* 1, 2, ... over all attempts of this task in this run */
@@ -61,10 +60,9 @@ struct change {
 			const char *name, *text;     /* text: breaker_add; borrowed as above */
 			enum breaker_state from, to; /* the same: only its counts changed */
 			int64_t since_us;
-			const char *detail; /* "80%, wanted 95%"; borrowed as above; NULL */
-			int64_t run_id;     /* of the attempt that made it so; 0: none */
-			const char *task;   /* likewise; NULL: none */
-		} breaker;                  /* CHANGE_BREAKER */
+			int64_t run_id;   /* of the attempt that made it so; 0: none */
+			const char *task; /* likewise; NULL: none */
+		} breaker;                /* CHANGE_BREAKER */
 	};
 };
 

@@ -132,7 +132,7 @@ static void tell(struct sched *s, struct live_breaker *g, const struct cause *wh
 	c->breaker.from = why->from;
 	c->breaker.to = g->breaker.state;
 	c->breaker.since_us = g->breaker.since_us;
-	c->breaker.detail = sched_keep(s, why->detail);
+	c->detail = sched_keep(s, why->detail);
 	if (why->flight) {
 		c->breaker.run_id = why->flight->run->id;
 		c->breaker.task =
@@ -327,7 +327,7 @@ bool sched_stop_at_breaker(struct sched *s, const struct ref *at, int64_t key, i
 	if (t->state != to) {
 		struct change *c = sched_set_task(s, at, to, REASON_BREAKER_OPEN, now_us);
 		if (c)
-			c->state.breaker = c->detail = g->name;
+			c->detail = g->name;
 	}
 	if (to == TASK_HELD)
 		hold(s, at, key, g);

@@ -104,7 +104,7 @@ static void on_breaker(void *arg, const struct change *c)
 	say((struct daemon *)arg, bad ? LEVEL_WARN : LEVEL_INFO, "breaker",
 		{ "breaker", c->breaker.name }, { "from", breaker_state_name(c->breaker.from) },
 		{ "to", breaker_state_name(c->breaker.to) }, { "reason", reason_name(c->reason) },
-		{ "detail", c->breaker.detail });
+		{ "detail", c->detail });
 }
 
 static void on_change(void *arg, struct active_run *r, const struct change *c)

@@ -40,12 +40,12 @@ static void tell_held(struct driver *d, const struct change *c)
 {
 	char text[512];
 
-	if (!c->state.breaker || d->told_breaker == c->state.breaker)
+	if (c->reason != REASON_BREAKER_OPEN || d->told_breaker == c->detail)
 		return;
-	d->told_breaker = c->state.breaker;
+	d->told_breaker = c->detail;
 	snprintf(text, sizeof text,
-		"tasks wait for circuit breaker %s; weir breaker show %s tells why",
-		c->state.breaker, c->state.breaker);
+		"tasks wait for circuit breaker %s; weir breaker show %s tells why", c->detail,
+		c->detail);
 	driver_tell(d, EVENT_NOTE, -1, text);
 }
 
@@ -57,7 +57,7 @@ static void tell_state(struct driver *d, const struct change *c)
 	count_states(d, p->state, c->state.to);
 	p->state = c->state.to;
 	p->reason = c->reason;
-	p->breaker = c->state.breaker;
+	p->breaker = c->reason == REASON_BREAKER_OPEN ? c->detail : NULL;
 	p->due_us = c->state.due_us;
 	p->kept = false;
 	if (c->state.to == TASK_NONE) {

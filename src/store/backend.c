@@ -189,7 +189,7 @@ struct breaker_put backend_breaker_of(const struct change *c)
 		.why = c->reason,
 		.since_us = c->breaker.since_us,
 		.at_us = c->at_us,
-		.reason = c->breaker.detail,
+		.reason = c->detail,
 		.run_id = c->breaker.run_id,
 		.task = c->breaker.task };
 }

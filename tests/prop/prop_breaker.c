@@ -147,11 +147,11 @@ static void hear_task(struct world *w, struct mrun *r, const struct change *c)
 	}
 	if (c->reason == REASON_BREAKER_OPEN) {
 		enum on_open on_open = r->dag->tasks[c->task_index].on_open;
-		CHECK(w, c->state.breaker && has_breaker(r, c->task_index, find(c->state.breaker)));
+		CHECK(w, c->detail && has_breaker(r, c->task_index, find(c->detail)));
 		CHECK(w, c->state.to != TASK_SKIPPED || on_open == ON_OPEN_SKIP);
 		CHECK(w, c->state.to != TASK_FAILED || on_open == ON_OPEN_FAIL);
 		CHECK(w, c->state.to == TASK_HELD ||
-				 w->breakers[find(c->state.breaker)].state != BREAKER_CLOSED);
+				 w->breakers[find(c->detail)].state != BREAKER_CLOSED);
 		w->skipped += c->state.to == TASK_SKIPPED;
 		w->failed += c->state.to == TASK_FAILED;
 	}

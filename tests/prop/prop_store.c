@@ -544,7 +544,7 @@ static struct change some_change(struct world *w, int64_t id)
 		c.state.due_us = below(w, 2) * w->now_us;
 		c.state.hash = texts[below(w, 5)];
 		c.state.outputs = texts[below(w, 5)];
-		c.state.breaker = texts[below(w, 5)];
+		c.detail = texts[below(w, 5)];
 	} else if (c.kind == CHANGE_BREAKER) {
 		c.reason = one_in(w, 2) ? REASON_NONE : REASON_BREAKER_TRIPPED;
 		c.breaker.name = breakers[below(w, NBREAKERS)];

@@ -271,7 +271,7 @@ enum { ENDS = 400, FLYING = 12 };
 /* What is remembered: every end since it closed, what flies, when what began. */
 struct model {
 	enum breaker_state state;
-	int64_t until_us, open_us, last_us; /* last_us: the last start of a ramp; -1: none yet */
+	int64_t until_us, open_us, last_us; /* last_us: the last start of a ramp */
 	bool ramp;
 	int era, probing, passed;
 	struct {
@@ -311,13 +311,20 @@ static int below(struct life *l, int n)
 		}                                                              \
 	} while (0)
 
-static void model_enter(struct model *m, enum breaker_state to)
+static int64_t ramp_step(const struct life *l)
 {
+	return (S + l->p.ramp - 1) / l->p.ramp;
+}
+
+static void model_enter(struct life *l, enum breaker_state to)
+{
+	struct model *m = &l->m;
+
 	m->state = to;
 	m->era++;
 	m->probing = m->passed = m->nends = 0;
 	m->ramp = to == BREAKER_CLOSED;
-	m->last_us = -1;
+	m->last_us = l->now_us - ramp_step(l); /* the first may start at once */
 }
 
 static void model_open(struct life *l)
@@ -325,7 +332,7 @@ static void model_open(struct life *l)
 	struct model *m = &l->m;
 	int64_t longer = m->open_us ? (int64_t)((double)m->open_us * l->p.factor) : l->p.open_us;
 
-	model_enter(m, BREAKER_OPEN);
+	model_enter(l, BREAKER_OPEN);
 	m->open_us = longer < l->p.max_open_us ? longer : l->p.max_open_us;
 	m->until_us = l->now_us + m->open_us;
 }
@@ -333,19 +340,17 @@ static void model_open(struct life *l)
 static bool model_ask(struct life *l)
 {
 	struct model *m = &l->m;
-	int64_t step = (S + l->p.ramp - 1) / l->p.ramp;
 
 	if (m->state == BREAKER_OPEN && m->until_us != INT64_MAX &&
 		m->until_us > l->now_us + m->open_us)
 		m->until_us = l->now_us + m->open_us;
 	if (m->state == BREAKER_OPEN && l->now_us >= m->until_us)
-		model_enter(m, BREAKER_HALF_OPEN);
+		model_enter(l, BREAKER_HALF_OPEN);
 	if (m->state == BREAKER_HALF_OPEN)
 		return m->probing + m->passed < l->p.probes;
 	if (m->state == BREAKER_OPEN)
 		return false;
-	return !m->ramp || m->last_us < 0 || l->now_us >= m->last_us + step ||
-	       l->now_us < m->last_us;
+	return !m->ramp || l->now_us >= m->last_us + ramp_step(l) || l->now_us < m->last_us;
 }
 
 /* Slices of a sixteenth of the window, the present one among them. */
@@ -393,12 +398,13 @@ static void model_end(struct life *l, const struct flying *f, bool failed, bool 
 		if (failed) {
 			model_open(l);
 		} else if (m->passed >= l->p.probes) {
-			model_enter(m, BREAKER_CLOSED);
+			model_enter(l, BREAKER_CLOSED);
 			m->open_us = 0;
 		}
 		return;
 	}
-	if ((!failed && !success) || m->nends == ENDS)
+	/* Where no share is asked for nobody counts successes. */
+	if ((!failed && (!success || l->p.rate <= 0)) || m->nends == ENDS)
 		return;
 	model_forget(l);
 	m->ends[m->nends].at_us = l->now_us;
@@ -461,11 +467,11 @@ static void step_person(struct life *l)
 		return;
 	if (below(l, 2)) {
 		breaker_force_open(&l->b, l->now_us);
-		model_enter(&l->m, BREAKER_OPEN);
+		model_enter(l, BREAKER_OPEN);
 		l->m.until_us = INT64_MAX;
 	} else {
 		breaker_force_closed(&l->b, l->now_us);
-		model_enter(&l->m, BREAKER_CLOSED);
+		model_enter(l, BREAKER_CLOSED);
 		l->m.open_us = 0;
 	}
 }
@@ -513,7 +519,7 @@ static void live(struct life *l)
 	if (l->p.rate > 0 && below(l, 2))
 		l->p.failures = 0;
 	l->b = (struct breaker){ 0 };
-	l->m = (struct model){ .last_us = -1 };
+	l->m = (struct model){ 0 };
 	memset(l->flying, 0, sizeof l->flying);
 	l->now_us = START;
 	for (int i = 0; i < 500; i++) {
