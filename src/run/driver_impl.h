@@ -23,7 +23,7 @@ struct driver {
 	struct run_progress progress;
 	struct event *on_int, *on_term, *on_tick, *on_again, *on_limit;
 	struct driver_limit *limits; /* by task index, then of the run; NULL: there are none */
-	const char *told_breaker; /* of which it was said that it holds tasks; NULL: of none */
+	const char *told_breaker;    /* of which it was said that it holds tasks; NULL: of none */
 	char trouble[600];           /* the store cannot be written: what is said about it */
 	int nsignals;                /* INT and TERM so far */
 	bool idle;                   /* the run is done */

@@ -304,8 +304,9 @@ figure_pools() {
 	# shellcheck disable=SC2086 # CC may be words
 	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_pools \
 		"$here/bench_pools.c" "$top"/src/core/gate.c "$top"/src/core/sched*.c \
-		"$top"/src/core/breaker.c "$top"/src/core/model.c "$top"/src/core/state.c "$top"/src/core/trigger.c \
-		"$top"/src/core/retry.c "$top"/src/base/*.c -lcrypto 2>errors; then
+		"$top"/src/core/breaker.c "$top"/src/core/condition.c "$top"/src/core/model.c \
+		"$top"/src/core/state.c "$top"/src/core/trigger.c "$top"/src/core/retry.c \
+		"$top"/src/base/*.c -lcrypto 2>errors; then
 		row "pools" "does not build: $(head -n 1 errors)" - -
 		return
 	fi
@@ -325,9 +326,9 @@ figure_breaker() {
 	# shellcheck disable=SC2086 # CC may be words
 	if ! ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -I"$top/src" -I"$top" -o bench_breaker \
 		"$here/bench_breaker.c" "$top"/src/core/gate.c "$top"/src/core/sched*.c \
-		"$top"/src/core/breaker.c "$top"/src/core/model.c "$top"/src/core/state.c \
-		"$top"/src/core/trigger.c "$top"/src/core/retry.c "$top"/src/base/*.c -lcrypto \
-		2>errors; then
+		"$top"/src/core/breaker.c "$top"/src/core/condition.c "$top"/src/core/model.c \
+		"$top"/src/core/state.c "$top"/src/core/trigger.c "$top"/src/core/retry.c \
+		"$top"/src/base/*.c -lcrypto 2>errors; then
 		row "breaker" "does not build: $(head -n 1 errors)" - -
 		return
 	fi
