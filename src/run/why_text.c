@@ -1,0 +1,272 @@
+/* Why: the sentence about a task, from the template of its state and reason. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "core/condition.h"
+#include "core/model.h"
+#include "run/why_walk.h"
+#include "store/store.h"
+
+enum { NAMES_SHOWN = 3, TEXT_MAX = 16384 };
+
+const struct task *why_def(const struct why_walk *k, size_t row)
+{
+	return k->index[row] < 0 ? NULL : &k->f->dag->tasks[k->index[row]];
+}
+
+const struct task_row *why_need(const struct why_walk *k, const struct task *def, int i)
+{
+	size_t row = k->row[def->needs[i]];
+
+	return row < k->f->ntasks ? &k->f->tasks[row] : NULL;
+}
+
+/* ---- values of the templates ---------------------------------------------------------- */
+
+typedef void value_fn(const struct telling *t, struct buf *out);
+
+const struct attempt_row *why_last_ended(const struct telling *t)
+{
+	for (size_t i = t->nattempts; i-- > 0;)
+		if (t->attempts[i].outcome != OUTCOME_NONE)
+			return &t->attempts[i];
+	return NULL;
+}
+
+void why_add_end(const struct attempt_row *a, struct buf *out)
+{
+	if (!a)
+		buf_addstr(out, "an attempt that is not known any more");
+	else if (a->outcome == OUTCOME_TIMEOUT)
+		buf_addstr(out, "its timeout");
+	else if (a->outcome == OUTCOME_LOST)
+		buf_addstr(out, "an attempt that was lost with its supervisor");
+	else if (a->signal)
+		buf_addf(out, "signal %d (%s)", a->signal, strsignal(a->signal));
+	else if (a->exit_status >= 0)
+		buf_addf(out, "exit status %d", a->exit_status);
+	else
+		buf_addstr(out, a->outcome == OUTCOME_FAILED ? "an error of its operator"
+							     : outcome_name(a->outcome));
+}
+
+static void value_end(const struct telling *t, struct buf *out)
+{
+	why_add_end(why_last_ended(t), out);
+}
+
+static void value_try(const struct telling *t, struct buf *out)
+{
+	buf_addf(out, "%d", t->row->tries);
+}
+
+static void value_tries(const struct telling *t, struct buf *out)
+{
+	int more = t->def ? t->def->retry.retries - t->row->failures : 0;
+
+	buf_addf(out, "%d", t->row->tries + (more > 0 ? more : 0));
+}
+
+static void value_retry(const struct telling *t, struct buf *out)
+{
+	const struct attempt_row *a = why_last_ended(t);
+
+	if (a && a->outcome == OUTCOME_LOST)
+		buf_addstr(out, "its next start, which costs no retry");
+	else if (t->def)
+		buf_addf(out, "retry %d of %d", t->row->failures, t->def->retry.retries);
+	else
+		buf_addf(out, "retry %d", t->row->failures);
+}
+
+static void value_spent(const struct telling *t, struct buf *out)
+{
+	if (t->def && t->def->retry.retries == 0)
+		buf_addstr(out, "failed, and no retries are set");
+	else
+		buf_addf(out, "failed %d times, its retries are spent", t->row->failures);
+}
+
+static void value_host(const struct telling *t, struct buf *out)
+{
+	const struct run_row *r = t->k->f->run;
+
+	if (r->owner.pid)
+		buf_addf(out, " on %s", r->owner.host);
+}
+
+static void value_lost(const struct telling *t, struct buf *out)
+{
+	buf_addf(out, "%d", t->row->lost);
+}
+
+static void value_waiting(const struct telling *t, struct buf *out)
+{
+	int open = 0, n = t->def ? t->def->nneeds : 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct task_row *need = why_need(t->k, t->def, i);
+		open += need && !task_state_is_final(need->state);
+	}
+	if (open == 0)
+		buf_addstr(out, "its turn");
+	else if (n == 1)
+		buf_addf(out, "%s", t->k->f->dag->tasks[t->def->needs[0]].name);
+	else
+		buf_addf(out, "%d of the %d tasks it needs", open, n);
+}
+
+/* The needs for which `is` holds, by name. */
+static void add_needs(const struct telling *t, bool (*is)(const struct task *, enum task_state),
+	const char *none, struct buf *out)
+{
+	int n = 0;
+
+	for (int i = 0; t->def && i < t->def->nneeds; i++) {
+		const struct task *need = &t->k->f->dag->tasks[t->def->needs[i]];
+		const struct task_row *row = why_need(t->k, t->def, i);
+		if (!row || !is(need, row->state))
+			continue;
+		if (n++ < NAMES_SHOWN)
+			buf_addf(out, "%s%s", n > 1 ? ", " : "", need->name);
+	}
+	if (n > NAMES_SHOWN)
+		buf_addf(out, " and %d more", n - NAMES_SHOWN);
+	if (n == 0)
+		buf_addstr(out, none);
+}
+
+static bool is_failed(const struct task *t, enum task_state s)
+{
+	(void)t;
+	return s == TASK_FAILED || s == TASK_UPSTREAM_FAILED || s == TASK_CANCELLED;
+}
+
+static bool is_skipped(const struct task *t, enum task_state s)
+{
+	(void)t;
+	return s == TASK_SKIPPED;
+}
+
+static bool is_chooser(const struct task *t, enum task_state s)
+{
+	(void)s;
+	return t->chooses;
+}
+
+static void value_failed(const struct telling *t, struct buf *out)
+{
+	buf_addstr(out, "it needs ");
+	add_needs(t, is_failed, "a task", out);
+	buf_addstr(out, ", which did not succeed");
+}
+
+static void value_skipped(const struct telling *t, struct buf *out)
+{
+	buf_addstr(out, "it needs ");
+	add_needs(t, is_skipped, "a task", out);
+	buf_addstr(out, ", which was skipped");
+}
+
+static void value_chooser(const struct telling *t, struct buf *out)
+{
+	add_needs(t, is_chooser, "a task before it", out);
+}
+
+static void value_slots(const struct telling *t, struct buf *out)
+{
+	int n = t->def && t->def->slots > 1 ? t->def->slots : 1;
+
+	buf_addf(out, n > 1 ? "%d slots" : "a slot", n);
+}
+
+static void value_pool(const struct telling *t, struct buf *out)
+{
+	buf_addstr(out, t->def && t->def->pool ? t->def->pool : "?");
+}
+
+static void value_limit(const struct telling *t, struct buf *out)
+{
+	if (t->k->f->dag)
+		buf_addf(out, "%d", t->k->f->dag->max_active_tasks);
+	else
+		buf_addc(out, '?');
+}
+
+static void value_rule(const struct telling *t, struct buf *out)
+{
+	buf_addstr(out, t->def ? trigger_name(t->def->trigger) : "?");
+}
+
+static void value_when(const struct telling *t, struct buf *out)
+{
+	buf_addstr(out, t->def && t->def->when ? t->def->when->text : "?");
+}
+
+/* "of 3 needs 1 is failed and 2 are success" would be no better: "1 failed, 2 success". */
+static void value_counts(const struct telling *t, struct buf *out)
+{
+	int n[TASK_STATE_MAX] = { 0 }, shown = 0;
+
+	for (int i = 0; t->def && i < t->def->nneeds; i++) {
+		const struct task_row *need = why_need(t->k, t->def, i);
+		if (need)
+			n[need->state]++;
+	}
+	buf_addstr(out, "of what it needs: ");
+	for (int s = 0; s < TASK_STATE_MAX; s++)
+		if (n[s])
+			buf_addf(out, "%s%d %s", shown++ ? ", " : "", n[s],
+				s == TASK_NONE ? "waiting" : task_state_name((enum task_state)s));
+	if (!shown)
+		buf_addstr(out, "nothing is known");
+}
+
+static const struct {
+	const char *name;
+	value_fn *add;
+} values[] = {
+	{ "chooser", value_chooser },
+	{ "counts", value_counts },
+	{ "end", value_end },
+	{ "failed", value_failed },
+	{ "host", value_host },
+	{ "limit", value_limit },
+	{ "lost", value_lost },
+	{ "pool", value_pool },
+	{ "retry", value_retry },
+	{ "rule", value_rule },
+	{ "skipped", value_skipped },
+	{ "slots", value_slots },
+	{ "spent", value_spent },
+	{ "tries", value_tries },
+	{ "try", value_try },
+	{ "waiting", value_waiting },
+	{ "when", value_when },
+};
+
+static void add_value(const struct telling *t, const char *name, size_t len, struct buf *out)
+{
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+		if (strlen(values[i].name) == len && memcmp(values[i].name, name, len) == 0)
+			values[i].add(t, out);
+}
+
+const char *why_text(const struct telling *t, const char *template)
+{
+	struct buf out;
+
+	buf_init(&out, TEXT_MAX);
+	for (const char *s = template; *s; s++) {
+		const char *end = *s == '{' ? strchr(s, '}') : NULL;
+		if (end)
+			add_value(t, s + 1, (size_t)(end - s - 1), &out);
+		else
+			buf_addc(&out, *s);
+		s = end ? end : s;
+	}
+	const char *text = why_printf(t->k->w, "%s", out.data);
+	buf_release(&out);
+	return text;
+}
