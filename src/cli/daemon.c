@@ -27,9 +27,11 @@ static int serve(struct daemon *d, struct event_base *base, void **ret_server, s
 
 	if (!s)
 		return err_nomem(err);
-	s->api = (struct http_api){
-		.ops = *daemon_ops(d), .daemon = d, .reload = daemon_reload, .status = daemon_status
-	};
+	s->api = (struct http_api){ .ops = *daemon_ops(d),
+		.daemon = d,
+		.reload = daemon_reload,
+		.status = daemon_status,
+		.live = daemon_live };
 	char *path = daemon_socket_path(daemon_home(d));
 	int rc = path ? http_server_new(&s->server, base, path, http_routes(), &s->api, err)
 		      : err_nomem(err);

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/utf8.h"
+#include "conf/schema.h"
 #include "http/route.h"
 #include "run/ops_call.h"
 
@@ -55,6 +56,16 @@ static int handle_status(
 	return res->body ? 0 : err_nomem(err);
 }
 
+static int handle_live(
+	void *arg, const struct http_request *req, struct http_response *res, struct err *err)
+{
+	const struct http_api *api = arg;
+
+	res->body =
+		api->live(api->daemon, http_query_text(req, "dag"), http_query_text(req, "run"));
+	return res->body ? 0 : err_nomem(err);
+}
+
 static int handle_reload(
 	void *arg, const struct http_request *req, struct http_response *res, struct err *err)
 {
@@ -73,11 +84,29 @@ static int handle_openapi(
 	return res->body ? 0 : err_nomem(err);
 }
 
+static const struct field live_query[] = {
+	{ .key = "dag", .type = FIELD_STRING, .help = "The name of a DAG.", .example = "sales" },
+	{ .key = "run",
+		.type = FIELD_STRING,
+		.help = "The name of a run.",
+		.example = "sales@2026-11-19" },
+	{ 0 },
+};
+
 static const struct http_route own[] = {
 	{ .method = "GET",
 		.path = "/v1/status",
 		.summary = "How the daemon and its DAGs stand",
 		.handle = handle_status },
+	{ .method = "GET",
+		.path = "/v1/live",
+		.summary = "What the daemon alone knows of a DAG and a run",
+		.help = "Its own troubles, the slots that are taken and by what, whether the run "
+			"is "
+			"in hand, and what the planner says of the DAG. Quick also with ten "
+			"thousand DAGs.",
+		.query = live_query,
+		.handle = handle_live },
 	{ .method = "POST",
 		.path = "/v1/reload",
 		.summary = "Read the DAG folder anew",

@@ -131,3 +131,66 @@ json_t *daemon_status(struct daemon *d)
 	json_object_set_new(o, "breakers", breakers_status(d));
 	return o;
 }
+
+/* ---- what `why` asks ------------------------------------------------------------------- */
+
+/* Attempts in flight: a few, and how many there are. */
+struct flights {
+	const struct daemon *d;
+	const char *dag; /* only of this one; NULL: all */
+	json_t *list;
+	int n;
+};
+
+static void add_flight(void *arg, int64_t token, int64_t run_id, int task)
+{
+	struct flights *f = arg;
+	struct active_run *r;
+
+	(void)token;
+	HASH_FIND(hh, f->d->engine.runs, &run_id, sizeof run_id, r);
+	if (!r || task < 0 || task >= r->dag->ntasks ||
+		(f->dag && strcmp(r->dag->name, f->dag) != 0) || f->n++ >= POOLS_HOLDERS_MAX)
+		return;
+	json_array_append_new(
+		f->list, json_pack("{s:s, s:s}", "run", r->name, "task", r->dag->tasks[task].name));
+}
+
+static struct flights flights(const struct daemon *d, const char *dag)
+{
+	struct flights f = { .d = d, .dag = dag, .list = json_array() };
+
+	sched_each_flight(d->engine.sched, add_flight, &f);
+	return f;
+}
+
+static json_t *run_in_hand(struct daemon *d, const char *name)
+{
+	struct active_run *r, *next;
+
+	HASH_ITER (hh, d->engine.runs, r, next)
+		if (strcmp(r->name, name) == 0)
+			return json_pack(
+				"{s:s, s:s}", "run", r->name, "state", run_state_name(r->state));
+	return json_null();
+}
+
+json_t *daemon_live(struct daemon *d, const char *dag, const char *run)
+{
+	const char *trouble = d->trouble.code != ERR_NONE ? d->trouble.msg : NULL;
+	struct catalog_dag *c = dag ? catalog_find(d->catalog, dag) : NULL;
+	struct flights all = flights(d, NULL), own = flights(d, dag ? dag : "");
+	json_t *o = json_pack("{s:i, s:s, s:o, s:o, s:i, s:i, s:i, s:b, s:b}", "pid", (int)getpid(),
+		"folder", catalog_folder(d->catalog), "folder_error", text_or_null(d->folder_error),
+		"store_error", text_or_null(trouble), "jobs", d->config->jobs, "running",
+		sched_running(d->engine.sched), "queued_runs", (int)d->npending, "stopping",
+		d->stopping, "taking_over", !d->taken_over);
+
+	json_object_set_new(o, "tasks", all.list);
+	json_object_set_new(o, "dag_tasks", own.list);
+	json_object_set_new(o, "dag_running", json_integer(own.n));
+	json_object_set_new(o, "dag", c ? dag_status(d, c) : json_null());
+	json_object_set_new(o, "run", run ? run_in_hand(d, run) : json_null());
+	json_object_set_new(o, "pools", pools_status(d->engine.sched, d->engine.runs));
+	return o;
+}
