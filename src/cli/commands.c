@@ -28,6 +28,7 @@ const struct command *const commands[] = {
 	&command_status,
 	&command_runs,
 	&command_show,
+	&command_why,
 	&command_logs,
 	&command_fence,
 	&command_sla,

@@ -27,6 +27,7 @@ extern const struct command command_next;       /* next.c */
 extern const struct command command_status;     /* status.c */
 extern const struct command command_runs;       /* status.c */
 extern const struct command command_show;       /* show.c */
+extern const struct command command_why;        /* why.c */
 extern const struct command command_logs;       /* logs.c */
 extern const struct command command_fence;      /* fence.c */
 extern const struct command command_pools;      /* pools.c */

@@ -606,6 +606,8 @@ static void next_steps(struct view *v)
 		buf_addf(&v->out, "  weir logs %s %s%s\n", run, t->name, running ? " -f" : "");
 		shown++;
 	}
+	if (r->state != RUN_QUEUED || r->wanted)
+		buf_addf(&v->out, "  weir why %s    # the causes, to their roots\n", run);
 	if (run_state_is_final(r->state))
 		buf_addf(&v->out, "  weir retry %s    # what failed, by the daemon\n", run);
 	/* One that a daemon is to begin waits for it; one of --only waits for the rest to be run.

@@ -282,8 +282,8 @@ static int status_text(const struct standing *s, struct err *err)
 			s->store, &t, args_has(s->args, "verbose") ? 0 : SLAS_SHOWN, &out, err);
 	overview_add_next(&s->overview, &t, args_has(s->args, "verbose") ? 0 : NEXT_SHOWN, &out);
 	if (s->runs.n && urgency(s->list[0]) == 0)
-		buf_addf(&out, "\nweir show %s\n",
-			cli_shell_word(s->list[0]->name, word, sizeof word));
+		buf_addf(&out, "\nweir show %s\nweir why %s\n",
+			cli_shell_word(s->list[0]->name, word, sizeof word), word);
 	if (rc == 0)
 		term_write(&t, &out);
 	buf_release(&out);

@@ -67,6 +67,8 @@ figure_history() {
 	reading "$what" status
 	reading "$what" runs past_017
 	reading "$what" runs
+	reading "$what" why past_017
+	reading "$what" why past_007 t
 	scheduling "$what"
 	backfill_plan full
 	rm -rf "$work/full" "$work/empty"

@@ -1,0 +1,622 @@
+/* Why something does not run, or why it ended as it did: gathers what is known for run/why.h and
+ * prints the causes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "cli/commands.h"
+#include "cli/home.h"
+#include "cli/runview.h"
+#include "cli/term.h"
+#include "cli/when.h"
+#include "conf/dagfile.h"
+#include "conf/diag.h"
+#include "core/model.h"
+#include "http/client.h"
+#include "http/route.h"
+#include "run/daemon.h"
+#include "run/paths.h"
+#include "run/why.h"
+#include "store/store.h"
+
+enum {
+	ANSWER_MS = 5000,
+	KEPT_MAX = 256,
+	PLANS_READ = 50,
+	DETAIL_LINES = 4,
+	PATH_SIZE = 4096,
+	STEP_WIDTH = 60
+};
+
+/* What was asked of the store; it lives as long as the tree. */
+struct gathered {
+	const struct args *args;
+	char *home;
+	struct store *store;
+	struct store_result kept[KEPT_MAX];
+	size_t nkept;
+	char *logs[KEPT_MAX];
+	size_t nlogs;
+	struct dag *dag;
+	json_t *live;
+	char *error; /* of the DAG's file */
+	struct why_dag_facts f;
+	struct run_row *active; /* owned */
+};
+
+/* ---- asking the store ----------------------------------------------------------------- */
+
+/* A place for one more result; NULL: there are enough. */
+static struct store_result *place(struct gathered *g)
+{
+	return g->nkept < KEPT_MAX ? &g->kept[g->nkept] : NULL;
+}
+
+static size_t attempts_of(void *arg, const char *task, const struct attempt_row **ret)
+{
+	struct gathered *g = arg;
+	struct store_result *r = place(g);
+
+	if (!r || store_attempts(g->store, g->f.common.run->id, task, r, NULL) < 0)
+		return 0;
+	g->nkept++;
+	*ret = r->attempts;
+	return r->n;
+}
+
+static int64_t since_of(void *arg, const char *run, const char *task)
+{
+	struct gathered *g = arg;
+	struct store_result found, attempts;
+	int64_t ret = 0;
+
+	if (store_run_find(g->store, run, &found, NULL) < 0)
+		return 0;
+	if (store_attempts(g->store, found.runs[0].id, task, &attempts, NULL) == 0) {
+		const struct attempt_row *a =
+			attempts.n ? &attempts.attempts[attempts.n - 1] : NULL;
+		if (a && a->outcome == OUTCOME_NONE)
+			ret = a->started_us ? a->started_us : a->queued_us;
+		store_result_release(&attempts);
+	}
+	store_result_release(&found);
+	return ret;
+}
+
+static const char *log_of(void *arg, const char *task, int try)
+{
+	struct gathered *g = arg;
+
+	if (g->nlogs >= KEPT_MAX)
+		return NULL;
+	char *path = paths_log(g->home, g->f.common.run->name, task, try);
+	if (path && !io_exists(path)) {
+		free(path);
+		return NULL;
+	}
+	return g->logs[g->nlogs++] = path;
+}
+
+static int gather_switches(struct gathered *g, const char *dag, struct err *err)
+{
+	struct store_result *dags = place(g);
+
+	if (!dags || store_dags(g->store, dag, dags, err) < 0)
+		return -1;
+	g->nkept++;
+	g->f.common.switches = dags->n ? &dags->dags[0] : NULL;
+	struct store_result *frozen = place(g);
+	if (!frozen || store_frozen(g->store, dag, frozen, err) < 0)
+		return -1;
+	g->nkept++;
+	g->f.common.frozen = frozen->frozen;
+	g->f.common.nfrozen = frozen->n;
+	return 0;
+}
+
+static int gather_tasks(struct gathered *g, const struct run_row *r, struct err *err)
+{
+	struct store_result *tasks = place(g);
+
+	if (!tasks || store_tasks(g->store, r->id, tasks, err) < 0)
+		return -1;
+	g->nkept++;
+	g->f.common.run = r;
+	g->f.common.abandoned = runview_abandoned(r);
+	g->f.common.tasks = tasks->tasks;
+	g->f.common.ntasks = tasks->n;
+	struct store_result *audits = place(g);
+	if (!audits || store_audits(g->store, r->id, audits, err) < 0)
+		return -1;
+	g->nkept++;
+	g->f.common.audits = audits->audits;
+	g->f.common.naudits = audits->n;
+	return 0;
+}
+
+static int gather_backfill(struct gathered *g, int64_t id, struct err *err)
+{
+	struct store_result *r = place(g);
+
+	if (!r || store_backfills(g->store, id, r, err) < 0)
+		return -1;
+	g->nkept++;
+	g->f.common.backfill = r->n ? &r->backfills[0] : NULL;
+	return 0;
+}
+
+/* The model of the version a run has, or the DAG had last. */
+static void load_version(struct gathered *g, const char *version, const char *path, const char *dir)
+{
+	const struct dagfile_env env = { .operators = cli_operators(), .was_good = true };
+	struct diags diags;
+	char *text = NULL;
+
+	if (!version || !path || !dir || store_version_text(g->store, version, &text, NULL) < 0)
+		return;
+	diags_init(&diags);
+	g->dag = dagfile_load_text(path, dir, text, &env, &diags);
+	g->f.common.dag = g->dag;
+	diags_release(&diags);
+	free(text);
+}
+
+/* ---- asking the daemon ---------------------------------------------------------------- */
+
+/* Its silence is a fact, too. */
+static void ask_daemon(struct gathered *g, const char *dag, const char *run)
+{
+	char *socket_path = daemon_socket_path(g->home);
+	struct buf path;
+	int status;
+
+	buf_init(&path, PATH_SIZE);
+	buf_addstr(&path, "/v1/live?dag=");
+	http_add_encoded(&path, dag);
+	if (run) {
+		buf_addstr(&path, "&run=");
+		http_add_encoded(&path, run);
+	}
+	const struct http_call c = { .socket_path = socket_path,
+		.method = "GET",
+		.path = path.data,
+		.timeout_ms = ANSWER_MS };
+	if (!socket_path || path.failed || http_call(&c, &status, &g->live, NULL) < 0)
+		g->f.common.daemon_pid = daemon_pid(g->home);
+	g->f.common.live = g->live;
+	buf_release(&path);
+	free(socket_path);
+}
+
+/* ---- a run ---------------------------------------------------------------------------- */
+
+static int gather_run(struct gathered *g, const char *word, struct err *err)
+{
+	struct store_result *found = place(g);
+
+	if (store_run_find(g->store, word, found, err) < 0)
+		return -1;
+	g->nkept++;
+	const struct run_row *r = &found->runs[0];
+	/* What the daemon says is older than what the store has then, never newer. */
+	ask_daemon(g, r->dag, r->name);
+	if (gather_tasks(g, r, err) < 0 || gather_switches(g, r->dag, err) < 0 ||
+		(r->backfill_id && gather_backfill(g, r->backfill_id, err) < 0))
+		return -1;
+	load_version(g, r->version, r->dag_path, r->dag_dir);
+	return 0;
+}
+
+/* ---- a DAG ---------------------------------------------------------------------------- */
+
+/* Its file as it stands now; where that is broken, its last version. */
+static void load_file(struct gathered *g, const char *path)
+{
+	const struct dagfile_env env = { .operators = cli_operators() };
+	struct diags diags;
+
+	if (!path || !io_exists(path))
+		return;
+	diags_init(&diags);
+	g->dag = dagfile_load(path, &env, &diags);
+	if (!g->dag && diags.n) {
+		const struct diag *d = &diags.list[0];
+		if (asprintf(&g->error, "%s:%d:%d: %s", path, d->line, d->col, d->message) < 0)
+			g->error = NULL;
+	}
+	g->f.error = g->error;
+	g->f.common.dag = g->dag;
+	diags_release(&diags);
+}
+
+static int gather_active(struct gathered *g, const char *dag, struct err *err)
+{
+	static const enum run_state states[] = { RUN_RUNNING, RUN_QUEUED };
+	struct store_result *r[2];
+	size_t n = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const struct run_filter f = { .dag = dag, .state = (int)states[i] };
+		r[i] = place(g);
+		if (!r[i] || store_runs(g->store, &f, r[i], err) < 0)
+			return -1;
+		g->nkept++;
+	}
+	if (!(g->active = calloc(r[0]->n + r[1]->n + 1, sizeof *g->active)))
+		return err_nomem(err);
+	for (int i = 0; i < 2; i++)
+		for (size_t k = 0; k < r[i]->n; k++)
+			g->active[n++] = r[i]->runs[k];
+	g->f.active = g->active;
+	g->f.nactive = n;
+	return 0;
+}
+
+static int gather_decisions(struct gathered *g, const char *dag, struct err *err)
+{
+	struct store_result *plans = place(g);
+
+	if (!plans || store_plans(g->store, dag, PLANS_READ, plans, err) < 0)
+		return -1;
+	g->nkept++;
+	g->f.plans = plans->plans;
+	g->f.nplans = plans->n;
+	struct store_result *r = place(g);
+	if (!r || store_backfills(g->store, 0, r, err) < 0)
+		return -1;
+	g->nkept++;
+	for (size_t i = 0; i < r->n && !g->f.nbackfills; i++) {
+		const struct backfill_row *b = &r->backfills[i];
+		bool over = b->state == BACKFILL_DONE || b->state == BACKFILL_CANCELLED;
+		if (over || strcmp(b->dag, dag) != 0)
+			continue;
+		g->f.backfills = b;
+		g->f.nbackfills = 1;
+	}
+	return 0;
+}
+
+/* Its latest run, where there is one. */
+static int gather_latest(struct gathered *g, const char *dag, struct err *err)
+{
+	const struct run_filter f = {
+		.dag = dag, .state = -1, .latest_per_dag = true, .ended_by_us = g->f.common.now_us
+	};
+	struct store_result *r = place(g);
+
+	if (!r || store_runs(g->store, &f, r, err) < 0)
+		return -1;
+	g->nkept++;
+	return r->n ? gather_tasks(g, &r->runs[0], err) : 0;
+}
+
+static int gather_dag(struct gathered *g, const char *dag, struct err *err)
+{
+	const struct dag_row *d;
+	const struct run_row *r;
+	char *path = NULL;
+
+	g->f.name = dag;
+	ask_daemon(g, dag, NULL);
+	if (gather_switches(g, dag, err) < 0 || gather_latest(g, dag, err) < 0 ||
+		gather_active(g, dag, err) < 0 || gather_decisions(g, dag, err) < 0)
+		return -1;
+	d = g->f.common.switches;
+	r = g->f.common.run;
+	/* A DAG that is given as a file is loaded already. */
+	if (!g->dag && d && d->path)
+		path = d->dir ? io_path_join(d->dir, io_path_base(d->path)) : strdup(d->path);
+	else if (!g->dag && r && r->dag_path && r->dag_dir)
+		path = io_path_join(r->dag_dir, io_path_base(r->dag_path));
+	load_file(g, path);
+	free(path);
+	if (!g->dag && d && d->version)
+		load_version(g, d->version, d->path, d->dir);
+	else if (!g->dag && r)
+		load_version(g, r->version, r->dag_path, r->dag_dir);
+	return 0;
+}
+
+/* Does the word name a DAG? */
+static bool is_dag(struct gathered *g, const char *word)
+{
+	const struct run_filter f = { .dag = word, .state = -1, .limit = 1 };
+	struct store_result r;
+	bool known = false;
+
+	if (strchr(word, '@'))
+		return false;
+	if (store_dags(g->store, word, &r, NULL) == 0) {
+		known = r.n > 0;
+		store_result_release(&r);
+	}
+	if (!known && store_runs(g->store, &f, &r, NULL) == 0) {
+		known = r.n > 0;
+		store_result_release(&r);
+	}
+	return known;
+}
+
+static bool is_file(const char *word)
+{
+	size_t n = strlen(word);
+
+	return strchr(word, '/') || (n > 5 && strcmp(word + n - 5, ".yaml") == 0) ||
+	       (n > 4 && strcmp(word + n - 4, ".yml") == 0);
+}
+
+/* ---- printing ------------------------------------------------------------------------- */
+
+static enum style style_of(const struct why_node *n)
+{
+	int task = n->kind == WHY_TASK && n->state ? task_state_by_name(n->state) : -1;
+	int run = n->kind == WHY_RUN && n->state ? run_state_by_name(n->state) : -1;
+
+	if (task >= 0)
+		return runview_task_style((enum task_state)task);
+	if (run == RUN_SUCCESS)
+		return STYLE_GOOD;
+	if (run == RUN_FAILED)
+		return STYLE_BAD;
+	return run == RUN_RUNNING ? STYLE_BUSY : STYLE_WARN;
+}
+
+/* It has come to its end: an instant of it is when, not since when. */
+static bool is_over(const struct why_node *n)
+{
+	int task = n->kind == WHY_TASK && n->state ? task_state_by_name(n->state) : -1;
+	int run = n->kind == WHY_RUN && n->state ? run_state_by_name(n->state) : -1;
+	int end = n->kind == WHY_ATTEMPT && n->state ? outcome_by_name(n->state) : -1;
+
+	return (task >= 0 && task_state_is_final((enum task_state)task)) ||
+	       (run >= 0 && run_state_is_final((enum run_state)run)) || end > OUTCOME_NONE ||
+	       n->kind == WHY_SCHEDULE || n->kind == WHY_REQUEST;
+}
+
+static void add_times(struct buf *out, const struct why_node *n, int64_t now_us)
+{
+	char at[WHEN_SIZE], ago[WHEN_SIZE];
+
+	if (n->since_us)
+		buf_addf(out, ", %s %s (%s)", is_over(n) ? "at" : "since",
+			when_short(n->since_us, now_us, at), when_ago(n->since_us, now_us, ago));
+	if (n->until_us)
+		buf_addf(out, ", until %s (%s)", when_short(n->until_us, now_us, at),
+			when_ago(n->until_us, now_us, ago));
+}
+
+static void add_detail(struct buf *out, const char *detail, int indent)
+{
+	if (!strchr(detail, '\n')) {
+		buf_addstr(out, ": \"");
+		text_add(out, detail, -1);
+		buf_addc(out, '"');
+		return;
+	}
+	for (int i = 0; i < DETAIL_LINES && *detail; i++) {
+		char line[512];
+		size_t len = strcspn(detail, "\n");
+		snprintf(line, sizeof line, "%.*s", (int)(len < 500 ? len : 500), detail);
+		buf_addc(out, '\n');
+		buf_addpad(out, ' ', (size_t)indent + 4);
+		text_add(out, line, -1);
+		detail += len + (detail[len] == '\n');
+	}
+}
+
+static void add_node(
+	struct buf *out, const struct term *t, const struct why_node *n, int indent, int64_t now_us)
+{
+	enum style style = indent ? STYLE_NONE : STYLE_BOLD;
+
+	buf_addpad(out, ' ', (size_t)indent);
+	buf_addstr(out, style_on(style, t->colour));
+	text_add(out, n->subject, -1);
+	buf_addstr(out, style_off(style, t->colour));
+	if (n->state && n->kind != WHY_ATTEMPT && strcmp(n->state, "none") != 0) {
+		style = style_of(n);
+		buf_addf(out, " %s%s%s", style_on(style, t->colour), n->state,
+			style_off(style, t->colour));
+	}
+	/* What someone did is a sentence; else the subject is explained. */
+	bool sentence = n->kind == WHY_SWITCH || n->kind == WHY_REQUEST || n->kind == WHY_PROCESS ||
+			n->kind == WHY_MORE || n->kind == WHY_STORE || n->kind == WHY_SCHEDULE;
+	buf_addstr(out, sentence && !n->state ? " " : ": ");
+	text_add(out, n->text, -1);
+	add_times(out, n, now_us);
+	if (n->detail)
+		add_detail(out, n->detail, indent);
+	if (n->log) {
+		buf_addc(out, '\n');
+		buf_addpad(out, ' ', (size_t)indent + 4);
+		buf_addstr(out, "log: ");
+		text_add(out, n->log, -1);
+	}
+	buf_addc(out, '\n');
+	for (const struct why_node *c = n->first; c; c = c->next)
+		add_node(out, t, c, indent + 2, now_us);
+}
+
+/* The command line of a step; "" where there is no such command. */
+static const char *step_words(const struct why_step *s, struct buf *out)
+{
+	buf_clear(out);
+	if (command_find(s->command))
+		buf_addf(out, "weir %s%s%s", s->command, *s->words ? " " : "", s->words);
+	return out->data;
+}
+
+/* Of those that leave room for what they do. */
+static int steps_width(const struct why *w, struct buf *line)
+{
+	int width = 0;
+
+	for (int i = 0; i < w->nsteps; i++) {
+		int n = text_width(step_words(&w->steps[i], line));
+		width = n > width && n <= STEP_WIDTH ? n : width;
+	}
+	return width;
+}
+
+static void print_text(const struct gathered *g, const struct why *w)
+{
+	struct buf out, line, before;
+	struct term t;
+	int n = 0;
+
+	term_init(&t, stdout, g->args);
+	buf_init(&out, BUF_MAX_TEXT);
+	buf_init(&line, PATH_SIZE);
+	buf_init(&before, BUF_MAX_TEXT);
+	add_node(&out, &t, w->root, 0, g->f.common.now_us);
+	int width = steps_width(w, &line);
+	for (int i = 0; i < w->nsteps; i++) {
+		const char *words = step_words(&w->steps[i], &line);
+		if (!*words || (before.len && strstr(before.data, words)))
+			continue;
+		buf_addf(&out, "%s  ", n++ ? "" : "\nnext\n");
+		int used = text_add(&out, words, -1);
+		buf_addpad(&out, ' ', used < width ? (size_t)(width - used) : 0);
+		buf_addf(&out, "    # %s\n", w->steps[i].what);
+		buf_addf(&before, "%s\n", words);
+	}
+	term_write(&t, &out);
+	buf_release(&before);
+	buf_release(&line);
+	buf_release(&out);
+}
+
+static json_t *node_json(const struct why_node *n)
+{
+	json_t *causes = json_array(), *o = json_pack("{s:s}", "kind", why_kind_name(n->kind));
+
+	json_object_set_new(o, "subject", cli_json_text(n->subject));
+	json_object_set_new(o, "state", cli_json_text(n->state));
+	json_object_set_new(o, "reason", cli_json_text(n->reason));
+	json_object_set_new(o, "text", cli_json_text(n->text));
+	json_object_set_new(o, "detail", cli_json_text(n->detail));
+	json_object_set_new(o, "log", cli_json_text(n->log));
+	json_object_set_new(o, "since", cli_json_time(n->since_us));
+	json_object_set_new(o, "until", cli_json_time(n->until_us));
+	for (const struct why_node *c = n->first; c; c = c->next)
+		json_array_append_new(causes, node_json(c));
+	json_object_set_new(o, "causes", causes);
+	return o;
+}
+
+static int print_json(const struct gathered *g, const struct why *w, struct err *err)
+{
+	json_t *o = node_json(w->root), *next = json_array();
+	struct buf line;
+
+	buf_init(&line, PATH_SIZE);
+	for (int i = 0; i < w->nsteps; i++)
+		if (*step_words(&w->steps[i], &line))
+			json_array_append_new(
+				next, json_pack("{s:o, s:s}", "command", cli_json_text(line.data),
+					      "what", w->steps[i].what));
+	buf_release(&line);
+	json_object_set_new(o, "next", next);
+	json_object_set_new(o, "daemon", json_boolean(g->live != NULL));
+	return cli_print_json(o, err);
+}
+
+/* ---- the command ---------------------------------------------------------------------- */
+
+static int explain(struct gathered *g, struct why *w, struct err *err)
+{
+	const char *word = args_operand(g->args, 0), *task = args_operand(g->args, 1);
+
+	if (is_file(word)) {
+		load_file(g, word);
+		if (!g->dag)
+			return err_set(err, g->error ? ERR_INVALID : ERR_NOT_FOUND, "%s",
+				g->error ? g->error : "there is no such DAG file");
+		word = g->dag->name;
+	}
+	if (!task && (g->dag || is_dag(g, word)))
+		return gather_dag(g, word, err) < 0 ? -1 : why_dag(w, &g->f, err);
+	if (g->dag) {
+		dag_unref(g->dag);
+		g->dag = NULL;
+	}
+	return gather_run(g, word, err) < 0 ? -1 : why_run(w, &g->f.common, task, err);
+}
+
+static void release(struct gathered *g)
+{
+	for (size_t i = 0; i < g->nkept; i++)
+		store_result_release(&g->kept[i]);
+	for (size_t i = 0; i < g->nlogs; i++)
+		free(g->logs[i]);
+	dag_unref(g->dag);
+	json_decref(g->live);
+	store_close(g->store);
+	free(g->active);
+	free(g->error);
+	free(g->home);
+}
+
+/* A DAG's file can be asked about before anything was run. */
+static int open_store(struct gathered *g, struct err *err)
+{
+	if (cli_store_open(g->args, &g->store, err) == 0)
+		return 0;
+	if (err->code != ERR_NOT_FOUND || !is_file(args_operand(g->args, 0)))
+		return -1;
+	err_clear(err);
+	return store_open_memory(&g->store, err);
+}
+
+static int why_command(const struct args *args, struct err *err)
+{
+	struct gathered *g = calloc(1, sizeof *g);
+	struct why w;
+	int rc = -1;
+
+	if (!g)
+		return err_nomem(err);
+	why_init(&w);
+	g->args = args;
+	g->f.common.now_us = clock_now_us();
+	g->f.common.source = (struct why_source){
+		.arg = g, .attempts = attempts_of, .since = since_of, .log = log_of
+	};
+	if ((g->home = cli_home(args, err)) && open_store(g, err) == 0) {
+		g->f.common.home = g->home;
+		rc = explain(g, &w, err);
+	}
+	if (rc == 0 && args_has(args, "json"))
+		rc = print_json(g, &w, err);
+	else if (rc == 0)
+		print_text(g, &w);
+	why_release(&w);
+	release(g);
+	free(g);
+	return rc;
+}
+
+static const struct operand why_operands[] = {
+	{ "RUN", VALUE_RUN, false, false,
+		"a run, by its name or number; or a DAG, by its name or file" },
+	{ "TASK", VALUE_TASK, true, false,
+		"one of its tasks; with the name of a DAG, of its latest run" },
+	{ 0 }
+};
+
+const struct command command_why = {
+	.name = "why",
+	.group = "Look",
+	.summary = "why a run, a task or a DAG does not run, or how it came to its end",
+	.doc = "Tells the causes down to their roots: what a task waits for, and what that waits "
+	       "for; who holds a pool or a slot, since when; who paused it, and why; which "
+	       "failure kept it from running, with its tries and the last line of its error. Of "
+	       "a DAG: when it runs next, and why not now. Ends with the commands that help.\n\n"
+	       "A running daemon is asked for what it alone knows. Nothing is changed.\n\n"
+	       "  weir why nightly_sales@2026-11-19 load",
+	.operands = why_operands,
+	.run = why_command,
+};

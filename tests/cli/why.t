@@ -1,0 +1,218 @@
+#!/bin/sh
+# weir why: the causes behind a task, a run and a DAG, as people meet them.
+. "${top_srcdir:-.}/tests/lib/cli.sh"
+. "${top_srcdir:-.}/tests/lib/daemon.sh"
+
+have_sql || { echo "1..0 # SKIP neither sqlite3 nor python3 with sqlite3"; exit 0; }
+
+GO=$T/go
+export GO
+line() { if grep -qE -e "$1" "$T/out"; then pass "$2"; else fail "$2" "wanted: $1
+$(said)"; fi; }
+# Does each command that is offered parse? Those that only look are run.
+offers() { # NAME
+	bad=
+	sed -n '/^next$/,$s/^  weir \([^#]*[^# ]\).*/\1/p' "$T/out" >"$T/offered"
+	[ -s "$T/offered" ] || bad="nothing is offered"
+	while read -r words; do
+		# shellcheck disable=SC2086
+		set -- $words
+		"$WEIR" "$1" --help >/dev/null 2>&1 || bad="$bad no command $1;"
+		case $1 in
+		logs) [ "${4:-}" = -f ] || "$WEIR" "$@" >/dev/null 2>&1 || bad="$bad weir $words" ;;
+		show | runs | why | pools | next) "$WEIR" "$@" >/dev/null 2>&1 || bad="$bad weir $words" ;;
+		esac
+	done <"$T/offered"
+	is "$bad" "" "$1"
+}
+
+# ---- nothing yet --------------------------------------------------------------------------------
+
+weir why
+exits 2 "a word is needed"
+weir why sales
+exits 5 "nothing was run"
+printf 'dag: fresh\nschedule: "@daily"\ntasks: { one: { run: "true" } }\n' >fresh.yaml
+WEIR_TEST_CLOCK=2026-11-20T07:00:00Z weir why fresh.yaml
+exits 0 "a DAG that was never run, by its file"
+out_has "fresh: is due next at 2026-11-21T00:00:00Z (UTC), for the interval 2026-11-20T00:00:00Z to" "when it is due"
+out_has "no daemon is running on $WEIR_HOME" "and that no daemon runs"
+check "WEIR_HOME is not made" test ! -e "$WEIR_HOME"
+
+# ---- a foreground run ---------------------------------------------------------------------------
+
+cat >sales.yaml <<'END'
+dag: sales
+params: { full: { type: boolean, default: false } }
+tasks:
+  extract: { run: "echo no route to host >&2; exit 7", retries: 2, backoff: { initial: 1s } }
+  load: { run: "true", needs: extract }
+  check: { run: "true", needs: load }
+  publish: { run: "true", needs: check }
+  report: { run: "true", needs: publish }
+  other: { run: "true" }
+  alarm: { run: "true", needs: other, trigger: one_failed }
+  cond: { run: "true", needs: other, if: "{{ params.full }}" }
+  after: { run: "true", needs: cond }
+  both: { run: "true", needs: [other, cond], when: "other.failed and cond.done" }
+  never: { run: "exit 99" }
+END
+WEIR_TEST_CLOCK=2026-11-20T07:00:00Z weir run sales.yaml --date 2026-11-19
+exits 1 "a run that fails"
+WEIR_TEST_CLOCK=2026-11-20T08:00:00Z
+export WEIR_TEST_CLOCK
+weir why sales@2026-11-19
+exits 0 "why a run failed"
+line '^sales@2026-11-19 failed: at least one task failed; of 11 tasks: .*1 failed.*, at 07:00' "its state and counts"
+line '^  extract failed: failed 3 times, its retries are spent: exit status 7, at 07:00.*: "no route to host"$' "its root"
+out_has "/logs/sales@2026-11-19/extract.3.log" "the log"
+line '^    tries 1 to 2: exit status 7, at .*: "no route to host"$' "tries that ended alike are one"
+out_has "weir run $T/sales.yaml --date 2026-11-19" "it is taken up again as it was run"
+offers "all that is offered can be typed"
+weir why sales report
+line '^report upstream_failed: was not run: it needs publish, which did not succeed' "a task of the latest run"
+line '^  3 tasks in between, the last of them load$' "a long way is told as one"
+line '^    extract failed: ' "to the root"
+weir why sales load
+line '^  extract failed: ' "a short way"
+weir why sales after
+line '^after skipped: was not run: it needs cond, which was skipped' "a skipped one"
+line '^  cond skipped: was not run: its `if` is false' "... whose root has an if"
+weir why sales alarm
+line 'its trigger rule one_failed cannot be met: of what it needs: 1 success' "a rule that cannot be met"
+weir why sales both
+line '`when: other.failed and cond.done` is false' "a when"
+line '^  cond skipped: ' "... with what it was judged by"
+weir why sales never
+line 'asked to be skipped \(exit status 99\)' "a status that skips"
+weir why sales other
+line '^other success: succeeded with try 1' "a success"
+weir why sales lod
+exits 5 "no such task"
+err_has 'did you mean "load"?' "... with the nearest"
+weir why sales@2027
+exits 5 "no such run"
+weir why sales report --json
+json_is '["task", "upstream_failed", ["3 tasks"], "extract"]' \
+	'[d["kind"], d["state"], [c["subject"] for c in d["causes"]], d["causes"][0]["causes"][0]["subject"]]' "as JSON"
+json_is '[false, true]' '[d["daemon"], "weir show sales@2026-11-19" in [n["command"] for n in d["next"]]]' "... with what to do"
+weir why sales
+line '^sales: no run of it is due by itself$' "the DAG"
+line '^  it has no schedule' "which has no schedule"
+line '^  sales@2026-11-19 failed: its latest run' "its latest run"
+line '^    extract failed: ' "... and why that failed"
+offers "all that is offered for a DAG can be typed"
+printf 'dag: sales\ntasks: [\n' >sales.yaml
+weir why sales
+line 'sales.yaml:.*' "a file that is broken is told"
+weir why sales.yaml
+exits 3 "... and is an error where it is what was named"
+weir show sales
+out_has "weir why sales@2026-11-19" "weir show hints at it"
+unset WEIR_TEST_CLOCK
+rm -rf home
+
+# ---- a process that is gone ---------------------------------------------------------------------
+
+printf 'dag: gone\ntasks: { a: { run: "kill -9 $PPID; sleep 60" }, b: { run: "true", needs: a } }\n' >gone.yaml
+"$WEIR" run gone.yaml --date 2026-11-19 >"$T/gone" 2>&1 &
+pid=$!
+comes running "SELECT state FROM task WHERE name = 'a'" "a run begins"
+weir why gone b
+line "^  process $pid on .* works on it, and nobody else may" "the process that has it"
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+weir why gone@2026-11-19
+line '^gone@2026-11-19 abandoned: was left by the process that worked on it' "a run that was left"
+line "^  process $pid on .* is gone" "by whom"
+rm -rf home
+
+# ---- with a daemon ------------------------------------------------------------------------------
+
+mkdir dags
+echo 'pools: { pg: 2 }' >dags/weir.yaml
+cat >dags/hold.yaml <<'END'
+dag: hold
+schedule: manual
+tasks:
+  wide: { run: 'until [ -e "$GO" ]; do sleep 0.02; done', pool: pg, slots: 2, priority: 9 }
+  narrow: { run: "true", pool: pg }
+  after: { run: "true", needs: [narrow, again] }
+  again: { run: "exit 4", retries: 5, backoff: { initial: 1h, max: 1h, jitter: none } }
+  cold: { run: "true" }
+  last: { run: "true", needs: cold }
+END
+cat >dags/lim.yaml <<'END'
+dag: lim
+max_active_tasks: 1
+schedule: { cron: "30 2 1 1 *", timezone: Europe/Berlin, catchup: none }
+tasks:
+  a: { run: 'until [ -e "$GO" ]; do sleep 0.02; done', priority: 1 }
+  b: { run: "true" }
+END
+printf 'dag: once\nschedule: { at: ["2020-01-01T00:00:00Z"], catchup: none }\ntasks: { a: { run: "true" } }\n' >dags/once.yaml
+daemon --jobs 3
+weir freeze hold.cold --reason "figures are checked"
+weir trigger hold --date 2026-11-19
+weir trigger lim --date 2026-11-19
+comes "queued|pool_full" "SELECT state, reason FROM task WHERE name = 'narrow'" "a task waits for a pool"
+comes "up_for_retry" "SELECT state FROM task WHERE name = 'again'" "another for its next try"
+comes "held|frozen" "SELECT state, reason FROM task WHERE name = 'cold'" "a third is held"
+comes "queued|dag_limit" "SELECT state, reason FROM task WHERE name = 'b'" "a fourth waits for its DAG"
+weir why hold narrow
+line '^narrow queued: waits for a slot of pool pg, since ' "a pool"
+line '^  pool pg: 2 of 2 slots are taken, 1 task waits for it$' "how it stands"
+line '^    hold@2026-11-19 wide running: has 2 slots, since ' "who has it, since when"
+weir why hold after
+line '^  narrow queued' "two roots: one"
+line '^  again up_for_retry: waits for retry 1 of 5, after exit status 4, since .*, until .* \(in (59m|1h)\)' "and the other, until when"
+weir why hold last
+line '^  cold held: is held: it is frozen' "a frozen one"
+line '^    .* froze it, since .*: "figures are checked"$' "by whom and why"
+out_has "weir freeze hold.cold --off" "how to end it"
+weir why lim b
+line '^b queued: as many tasks of its DAG run as max_active_tasks allows \(1\)' "a limit of a DAG"
+line '^  lim@2026-11-19 a running: ' "what runs of it"
+weir why lim
+year=$(date -u +%Y)
+line "^lim: runs next at $((year + 1))-01-01T02:30:00\+01:00 \(Europe/Berlin\), for the interval $year-01-01T02:30" "a DAG: when it runs next"
+line '^  lim@2026-11-19 running: is at work' "what is active"
+offers "all that is offered can be typed, with a daemon"
+weir why once
+line '^once: no run of it is due by itself' "a schedule that is over"
+line '^  its schedule has no run any more' "is told"
+weir pause hold --reason "the source is late"
+await sh -c '"$WEIR" why hold | grep -q "^hold paused"'
+weir why hold
+line '^  .* paused hold, since .*: "the source is late"$' "who paused a DAG and why"
+out_has "weir resume hold" "how to end it"
+weir why hold@2026-11-19
+line '^  .* paused hold, since' "its run says so, too"
+weir resume hold
+weir drain lim --reason "maintenance"
+weir why lim
+line '^  .* drains lim: no run of it is created, since .*: "maintenance"$' "a drain"
+printf 'dag: lim\ntasks: [\n' >dags/lim.yaml
+await sh -c '"$WEIR" why lim | grep -q "its last good version is used"'
+weir why lim
+line 'lim.yaml: cannot be loaded; its last good version is used' "a broken file"
+out_has "dags/lim.yaml:" "... with the place"
+weir skip hold@2026-11-19 last --reason "nobody reads it"
+await rows skipped "SELECT state FROM task WHERE name = 'last'"
+weir why hold last
+line '^last skipped: was left out, by request' "left out by request"
+line '^  .* asked: skip last, at .*: "nobody reads it"$' "whose"
+api '/v1/live?dag=hold&run=hold@2026-11-19' '[d["run"]["run"], d["dag"]["dag"], d["jobs"]]' >"$T/live"
+is "$(cat "$T/live")" '["hold@2026-11-19", "hold", 3]' "the daemon's live view over the API"
+weir cancel hold@2026-11-19 --reason "enough"
+comes cancelled "SELECT state FROM run WHERE dag = 'hold'" "a run is cancelled"
+weir why hold@2026-11-19
+line '^  .* asked: cancel the run, at .*: "enough"$' "by whom and why"
+: >"$GO"
+ends INT
+weir trigger once
+weir why once@2020-01-01
+weir why once --json
+exits 0 "without the daemon"
+json_is '["no_daemon"]' '[c["reason"] for c in d["causes"] if c["kind"] == "process"]' "that none runs"
+finish
