@@ -167,7 +167,7 @@ static void load_version(struct gathered *g, const char *version, const char *pa
 /* ---- asking the daemon ---------------------------------------------------------------- */
 
 /* Its silence is a fact, too. */
-static void ask_daemon(struct gathered *g, const char *dag, const char *run)
+static void ask_daemon(struct gathered *g, const char *dag, const char *run, const char *task)
 {
 	char *socket_path = daemon_socket_path(g->home);
 	struct buf path;
@@ -179,6 +179,10 @@ static void ask_daemon(struct gathered *g, const char *dag, const char *run)
 	if (run) {
 		buf_addstr(&path, "&run=");
 		http_add_encoded(&path, run);
+	}
+	if (task) {
+		buf_addstr(&path, "&task=");
+		http_add_encoded(&path, task);
 	}
 	const struct http_call c = { .socket_path = socket_path,
 		.method = "GET",
@@ -202,7 +206,7 @@ static int gather_run(struct gathered *g, const char *word, struct err *err)
 	g->nkept++;
 	const struct run_row *r = &found->runs[0];
 	/* What the daemon says is older than what the store has then, never newer. */
-	ask_daemon(g, r->dag, r->name);
+	ask_daemon(g, r->dag, r->name, args_operand(g->args, 1));
 	if (gather_tasks(g, r, err) < 0 || gather_switches(g, r->dag, err) < 0 ||
 		(r->backfill_id && gather_backfill(g, r->backfill_id, err) < 0))
 		return -1;
@@ -300,7 +304,7 @@ static int gather_dag(struct gathered *g, const char *dag, struct err *err)
 	char *path = NULL;
 
 	g->f.name = dag;
-	ask_daemon(g, dag, NULL);
+	ask_daemon(g, dag, NULL, NULL);
 	if (gather_switches(g, dag, err) < 0 || gather_latest(g, dag, err) < 0 ||
 		gather_active(g, dag, err) < 0 || gather_decisions(g, dag, err) < 0)
 		return -1;

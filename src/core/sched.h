@@ -127,6 +127,10 @@ struct sched_breaker {
 void sched_each_breaker(
 	struct sched *s, void (*fn)(void *arg, const struct sched_breaker *b), void *arg);
 
+/* How many tasks that wait for the same are before this one; -1: it does not wait. Looks at all
+ * that wait. */
+int sched_ahead(const struct sched *s, int64_t run_id, int task);
+
 /* Hold a run (task -1) or one of its tasks: what has not started does not, and says why
  * (TASK_HELD). */
 struct sched_hold {

@@ -152,6 +152,47 @@ void sched_each_pool(struct sched *s, void (*fn)(void *arg, const struct sched_p
 				.waiting = g->nwaiting });
 }
 
+/* An entry of a task that waits still. */
+static const struct waiting *entry_of(const struct shelf *shelf, const struct live_task *t)
+{
+	for (size_t i = 0; t->ready && i < shelf->n; i++)
+		if (shelf->list[i].seq == t->seq)
+			return &shelf->list[i];
+	return NULL;
+}
+
+static int count_before(const struct shelf *shelf, const struct waiting *w)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < shelf->n; i++) {
+		const struct waiting *other = &shelf->list[i];
+		const struct live_task *t = &shelf->run->tasks[other->task];
+		n += t->ready && t->seq == other->seq &&
+		     (other->key < w->key || (other->key == w->key && other->seq < w->seq));
+	}
+	return n;
+}
+
+int sched_ahead(const struct sched *s, int64_t run_id, int task)
+{
+	const struct live_run *r = find_run(s, run_id);
+	int n = 0;
+
+	if (!r || task < 0 || task >= r->dag->ntasks)
+		return -1;
+	const struct shelf *shelf = &r->shelves[r->tasks[task].shelf];
+	const struct waiting *w = entry_of(shelf, &r->tasks[task]);
+	const struct gate *gate = shelf->at ? shelf->at : shelf->gates[GATE_LANE];
+	if (!w)
+		return -1;
+	for (const struct live_run *other = s->runs; other; other = other->hh.next)
+		for (int i = 0; i < other->nshelves; i++)
+			if (other->shelves[i].gates[gate->kind] == gate)
+				n += count_before(&other->shelves[i], w);
+	return n;
+}
+
 /* ---- shelves -------------------------------------------------------------------------- */
 
 /* The shelf of the run for tasks of a pool, or of none. */

@@ -61,8 +61,8 @@ static int handle_live(
 {
 	const struct http_api *api = arg;
 
-	res->body =
-		api->live(api->daemon, http_query_text(req, "dag"), http_query_text(req, "run"));
+	res->body = api->live(api->daemon, http_query_text(req, "dag"), http_query_text(req, "run"),
+		http_query_text(req, "task"));
 	return res->body ? 0 : err_nomem(err);
 }
 
@@ -90,6 +90,7 @@ static const struct field live_query[] = {
 		.type = FIELD_STRING,
 		.help = "The name of a run.",
 		.example = "sales@2026-11-19" },
+	{ .key = "task", .type = FIELD_STRING, .help = "A task of the run.", .example = "load" },
 	{ 0 },
 };
 

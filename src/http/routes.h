@@ -20,8 +20,8 @@ struct http_api {
 	int (*reload)(struct daemon *d, json_t **ret, struct err *err);
 	/* How the daemon and its DAGs stand: a new reference, or NULL without memory. */
 	json_t *(*status)(struct daemon *d);
-	/* What it knows of a DAG and a run, either may be NULL: likewise. */
-	json_t *(*live)(struct daemon *d, const char *dag, const char *run);
+	/* What it knows of a DAG, a run and a task of it, each may be NULL: likewise. */
+	json_t *(*live)(struct daemon *d, const char *dag, const char *run, const char *task);
 };
 
 /* The table; its last row's method is NULL. It lives as long as the process. */

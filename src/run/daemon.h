@@ -47,8 +47,8 @@ const struct ops *daemon_ops(struct daemon *d);
 int daemon_reload(struct daemon *d, json_t **ret, struct err *err);
 const char *daemon_home(const struct daemon *d);
 json_t *daemon_status(struct daemon *d); /* new reference */
-/* What the daemon alone knows of a DAG and a run; either may be NULL. New reference. */
-json_t *daemon_live(struct daemon *d, const char *dag, const char *run);
+/* What the daemon alone knows of a DAG, a run and a task of it; each may be NULL. New reference. */
+json_t *daemon_live(struct daemon *d, const char *dag, const char *run, const char *task);
 char *daemon_socket_path(const char *home);
 /* The pid of the daemon on this WEIR_HOME; 0: none runs. */
 int daemon_pid(const char *home);

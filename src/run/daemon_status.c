@@ -164,18 +164,23 @@ static struct flights flights(const struct daemon *d, const char *dag)
 	return f;
 }
 
-static json_t *run_in_hand(struct daemon *d, const char *name)
+static json_t *run_in_hand(const struct daemon *d, const char *name, const char *task)
 {
 	struct active_run *r, *next;
 
-	HASH_ITER (hh, d->engine.runs, r, next)
-		if (strcmp(r->name, name) == 0)
-			return json_pack(
-				"{s:s, s:s}", "run", r->name, "state", run_state_name(r->state));
+	HASH_ITER (hh, d->engine.runs, r, next) {
+		if (strcmp(r->name, name) != 0)
+			continue;
+		const struct task *t = task ? dag_find(r->dag, task) : NULL;
+		int ahead = t ? sched_ahead(d->engine.sched, r->id, t->index) : -1;
+		return json_pack("{s:s, s:s, s:o, s:o}", "run", r->name, "state",
+			run_state_name(r->state), "task", text_or_null(t ? t->name : NULL), "ahead",
+			ahead >= 0 ? json_integer(ahead) : json_null());
+	}
 	return json_null();
 }
 
-json_t *daemon_live(struct daemon *d, const char *dag, const char *run)
+json_t *daemon_live(struct daemon *d, const char *dag, const char *run, const char *task)
 {
 	const char *trouble = d->trouble.code != ERR_NONE ? d->trouble.msg : NULL;
 	struct catalog_dag *c = dag ? catalog_find(d->catalog, dag) : NULL;
@@ -190,7 +195,7 @@ json_t *daemon_live(struct daemon *d, const char *dag, const char *run)
 	json_object_set_new(o, "dag_tasks", own.list);
 	json_object_set_new(o, "dag_running", json_integer(own.n));
 	json_object_set_new(o, "dag", c ? dag_status(d, c) : json_null());
-	json_object_set_new(o, "run", run ? run_in_hand(d, run) : json_null());
+	json_object_set_new(o, "run", run ? run_in_hand(d, run, task) : json_null());
 	json_object_set_new(o, "pools", pools_status(d->engine.sched, d->engine.runs));
 	return o;
 }

@@ -51,6 +51,21 @@ void why_add_end(const struct attempt_row *a, struct buf *out)
 							     : outcome_name(a->outcome));
 }
 
+/* Where it stands in the queue: the daemon knows it of the task that is asked for. */
+static void value_ahead(const struct telling *t, struct buf *out)
+{
+	const json_t *run = json_object_get(t->k->f->live, "run");
+	const char *task = why_get(run, "task");
+
+	if (!task || strcmp(task, t->row->name) != 0 ||
+		!json_is_integer(json_object_get(run, "ahead")))
+		return;
+	if (why_int(run, "ahead") == 0)
+		buf_addstr(out, "; it is next");
+	else
+		buf_addf(out, "; %lld wait before it", why_int(run, "ahead"));
+}
+
 static void value_end(const struct telling *t, struct buf *out)
 {
 	why_add_end(why_last_ended(t), out);
@@ -227,6 +242,7 @@ static const struct {
 	const char *name;
 	value_fn *add;
 } values[] = {
+	{ "ahead", value_ahead },
 	{ "chooser", value_chooser },
 	{ "counts", value_counts },
 	{ "end", value_end },

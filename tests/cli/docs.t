@@ -76,6 +76,7 @@ blur() {
 		s/^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z  /TIME  /
 		s/done on [0-9-]+ [0-9:]+/done on TIME/
 		s/(just now|[0-9]+[smhd] ago)/AGO/g
+		s/(at|since) [0-9:]{8} \(AGO\)/\1 TIME (AGO)/g
 		s/[0-9]+ jobs? at a time/N jobs at a time/
 		s/(^|[ (])([0-9]+ms|[0-9]+\.[0-9]s|[0-9]+m[0-9]{2}s)/\1DURATION/g
 		s/ +/ /g; s/ $//'

@@ -160,7 +160,7 @@ comes "up_for_retry" "SELECT state FROM task WHERE name = 'again'" "another for 
 comes "held|frozen" "SELECT state, reason FROM task WHERE name = 'cold'" "a third is held"
 comes "queued|dag_limit" "SELECT state, reason FROM task WHERE name = 'b'" "a fourth waits for its DAG"
 weir why hold narrow
-line '^narrow queued: waits for a slot of pool pg, since ' "a pool"
+line '^narrow queued: waits for a slot of pool pg; it is next, since ' "a pool"
 line '^  pool pg: 2 of 2 slots are taken, 1 task waits for it$' "how it stands"
 line '^    hold@2026-11-19 wide running: has 2 slots, since ' "who has it, since when"
 weir why hold after
@@ -171,7 +171,7 @@ line '^  cold held: is held: it is frozen' "a frozen one"
 line '^    .* froze it, since .*: "figures are checked"$' "by whom and why"
 out_has "weir freeze hold.cold --off" "how to end it"
 weir why lim b
-line '^b queued: as many tasks of its DAG run as max_active_tasks allows \(1\)' "a limit of a DAG"
+line '^b queued: as many tasks of its DAG run as max_active_tasks allows \(1\); it is next' "a limit of a DAG"
 line '^  lim@2026-11-19 a running: ' "what runs of it"
 weir why lim
 year=$(date -u +%Y)

@@ -180,6 +180,11 @@ static void test_dag_limit(void **state)
 	add(s, 2, dag, 0, 30 * US_PER_MINUTE);
 	end(s, 1, 30 * US_PER_MINUTE);
 	assert_string_equal(tick(s, 30 * US_PER_MINUTE), "2a");
+	assert_int_equal(sched_ahead(s, 2, 1), 0);
+	assert_int_equal(sched_ahead(s, 2, 2), 1);
+	assert_int_equal(sched_ahead(s, 1, 2), 2);
+	assert_int_equal(sched_ahead(s, 2, 0), -1);
+	assert_int_equal(sched_ahead(s, 9, 0), -1);
 	add(s, 3, dag, 0, 90 * US_PER_MINUTE);
 	end(s, 2, 90 * US_PER_MINUTE);
 	end(s, 3, 90 * US_PER_MINUTE);

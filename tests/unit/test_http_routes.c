@@ -223,7 +223,7 @@ static void test_rows(void **state)
 			assert_false(strcmp(rows[i].method, rows[n].method) == 0 &&
 				     strcmp(rows[i].path, rows[n].path) == 0);
 	}
-	assert_int_equal(n, OPS_CALL_MAX + 3);
+	assert_int_equal(n, OPS_CALL_MAX + 4);
 	assert_ptr_equal(rows, http_routes());
 }
 

@@ -410,7 +410,8 @@ static void test_live(void **state)
 	(void)state;
 	make(&wo, waiting, 1);
 	json_t *live = json_loads(
-		"{\"pid\": 7, \"store_error\": \"disk is full\", \"run\": {}, \"pools\": "
+		"{\"pid\": 7, \"store_error\": \"disk is full\", \"run\": {\"task\": \"a\", "
+		"\"ahead\": 2}, \"pools\": "
 		"[{\"pool\": "
 		"\"pg\", \"slots\": 4, \"used\": 4, \"running\": 9, \"waiting\": 1, \"held_by\": "
 		"[{\"run\": \"fx@1\", \"task\": \"rates\", \"slots\": 3}]}]}",
@@ -418,7 +419,7 @@ static void test_live(void **state)
 	wo.f.live = live;
 	run.wanted = true;
 	assert_string_equal(explain(&wo, "a"),
-		"a queued: waits for a slot of pool pg\n"
+		"a queued: waits for a slot of pool pg; 2 wait before it\n"
 		"  pool pg -: 4 of 4 slots are taken, 1 task waits for it\n"
 		"    fx@1 rates running: has 3 slots\n"
 		"    8 more -: that hold the others\n"
