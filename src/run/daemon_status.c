@@ -191,6 +191,7 @@ json_t *daemon_live(struct daemon *d, const char *dag, const char *run, const ch
 		sched_running(d->engine.sched), "queued_runs", (int)d->npending, "stopping",
 		d->stopping, "taking_over", !d->taken_over);
 
+	json_object_set_new(o, "put_off", json_boolean(d->put_off));
 	json_object_set_new(o, "tasks", all.list);
 	json_object_set_new(o, "dag_tasks", own.list);
 	json_object_set_new(o, "dag_running", json_integer(own.n));

@@ -14,7 +14,13 @@
 #include "run/why_impl.h"
 #include "store/store.h"
 
-enum { ARENA_MAX = 16 << 20, TEXT_MAX = 8192, LINE_MAX_LEN = 240, REQUESTS_SHOWN = 3 };
+enum {
+	ARENA_MAX = 16 << 20,
+	TEXT_MAX = 8192,
+	LINE_MAX_LEN = 240,
+	REQUESTS_SHOWN = 3,
+	ALIKE_MAX = 2
+};
 
 static const char *const kind_names[] = {
 	[WHY_TASK] = "task",
@@ -123,11 +129,17 @@ const char *why_word(struct why *w, const char *word)
 
 void why_step(struct why *w, const struct why_step *step)
 {
-	for (int i = 0; i < w->nsteps; i++)
-		if (strcmp(w->steps[i].command, step->command) == 0 &&
-			strcmp(w->steps[i].words, step->words) == 0)
+	int alike = 0;
+
+	for (int i = 0; i < w->nsteps; i++) {
+		if (strcmp(w->steps[i].command, step->command) != 0)
+			continue;
+		if (strcmp(w->steps[i].words, step->words) == 0)
 			return;
-	if (w->nsteps < WHY_STEPS_MAX)
+		alike++;
+	}
+	/* Who has seen how it goes for two can do the same for the next. */
+	if (w->nsteps < WHY_STEPS_MAX && alike < ALIKE_MAX)
 		w->steps[w->nsteps++] = *step;
 }
 
@@ -275,11 +287,16 @@ static void add_wanted(struct why *w, const struct why_facts *f, struct why_node
 	if (why_daemon(w, f, under) || json_is_object(json_object_get(f->live, "run")))
 		return;
 	long long n = why_int(f->live, "queued_runs");
+	const char *text = "does not have it in hand; it looks for such runs from time to time, "
+			   "and its log says what keeps it";
+	if (n)
+		text = why_printf(w, "does not have it in hand yet: %lld run%s before it", n,
+			n == 1 ? " is" : "s are");
+	else if (json_is_true(json_object_get(f->live, "put_off")))
+		text = "could not take a run up yet: a supervisor that has tasks of it does not "
+		       "answer; it is asked again";
 	add_trouble(w, under, WHY_PROCESS, why_printf(w, "daemon %lld", why_int(f->live, "pid")),
-		"not_in_hand",
-		n ? why_printf(w, "does not have it in hand yet: %lld runs wait for that", n)
-		  : "does not have it in hand; it looks for such runs from time to time, and its "
-		    "log says what keeps it");
+		"not_in_hand", text);
 }
 
 static void add_backfill(struct why *w, const struct why_facts *f, struct why_node *under)

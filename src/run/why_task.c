@@ -465,21 +465,39 @@ static struct why_node *add_between(
 	return under;
 }
 
-static void add_rest(struct why_walk *k, struct why_node *under, const size_t *rows, size_t n)
+/* How many are in which state. */
+struct rest {
+	int counts[TASK_STATE_MAX];
+	size_t n;
+};
+
+static struct rest count_rest(const struct why_walk *k, const size_t *rows, size_t n)
 {
-	int counts[TASK_STATE_MAX] = { 0 }, shown = 0;
+	struct rest rest = { .n = n };
+
+	for (size_t i = 0; i < n; i++)
+		rest.counts[k->f->tasks[rows[i]].state]++;
+	return rest;
+}
+
+static void add_rest(struct why_walk *k, struct why_node *under, const struct rest *rest)
+{
+	int shown = 0;
 	struct buf text;
 
+	if (!rest->n)
+		return;
 	buf_init(&text, TEXT_SIZE);
-	for (size_t i = 0; i < n; i++)
-		counts[k->f->tasks[rows[i]].state]++;
-	for (int s = 0; s < TASK_STATE_MAX; s++)
-		if (counts[s])
-			buf_addf(&text, "%s%d %s", shown++ ? ", " : "", counts[s],
-				s == TASK_NONE ? "waiting" : task_state_name((enum task_state)s));
+	for (int s = 0; s < TASK_STATE_MAX; s++) {
+		const char *name = s == TASK_NONE ? "waiting" : task_state_name((enum task_state)s);
+		if (rest->counts[s] == (int)rest->n)
+			buf_addstr(&text, name);
+		else if (rest->counts[s])
+			buf_addf(&text, "%s%d %s", shown++ ? ", " : "", rest->counts[s], name);
+	}
 	why_add(k->w, under,
 		&(struct why_node){ .kind = WHY_MORE,
-			.subject = why_printf(k->w, "%zu more", n),
+			.subject = why_printf(k->w, "%zu more", rest->n),
 			.text = why_printf(k->w, "%s", text.data) });
 	buf_release(&text);
 }
@@ -495,11 +513,11 @@ static void follow_roots(
 	struct why_node *at[WHY_ROOTS_MAX] = { NULL };
 	for (size_t i = 0; i < shown; i++)
 		at[i] = add_between(k, under, from, roots[i]);
-	if (n > shown)
-		add_rest(k, under, k->queue + shown, n - shown);
+	struct rest rest = count_rest(k, k->queue + shown, n - shown);
 	for (size_t i = 0; i < shown; i++)
 		if (at[i])
 			why_task(k, at[i], roots[i]);
+	add_rest(k, under, &rest);
 }
 
 /* The needs themselves: those that did not succeed, or that choose, else the first few. */
@@ -606,7 +624,7 @@ void why_frontier(struct why_walk *k, struct why_node *under)
 				rows[n++] = row;
 	for (; told < n && told < FRONTIER_MAX; told++)
 		why_task(k, under, rows[told]);
-	if (told < n)
-		add_rest(k, under, rows + told, n - told);
+	struct rest rest = count_rest(k, rows + told, n - told);
+	add_rest(k, under, &rest);
 	free(rows);
 }

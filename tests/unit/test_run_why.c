@@ -429,6 +429,58 @@ static void test_live(void **state)
 	clear(&wo);
 }
 
+static void test_not_in_hand(void **state)
+{
+	struct world wo;
+
+	(void)state;
+	make(&wo, waiting, 0);
+	run.wanted = true;
+	run.state = RUN_QUEUED;
+	wo.f.live = json_loads("{\"pid\": 7, \"run\": null, \"queued_runs\": 3}", 0, NULL);
+	assert_non_null(strstr(explain(&wo, NULL),
+		"  daemon 7 -: does not have it in hand yet: 3 runs are before it\n"));
+	json_decref((json_t *)wo.f.live);
+	why_release(&wo.w);
+	why_init(&wo.w);
+	wo.f.live = json_loads("{\"pid\": 7, \"put_off\": true}", 0, NULL);
+	assert_non_null(strstr(explain(&wo, NULL), "a supervisor that has tasks of it does not"));
+	json_decref((json_t *)wo.f.live);
+	why_release(&wo.w);
+	why_init(&wo.w);
+	wo.f.live = NULL;
+	wo.f.daemon_pid = 9;
+	assert_non_null(strstr(explain(&wo, NULL), "  daemon 9 -: does not answer"));
+	run.wanted = false;
+	run.state = RUN_RUNNING;
+	clear(&wo);
+}
+
+/* A backfill has a lane of its own, and can be paused. */
+static void test_backfill(void **state)
+{
+	static const struct row rows[] = { { "a", "", TASK_RUNNING, REASON_STARTED, 0, NULL,
+						   false },
+		{ "b", "", TASK_QUEUED, REASON_SLOT_WAIT, 0, NULL, false } };
+	static const struct backfill_row backfill = { .id = 4,
+		.jobs = 1,
+		.state = BACKFILL_PAUSED,
+		.state_by = "ann",
+		.state_reason = "too slow" };
+	struct world wo;
+
+	(void)state;
+	make(&wo, rows, 2);
+	wo.f.backfill = &backfill;
+	assert_string_equal(explain(&wo, "b"),
+		"b queued: waits for a free job slot\n"
+		"  backfill 4 -: does at most 1 task at once\n"
+		"    a running: runs, try 2 of at most 3\n"
+		"  backfill 4 paused: was paused by ann [too slow]\n");
+	assert_string_equal(wo.w.steps[0].words, "4");
+	clear(&wo);
+}
+
 static void test_switches(void **state)
 {
 	static const struct row held[] = { { "a", "", TASK_HELD, REASON_FROZEN, 0, NULL, false },
@@ -577,6 +629,8 @@ int main(void)
 		cmocka_unit_test(test_scheduler),
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_not_in_hand),
+		cmocka_unit_test(test_backfill),
 		cmocka_unit_test(test_switches),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_many),
