@@ -312,6 +312,10 @@ static void add_backfill(struct why *w, const struct why_facts *f, struct why_no
 			.text = why_printf(w, "was %s by %s", backfill_state_name(b->state),
 				b->state_by ? b->state_by : "somebody"),
 			.detail = b->state_reason });
+	if (b->state == BACKFILL_PAUSED)
+		why_step(w,
+			&(struct why_step){ "backfill",
+				why_printf(w, "resume %lld", (long long)b->id), "let it go on" });
 }
 
 void why_run_causes(struct why *w, const struct why_facts *f, struct why_node *under)

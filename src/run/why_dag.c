@@ -132,6 +132,7 @@ static const struct {
 
 static void add_skips(const struct asked *a, struct why_node *under)
 {
+	const struct plan_row *newest = NULL, *oldest = NULL;
 	int shown = 0;
 
 	for (size_t i = 0; i < a->f->nplans && shown < SKIPS_SHOWN; i++) {
@@ -152,12 +153,19 @@ static void add_skips(const struct asked *a, struct why_node *under)
 					p->count == 1 ? "was" : "were", text),
 				.since_us = p->at_us });
 		shown++;
+		newest = newest ? newest : p;
+		oldest = p;
 	}
-	if (shown)
+	/* Of several that were passed over at once only the first is known. */
+	if (newest)
 		why_step(a->w, &(struct why_step){ "backfill",
-				       why_printf(a->w, "%s --from DATE --to DATE",
-					       why_word(a->w, a->f->name)),
-				       "have them done" });
+				       why_printf(a->w, "%s --from %s --to %s --dry-run",
+					       why_word(a->w, a->f->name),
+					       instant(a->w, a->zone, oldest->start_us),
+					       instant(a->w, a->zone,
+						       newest->count > 1 ? a->f->common.now_us
+									 : newest->start_us)),
+				       "what it would take to have them done" });
 }
 
 /* ---- its file, what it holds, what it did --------------------------------------------- */

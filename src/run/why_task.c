@@ -310,8 +310,9 @@ static void follow_slots(const struct telling *t, struct why_node *under)
 			.text = why_printf(w, "does at most %d task%s at once", b->jobs,
 				b->jobs == 1 ? "" : "s") };
 		add_own_running(t->k, why_add(w, under, &n), NULL);
-		why_step(w, &(struct why_step){ "backfills",
-				    why_printf(w, "%lld", (long long)b->id), "how far it is" });
+		why_step(
+			w, &(struct why_step){ "backfill",
+				   why_printf(w, "show %lld", (long long)b->id), "how far it is" });
 	} else if (f->live) {
 		long long used = why_int(f->live, "running"), jobs = why_int(f->live, "jobs");
 		n.text = used < jobs

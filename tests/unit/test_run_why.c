@@ -477,7 +477,8 @@ static void test_backfill(void **state)
 		"  backfill 4 -: does at most 1 task at once\n"
 		"    a running: runs, try 2 of at most 3\n"
 		"  backfill 4 paused: was paused by ann [too slow]\n");
-	assert_string_equal(wo.w.steps[0].words, "4");
+	assert_string_equal(wo.w.steps[1].command, "backfill");
+	assert_string_equal(wo.w.steps[1].words, "show 4");
 	clear(&wo);
 }
 
