@@ -130,6 +130,9 @@ void sched_each_breaker(
 /* How many tasks that wait for the same are before this one; -1: it does not wait. Looks at all
  * that wait. */
 int sched_ahead(const struct sched *s, int64_t run_id, int task);
+/* What stops a task that waits, now: its reason is of when it began to wait. REASON_NONE: it does
+ * not wait. */
+enum reason sched_waits_for(const struct sched *s, int64_t run_id, int task);
 
 /* Hold a run (task -1) or one of its tasks: what has not started does not, and says why
  * (TASK_HELD). */

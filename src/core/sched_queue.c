@@ -480,6 +480,15 @@ enum reason sched_wait_reason(const struct ref *at)
 	return gate ? reasons[gate->kind] : REASON_SLOT_WAIT;
 }
 
+enum reason sched_waits_for(const struct sched *s, int64_t run_id, int task)
+{
+	struct live_run *r = find_run(s, run_id);
+
+	if (!r || task < 0 || task >= r->dag->ntasks || !r->tasks[task].ready)
+		return REASON_NONE;
+	return sched_wait_reason(&(struct ref){ r, task });
+}
+
 /* Those that found no way through say so, once; those that are held leave the queue. */
 static void tell_waiting(struct sched *s, int64_t now_us)
 {

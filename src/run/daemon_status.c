@@ -11,6 +11,8 @@
 #include "run/daemon_impl.h"
 #include "run/pools.h"
 
+enum { WAITS_MAX = 1000 };
+
 /* RFC 3339, with the zone's offset. */
 static json_t *instant(const struct zone *zone, int64_t at_us)
 {
@@ -164,6 +166,20 @@ static struct flights flights(const struct daemon *d, const char *dag)
 	return f;
 }
 
+/* What stops the tasks of a run that wait, by name: a few of them. */
+static json_t *waits(const struct daemon *d, const struct active_run *r)
+{
+	json_t *o = json_object();
+
+	for (int i = 0; i < r->dag->ntasks && json_object_size(o) < WAITS_MAX; i++) {
+		enum reason why = sched_waits_for(d->engine.sched, r->id, i);
+		if (why != REASON_NONE)
+			json_object_set_new(
+				o, r->dag->tasks[i].name, json_string(reason_name(why)));
+	}
+	return o;
+}
+
 static json_t *run_in_hand(const struct daemon *d, const char *name, const char *task)
 {
 	struct active_run *r, *next;
@@ -173,8 +189,9 @@ static json_t *run_in_hand(const struct daemon *d, const char *name, const char 
 			continue;
 		const struct task *t = task ? dag_find(r->dag, task) : NULL;
 		int ahead = t ? sched_ahead(d->engine.sched, r->id, t->index) : -1;
-		return json_pack("{s:s, s:s, s:o, s:o}", "run", r->name, "state",
-			run_state_name(r->state), "task", text_or_null(t ? t->name : NULL), "ahead",
+		return json_pack("{s:s, s:s, s:o, s:o, s:o}", "run", r->name, "state",
+			run_state_name(r->state), "waits", waits(d, r), "task",
+			text_or_null(t ? t->name : NULL), "ahead",
 			ahead >= 0 ? json_integer(ahead) : json_null());
 	}
 	return json_null();

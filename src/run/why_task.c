@@ -52,9 +52,9 @@ void why_walk_free(struct why_walk *k)
 	free(k);
 }
 
-static enum why_follow follow_of(const struct task_row *t)
+static enum why_follow follow_of(const struct why_walk *k, const struct task_row *t)
 {
-	const struct why_row *row = why_row(t->state, t->reason);
+	const struct why_row *row = why_row(t->state, why_reason(k, t));
 
 	return row ? row->follow : FOLLOW_NOTHING;
 }
@@ -122,7 +122,7 @@ static void add_steps(const struct telling *t)
 		why_step(w, &(struct why_step){ "reject", words, "do not" });
 		break;
 	case TASK_QUEUED:
-		if (t->row->reason == REASON_POOL_FULL)
+		if (why_reason(t->k, t->row) == REASON_POOL_FULL)
 			why_step(w, &(struct why_step){ "pools", "", "who holds what" });
 		break;
 	case TASK_CANCELLED:
@@ -386,7 +386,7 @@ static bool has_followed_need(const struct why_walk *k, size_t row, enum why_fol
 
 static bool leads_on(const struct why_walk *k, size_t row, enum why_follow follow)
 {
-	return follow_of(&k->f->tasks[row]) == follow && has_followed_need(k, row, follow);
+	return follow_of(k, &k->f->tasks[row]) == follow && has_followed_need(k, row, follow);
 }
 
 /* The roots behind a task, the nearest first, into k->queue[0, n). `ret_between`: how many lead
@@ -421,12 +421,12 @@ static size_t find_roots(struct why_walk *k, size_t from, enum why_follow follow
 static struct why_node *add_task_node(const struct telling *t, struct why_node *under, size_t row)
 {
 	const struct task_row *r = t->row;
-	const struct why_row *says = why_row(r->state, r->reason);
+	const struct why_row *says = why_row(r->state, why_reason(t->k, r));
 	const struct attempt_row *a = why_last_ended(t);
 	struct why_node n = { .kind = WHY_TASK,
 		.subject = r->name,
 		.state = task_state_name(r->state),
-		.reason = reason_name(r->reason),
+		.reason = reason_name(why_reason(t->k, r)),
 		.text = says ? why_text(t, says->text) : reason_text(r->reason),
 		.since_us = r->changed_us,
 		.until_us = r->state == TASK_UP_FOR_RETRY || r->state == TASK_DEFERRED ? r->due_us
@@ -577,7 +577,7 @@ static void follow(const struct telling *t, struct why_node *under, size_t row, 
 void why_task(struct why_walk *k, struct why_node *under, size_t row)
 {
 	struct telling t = { .k = k, .row = &k->f->tasks[row], .def = why_def(k, row) };
-	const struct why_row *says = why_row(t.row->state, t.row->reason);
+	const struct why_row *says = why_row(t.row->state, why_reason(k, t.row));
 
 	if (k->node[row])
 		return;

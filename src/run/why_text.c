@@ -22,6 +22,15 @@ const struct task_row *why_need(const struct why_walk *k, const struct task *def
 	return row < k->f->ntasks ? &k->f->tasks[row] : NULL;
 }
 
+enum reason why_reason(const struct why_walk *k, const struct task_row *t)
+{
+	const json_t *waits = json_object_get(json_object_get(k->f->live, "run"), "waits");
+	const char *name = t->state == TASK_QUEUED ? why_get(waits, t->name) : NULL;
+	int now = name ? reason_by_name(name) : -1;
+
+	return now >= 0 && why_row(t->state, (enum reason)now) ? (enum reason)now : t->reason;
+}
+
 /* ---- values of the templates ---------------------------------------------------------- */
 
 typedef void value_fn(const struct telling *t, struct buf *out);

@@ -32,6 +32,8 @@ struct telling {
 const struct task *why_def(const struct why_walk *k, size_t row);
 /* The row of the i-th need; NULL: the run has none of it. */
 const struct task_row *why_need(const struct why_walk *k, const struct task *def, int i);
+/* Why a task is in its state: what the daemon says of one that waits now, else what is recorded. */
+enum reason why_reason(const struct why_walk *k, const struct task_row *t);
 /* The last attempt that has an outcome; NULL: none. */
 const struct attempt_row *why_last_ended(const struct telling *t);
 /* How an attempt ended: "exit status 1"; NULL is fine. */

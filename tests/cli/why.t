@@ -109,6 +109,40 @@ weir why sales.yaml
 exits 3 "... and is an error where it is what was named"
 weir show sales
 out_has "weir why sales@2026-11-19" "weir show hints at it"
+rm -rf home
+
+# ---- choices, and what people set --------------------------------------------------------------
+
+cat >mixed.yaml <<'END'
+dag: mixed
+tasks:
+  pick: { control: branch, with: { choose: fast } }
+  fast: { run: "true", needs: pick }
+  slow: { run: "true", needs: pick }
+  strict: { run: "exit 3", retries: 4, fail_on: [3] }
+  gives: { run: "true" }
+  bad: { run: "exit 1" }
+  behind: { run: "true", needs: bad }
+END
+weir run mixed.yaml --date 2026-11-19
+weir why mixed slow
+line '^slow skipped: was not run: pick chose another way' "a branch that chose another way"
+line '^  pick success: succeeded with try 1' "... which is told"
+weir why mixed strict
+line '^strict failed: exit status 3, which no retry mends' "an error that is not tried again"
+weir mark mixed@2026-11-19 bad success --reason "done by hand"
+weir why mixed bad
+line '^bad success: was marked so, by request' "a state that was set"
+line '^  .* asked: mark bad: success, at .*: "done by hand"$' "by whom and why"
+weir why mixed behind
+line '^behind: is judged anew, since what it needs has changed; waits for its turn' "one that is judged anew"
+line '^  no daemon is running on' "... once there is a daemon"
+weir set-output mixed@2026-11-19 gives rows=2 --reason "counted again"
+weir why mixed gives
+line '^gives success: succeeded with try 1; its outputs were set, by request' "outputs that were set"
+weir clear mixed@2026-11-19 fast
+weir why mixed fast
+line '^fast: is to be done again, by request; waits for its turn' "one that was cleared"
 unset WEIR_TEST_CLOCK
 rm -rf home
 
@@ -151,7 +185,7 @@ tasks:
   b: { run: "true" }
 END
 printf 'dag: once\nschedule: { at: ["2020-01-01T00:00:00Z"], catchup: none }\ntasks: { a: { run: "true" } }\n' >dags/once.yaml
-daemon --jobs 3
+daemon --jobs 8
 weir freeze hold.cold --reason "figures are checked"
 weir trigger hold --date 2026-11-19
 weir trigger lim --date 2026-11-19
@@ -173,6 +207,15 @@ out_has "weir freeze hold.cold --off" "how to end it"
 weir why lim b
 line '^b queued: as many tasks of its DAG run as max_active_tasks allows \(1\); it is next' "a limit of a DAG"
 line '^  lim@2026-11-19 a running: ' "what runs of it"
+printf 'dag: late\nschedule: manual\ntasks: { a: { run: "true" }, b: { run: "true", needs: a } }\n' >dags/late.yaml
+"$WEIR" reload >/dev/null
+weir trigger late --date 2026-11-19
+comes success "SELECT state FROM run WHERE dag = 'late'" "a job slot is free"
+weir end-retries hold@2026-11-19 again --reason "no use"
+await rows failed "SELECT state FROM task WHERE name = 'again'"
+weir why hold again
+line '^again failed: exit status 4, and its retries were ended, by request' "retries that were ended"
+line '^  .* asked: end-retries again, at .*: "no use"$' "whose"
 weir why lim
 year=$(date -u +%Y)
 line "^lim: runs next at $((year + 1))-01-01T02:30:00\+01:00 \(Europe/Berlin\), for the interval $year-01-01T02:30" "a DAG: when it runs next"
@@ -203,7 +246,7 @@ weir why hold last
 line '^last skipped: was left out, by request' "left out by request"
 line '^  .* asked: skip last, at .*: "nobody reads it"$' "whose"
 api '/v1/live?dag=hold&run=hold@2026-11-19' '[d["run"]["run"], d["dag"]["dag"], d["jobs"]]' >"$T/live"
-is "$(cat "$T/live")" '["hold@2026-11-19", "hold", 3]' "the daemon's live view over the API"
+is "$(cat "$T/live")" '["hold@2026-11-19", "hold", 8]' "the daemon's live view over the API"
 weir cancel hold@2026-11-19 --reason "enough"
 comes cancelled "SELECT state FROM run WHERE dag = 'hold'" "a run is cancelled"
 weir why hold@2026-11-19

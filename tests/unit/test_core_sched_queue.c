@@ -185,6 +185,9 @@ static void test_dag_limit(void **state)
 	assert_int_equal(sched_ahead(s, 1, 2), 2);
 	assert_int_equal(sched_ahead(s, 2, 0), -1);
 	assert_int_equal(sched_ahead(s, 9, 0), -1);
+	assert_int_equal(sched_waits_for(s, 2, 1), REASON_DAG_LIMIT);
+	assert_int_equal(sched_waits_for(s, 2, 0), REASON_NONE);
+	assert_int_equal(sched_waits_for(s, 2, 99), REASON_NONE);
 	add(s, 3, dag, 0, 90 * US_PER_MINUTE);
 	end(s, 2, 90 * US_PER_MINUTE);
 	end(s, 3, 90 * US_PER_MINUTE);

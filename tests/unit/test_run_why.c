@@ -409,9 +409,11 @@ static void test_live(void **state)
 
 	(void)state;
 	make(&wo, waiting, 1);
+	wo.tasks[0].reason = REASON_SLOT_WAIT; /* of when it began to wait */
 	json_t *live = json_loads(
 		"{\"pid\": 7, \"store_error\": \"disk is full\", \"run\": {\"task\": \"a\", "
-		"\"ahead\": 2}, \"pools\": "
+		"\"ahead\": 2, \"waits\": {\"a\": "
+		"\"pool_full\"}}, \"pools\": "
 		"[{\"pool\": "
 		"\"pg\", \"slots\": 4, \"used\": 4, \"running\": 9, \"waiting\": 1, \"held_by\": "
 		"[{\"run\": \"fx@1\", \"task\": \"rates\", \"slots\": 3}]}]}",
