@@ -119,7 +119,7 @@ tasks:
   pick: { control: branch, with: { choose: fast } }
   fast: { run: "true", needs: pick }
   slow: { run: "true", needs: pick }
-  strict: { run: "exit 3", retries: 4, fail_on: [3] }
+  strict: { run: "exit 3", retries: 4, fail_on: { exit_codes: [3] } }
   gives: { run: "true" }
   bad: { run: "exit 1" }
   behind: { run: "true", needs: bad }
@@ -148,10 +148,14 @@ rm -rf home
 
 # ---- a process that is gone ---------------------------------------------------------------------
 
-printf 'dag: gone\ntasks: { a: { run: "kill -9 $PPID; sleep 60" }, b: { run: "true", needs: a } }\n' >gone.yaml
-"$WEIR" run gone.yaml --date 2026-11-19 >"$T/gone" 2>&1 &
+printf 'dag: gone\ntasks: { a: { run: "sleep 20" }, b: { run: "true", needs: a }, c: { run: "true" } }\n' >gone.yaml
+"$WEIR" run gone.yaml --date 2026-11-19 --jobs 1 >"$T/gone" 2>&1 &
 pid=$!
 comes running "SELECT state FROM task WHERE name = 'a'" "a run begins"
+comes queued "SELECT state FROM task WHERE name = 'c'" "and has one job slot"
+weir why gone c
+line '^c queued: waits for a free job slot, since' "which another task waits for"
+line '^    a running: runs on .*, try 1 of at most 1' "and who has it"
 weir why gone b
 line "^  process $pid on .* works on it, and nobody else may" "the process that has it"
 kill -9 "$pid"
