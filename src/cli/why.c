@@ -114,6 +114,12 @@ static int gather_switches(struct gathered *g, const char *dag, struct err *err)
 	g->nkept++;
 	g->f.common.frozen = frozen->frozen;
 	g->f.common.nfrozen = frozen->n;
+	struct store_result *breakers = place(g);
+	if (!breakers || store_breakers(g->store, NULL, breakers, err) < 0)
+		return -1;
+	g->nkept++;
+	g->f.common.breakers = breakers->breakers;
+	g->f.common.nbreakers = breakers->n;
 	return 0;
 }
 

@@ -28,6 +28,7 @@ static const char *const kind_names[] = {
 	[WHY_DAG] = "dag",
 	[WHY_ATTEMPT] = "attempt",
 	[WHY_POOL] = "pool",
+	[WHY_BREAKER] = "breaker",
 	[WHY_SLOTS] = "slots",
 	[WHY_SWITCH] = "switch",
 	[WHY_REQUEST] = "request",

@@ -46,6 +46,7 @@ enum why_kind {
 	WHY_DAG,
 	WHY_ATTEMPT,
 	WHY_POOL,
+	WHY_BREAKER,
 	WHY_SLOTS,
 	WHY_SWITCH,
 	WHY_REQUEST, /* of a person, to a run */
@@ -118,6 +119,8 @@ struct why_facts {
 	size_t naudits;
 	const struct dag *dag; /* the run's version, or the DAG as it is now; NULL: unknown */
 	const struct backfill_row *backfill; /* that the run belongs to; NULL: none */
+	const struct breaker_row *breakers;  /* all of them */
+	size_t nbreakers;
 	struct why_source source;
 };
 /* `task` NULL: of the run. ERR_NOT_FOUND with the nearest name; ERR_NOMEM. */
@@ -147,6 +150,7 @@ enum why_follow {
 	FOLLOW_SLOTS,      /* what runs in its lane */
 	FOLLOW_LIMIT,      /* what runs of its DAG */
 	FOLLOW_POOL,       /* who holds its pool */
+	FOLLOW_BREAKER,    /* what opened its circuit breakers, and until when */
 	FOLLOW_SWITCH,     /* who paused or froze it */
 	FOLLOW_REQUESTS,   /* what people asked of it, and its tries */
 	FOLLOW_ATTEMPTS    /* its tries */

@@ -55,12 +55,19 @@ static const struct why_row rows[] = {
 	{ REASON_NEEDS_CHANGED, WAITS,
 		"is judged anew, since what it needs has changed; waits for {waiting}",
 		FOLLOW_OPEN_NEEDS },
+	{ REASON_BREAKER_OPEN, IN(HELD), "is held by its circuit breaker; no try of it is spent",
+		FOLLOW_BREAKER },
+	{ REASON_BREAKER_OPEN, IN(SKIPPED), "was not run: its circuit breaker was open",
+		FOLLOW_BREAKER },
+	{ REASON_BREAKER_OPEN, IN(FAILED), "failed: its circuit breaker was open", FOLLOW_BREAKER },
 };
 
 /* Of runs, of attempts, or said of what passes at once: no task stays in a state for one. */
 static const enum reason passing[] = { REASON_NEEDS_MET, REASON_EXIT_STATUS, REASON_SIGNALLED,
 	REASON_OPERATOR_ERROR, REASON_TIMED_OUT, REASON_RETRY_DUE, REASON_LOST, REASON_NOT_SELECTED,
-	REASON_ALL_DONE, REASON_SOME_FAILED, REASON_PARTIAL, REASON_LATE_RESULT };
+	REASON_ALL_DONE, REASON_SOME_FAILED, REASON_PARTIAL, REASON_LATE_RESULT,
+	REASON_BREAKER_TRIPPED, REASON_BREAKER_DUE, REASON_PROBE_FAILED, REASON_PROBES_PASSED,
+	REASON_BREAKER_FORCED, REASON_QUALITY_LOW, REASON_QUALITY_GOOD };
 
 const struct why_row *why_row(enum task_state state, enum reason reason)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "core/breaker.h"
 #include "core/model.h"
 #include "run/why_walk.h"
 #include "store/store.h"
@@ -116,6 +117,9 @@ static void add_steps(const struct telling *t)
 					    why_printf(w, "%s.%s --off", why_word(w, f->run->dag),
 						    why_word(w, t->row->name)),
 					    "let it go on" });
+		else if (t->row->reason == REASON_BREAKER_OPEN)
+			why_step(w, &(struct why_step){
+					    "breaker", "list", "what is open, and what it holds" });
 		break;
 	case TASK_AWAITING_INPUT:
 		why_step(w, &(struct why_step){ "approve", words, "let it go on" });
@@ -295,6 +299,41 @@ static void follow_pool(const struct telling *t, struct why_node *under)
 		n.text = "has no slots: weir.yaml gives it none";
 	add_holders(
 		t->k, why_add(w, under, &n), json_object_get(p, "held_by"), why_int(p, "running"));
+}
+
+static const struct breaker_row *breaker_row(const struct why_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->nbreakers; i++)
+		if (strcmp(f->breakers[i].name, name) == 0)
+			return &f->breakers[i];
+	return NULL;
+}
+
+static void add_breaker(const struct telling *t, const char *name, struct why_node *under)
+{
+	struct why *w = t->k->w;
+	const struct breaker_row *row = breaker_row(t->k->f, name);
+	struct why_node n = { .kind = WHY_BREAKER, .subject = why_printf(w, "breaker %s", name) };
+	struct breaker b;
+
+	if (!row || row->state == BREAKER_CLOSED)
+		return;
+	n.state = breaker_state_name(row->state);
+	n.reason = reason_name(row->why);
+	n.text = why_printf(w, "is %s: %s%s%s",
+		row->state == BREAKER_OPEN ? "open" : "half-open, probes find out",
+		reason_text(row->why), row->by ? ", " : "", row->by ? row->by : "");
+	n.detail = row->reason;
+	n.since_us = row->since_us;
+	if (breaker_parse(row->text, &b) && b.state == BREAKER_OPEN && b.until_us != INT64_MAX)
+		n.until_us = b.until_us;
+	why_add(w, under, &n);
+}
+
+static void follow_breaker(const struct telling *t, struct why_node *under)
+{
+	for (size_t i = 0; t->def && t->def->breakers && t->def->breakers[i]; i++)
+		add_breaker(t, t->def->breakers[i], under);
 }
 
 static void follow_slots(const struct telling *t, struct why_node *under)
@@ -560,6 +599,9 @@ static void follow(const struct telling *t, struct why_node *under, size_t row, 
 		return;
 	case FOLLOW_POOL:
 		follow_pool(t, under);
+		return;
+	case FOLLOW_BREAKER:
+		follow_breaker(t, under);
 		return;
 	case FOLLOW_SWITCH:
 		follow_switch(t, under);

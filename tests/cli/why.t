@@ -262,4 +262,24 @@ weir why once@2020-01-01
 weir why once --json
 exits 0 "without the daemon"
 json_is '["no_daemon"]' '[c["reason"] for c in d["causes"] if c["kind"] == "process"]' "that none runs"
+
+# ---- a circuit breaker ---------------------------------------------------------------------------
+
+mkdir broken
+echo 'breakers: { api: { failures: 1, open: 2h, max_open: 3h } }' >broken/weir.yaml
+cat >broken/broken.yaml <<'END'
+dag: broken
+tasks:
+  a: { run: "exit 1", breaker: api, on_open: skip }
+  b: { run: "true", breaker: api, on_open: skip, needs: [c] }
+  c: { run: "until [ -n \"$(sqlite3 $WEIR_HOME/weir.db 'SELECT 1 FROM breaker')\" ]; do sleep 0.05; done" }
+END
+if command -v sqlite3 >/dev/null; then
+	weir run broken/broken.yaml --date 2026-11-19
+	weir why broken b
+	line '^b skipped: was not run: its circuit breaker was open' "a circuit breaker"
+	line '^  breaker api open: is open: too many attempts failed, since .*until' "since and until when"
+else
+	skip "a circuit breaker" "no sqlite3"
+fi
 finish
