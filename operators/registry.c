@@ -10,6 +10,7 @@ extern const struct operator operator_publish_file;
 extern const struct operator operator_publish_table;
 extern const struct operator operator_control_branch;
 extern const struct operator operator_control_short_circuit;
+extern const struct operator operator_control_wait;
 
 const struct operator* const operators[] = {
 	&operator_ingest_file,
@@ -19,6 +20,7 @@ const struct operator* const operators[] = {
 	&operator_publish_table,
 	&operator_control_branch,
 	&operator_control_short_circuit,
+	&operator_control_wait,
 	NULL,
 };
 

@@ -104,6 +104,12 @@ static bool chooses(const struct task *t)
 	       (strcmp(t->op, "branch") == 0 || strcmp(t->op, "short_circuit") == 0);
 }
 
+/* Control tasks that are asked until what they wait for is there. */
+static bool waits(const struct task *t)
+{
+	return t->kind == TASK_CONTROL && t->op && strcmp(t->op, "wait") == 0;
+}
+
 void dagfile_load_trigger(struct dag_loader *l, struct task *t, const struct node *n)
 {
 	const struct node *rule = node_get(n, "trigger"), *when = node_get(n, "when");
@@ -120,6 +126,7 @@ void dagfile_load_trigger(struct dag_loader *l, struct task *t, const struct nod
 	}
 	t->only_if = node_get(n, "if");
 	t->chooses = chooses(t);
+	t->waits = waits(t);
 	load_teardown(l, t, n);
 }
 

@@ -37,7 +37,8 @@ struct change {
 		} run; /* CHANGE_RUN */
 		struct {
 			enum task_state from, to;
-			int64_t due_us; /* up_for_retry: when the next try is due; else 0 */
+			int64_t due_us; /* up_for_retry: when the next try is due; deferred and
+					   awaiting_input: until when it waits; else 0 */
 			int tries, failures, lost; /* counts so far, kept with the task */
 			int64_t work;        /* the piece of work it is at, likewise; 0: none yet */
 			const char *hash;    /* of the definition, borrowed from the DAG */

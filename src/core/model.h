@@ -106,6 +106,7 @@ struct task {
 	const struct condition *when; /* on what it needs, instead of a rule; NULL: none */
 	const struct node *only_if;   /* `if:`, judged when it would start; NULL: none */
 	bool chooses;      /* when it succeeds it says which of those behind it are skipped */
+	bool waits;        /* it is asked until what it waits for is there, and takes no slot */
 	bool teardown;     /* runs on a cancel, too, when what it takes down was begun: */
 	const int *setups; /* these of its needs; none: any of them */
 	int nsetups;

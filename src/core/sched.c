@@ -63,8 +63,12 @@ static bool timer_holds(const struct sched *s, const struct heap_entry *e, struc
 		return false;
 	*ret = (struct ref){ s->slots[slot], task };
 	/* Its slot may have been another's, or this very run's before it was taken in anew. */
-	return live(ret)->selected && live(ret)->state == TASK_UP_FOR_RETRY &&
-	       live(ret)->due_us == e->key;
+	const struct live_task *t = live(ret);
+	if (!t->selected)
+		return false;
+	return task_state_waits(t->state)      ? t->ask_us == e->key
+	       : t->state == TASK_UP_FOR_RETRY ? t->due_us == e->key
+					       : false;
 }
 
 static void fire_timers(struct sched *s, int64_t now_us)
@@ -122,7 +126,8 @@ void sched_hold(struct sched *s, const struct sched_hold *h)
 	 * it. What is queued leaves the queue when its turn comes. */
 	for (int i = 0; !h->on && i < r->dag->ntasks; i++) {
 		struct ref at = { r, i };
-		if (live(&at)->state == TASK_HELD && !live(&at)->stopped)
+		if ((live(&at)->state == TASK_HELD && !live(&at)->stopped) ||
+			task_state_waits(live(&at)->state))
 			sched_push_ready(s, &at);
 	}
 }

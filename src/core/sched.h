@@ -48,7 +48,7 @@ struct task_init {
 	enum task_state state;
 	enum reason reason; /* why it is in that state */
 	int tries, failures, lost;
-	int64_t due_us; /* up_for_retry */
+	int64_t due_us; /* up_for_retry; deferred, awaiting_input: the deadline, 0: none */
 	int64_t token;  /* running: of the attempt in flight */
 	int64_t work;   /* the piece of work it is at; 0: none yet */
 	bool selected;  /* false: leave it as it is, whatever its state */
@@ -176,16 +176,36 @@ struct sched_orphan {
 void sched_orphan_ended(struct sched *s, const struct sched_orphan *o,
 	const struct attempt_end *end, int64_t now_us);
 
-/* Tasks with an `if` that could start. The scheduler cannot judge it: whoever can answers each
- * behind sched_tick, and ticks again. Those whose run or task is held do not ask. */
+/* Tasks with an `if` that could start, and tasks that wait (core/model.h), when it is time to look.
+ * The scheduler cannot judge it: whoever can answers each behind sched_tick, and ticks again. Those
+ * whose run or task is held do not ask. */
 struct sched_question {
 	int64_t run_id;
-	int task, tries; /* of attempts so far */
+	int task, tries;     /* of attempts so far */
+	bool asked;          /* its `if` was answered before */
+	int64_t deadline_us; /* of the wait, where that was said before; 0: none */
 };
 /* Borrowed until the next call of anything but this. */
 const struct sched_question *sched_questions(struct sched *s, size_t *ret_n);
-/* `yes`: it takes its turn; else it is skipped (REASON_CONDITION_FALSE). */
+/* `yes`: it takes its turn, a task that waits at once: what it waited for is there, which its
+ * attempt tells; else it is skipped (REASON_CONDITION_FALSE). */
 void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t now_us);
+/* It is skipped for another reason. */
+void sched_answer_skip(struct sched *s, int64_t run_id, int task, enum reason why, int64_t now_us);
+/* Not yet: it is deferred, or awaits input, without a slot, and asks again. */
+struct sched_wait {
+	int64_t run_id;
+	int task;
+	bool input;          /* a person is to decide */
+	int64_t again_us;    /* when it is asked again */
+	int64_t spread_us;   /* and at most so much later, so that not all ask at once */
+	int64_t deadline_us; /* for how long; 0: for ever. Said once: the first one stays */
+	bool skip;           /* skipped at the deadline, not failed (REASON_WAIT_TIMED_OUT) */
+};
+void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_us);
+/* Something came in that a task waits for: it is asked with the next tick. False when the task does
+ * not wait. */
+bool sched_ask_again(struct sched *s, int64_t run_id, int task);
 
 /* Stop a run: nothing new starts, attempts in flight are stopped, waiting tasks are cancelled; but
  * for teardowns, of which those that run go on, and those with a need that was started are still to

@@ -1,7 +1,9 @@
-/* Questions: tasks with an `if`, which the core cannot judge. */
+/* Questions that the core cannot judge: the `if` of a task, and what a task waits for. */
 #include "core/sched_impl.h"
 
 #include <stdlib.h>
+
+#include "base/units.h"
 
 void sched_ask(struct sched *s, const struct ref *at)
 {
@@ -18,6 +20,14 @@ static bool is_asking(const struct asking *a)
 	return a->at.run && live(&a->at)->ready && live(&a->at)->seq == a->seq;
 }
 
+/* What waits goes on waiting while it is held; it is asked again when it is no longer. */
+static bool is_held(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	if (!task_state_waits(live(at)->state))
+		return sched_hold_it(s, at, now_us);
+	return live(at)->held || at->run->held;
+}
+
 void sched_tidy_asking(struct sched *s, int64_t now_us)
 {
 	size_t kept = 0;
@@ -26,7 +36,7 @@ void sched_tidy_asking(struct sched *s, int64_t now_us)
 		const struct asking a = s->asking[i];
 		if (!is_asking(&a))
 			continue;
-		if (!starts_no_more(&a.at) && !sched_hold_it(s, &a.at, now_us))
+		if (!starts_no_more(&a.at) && !is_held(s, &a.at, now_us))
 			s->asking[kept++] = a;
 		else
 			live(&a.at)->ready = false;
@@ -50,9 +60,14 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
 	}
 	for (size_t i = 0; i < s->nasking; i++) {
 		const struct ref *at = &s->asking[i].at;
-		if (is_asking(&s->asking[i]))
-			s->questions[(*ret_n)++] =
-				(struct sched_question){ at->run->id, at->task, live(at)->tries };
+		if (!is_asking(&s->asking[i]))
+			continue;
+		const struct live_task *t = live(at);
+		s->questions[(*ret_n)++] = (struct sched_question){ .run_id = at->run->id,
+			.task = at->task,
+			.tries = t->tries,
+			.asked = t->asked,
+			.deadline_us = task_state_waits(t->state) ? t->due_us : 0 };
 	}
 	return s->questions;
 }
@@ -71,16 +86,90 @@ static bool take_question(struct sched *s, const struct ref *at)
 	return false;
 }
 
+static void wait_more(
+	struct sched *s, const struct ref *at, const struct sched_wait *w, int64_t now_us)
+{
+	enum task_state to = w->input ? TASK_AWAITING_INPUT : TASK_DEFERRED;
+	struct live_task *t = live(at);
+
+	if (!task_state_waits(t->state)) {
+		t->due_us = w->deadline_us;
+		sched_set_task(
+			s, at, to, w->input ? REASON_AWAITING_INPUT : REASON_WAITING, now_us);
+	} else if (t->due_us && now_us >= t->due_us) {
+		sched_set_task(
+			s, at, w->skip ? TASK_SKIPPED : TASK_FAILED, REASON_WAIT_TIMED_OUT, now_us);
+		return;
+	}
+	t->ask_us = w->again_us > now_us ? w->again_us : now_us + 1;
+	if (w->spread_us > 0)
+		t->ask_us += (int64_t)rng_below(&s->rng, (uint64_t)w->spread_us);
+	/* What comes at the very last is not missed. */
+	if (t->due_us && t->ask_us > t->due_us)
+		t->ask_us = t->due_us;
+	sched_arm(s, at);
+}
+
+/* The one that is answered, if it still asks and may go on. */
+static bool find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret)
+{
+	*ret = (struct ref){ find_run(s, run_id), task };
+	return ret->run && take_question(s, ret) && !task_state_is_final(live(ret)->state) &&
+	       !starts_no_more(ret);
+}
+
+void sched_answer_skip(struct sched *s, int64_t run_id, int task, enum reason why, int64_t now_us)
+{
+	struct ref at;
+
+	if (!find_asking(s, run_id, task, &at))
+		return;
+	sched_set_now(s, now_us);
+	sched_set_task(s, &at, TASK_SKIPPED, why, now_us);
+	sched_spread_news(s, now_us);
+}
+
 void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t now_us)
+{
+	struct ref at;
+
+	if (!yes) {
+		sched_answer_skip(s, run_id, task, REASON_CONDITION_FALSE, now_us);
+		return;
+	}
+	if (!find_asking(s, run_id, task, &at))
+		return;
+	sched_set_now(s, now_us);
+	live(&at)->asked = true;
+	if (!at.run->dag->tasks[task].waits) {
+		sched_push_ready(s, &at);
+	} else if (sched_may_start(s)) {
+		sched_start(s, &at, now_us);
+	} else {
+		struct sched_wait again = { run_id, task, .again_us = now_us + US_PER_SECOND };
+		wait_more(s, &at, &again, now_us);
+	}
+}
+
+void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_us)
+{
+	struct ref at;
+
+	if (!find_asking(s, w->run_id, w->task, &at))
+		return;
+	sched_set_now(s, now_us);
+	live(&at)->asked = true;
+	wait_more(s, &at, w, now_us);
+	sched_spread_news(s, now_us);
+}
+
+bool sched_ask_again(struct sched *s, int64_t run_id, int task)
 {
 	struct ref at = { find_run(s, run_id), task };
 
-	if (!at.run || !take_question(s, &at) || starts_no_more(&at))
-		return;
-	live(&at)->asked = yes;
-	if (yes)
-		sched_push_ready(s, &at);
-	else
-		sched_set_task(s, &at, TASK_SKIPPED, REASON_CONDITION_FALSE, now_us);
-	sched_spread_news(s, now_us);
+	if (!at.run || task < 0 || task >= at.run->dag->ntasks || !live(&at)->selected ||
+		!task_state_waits(live(&at)->state))
+		return false;
+	sched_push_ready(s, &at);
+	return true;
 }

@@ -38,14 +38,20 @@ void sched_add_flight(struct sched *s, const struct ref *at, int64_t token)
 		sched_pass_breakers(s, f, true);
 }
 
-int sched_arm_retry(struct sched *s, const struct ref *at)
+int sched_arm(struct sched *s, const struct ref *at)
 {
+	const struct live_task *t = live(at);
 	uint64_t id = (uint64_t)at->run->slot << SCHED_SLOT_SHIFT | (uint32_t)at->task;
 
-	if (heap_push(&s->timers, live(at)->due_us, id) == 0)
+	if (heap_push(&s->timers, task_state_waits(t->state) ? t->ask_us : t->due_us, id) == 0)
 		return 0;
 	s->failed = true;
 	return -1;
+}
+
+bool sched_may_start(const struct sched *s)
+{
+	return !s->halted && s->next_token < s->end_token && !s->failed;
 }
 
 void sched_start(struct sched *s, const struct ref *at, int64_t now_us)
@@ -149,7 +155,7 @@ static void retry_or_fail(
 	}
 	t->due_us = now_us + (lost ? lost_delay_us(e, t) : retry_delay_us(p, t->failures, &s->rng));
 	sched_set_task(s, at, TASK_UP_FOR_RETRY, REASON_RETRY_WAIT, now_us);
-	sched_arm_retry(s, at);
+	sched_arm(s, at);
 }
 
 /* What a choice leaves out is skipped; what runs already is not called back. */

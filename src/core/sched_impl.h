@@ -1,7 +1,7 @@
 /* What the files of the scheduler share: its state, and the few places that change it.
  *
  * sched.c         the scheduler's life, holds, the tick, reading
- * sched_ask.c     tasks whose `if` is asked
+ * sched_ask.c     tasks that are asked: for their `if`, for what they wait for
  * sched_queue.c   lanes, pools, limits of DAGs; who of those that may start is next
  * sched_run.c     runs taken in, restored and dropped
  * sched_breaker.c circuit breakers: who they hold, when these are let go
@@ -52,6 +52,7 @@ struct live_task {
 	 * failure, a loss or a refusal, in whichever process. Done again on purpose it is another.
 	 * 0: none yet. */
 	int64_t work;
+	int64_t ask_us; /* deferred, awaiting input: when it is asked again */
 	bool selected;
 	enum task_state told; /* the final state its dependents have counted; none: they have not */
 	bool cancelling;      /* by request: its attempt is being stopped */
@@ -146,7 +147,7 @@ struct sched {
 	struct flight *flights;  /* by token */
 	struct live_run **slots; /* a small number for each run, for the timers' ids */
 	size_t nslots;
-	struct heap timers; /* retries; obsolete ones stay until due */
+	struct heap timers; /* retries, waits; obsolete ones stay until due */
 	struct gate **lanes;
 	int nlanes;
 	struct named_gate *pools, *dags; /* by name */
@@ -297,11 +298,13 @@ void sched_tidy_asking(struct sched *s, int64_t now_us);
 
 /* Count an attempt of a former owner as in flight. */
 void sched_add_flight(struct sched *s, const struct ref *at, int64_t token);
-/* A timer for the task's due time. -1 without memory. */
-int sched_arm_retry(struct sched *s, const struct ref *at);
+/* A timer for the task: when its next try is due, or when it is asked again. -1 without memory. */
+int sched_arm(struct sched *s, const struct ref *at);
 /* Ask for the end of a task's attempt in flight. */
 void sched_stop(
 	struct sched *s, const struct ref *at, bool hard, const char *detail, int64_t now_us);
+/* Is there a token for it, and nothing that forbids starts? */
+bool sched_may_start(const struct sched *s);
 /* Start a task with the next token; there must be one. */
 void sched_start(struct sched *s, const struct ref *at, int64_t now_us);
 

@@ -273,11 +273,17 @@ static int slots_of(const struct ref *at)
 	return slots > 1 ? slots : 1;
 }
 
+/* What waits takes no places: when it is there, its attempt only says so. */
+static bool waits(const struct ref *at)
+{
+	return at->run->dag->tasks[at->task].waits;
+}
+
 void sched_enter_gates(const struct ref *at)
 {
 	const struct shelf *shelf = shelf_at(at);
 
-	for (int k = 0; k < GATE_KIND_MAX; k++)
+	for (int k = 0; k < GATE_KIND_MAX && !waits(at); k++)
 		if (shelf->gates[k])
 			shelf->gates[k]->used += k == GATE_POOL ? slots_of(at) : 1;
 }
@@ -286,7 +292,7 @@ void sched_leave_gates(struct sched *s, const struct ref *at)
 {
 	const struct shelf *shelf = shelf_at(at);
 
-	for (int k = 0; k < GATE_KIND_MAX; k++) {
+	for (int k = 0; k < GATE_KIND_MAX && !waits(at); k++) {
 		if (!shelf->gates[k])
 			continue;
 		shelf->gates[k]->used -= k == GATE_POOL ? slots_of(at) : 1;
@@ -316,7 +322,7 @@ void sched_push_back(struct sched *s, const struct ref *at, int64_t key)
 	if (t->ready)
 		return;
 	sched_leave_breaker(s, t);
-	if (at->run->dag->tasks[at->task].only_if && !t->asked) {
+	if (waits(at) || (at->run->dag->tasks[at->task].only_if && !t->asked)) {
 		sched_ask(s, at);
 		return;
 	}
@@ -463,11 +469,6 @@ static void look_at_first(struct sched *s, int64_t now_us)
 			stir(s, shelf->gates[k]);
 }
 
-static bool may_start(const struct sched *s)
-{
-	return !s->halted && s->next_token < s->end_token && !s->failed;
-}
-
 enum reason sched_wait_reason(const struct ref *at)
 {
 	static const enum reason reasons[GATE_KIND_MAX] = {
@@ -507,13 +508,13 @@ static void tell_waiting(struct sched *s, int64_t now_us)
 
 void sched_start_ready(struct sched *s, int64_t now_us)
 {
-	if (may_start(s))
+	if (sched_may_start(s))
 		look_at_pools(s, now_us);
 	do {
-		while (shelf_heap_first(&s->open) && may_start(s))
+		while (shelf_heap_first(&s->open) && sched_may_start(s))
 			look_at_first(s, now_us);
 		/* What an open breaker skipped or failed may let others start. */
 		sched_spread_news(s, now_us);
-	} while (shelf_heap_first(&s->open) && may_start(s));
+	} while (shelf_heap_first(&s->open) && sched_may_start(s));
 	tell_waiting(s, now_us);
 }

@@ -187,14 +187,19 @@ static void take_up(struct sched *s, const struct ref *at, int64_t now_us)
 	case TASK_SCHEDULED:
 	case TASK_QUEUED:
 	case TASK_HELD:
+		if (t->selected)
+			sched_push_ready(s, at);
+		break;
 	case TASK_DEFERRED:
+	case TASK_AWAITING_INPUT:
+		t->asked = true; /* else it would not wait */
 		if (t->selected)
 			sched_push_ready(s, at);
 		break;
 	case TASK_UP_FOR_RETRY:
 		t->asked = true; /* it would not have been tried */
 		if (t->selected)
-			sched_arm_retry(s, at);
+			sched_arm(s, at);
 		break;
 	case TASK_RUNNING:
 		t->asked = true;

@@ -91,7 +91,7 @@ struct change *sched_set_task(
 		t->ready = false;
 	if (to != TASK_HELD)
 		sched_leave_breaker(s, t);
-	if (to != TASK_UP_FOR_RETRY)
+	if (to != TASK_UP_FOR_RETRY && !task_state_waits(to))
 		t->due_us = 0;
 	if (to == TASK_NONE) {
 		t->asked = false;

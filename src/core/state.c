@@ -95,6 +95,10 @@ static const struct reason_row {
 	[REASON_BREAKER_FORCED] = { "breaker_forced", "by a person" },
 	[REASON_QUALITY_LOW] = { "quality_low", "the checks of the dataset scored too low" },
 	[REASON_QUALITY_GOOD] = { "quality_good", "the checks of the dataset passed" },
+	[REASON_WAITING] = { "waiting", "what it waits for is not there yet" },
+	[REASON_AWAITING_INPUT] = { "awaiting_input", "waits for a decision (weir approvals)" },
+	[REASON_WAIT_TIMED_OUT] = { "wait_timed_out", "waited as long as its timeout allows" },
+	[REASON_REJECTED] = { "rejected", "was rejected" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 
@@ -155,29 +159,30 @@ int reason_by_name(const char *name)
 }
 
 #define BIT(state) (1u << (state))
+#define WAITS (BIT(TASK_DEFERRED) | BIT(TASK_AWAITING_INPUT))
 
 /* For each state, the set of states that may follow it. Final states have no successor here:
  * state_task_may lets them go only by request. */
 static const unsigned task_next[TASK_STATE_MAX] = {
 	[TASK_NONE] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_HELD) |
 		      BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED) |
-		      BIT(TASK_FAILED),
+		      BIT(TASK_FAILED) | WAITS,
 	[TASK_SCHEDULED] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_HELD) |
 			   BIT(TASK_SKIPPED) | BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED) |
-			   BIT(TASK_FAILED),
+			   BIT(TASK_FAILED) | WAITS,
 	[TASK_QUEUED] = BIT(TASK_RUNNING) | BIT(TASK_HELD) | BIT(TASK_SKIPPED) |
-			BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED) | BIT(TASK_FAILED),
+			BIT(TASK_UPSTREAM_FAILED) | BIT(TASK_CANCELLED) | BIT(TASK_FAILED) | WAITS,
 	[TASK_RUNNING] = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED) |
 			 BIT(TASK_CANCELLED) | BIT(TASK_UP_FOR_RETRY) | BIT(TASK_DEFERRED) |
 			 BIT(TASK_AWAITING_INPUT),
 	[TASK_DEFERRED] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_SUCCESS) |
 			  BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
-	[TASK_AWAITING_INPUT] = BIT(TASK_QUEUED) | BIT(TASK_SUCCESS) | BIT(TASK_FAILED) |
-				BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
+	[TASK_AWAITING_INPUT] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_SUCCESS) |
+				BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
 	[TASK_UP_FOR_RETRY] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_FAILED) |
-			      BIT(TASK_HELD) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
+			      BIT(TASK_HELD) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED) | WAITS,
 	[TASK_HELD] = BIT(TASK_SCHEDULED) | BIT(TASK_QUEUED) | BIT(TASK_RUNNING) |
-		      BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
+		      BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED) | WAITS,
 };
 
 static const unsigned task_finals = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED) |
@@ -199,6 +204,11 @@ static const unsigned run_next[RUN_STATE_MAX] = {
 bool task_state_is_final(enum task_state s)
 {
 	return task_finals & BIT(s);
+}
+
+bool task_state_waits(enum task_state s)
+{
+	return WAITS & BIT(s);
 }
 
 bool run_state_is_final(enum run_state s)

@@ -92,6 +92,10 @@ enum reason {
 	REASON_BREAKER_FORCED, /* by a person */
 	REASON_QUALITY_LOW,    /* checks of its dataset scored too low */
 	REASON_QUALITY_GOOD,
+	REASON_WAITING,            /* deferred: what its wait asks for is not there yet */
+	REASON_AWAITING_INPUT,     /* waits for a decision of a person */
+	REASON_WAIT_TIMED_OUT,     /* waited as long as its timeout allows */
+	REASON_REJECTED,           /* skipped: a person rejected it */
 	REASON_MAX
 };
 
@@ -106,6 +110,8 @@ int outcome_by_name(const char *name);
 int reason_by_name(const char *name);
 
 bool task_state_is_final(enum task_state s);
+/* Deferred or awaiting input: asked again when it is time, without a slot. */
+bool task_state_waits(enum task_state s);
 bool run_state_is_final(enum run_state s);
 /* The state came of the states of the task's needs, not of an attempt or a request. */
 bool reason_is_derived(enum reason r);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "core/model.h"
+#include "run/control_wait.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
 #include "run/result.h"
@@ -272,7 +273,11 @@ static void keep_control(
 	struct control_end end = { 0 };
 	struct err err = { 0 };
 
-	control_run(&run->job, a, &end, &err);
+	const struct control_look look = { &run->job, a, e->store, run->id };
+	if (a->task->waits)
+		control_wait_run(&look, &end, &err);
+	else
+		control_run(&run->job, a, &end, &err);
 	keep_unstarted(e, a->token, &err);
 	if (e->failed)
 		control_end_release(&end);
@@ -572,6 +577,23 @@ int engine_commit_settled(struct engine *e, const struct active_run *settling, s
 	return 0;
 }
 
+/* What a task waits for: there, or not yet. An error that passes is like not yet; any other one its
+ * attempt tells. */
+static void answer_wait(
+	struct engine *e, const struct control_look *look, const struct sched_question *q)
+{
+	struct control_found found;
+	struct err err = { 0 };
+	int64_t now_us = look->attempt->now_us;
+	bool failed = control_wait_look(look, &found, &err) < 0;
+
+	if (found.there || (failed && !err_info(err.code)->transient))
+		sched_answer(e->sched, q->run_id, q->task, true, now_us);
+	else
+		sched_answer_wait(e->sched, &found.wait, now_us);
+	json_decref(found.outputs);
+}
+
 /* Answer what the scheduler asks; what cannot be judged is begun, and says why. */
 static bool answer(struct engine *e)
 {
@@ -586,7 +608,13 @@ static bool answer(struct engine *e)
 		};
 		struct err err = { 0 };
 		bool yes = true;
-		control_only_if(&run->job, &a, &yes, &err);
+		if (!q[i].asked)
+			control_only_if(&run->job, &a, &yes, &err);
+		if (a.task->waits && yes && err.code == ERR_NONE) {
+			const struct control_look look = { &run->job, &a, e->store, run->id };
+			answer_wait(e, &look, &q[i]);
+			continue;
+		}
 		sched_answer(e->sched, run->id, q[i].task, yes || err.code != ERR_NONE, now_us);
 	}
 	return n > 0;

@@ -51,6 +51,8 @@ struct mtask {
 	/* Between the end of an attempt and the change of the task's state. */
 	bool ending;
 	bool said_no;  /* its `if` was answered with no */
+	bool said_wait, said_skip; /* what it waits for was answered with not yet */
+	int64_t said_us;           /* the deadline that came with it */
 	bool left_out; /* a choice told so skips it */
 	bool unchosen; /* it was skipped so */
 	bool fresh;    /* final since this commit only: others may not have heard of it */
@@ -148,6 +150,7 @@ static void random_trigger(struct world *w, struct dag *dag, struct task *t)
 	if (one_in(w, 5))
 		t->only_if = &some_if;
 	t->chooses = one_in(w, 8);
+	t->waits = one_in(w, 6);
 	t->forgiven = one_in(w, 8);
 	if (t->nneeds == 0 || one_in(w, 3))
 		return;
@@ -330,6 +333,17 @@ static int slow_running(const struct world *w)
 	return n;
 }
 
+/* What waits takes no slot when it goes on, either. */
+static int slow_slots(const struct world *w)
+{
+	int n = slow_running(w);
+
+	for (int k = 0; k < w->nruns; k++)
+		for (int i = 0; w->runs[k].here && i < w->runs[k].dag->ntasks; i++)
+			n -= w->runs[k].dag->tasks[i].waits && w->runs[k].tasks[i].flight.token;
+	return n;
+}
+
 /* ---- committing: each change is judged ------------------------------------------------ */
 
 static struct mrun *run_of(struct world *w, int64_t id)
@@ -409,6 +423,23 @@ static bool is_again(enum reason r)
 	return r == REASON_NEEDS_CHANGED || r == REASON_NEEDS_AGAIN || r == REASON_SET_UP_AGAIN;
 }
 
+static void commit_wait(struct world *w, struct mrun *r, const struct change *c)
+{
+	const struct mtask *t = &r->tasks[c->task_index];
+
+	CHECK(w, r->dag->tasks[c->task_index].waits && t->said_wait && needs_met(r, c->task_index),
+		"%s waits for nothing", c->task);
+	if (c->reason != REASON_WAIT_TIMED_OUT) {
+		CHECK(w, !task_state_waits(t->state), "%s waits twice", c->task);
+		CHECK(w, c->state.due_us == t->said_us, "%s: its deadline", c->task);
+		return;
+	}
+	CHECK(w, task_state_waits(t->state) && t->due_us && t->due_us <= w->now_us,
+		"%s: not its deadline", c->task);
+	CHECK(w, c->state.to == (t->said_skip ? TASK_SKIPPED : TASK_FAILED), "%s: %s", c->task,
+		task_state_name(c->state.to));
+}
+
 static void commit_task(struct world *w, struct mrun *r, const struct change *c)
 {
 	struct mtask *t = &r->tasks[c->task_index];
@@ -427,6 +458,8 @@ static void commit_task(struct world *w, struct mrun *r, const struct change *c)
 	else if (w->asking && c->detail)
 		CHECK(w, strcmp(c->detail, "by ann") == 0 && t->state != TASK_RUNNING,
 			"%s: asked for, while it runs", c->task);
+	else if (task_state_waits(c->state.to) || c->reason == REASON_WAIT_TIMED_OUT)
+		commit_wait(w, r, c);
 	else if (c->reason == REASON_CONDITION_FALSE)
 		CHECK(w, t->said_no && needs_met(r, c->task_index), "%s: nobody said no", c->task);
 	else if (c->reason == REASON_NOT_CHOSEN)
@@ -490,8 +523,8 @@ static void commit_start(struct world *w, struct mrun *r, const struct change *c
 	t->flight = (struct flying){
 		.token = c->attempt.token, .outcome = random_outcome(w), .permanent = one_in(w, 10)
 	};
-	CHECK(w, slow_running(w) <= w->max_running, "%d run, of %d", slow_running(w),
-		w->max_running);
+	CHECK(w, r->dag->tasks[c->task_index].waits || slow_slots(w) <= w->max_running,
+		"%d run, of %d", slow_slots(w), w->max_running);
 }
 
 static void commit(struct world *w)
@@ -535,7 +568,7 @@ static void commit(struct world *w)
 				!t->left_out || !t->selected || !w->runs[k].here ||
 					(t->state != TASK_NONE && t->state != TASK_QUEUED),
 				"t%d was left out, and is %s", i, task_state_name(t->state));
-			t->fresh = t->said_no = t->left_out = false;
+			t->fresh = t->said_no = t->said_wait = t->left_out = false;
 		}
 }
 
@@ -625,7 +658,7 @@ static bool works(const struct mrun *r)
 
 static void check_not_stuck(struct world *w)
 {
-	bool room = slow_running(w) < w->max_running && sched_tokens_left(w->s) > 0;
+	bool room = slow_slots(w) < w->max_running && sched_tokens_left(w->s) > 0;
 
 	for (int k = 0; k < w->nruns; k++) {
 		const struct mrun *r = &w->runs[k];
@@ -635,14 +668,17 @@ static void check_not_stuck(struct world *w)
 			if (!t->selected || task_state_is_final(t->state))
 				continue;
 			bool due = t->state == TASK_UP_FOR_RETRY && t->due_us <= w->now_us;
+			due |= task_state_waits(t->state) && t->due_us && t->due_us <= w->now_us;
 			CHECK(w, !due, "t%d is due, and only waits", i);
+			CHECK(w, !task_state_waits(t->state) || sched_wake_us(w->s) < INT64_MAX,
+				"t%d: nobody asks again", i);
 			CHECK(w,
 				t->state != TASK_NONE || !needs_met(r, i) ||
 					(r->cancelling && works(r)),
 				"t%d could start, and is silent", i);
 			CHECK(w, !room || t->state != TASK_QUEUED, "t%d could start", i);
 			waits |= t->state == TASK_UP_FOR_RETRY || t->state == TASK_RUNNING ||
-				 (t->state == TASK_QUEUED && !room);
+				 task_state_waits(t->state) || (t->state == TASK_QUEUED && !room);
 		}
 		CHECK(w, !r->here || slow_idle(r) || waits, "run %" PRId64 " is stuck", r->id);
 	}
@@ -973,6 +1009,27 @@ static void step_ask(struct world *w)
 		check_setups(w, r, init);
 }
 
+/* Not yet; or there, but without a token to say so. */
+static bool answer_wait(struct world *w, const struct sched_question *q, struct mtask *t)
+{
+	const struct sched_wait wait = { .run_id = q->run_id,
+		.task = q->task,
+		.input = one_in(w, 2),
+		.again_us = w->now_us + below(w, 20) * US_PER_SECOND,
+		.spread_us = below(w, 3) * US_PER_SECOND,
+		.deadline_us = one_in(w, 3) ? 0 : w->now_us + (1 + below(w, 90)) * US_PER_SECOND,
+		.skip = one_in(w, 2) };
+	bool yes = one_in(w, 2);
+
+	CHECK(w, q->deadline_us == (task_state_waits(t->state) ? t->due_us : 0), "its deadline");
+	t->said_wait = !yes || sched_tokens_left(w->s) == 0;
+	t->said_us = yes ? 0 : wait.deadline_us;
+	t->said_skip = wait.skip && !yes;
+	if (!yes)
+		sched_answer_wait(w->s, &wait, w->now_us);
+	return !yes;
+}
+
 static bool answer(struct world *w)
 {
 	size_t n;
@@ -990,14 +1047,18 @@ static bool answer(struct world *w)
 	for (size_t i = 0; i < n; i++) {
 		struct mrun *r = run_of(w, q[i].run_id);
 		bool yes = !one_in(w, 4);
-		CHECK(w, r->dag->tasks[q[i].task].only_if, "t%d: there is nothing to ask",
-			q[i].task);
+		const struct task *def = &r->dag->tasks[q[i].task];
+		CHECK(w, def->waits || (def->only_if && !q[i].asked),
+			"t%d: there is nothing to ask", q[i].task);
 		CHECK(w, !stops(r, &r->dag->tasks[q[i].task]), "t%d asks in vain", q[i].task);
 		CHECK(w,
 			sched_task_view(w->s, q[i].run_id, q[i].task, &v) &&
 				!task_state_is_final(v.state),
 			"t%d asks, being %s", q[i].task, task_state_name(v.state));
+		yes |= !def->only_if || q[i].asked;
 		r->tasks[q[i].task].said_no = !yes;
+		if (yes && def->waits && answer_wait(w, &q[i], &r->tasks[q[i].task]))
+			continue;
 		sched_answer(w->s, q[i].run_id, q[i].task, yes, w->now_us);
 	}
 	return any;

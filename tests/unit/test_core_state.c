@@ -18,14 +18,14 @@
 static const char *const task_matrix[] = {
 	/*                 none sched queue runng defer input retry held  succ fail skip upst canc
 	 */
-	/* none        */ "c    y     y     y     .     .     .     y     .    y    y    y    y",
-	/* scheduled   */ "c    .     y     y     .     .     .     y     .    y    y    y    y",
-	/* queued      */ "c    .     .     y     .     .     .     y     .    y    y    y    y",
+	/* none        */ "c    y     y     y     y     y     .     y     .    y    y    y    y",
+	/* scheduled   */ "c    .     y     y     y     y     .     y     .    y    y    y    y",
+	/* queued      */ "c    .     .     y     y     y     .     y     .    y    y    y    y",
 	/* running     */ ".    .     .     .     y     y     y     .     y    y    y    .    y",
 	/* deferred    */ "c    .     y     y     .     .     .     .     y    y    y    .    y",
-	/* awaiting    */ "c    .     y     .     .     .     .     .     y    y    y    .    y",
-	/* retry       */ "c    .     y     y     .     .     .     y     .    y    y    .    y",
-	/* held        */ "c    y     y     y     .     .     .     .     .    y    y    .    y",
+	/* awaiting    */ "c    .     y     y     .     .     .     .     y    y    y    .    y",
+	/* retry       */ "c    .     y     y     y     y     .     y     .    y    y    .    y",
+	/* held        */ "c    y     y     y     y     y     .     .     .    y    y    .    y",
 	/* success     */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
 	/* failed      */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
 	/* skipped     */ "r    .     .     .     .     .     .     .     .    .    .    .    .",

@@ -1,0 +1,236 @@
+#include "run/control_wait.h"
+
+#include <glob.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/civil.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/units.h"
+#include "core/model.h"
+#include "core/zone.h"
+#include "run/control.h"
+#include "run/job.h"
+#include "store/store.h"
+
+enum { SPREAD = 10, FILES_MAX = 10000 };
+
+struct look {
+	const struct control_look *l;
+	const json_t *with;
+	struct control_found *found;
+};
+
+static const char *text_of(const struct look *k, const char *key)
+{
+	return json_string_value(json_object_get(k->with, key));
+}
+
+static int64_t number_of(const struct look *k, const char *key)
+{
+	return json_integer_value(json_object_get(k->with, key));
+}
+
+static int put(const struct look *k, const char *key, json_t *value, struct err *err)
+{
+	return json_object_set_new(k->found->outputs, key, value) < 0 ? err_nomem(err) : 0;
+}
+
+/* ---- files ---------------------------------------------------------------------------- */
+
+/* A file that goes away meanwhile is not there; nor is what is no file. */
+static bool is_ripe(const struct look *k, const char *path, int64_t *bytes)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	int64_t at_us = st.st_mtim.tv_sec * US_PER_SECOND + st.st_mtim.tv_nsec / 1000;
+	*bytes += st.st_size;
+	return k->l->attempt->now_us - at_us >= number_of(k, "min_age") &&
+	       st.st_size >= number_of(k, "min_size");
+}
+
+static int judge_files(const struct look *k, const glob_t *g, struct err *err)
+{
+	int64_t bytes = 0;
+
+	if (g->gl_pathc > FILES_MAX)
+		return err_set(err, ERR_INVALID,
+			"path: %zu files are too many to look at again and again (at most %d)",
+			g->gl_pathc, FILES_MAX);
+	for (size_t i = 0; i < g->gl_pathc; i++)
+		if (!is_ripe(k, g->gl_pathv[i], &bytes))
+			return 0;
+	if (put(k, "path", json_string(g->gl_pathv[0]), err) < 0 ||
+		put(k, "files", json_integer((json_int_t)g->gl_pathc), err) < 0 ||
+		put(k, "bytes", json_integer(bytes), err) < 0)
+		return -1;
+	k->found->there = true;
+	return 0;
+}
+
+static int look_for_files(const struct look *k, struct err *err)
+{
+	char *path = io_path_join(k->l->job->dag->dir, text_of(k, "path"));
+	glob_t g = { 0 };
+	int rc = 0;
+
+	if (!path)
+		return err_nomem(err);
+	/* A folder that cannot be read, or is not there, has none yet. */
+	int r = glob(path, 0, NULL, &g);
+	if (r == GLOB_NOSPACE)
+		rc = err_nomem(err);
+	else if (r == 0)
+		rc = judge_files(k, &g, err);
+	globfree(&g);
+	free(path);
+	return rc;
+}
+
+/* ---- time ----------------------------------------------------------------------------- */
+
+static int instant_of(const struct look *k, int64_t *ret, struct err *err)
+{
+	const struct job_context *c = k->l->job;
+	const char *text = text_of(k, "time");
+	struct zone_local local;
+	struct civil_text t;
+
+	if (units_parse_duration(text, ret, NULL) == 0) {
+		*ret += c->interval_end_us;
+		return 0;
+	}
+	if (civil_parse(text, &t, err) < 0)
+		return err_context(err, "time");
+	if (t.parts & CIVIL_HAS_OFFSET) {
+		*ret = civil_text_us(&t);
+	} else {
+		zone_local_to_utc(c->zone ? c->zone : zone_utc(), &t.civil, &local);
+		*ret = local.first_us;
+	}
+	return 0;
+}
+
+static int look_at_clock(const struct look *k, struct err *err)
+{
+	struct civil civil;
+	struct buf text;
+	int64_t at_us;
+
+	if (instant_of(k, &at_us, err) < 0)
+		return -1;
+	if (k->l->attempt->now_us < at_us) {
+		k->found->wait.again_us = at_us;
+		k->found->wait.spread_us = 0;
+		return 0;
+	}
+	buf_init(&text, 64);
+	zone_to_civil(zone_utc(), at_us, &civil, NULL);
+	civil_add_rfc3339(&text, &civil, 0);
+	int rc = put(k, "at", json_string(text.data), err);
+	buf_release(&text);
+	k->found->there = rc == 0;
+	return rc;
+}
+
+/* ---- runs ----------------------------------------------------------------------------- */
+
+static int task_succeeded(const struct look *k, int64_t run_id, bool *ret, struct err *err)
+{
+	const char *task = text_of(k, "task");
+	struct store_result rows;
+
+	*ret = false;
+	if (store_tasks(k->l->store, run_id, &rows, err) < 0)
+		return -1;
+	for (size_t i = 0; i < rows.n; i++)
+		if (strcmp(rows.tasks[i].name, task) == 0)
+			*ret = rows.tasks[i].state == TASK_SUCCESS;
+	store_result_release(&rows);
+	return 0;
+}
+
+static int look_for_run(const struct look *k, struct err *err)
+{
+	const struct job_context *c = k->l->job;
+	const struct run_key key = { text_of(k, "run"), c->interval_start_us, c->interval_end_us };
+	struct store_result r;
+	int rc = 0;
+
+	if (store_run_by_key(k->l->store, &key, &r, err) < 0)
+		return -1;
+	if (r.n > 0 && text_of(k, "task"))
+		rc = task_succeeded(k, r.runs[0].id, &k->found->there, err);
+	else if (r.n > 0)
+		k->found->there = r.runs[0].state == RUN_SUCCESS;
+	if (rc == 0 && k->found->there)
+		rc = put(k, "run", json_string(r.runs[0].name), err);
+	store_result_release(&r);
+	return rc;
+}
+
+/* ---- any ------------------------------------------------------------------------------ */
+
+static int look(const struct look *k, struct err *err)
+{
+	if (text_of(k, "path"))
+		return look_for_files(k, err);
+	if (text_of(k, "time"))
+		return look_at_clock(k, err);
+	return look_for_run(k, err);
+}
+
+int control_wait_look(const struct control_look *l, struct control_found *ret, struct err *err)
+{
+	struct look k = { .l = l, .found = ret };
+	json_t *with = job_with(l->job, l->attempt, err);
+	int64_t now_us = l->attempt->now_us;
+	int rc = -1;
+
+	*ret = (struct control_found){ .outputs = json_object(),
+		.wait = { .run_id = l->run_id,
+			.task = l->attempt->task->index,
+			.again_us = now_us + US_PER_MINUTE } };
+	if (!with || !ret->outputs) {
+		if (with)
+			err_nomem(err);
+		goto out;
+	}
+	k.with = with;
+	int64_t timeout_us = number_of(&k, "timeout"), poll_us = number_of(&k, "poll");
+	const char *late = text_of(&k, "on_timeout");
+	ret->wait.again_us = now_us + poll_us;
+	ret->wait.spread_us = poll_us / SPREAD;
+	ret->wait.deadline_us = timeout_us ? now_us + timeout_us : 0;
+	ret->wait.skip = late && strcmp(late, "skip") == 0;
+	rc = look(&k, err);
+out:
+	json_decref(with);
+	ret->there = ret->there && rc == 0;
+	if (!ret->there) {
+		json_decref(ret->outputs);
+		ret->outputs = NULL;
+	}
+	return rc;
+}
+
+int control_wait_run(const struct control_look *l, struct control_end *ret, struct err *err)
+{
+	struct control_found found;
+	bool yes;
+
+	*ret = (struct control_end){ 0 };
+	if (control_only_if(l->job, l->attempt, &yes, err) < 0 ||
+		control_wait_look(l, &found, err) < 0)
+		return -1;
+	if (!found.there)
+		return err_set(err, ERR_BUSY, "what it waited for is not there any more");
+	ret->outputs = found.outputs;
+	return 0;
+}

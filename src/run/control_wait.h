@@ -1,0 +1,41 @@
+/* Tasks that wait: whether what they wait for is there.
+ *
+ * Asked by the engine where the scheduler asks (core/sched.h), and once more by the attempt that
+ * tells what was found. A look is short: a file's status, a row of the store.
+ */
+#ifndef WEIR_RUN_CONTROL_WAIT_H
+#define WEIR_RUN_CONTROL_WAIT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/sched.h"
+
+struct control_end;
+struct err;
+struct job_attempt;
+struct job_context;
+struct store;
+
+struct control_look {
+	const struct job_context *job;
+	const struct job_attempt *attempt;
+	struct store *store;
+	int64_t run_id;
+};
+
+struct control_found {
+	bool there;
+	json_t *outputs;        /* there: what was found, an object; the caller's */
+	struct sched_wait wait; /* not there: to be answered */
+};
+
+/* -1: it cannot be known: the `with` cannot be rendered, say; nothing is there then. Where the
+ * error is transient `wait` is filled in all the same. */
+int control_wait_look(const struct control_look *l, struct control_found *ret, struct err *err);
+
+/* The attempt of such a task. What went away meanwhile is a transient error. */
+int control_wait_run(const struct control_look *l, struct control_end *ret, struct err *err);
+
+#endif
