@@ -215,6 +215,25 @@ static void add_retry(struct buf *out, const struct run_progress *p, int i)
 	buf_release(&why);
 }
 
+/* "for the file in/a.csv, 1h59m at most" */
+static void add_wait(struct buf *out, const struct run_progress *p, const struct task_progress *t)
+{
+	int64_t left = t->due_us - p->now_us;
+	char text[32];
+
+	if (t->state == TASK_DEFERRED)
+		buf_addf(out, "for %s", t->waits_for ? t->waits_for : "what is not there yet");
+	else
+		buf_addf(out, "for a decision: %s",
+			t->waits_for ? t->waits_for : "weir approvals shows it");
+	if (t->due_us)
+		buf_addf(out, ", %s at most",
+			units_format_elapsed(left > 0 ? (left + US_PER_SECOND - 1) / US_PER_SECOND *
+								US_PER_SECOND
+						      : 0,
+				text, sizeof text));
+}
+
 void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 {
 	const struct task_progress *t = &p->tasks[i];
@@ -241,6 +260,10 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 		break;
 	case TASK_UP_FOR_RETRY:
 		add_retry(out, p, i);
+		break;
+	case TASK_DEFERRED:
+	case TASK_AWAITING_INPUT:
+		add_wait(out, p, t);
 		break;
 	case TASK_QUEUED:
 		buf_addstr(out, reason_text(t->reason));

@@ -16,6 +16,7 @@ static const char *const event_names[] = {
 	[EVENT_RUN_SETTLING] = "run_settling",
 	[EVENT_TASK_STARTED] = "task_started",
 	[EVENT_TASK_RETRY] = "task_retry",
+	[EVENT_TASK_WAITING] = "task_waiting",
 	[EVENT_TASK_FINISHED] = "task_finished",
 	[EVENT_RUN_STOPPING] = "run_stopping",
 	[EVENT_NOTE] = "note",
@@ -59,6 +60,11 @@ static void set_task(json_t *o, const struct run_progress *p, int i, enum run_ev
 	if (kind == EVENT_TASK_STARTED || kind == EVENT_RUN_STARTED) {
 		set(o, "tries", json_integer(t->retries + 1));
 		set(o, "log", cli_json_text(t->log_path));
+		return;
+	}
+	if (kind == EVENT_TASK_WAITING) {
+		set(o, "for", cli_json_text(t->waits_for));
+		set(o, "due", cli_json_time(t->due_us));
 		return;
 	}
 	set_attempt(o, p, t);
@@ -138,8 +144,9 @@ static void json_event(
 	set(o, "run", cli_json_text(p->run));
 	if (e->text)
 		set(o, "text", cli_json_text(e->text));
-	if (e->task >= 0 && (e->kind == EVENT_TASK_STARTED || e->kind == EVENT_TASK_RETRY ||
-				    e->kind == EVENT_TASK_FINISHED))
+	if (e->task >= 0 &&
+		(e->kind == EVENT_TASK_STARTED || e->kind == EVENT_TASK_RETRY ||
+			e->kind == EVENT_TASK_WAITING || e->kind == EVENT_TASK_FINISHED))
 		set_task(o, p, e->task, e->kind);
 	if (e->kind == EVENT_RUN_STARTED || e->kind == EVENT_RUN_FINISHED)
 		set_run(o, p);

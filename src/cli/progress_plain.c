@@ -144,6 +144,9 @@ static void plain_event(
 	case EVENT_TASK_RETRY:
 		task_line(o, p, e, "retry");
 		break;
+	case EVENT_TASK_WAITING:
+		task_line(o, p, e, "waiting");
+		break;
 	case EVENT_TASK_FINISHED:
 		task_line(o, p, e, progress_label(&p->tasks[e->task]));
 		break;

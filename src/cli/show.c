@@ -337,6 +337,19 @@ static void add_breaker_cell(struct view *v, struct grid *g, const struct task_r
 	free(name);
 }
 
+/* What it waits for, since when and until when. */
+static void add_wait_cell(struct grid *g, const struct task_row *t)
+{
+	const char *what = t->waits_for ? t->waits_for : "what is not there yet";
+	char since[WHEN_SIZE], until[WHEN_SIZE], text[160];
+
+	snprintf(text, sizeof text, " (since %s%s%s)",
+		when_ago(t->changed_us, clock_now_us(), since), t->due_us ? ", until " : "",
+		t->due_us ? when_local(t->due_us, until) : "");
+	grid_addf(g, STYLE_NONE, "waits for %s%s%s",
+		t->state == TASK_AWAITING_INPUT ? "a decision: " : "", what, text);
+}
+
 static void add_why_cell(
 	struct view *v, struct grid *g, const struct task_row *t, const struct attempt_row *a)
 {
@@ -356,6 +369,10 @@ static void add_why_cell(
 	}
 	if (t->reason == REASON_BREAKER_OPEN) {
 		add_breaker_cell(v, g, t);
+		return;
+	}
+	if (task_state_waits(t->state)) {
+		add_wait_cell(g, t);
 		return;
 	}
 	const char *pool = t->reason == REASON_POOL_FULL ? pool_of(v, t->name) : NULL;

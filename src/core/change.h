@@ -44,7 +44,9 @@ struct change {
 			const char *hash;    /* of the definition, borrowed from the DAG */
 			const char *outputs; /* success: JSON object text, borrowed until changes
 						are cleared; else NULL */
-		} state;                     /* CHANGE_TASK */
+			const char *waits_for; /* deferred and awaiting_input: what it waits for, in
+						words, borrowed likewise; else NULL */
+		} state;                       /* CHANGE_TASK */
 		struct {
 			int try; /* 1, 2, ... over all attempts of this task in this run */
 			int64_t token;

@@ -200,6 +200,7 @@ struct sched_wait {
 	int64_t again_us;    /* when it is asked again */
 	int64_t spread_us;   /* and at most so much later, so that not all ask at once */
 	int64_t deadline_us; /* for how long; 0: for ever. Said once: the first one stays */
+	const char *what;    /* in words; copied. NULL: not known. Said once, too */
 	bool skip;           /* skipped at the deadline, not failed (REASON_WAIT_TIMED_OUT) */
 };
 void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_us);

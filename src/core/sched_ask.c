@@ -94,8 +94,10 @@ static void wait_more(
 
 	if (!task_state_waits(t->state)) {
 		t->due_us = w->deadline_us;
-		sched_set_task(
+		struct change *c = sched_set_task(
 			s, at, to, w->input ? REASON_AWAITING_INPUT : REASON_WAITING, now_us);
+		if (c)
+			c->state.waits_for = sched_keep(s, w->what);
 	} else if (t->due_us && now_us >= t->due_us) {
 		sched_set_task(
 			s, at, w->skip ? TASK_SKIPPED : TASK_FAILED, REASON_WAIT_TIMED_OUT, now_us);

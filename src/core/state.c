@@ -98,6 +98,7 @@ static const struct reason_row {
 	[REASON_WAITING] = { "waiting", "what it waits for is not there yet" },
 	[REASON_AWAITING_INPUT] = { "awaiting_input", "waits for a decision (weir approvals)" },
 	[REASON_WAIT_TIMED_OUT] = { "wait_timed_out", "waited as long as its timeout allows" },
+	[REASON_APPROVED] = { "approved", "was approved" },
 	[REASON_REJECTED] = { "rejected", "was rejected" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");

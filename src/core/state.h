@@ -95,7 +95,8 @@ enum reason {
 	REASON_WAITING,            /* deferred: what its wait asks for is not there yet */
 	REASON_AWAITING_INPUT,     /* waits for a decision of a person */
 	REASON_WAIT_TIMED_OUT,     /* waited as long as its timeout allows */
-	REASON_REJECTED,           /* skipped: a person rejected it */
+	REASON_APPROVED,           /* a person approved it */
+	REASON_REJECTED,           /* a person rejected it */
 	REASON_MAX
 };
 

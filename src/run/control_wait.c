@@ -2,6 +2,7 @@
 
 #include <glob.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,6 +178,27 @@ static int look_for_run(const struct look *k, struct err *err)
 
 /* ---- any ------------------------------------------------------------------------------ */
 
+/* In words, for people; NULL: no memory, which others find out. */
+static char *describe(const struct look *k)
+{
+	const char *path = text_of(k, "path"), *time = text_of(k, "time"), *run = text_of(k, "run"),
+		   *task = text_of(k, "task");
+	int64_t us;
+	char *ret;
+	int n;
+
+	if (path)
+		n = asprintf(&ret, "the file %s", path);
+	else if (time && units_parse_duration(time, &us, NULL) == 0)
+		n = asprintf(&ret, "%s after the interval's end", time);
+	else if (time)
+		n = asprintf(&ret, "%s", time);
+	else
+		n = asprintf(&ret, "%s%s%s of %s", task ? "task " : "the run", task ? task : "",
+			task ? " of the run" : "", run);
+	return n < 0 ? NULL : ret;
+}
+
 static int look(const struct look *k, struct err *err)
 {
 	if (text_of(k, "path"))
@@ -208,6 +230,7 @@ int control_wait_look(const struct control_look *l, struct control_found *ret, s
 	ret->wait.again_us = now_us + poll_us;
 	ret->wait.spread_us = poll_us / SPREAD;
 	ret->wait.deadline_us = timeout_us ? now_us + timeout_us : 0;
+	ret->wait.what = ret->what = describe(&k);
 	ret->wait.skip = late && strcmp(late, "skip") == 0;
 	rc = look(&k, err);
 out:
@@ -220,17 +243,26 @@ out:
 	return rc;
 }
 
+void control_found_release(struct control_found *f)
+{
+	json_decref(f->outputs);
+	free(f->what);
+	*f = (struct control_found){ 0 };
+}
+
 int control_wait_run(const struct control_look *l, struct control_end *ret, struct err *err)
 {
-	struct control_found found;
+	struct control_found found = { 0 };
 	bool yes;
 
 	*ret = (struct control_end){ 0 };
 	if (control_only_if(l->job, l->attempt, &yes, err) < 0 ||
-		control_wait_look(l, &found, err) < 0)
+		control_wait_look(l, &found, err) < 0) {
+		control_found_release(&found);
 		return -1;
-	if (!found.there)
-		return err_set(err, ERR_BUSY, "what it waited for is not there any more");
-	ret->outputs = found.outputs;
-	return 0;
+	}
+	ret->outputs = json_incref(found.outputs);
+	control_found_release(&found);
+	return ret->outputs ? 0
+			    : err_set(err, ERR_BUSY, "what it waited for is not there any more");
 }

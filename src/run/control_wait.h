@@ -29,12 +29,14 @@ struct control_found {
 	bool there;
 	json_t *outputs;        /* there: what was found, an object; the caller's */
 	struct sched_wait wait; /* not there: to be answered */
+	char *what;             /* of wait; the caller's, with control_found_release */
 };
 
-/* -1: it cannot be known: the `with` cannot be rendered, say; nothing is there then. Where the
- * error is transient `wait` is filled in all the same. */
+/* -1: it cannot be known: the `with` cannot be rendered, say; nothing is there then. Release it all
+ * the same. Where the error is transient `wait` is filled in all the same. */
 int control_wait_look(const struct control_look *l, struct control_found *ret, struct err *err);
 
+void control_found_release(struct control_found *f);
 /* The attempt of such a task. What went away meanwhile is a transient error. */
 int control_wait_run(const struct control_look *l, struct control_end *ret, struct err *err);
 

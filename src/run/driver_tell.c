@@ -67,6 +67,9 @@ static void tell_state(struct driver *d, const struct change *c)
 		tell_held(d, c);
 	} else if (c->state.to == TASK_UP_FOR_RETRY) {
 		driver_tell(d, EVENT_TASK_RETRY, c->task_index, NULL);
+	} else if (task_state_waits(c->state.to)) {
+		set_text(&p->waits_for, c->state.waits_for ? strdup(c->state.waits_for) : NULL);
+		driver_tell(d, EVENT_TASK_WAITING, c->task_index, NULL);
 	} else if (task_state_is_final(c->state.to)) {
 		if (!p->ended_us)
 			p->ended_us = c->at_us;
@@ -166,6 +169,7 @@ void driver_progress_release(struct driver *d)
 	for (int i = 0; d->progress.tasks && i < d->req->dag->ntasks; i++) {
 		struct task_progress *t = &d->progress.tasks[i];
 		free((char *)t->error);
+		free((char *)t->waits_for);
 		free((char *)t->log_path);
 		json_decref(t->outputs);
 		json_decref(t->checks);

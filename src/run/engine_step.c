@@ -591,7 +591,7 @@ static void answer_wait(
 		sched_answer(e->sched, q->run_id, q->task, true, now_us);
 	else
 		sched_answer_wait(e->sched, &found.wait, now_us);
-	json_decref(found.outputs);
+	control_found_release(&found);
 }
 
 /* Answer what the scheduler asks; what cannot be judged is begun, and says why. */

@@ -16,17 +16,18 @@
 struct task_progress {
 	enum task_state state;
 	enum reason reason;
-	int try;              /* of the attempt in flight or the last one; 0: none yet */
-	int retries;          /* the policy's */
-	bool selected;        /* this invocation is to run it */
-	bool kept;            /* was done before this invocation */
-	bool stale;           /* kept, but its definition changed since */
-	int64_t started_us;   /* of the attempt */
-	int64_t ended_us;     /* 0: in flight or not started */
-	int64_t due_us;       /* up_for_retry */
-	int waiting;          /* needs not done yet */
-	const char *breaker;  /* that holds it, or skipped or failed it; NULL: none */
-	enum outcome outcome; /* of the last attempt */
+	int try;               /* of the attempt in flight or the last one; 0: none yet */
+	int retries;           /* the policy's */
+	bool selected;         /* this invocation is to run it */
+	bool kept;             /* was done before this invocation */
+	bool stale;            /* kept, but its definition changed since */
+	int64_t started_us;    /* of the attempt */
+	int64_t ended_us;      /* 0: in flight or not started */
+	int64_t due_us;        /* up_for_retry; deferred, awaiting_input: until when it waits */
+	const char *waits_for; /* deferred, awaiting_input: what it waits for; NULL: not known */
+	int waiting;           /* needs not done yet */
+	const char *breaker;   /* that holds it, or skipped or failed it; NULL: none */
+	enum outcome outcome;  /* of the last attempt */
 	int exit_status, signal;
 	const char *error;    /* of the last attempt; NULL: none */
 	json_t *outputs;      /* object, or NULL. rows_in, rows_out, rows_rejected where an operator
@@ -57,6 +58,7 @@ enum run_event_kind {
 	EVENT_RUN_SETTLING, /* text: waits for attempts of a former, killed invocation */
 	EVENT_TASK_STARTED,
 	EVENT_TASK_RETRY,    /* the attempt failed; next try at due_us */
+	EVENT_TASK_WAITING,  /* it is deferred, or awaits input */
 	EVENT_TASK_FINISHED, /* final state reached (success, failed, skipped, upstream_failed,
 				cancelled) */
 	EVENT_RUN_STOPPING,  /* Ctrl-C or a limit */

@@ -106,6 +106,7 @@ static void restore(const struct task *t, const struct task_row *row, struct tas
 	p->try = row->tries;
 	p->ended_us = task_state_is_final(row->state) ? row->changed_us : 0;
 	p->due_us = row->due_us;
+	p->waits_for = row->waits_for ? strdup(row->waits_for) : NULL;
 	p->stale = row->hash && strcmp(row->hash, t->hash) != 0;
 	if (row->outputs)
 		p->outputs = json_loads(row->outputs, 0, NULL);
@@ -261,8 +262,10 @@ int driver_plan(const struct run_request *req, struct plan *ret, struct err *err
 		plan_one(&dry, &req->dag->tasks[req->dag->order[ret->n]], &ret->tasks[ret->n]);
 	rc = 0;
 out:
-	for (size_t i = 0; dry.progress && i < n; i++)
+	for (size_t i = 0; dry.progress && i < n; i++) {
+		free((char *)dry.progress[i].waits_for);
 		json_decref(dry.progress[i].outputs);
+	}
 	store_result_release(&rows);
 	json_decref(outputs);
 	json_decref(params);

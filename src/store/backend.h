@@ -62,12 +62,15 @@ enum list_kind {
 	LIST_TASK_TIMES,
 	LIST_BREAKERS,
 	LIST_BREAKER_EVENTS,
+	LIST_APPROVALS,
+	LIST_APPROVAL,
 	LIST_MAX
 };
 struct list_query {
 	enum list_kind kind;
-	const char *dag; /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker */
-	int64_t id;      /* LIST_BACKFILLS: 0: all; LIST_TOKEN: the token */
+	const char *dag; /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker;
+			    LIST_APPROVAL: the task */
+	int64_t id;      /* LIST_BACKFILLS: 0: all; LIST_TOKEN: the token; LIST_APPROVAL: the run */
 	int limit;       /* LIST_PLANS, LIST_OUTBOX*: at most; 0: all */
 	int64_t due_us;  /* LIST_OUTBOX_DUE: due by then */
 	int state;       /* LIST_OUTBOX: enum outbox_state, or -1: all */
@@ -121,6 +124,7 @@ struct store_ops {
 	int (*late_end)(
 		struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
 	int (*breaker_put)(struct store *s, const struct breaker_put *b, struct err *err);
+	int (*decide)(struct store *s, const struct approval_put *put, struct err *err);
 	int (*outbox_set)(struct store *s, const struct outbox_set *set, struct err *err);
 	int (*outbox_prune)(
 		struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
@@ -205,6 +209,11 @@ bool backend_is_late(const struct late_end *e, const struct recorded_end *r);
 /* The event's detail, in `a`; NULL: out of memory. */
 const char *backend_late_text(
 	const struct late_end *e, const struct recorded_end *r, struct arena *a);
+
+/* Why it cannot be decided: what is there. Returns -1. */
+int backend_not_awaited(
+	const struct approval_put *put, enum task_state present, bool decided, struct err *err);
+enum reason backend_decide_reason(const struct approval_put *put);
 
 /* Whether an act may be set so; else -1 with ERR_REFUSED. *ret_same: it is so already. */
 int backend_may_set_act(

@@ -531,6 +531,9 @@ static int change_task(
 	if (backend_records_hash(c, r->hash))
 		r->hash = memory_keep(m, c->state.hash);
 	r->outputs = memory_keep(m, c->state.outputs);
+	r->waits_for = memory_keep(m, c->state.waits_for);
+	if (r->state == TASK_NONE || r->state == TASK_AWAITING_INPUT)
+		r->decision = NULL;
 	return add_event(
 		m, run, c, task_state_name(c->state.from), task_state_name(c->state.to), err);
 }
@@ -752,6 +755,7 @@ static const struct store_ops ops = {
 	.commit = memory_commit,
 	.late_end = memory_late_end,
 	.breaker_put = memory_breaker_put,
+	.decide = memory_decide,
 	.outbox_set = memory_outbox_set,
 	.outbox_prune = memory_outbox_prune,
 	.runs = memory_runs,

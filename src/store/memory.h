@@ -202,6 +202,11 @@ int memory_put_breakers(
 int memory_put_breaker_events(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 
+/* memory_approval.c */
+int memory_decide(struct store *s, const struct approval_put *put, struct err *err);
+int memory_put_approvals(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+
 /* memory_read.c */
 void memory_put_run(struct rows *rows, const struct mem_run *run);
 const struct plan_row *memory_last_plan(const struct mem_dag *d); /* or NULL */

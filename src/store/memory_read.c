@@ -191,6 +191,8 @@ static int put_tasks(
 		row->name = lend(rows->arena, row->name);
 		row->hash = lend(rows->arena, row->hash);
 		row->outputs = lend(rows->arena, row->outputs);
+		row->waits_for = lend(rows->arena, row->waits_for);
+		row->decision = NULL;
 	}
 	free(sorted.items);
 	return r;
@@ -545,6 +547,8 @@ static const struct list_putter {
 	[LIST_TASK_TIMES] = { sizeof(struct task_time_row), memory_put_times },
 	[LIST_BREAKERS] = { sizeof(struct breaker_row), memory_put_breakers },
 	[LIST_BREAKER_EVENTS] = { sizeof(struct breaker_event_row), memory_put_breaker_events },
+	[LIST_APPROVALS] = { sizeof(struct approval_row), memory_put_approvals },
+	[LIST_APPROVAL] = { sizeof(struct approval_row), memory_put_approvals },
 };
 static_assert(sizeof list_putters / sizeof *list_putters == LIST_MAX, "one for each kind");
 

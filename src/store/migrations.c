@@ -234,6 +234,11 @@ static const char schema_3[] =
 	"ALTER TABLE run ADD COLUMN only TEXT;"
 	/* Token of the first attempt of the piece of work a task is at; 0: none. */
 	"ALTER TABLE task ADD COLUMN work INTEGER NOT NULL DEFAULT 0;"
+	/* What a task waits for, in words, while it is deferred or awaits input; and what a person
+	 * said to that, a JSON object, kept until it waits anew. */
+	"ALTER TABLE task ADD COLUMN waits_for TEXT;"
+	"ALTER TABLE task ADD COLUMN decision TEXT;"
+	"CREATE INDEX task_awaiting ON task(state) WHERE state = 'awaiting_input';"
 	/* Acts towards the world, committed with the decision that asks for them. Numbers are not
 	 * given out again: a sender may still hold one that was forgotten. */
 	"CREATE TABLE outbox ("

@@ -232,6 +232,7 @@ static const struct store_ops ops = {
 	.commit = sqlite_commit,
 	.late_end = sqlite_late_end,
 	.breaker_put = sqlite_breaker_put,
+	.decide = sqlite_decide,
 	.outbox_set = sqlite_outbox_set,
 	.outbox_prune = sqlite_outbox_prune,
 	.runs = sqlite_runs,

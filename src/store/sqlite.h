@@ -79,6 +79,10 @@ enum sqlite_sql {
 	SQL_TASKS,
 	SQL_ATTEMPTS,
 	SQL_IN_FLIGHT,
+	SQL_APPROVALS,
+	SQL_APPROVAL,
+	SQL_DECIDE,
+	SQL_DECIDE_EVENT,
 	SQL_EVENTS,
 	SQL_CHECKS,
 	SQL_ATTEMPT_OPEN,
@@ -188,6 +192,8 @@ int sqlite_prune(
 int sqlite_vacuum(struct store *s, int pages, struct err *err);
 
 /* sqlite_outbox.c */
+/* sqlite_approval.c */
+int sqlite_decide(struct store *s, const struct approval_put *put, struct err *err);
 int sqlite_late_end(struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
 int sqlite_act_put(struct sqlite_store *s, const struct outbox_act *act, struct err *err);
 int sqlite_outbox_set(struct store *s, const struct outbox_set *set, struct err *err);

@@ -132,6 +132,22 @@ static void read_act(struct sqlite_cursor *c, void *row)
 	r->ended_us = sqlite_get_int(c);
 }
 
+static void read_approval(struct sqlite_cursor *c, void *row)
+{
+	struct approval_row *r = row;
+
+	r->run_id = sqlite_get_int(c);
+	r->run = sqlite_get_text_or_empty(c);
+	r->dag = sqlite_get_text_or_empty(c);
+	r->task = sqlite_get_text_or_empty(c);
+	r->map_index = (int)sqlite_get_int(c);
+	r->state = (enum task_state)sqlite_get_name(c, task_state_by_name, TASK_FAILED);
+	r->since_us = sqlite_get_int(c);
+	r->due_us = sqlite_get_int(c);
+	r->waits_for = sqlite_get_text(c);
+	r->decision = sqlite_get_text(c);
+}
+
 static void read_token(struct sqlite_cursor *c, void *row)
 {
 	struct token_row *r = row;
@@ -180,6 +196,19 @@ static void bind_state(struct sqlite_query *q, const struct list_query *lq)
 	sqlite_bind_int(q, lq->limit > 0 ? lq->limit : -1);
 }
 
+static void bind_nothing(struct sqlite_query *q, const struct list_query *lq)
+{
+	(void)q;
+	(void)lq;
+}
+
+static void bind_approval(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_int(q, lq->id);
+	sqlite_bind_text(q, lq->dag);
+	sqlite_bind_int(q, -1);
+}
+
 static void bind_token(struct sqlite_query *q, const struct list_query *lq)
 {
 	sqlite_bind_int(q, lq->id);
@@ -217,6 +246,10 @@ static const struct list_reader {
 		sqlite_read_breaker },
 	[LIST_BREAKER_EVENTS] = { SQL_BREAKER_EVENTS, bind_limit, sizeof(struct breaker_event_row),
 		"list how a breaker changed", sqlite_read_breaker_event },
+	[LIST_APPROVALS] = { SQL_APPROVALS, bind_nothing, sizeof(struct approval_row),
+		"list approvals", read_approval },
+	[LIST_APPROVAL] = { SQL_APPROVAL, bind_approval, sizeof(struct approval_row),
+		"look for an approval", read_approval },
 };
 static_assert(sizeof readers / sizeof *readers == LIST_MAX, "a reader for each kind");
 

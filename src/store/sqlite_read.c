@@ -101,6 +101,7 @@ static void read_task(struct sqlite_cursor *c, void *row)
 	r->hash = sqlite_get_text(c);
 	r->outputs = sqlite_get_text(c);
 	r->work = sqlite_get_int(c);
+	r->waits_for = sqlite_get_text(c);
 }
 
 static void read_attempt(struct sqlite_cursor *c, void *row)

@@ -24,6 +24,10 @@
 	"(SELECT n.id FROM plan n WHERE n.dag = " dag " AND n.action <> '" BACKEND_PLAN_CANCEL \
 	"' ORDER BY n.id DESC LIMIT 1)"
 
+#define APPROVAL_SELECT                                                                         \
+	"SELECT t.run_id, r.name, r.dag, t.name, t.map_index, t.state, t.changed_us, t.due_us," \
+	" t.waits_for, t.decision FROM task t JOIN run r ON r.id = t.run_id "
+
 #define OUTBOX_SELECT                                                                      \
 	"SELECT id, key, kind, payload, error, state, tries, created_us, due_us, ended_us" \
 	" FROM outbox "
@@ -81,7 +85,8 @@ static const char *const texts[] = {
 	[SQL_TASK_CHANGE] =
 		"UPDATE task SET state = ?5, reason = ?6, tries = ?7, failures = ?8, lost = ?9,"
 		" changed_us = ?10, due_us = ?11, hash = coalesce(?12, hash, ?13), outputs = ?14,"
-		" work = ?15"
+		" work = ?15, waits_for = ?16,"
+		" decision = iif(?5 = 'none' OR ?5 = 'awaiting_input', NULL, decision)"
 		" WHERE run_id = ?1 AND name = ?2 AND map_index = ?3 AND state = ?4",
 	[SQL_TASK_TOKEN] =
 		"UPDATE task SET token = ?4 WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
@@ -166,6 +171,14 @@ static const char *const texts[] = {
 		" detail) SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM"
 		" event WHERE run_id = ?2 AND task = ?3 AND map_index = ?4 AND reason = ?6"
 		" AND detail = ?7)",
+	[SQL_APPROVALS] = APPROVAL_SELECT "WHERE t.state = 'awaiting_input' AND t.decision IS NULL"
+					  " ORDER BY t.changed_us, t.run_id, t.name",
+	[SQL_APPROVAL] = APPROVAL_SELECT "WHERE t.run_id = ?1 AND t.name = ?2 AND t.map_index = ?3",
+	[SQL_DECIDE] = "UPDATE task SET decision = ?4 WHERE run_id = ?1 AND name = ?2"
+		       " AND map_index = ?3 AND state = 'awaiting_input' AND decision IS NULL",
+	[SQL_DECIDE_EVENT] =
+		"INSERT INTO event(at_us, run_id, task, map_index, from_state, to_state, reason,"
+		" detail) VALUES (?1, ?2, ?3, ?4, 'awaiting_input', 'awaiting_input', ?5, ?6)",
 	[SQL_ACT_PUT] =
 		"INSERT INTO outbox(key, kind, payload, created_us, due_us)"
 		" SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE key = ?1)",
@@ -220,7 +233,8 @@ static const char *const texts[] = {
 		" count(*) FILTER (WHERE state = 'running') FROM task WHERE run_id = ?1",
 	[SQL_TASKS] =
 		"SELECT name, map_index, state, reason, tries, failures, lost, changed_us, due_us,"
-		" token, hash, outputs, work FROM task WHERE run_id = ?1 ORDER BY seq, name, "
+		" token, hash, outputs, work, waits_for FROM task WHERE run_id = ?1 ORDER BY seq, "
+		"name, "
 		"map_index",
 	[SQL_ATTEMPTS] =
 		"SELECT token, task, map_index, try, outcome, exit_status, signal, queued_us,"

@@ -378,6 +378,7 @@ static int change_task(struct sqlite_store *s, const struct change *c, struct er
 	sqlite_bind_text(&q, c->state.hash);
 	sqlite_bind_text(&q, c->state.outputs);
 	sqlite_bind_int(&q, c->state.work);
+	sqlite_bind_text(&q, c->state.waits_for);
 	int n = sqlite_run(&q, err);
 	if (n < 0)
 		return -1;

@@ -313,6 +313,19 @@ struct late_end {
 };
 int store_late_end(struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
 
+/* What a person decided about a task that awaits input: kept with it until it waits anew, and as an
+ * event of the run. ERR_NOT_FOUND for no such task, ERR_REFUSED for one that awaits nothing, or was
+ * decided before. Whoever has the run in hand takes it up from there. */
+struct approval_put {
+	int64_t run_id;
+	const char *task;
+	int map_index;
+	bool approved;
+	const char *decision; /* JSON object text */
+	int64_t now_us;
+};
+int store_decide(struct store *s, const struct approval_put *put, struct err *err);
+
 /* ---- the outbox ------------------------------------------------------------------------
  *
  * Acts wait here until a sender has done them: it takes what is due, does it, and says how it went.
@@ -361,6 +374,19 @@ struct task_row {
 	int64_t work;        /* token of the first attempt of its present piece of work, 0: none */
 	const char *hash;    /* definition of the last attempt, or NULL */
 	const char *outputs; /* JSON object text or NULL */
+	const char *waits_for; /* deferred, awaiting_input: what it waits for; else NULL */
+	const char *decision;  /* the store's own: see approval_row */
+};
+
+/* A task that awaits input, or did. */
+struct approval_row {
+	int64_t run_id;
+	const char *run, *dag, *task;
+	int map_index;
+	enum task_state state;
+	int64_t since_us, due_us; /* in that state; its deadline, 0: none */
+	const char *waits_for;    /* what is asked */
+	const char *decision;     /* JSON object text; NULL: nobody has decided */
 };
 
 struct attempt_row {
@@ -473,6 +499,7 @@ struct store_result {
 		const struct task_time_row *times;
 		const struct breaker_row *breakers;
 		const struct breaker_event_row *breaker_events;
+		const struct approval_row *approvals;
 	};
 };
 void store_result_release(struct store_result *r);
@@ -535,6 +562,11 @@ int store_outbox_next(struct store *s, int64_t *ret_due_us, struct err *err);
 /* Acts of a state, or all (-1), newest first. */
 int store_outbox_list(
 	struct store *s, int state, int limit, struct store_result *ret, struct err *err);
+/* Tasks that await a decision, the longest waiting first. */
+int store_approvals(struct store *s, struct store_result *ret, struct err *err);
+/* One task, whatever its state; n is 0 or 1. */
+int store_approval(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
+	struct err *err);
 /* The attempt of that token; n is 0 or 1. */
 int store_token(struct store *s, int64_t token, struct store_result *ret, struct err *err);
 /* Breakers by name, or one; those that nothing was ever said of are not there. */
