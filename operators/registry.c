@@ -11,6 +11,7 @@ extern const struct operator operator_publish_table;
 extern const struct operator operator_control_branch;
 extern const struct operator operator_control_short_circuit;
 extern const struct operator operator_control_wait;
+extern const struct operator operator_control_approval;
 
 const struct operator* const operators[] = {
 	&operator_ingest_file,
@@ -21,6 +22,7 @@ const struct operator* const operators[] = {
 	&operator_control_branch,
 	&operator_control_short_circuit,
 	&operator_control_wait,
+	&operator_control_approval,
 	NULL,
 };
 

@@ -18,6 +18,9 @@ extern const struct command command_reload; /* reload.c */
 extern const struct command command_retry;  /* intervene.c */
 extern const struct command command_clear;
 extern const struct command command_mark;
+extern const struct command command_approvals; /* approve.c */
+extern const struct command command_approve;
+extern const struct command command_reject;
 extern const struct command command_skip;
 extern const struct command command_cancel;
 extern const struct command command_end_retries;

@@ -52,6 +52,11 @@ extern const struct field dagfile_fragment_fields[]; /* the top level of an incl
 /* JSON Schema of the whole format, operators included. New reference. */
 json_t *dagfile_json_schema(const struct dagfile_operators *operators);
 
+/* A form that a person fills in: fields written as params are. Its errors; and its values, typed,
+ * from an object of texts, with defaults. NULL with ERR_USAGE. `fields`: a mapping, or NULL. */
+void dagfile_check_form(const struct node *fields, struct diags *diags);
+json_t *dagfile_form(const struct node *fields, const json_t *given, struct err *err);
+
 /* Values of the params of a run: defaults, then what the user gave as "name=value". Typed JSON
  * object (a new reference), or NULL with err naming the param, what is allowed, and the nearest
  * known name. */

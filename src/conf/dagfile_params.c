@@ -8,7 +8,7 @@
 #include "conf/dagfile_impl.h"
 #include "conf/schema_value.h"
 
-static json_t *value_of(const struct param *p, const char *text, struct err *err)
+static json_t *value_as(const char *word, const struct param *p, const char *text, struct err *err)
 {
 	static const enum field_type types[PARAM_TYPE_MAX] = {
 		[PARAM_STRING] = FIELD_STRING,
@@ -26,7 +26,7 @@ static json_t *value_of(const struct param *p, const char *text, struct err *err
 
 	json_t *v = schema_value_of_text(&row, text, err);
 	if (!v)
-		err_context(err, "param %s", p->name);
+		err_context(err, "%s %s", word, p->name);
 	if (!v || !p->values)
 		return v;
 	for (size_t i = 0; p->values[i]; i++)
@@ -38,9 +38,14 @@ static json_t *value_of(const struct param *p, const char *text, struct err *err
 		size_t used = strlen(list);
 		snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", p->values[i]);
 	}
-	err_set(err, ERR_INVALID, "param %s: \"%s\" is not allowed; it can be %s", p->name, text,
+	err_set(err, ERR_INVALID, "%s %s: \"%s\" is not allowed; it can be %s", word, p->name, text,
 		list);
 	return NULL;
+}
+
+static json_t *value_of(const struct param *p, const char *text, struct err *err)
+{
+	return value_as("param", p, text, err);
 }
 
 static void check_default(struct dag_loader *l, const struct param *p, const struct node *at)
@@ -219,6 +224,82 @@ json_t *dagfile_params(const struct dag *dag, const char *const *given, struct e
 	}
 	return values;
 fail:
+	json_decref(values);
+	return NULL;
+}
+
+/* ---- fields of a form, written as params are ------------------------------------------ */
+
+void dagfile_check_form(const struct node *fields, struct diags *diags)
+{
+	struct dag_loader l = { .dag = dag_new(), .diags = diags };
+
+	if (l.dag)
+		dagfile_load_params(&l, fields);
+	dag_unref(l.dag);
+}
+
+static const struct param *find_field(const struct dag *form, const char *name, struct err *err)
+{
+	const char *names[64];
+	size_t n = 0;
+
+	for (int i = 0; i < form->nparams; i++) {
+		if (strcmp(form->params[i].name, name) == 0)
+			return &form->params[i];
+		if (n < 64)
+			names[n++] = form->params[i].name;
+	}
+	const char *near = near_find(name, names, n);
+	err_set(err, ERR_USAGE, "there is no field \"%.100s\"%s%s%s", name,
+		near ? "; did you mean \""
+		: n  ? ""
+		     : "; it has none",
+		near ? near : "", near ? "\"?" : "");
+	return NULL;
+}
+
+static int fill_in(const struct dag *form, json_t *values, struct err *err)
+{
+	for (int i = 0; i < form->nparams; i++) {
+		const struct param *p = &form->params[i];
+		if (json_object_get(values, p->name))
+			continue;
+		if (!p->def)
+			return err_set(err, ERR_USAGE, "field %s must be given: --field %s=%s",
+				p->name, p->name, param_type_name(p->type));
+		if (json_object_set_new(values, p->name, value_as("field", p, p->def, err)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+json_t *dagfile_form(const struct node *fields, const json_t *given, struct err *err)
+{
+	struct diags diags;
+	json_t *values = json_object(), *text;
+	struct dag_loader l = { .dag = dag_new(), .diags = &diags };
+	const char *name;
+	int rc = values && l.dag ? 0 : err_nomem(err);
+
+	diags_init(&diags);
+	if (rc == 0)
+		dagfile_load_params(&l, fields);
+	json_object_foreach((json_t *)given, name, text)
+	{
+		const struct param *p = rc == 0 ? find_field(l.dag, name, err) : NULL;
+		json_t *v = p ? value_as("field", p, json_string_value(text), err) : NULL;
+		if (rc == 0 && json_object_set_new(values, name, v) < 0)
+			rc = -1;
+	}
+	if (rc == 0)
+		rc = fill_in(l.dag, values, err);
+	diags_release(&diags);
+	dag_unref(l.dag);
+	if (rc == 0)
+		return values;
+	if (err && err->code == ERR_INVALID)
+		err->code = ERR_USAGE;
 	json_decref(values);
 	return NULL;
 }

@@ -107,7 +107,8 @@ static bool chooses(const struct task *t)
 /* Control tasks that are asked until what they wait for is there. */
 static bool waits(const struct task *t)
 {
-	return t->kind == TASK_CONTROL && t->op && strcmp(t->op, "wait") == 0;
+	return t->kind == TASK_CONTROL && t->op &&
+	       (strcmp(t->op, "wait") == 0 || strcmp(t->op, "approval") == 0);
 }
 
 void dagfile_load_trigger(struct dag_loader *l, struct task *t, const struct node *n)

@@ -11,7 +11,9 @@
 #include "base/civil.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/node.h"
 #include "base/units.h"
+#include "conf/dagfile.h"
 #include "core/model.h"
 #include "core/zone.h"
 #include "run/control.h"
@@ -176,11 +178,104 @@ static int look_for_run(const struct look *k, struct err *err)
 	return rc;
 }
 
+/* ---- people --------------------------------------------------------------------------- */
+
+enum { APPROVAL_POLL_S = 5 };
+
+char *control_decision_text(const struct control_decision *d)
+{
+	json_t *o = json_pack("{s:b, s:s?, s:s?, s:O?}", "approved", d->approved, "by", d->by,
+		"reason", d->reason, "fields", d->values);
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	json_decref(o);
+	return text;
+}
+
+static bool says(const struct look *k, const char *key, const char *what)
+{
+	const char *text = text_of(k, key);
+
+	return text && strcmp(text, what) == 0;
+}
+
+static int take_decision(const struct look *k, const char *text, struct err *err)
+{
+	json_t *d = json_loads(text, 0, NULL);
+	const char *by = json_string_value(json_object_get(d, "by")),
+		   *reason = json_string_value(json_object_get(d, "reason"));
+	int rc = 0;
+
+	if (json_is_true(json_object_get(d, "approved"))) {
+		json_object_del(d, "approved");
+		json_object_update(k->found->outputs, d);
+		k->found->there = true;
+	} else if (says(k, "on_reject", "skip")) {
+		k->found->skip = true;
+	} else {
+		rc = err_set(err, ERR_REFUSED, "rejected by %s%s%s", by ? by : "somebody",
+			reason ? ": " : "", reason ? reason : "");
+	}
+	json_decref(d);
+	return rc;
+}
+
+/* Nobody has decided in time: what counts as said is recorded as if it had been. */
+static int decide_by_time(const struct look *k, struct err *err)
+{
+	const struct task *t = k->l->attempt->task;
+	bool approved = says(k, "default", "approve");
+	json_t *values = approved ? dagfile_form(node_get(t->with, "fields"), NULL, err) : NULL;
+	const struct control_decision d = { .approved = approved,
+		.by = "weir",
+		.reason = "nobody decided in time",
+		.values = values };
+	char *text = control_decision_text(&d);
+	const struct approval_put put = { .run_id = k->l->run_id,
+		.task = t->name,
+		.map_index = -1,
+		.approved = approved,
+		.decision = text,
+		.now_us = k->l->attempt->now_us };
+	int rc = -1;
+
+	if (text && (values || !approved))
+		rc = store_decide(k->l->store, &put, err) < 0 ? -1 : take_decision(k, text, err);
+	else if (!text)
+		err_nomem(err);
+	json_decref(values);
+	free(text);
+	return rc;
+}
+
+static int look_for_decision(const struct look *k, struct err *err)
+{
+	int64_t now_us = k->l->attempt->now_us, until_us = k->l->deadline_us;
+	struct store_result r;
+	int rc = 0;
+
+	k->found->wait.input = true;
+	k->found->wait.again_us = now_us + APPROVAL_POLL_S * US_PER_SECOND;
+	/* A decision about a former time it was asked may still be there. */
+	if (!k->l->asked)
+		return 0;
+	if (store_approval(k->l->store, k->l->run_id, k->l->attempt->task->name, &r, err) < 0)
+		return -1;
+	if (r.n > 0 && r.approvals[0].decision)
+		rc = take_decision(k, r.approvals[0].decision, err);
+	else if (until_us && now_us >= until_us)
+		rc = decide_by_time(k, err);
+	store_result_release(&r);
+	return rc;
+}
+
 /* ---- any ------------------------------------------------------------------------------ */
 
 /* In words, for people; NULL: no memory, which others find out. */
 static char *describe(const struct look *k)
 {
+	if (text_of(k, "prompt"))
+		return strdup(text_of(k, "prompt"));
 	const char *path = text_of(k, "path"), *time = text_of(k, "time"), *run = text_of(k, "run"),
 		   *task = text_of(k, "task");
 	int64_t us;
@@ -201,6 +296,8 @@ static char *describe(const struct look *k)
 
 static int look(const struct look *k, struct err *err)
 {
+	if (text_of(k, "prompt"))
+		return look_for_decision(k, err);
 	if (text_of(k, "path"))
 		return look_for_files(k, err);
 	if (text_of(k, "time"))
@@ -228,7 +325,7 @@ int control_wait_look(const struct control_look *l, struct control_found *ret, s
 	int64_t timeout_us = number_of(&k, "timeout"), poll_us = number_of(&k, "poll");
 	const char *late = text_of(&k, "on_timeout");
 	ret->wait.again_us = now_us + poll_us;
-	ret->wait.spread_us = poll_us / SPREAD;
+	ret->wait.spread_us = poll_us / SPREAD; /* an approval has no poll */
 	ret->wait.deadline_us = timeout_us ? now_us + timeout_us : 0;
 	ret->wait.what = ret->what = describe(&k);
 	ret->wait.skip = late && strcmp(late, "skip") == 0;

@@ -23,10 +23,13 @@ struct control_look {
 	const struct job_attempt *attempt;
 	struct store *store;
 	int64_t run_id;
+	int64_t deadline_us; /* of the wait; 0: none, or not known */
+	bool asked;          /* not for the first time: what the store has of it is of this wait */
 };
 
 struct control_found {
 	bool there;
+	bool skip;              /* it was rejected, and is to be skipped */
 	json_t *outputs;        /* there: what was found, an object; the caller's */
 	struct sched_wait wait; /* not there: to be answered */
 	char *what;             /* of wait; the caller's, with control_found_release */
@@ -39,5 +42,14 @@ int control_wait_look(const struct control_look *l, struct control_found *ret, s
 void control_found_release(struct control_found *f);
 /* The attempt of such a task. What went away meanwhile is a transient error. */
 int control_wait_run(const struct control_look *l, struct control_end *ret, struct err *err);
+
+/* What a person said, or what counts as said by the time; JSON text, owned. `values`: of the
+ * fields, NULL with a rejection. */
+struct control_decision {
+	bool approved;
+	const char *by, *reason;
+	json_t *values; /* borrowed */
+};
+char *control_decision_text(const struct control_decision *d);
 
 #endif

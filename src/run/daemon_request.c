@@ -1,4 +1,5 @@
 /* What people ask of runs that are in hand, or about to be. */
+#include "core/model.h"
 #include "run/daemon_impl.h"
 #include "store/store.h"
 
@@ -41,4 +42,14 @@ static int carry_out(void *arg, const struct audit_row *request, struct err *err
 	return rc;
 }
 
-const struct ops_hand daemon_hand = { .find = find, .carry_out = carry_out };
+static void look(void *arg, int64_t run_id, const char *task)
+{
+	struct daemon *d = arg;
+	const struct active_run *r = engine_find(&d->engine, run_id);
+	const struct task *t = r ? dag_find(r->dag, task) : NULL;
+
+	if (t && sched_ask_again(d->engine.sched, run_id, t->index))
+		daemon_turn(d);
+}
+
+const struct ops_hand daemon_hand = { .find = find, .carry_out = carry_out, .look = look };

@@ -273,7 +273,7 @@ static void keep_control(
 	struct control_end end = { 0 };
 	struct err err = { 0 };
 
-	const struct control_look look = { &run->job, a, e->store, run->id };
+	const struct control_look look = { &run->job, a, e->store, run->id, 0, true };
 	if (a->task->waits)
 		control_wait_run(&look, &end, &err);
 	else
@@ -587,7 +587,9 @@ static void answer_wait(
 	int64_t now_us = look->attempt->now_us;
 	bool failed = control_wait_look(look, &found, &err) < 0;
 
-	if (found.there || (failed && !err_info(err.code)->transient))
+	if (found.skip)
+		sched_answer_skip(e->sched, q->run_id, q->task, REASON_REJECTED, now_us);
+	else if (found.there || (failed && !err_info(err.code)->transient))
 		sched_answer(e->sched, q->run_id, q->task, true, now_us);
 	else
 		sched_answer_wait(e->sched, &found.wait, now_us);
@@ -611,7 +613,8 @@ static bool answer(struct engine *e)
 		if (!q[i].asked)
 			control_only_if(&run->job, &a, &yes, &err);
 		if (a.task->waits && yes && err.code == ERR_NONE) {
-			const struct control_look look = { &run->job, &a, e->store, run->id };
+			const struct control_look look = { &run->job, &a, e->store, run->id,
+				q[i].deadline_us, q[i].asked };
 			answer_wait(e, &look, &q[i]);
 			continue;
 		}

@@ -42,6 +42,8 @@ struct ops_hand {
 	/* That scheduler was asked for something: record it with the request itself, and carry it
 	 * out. -1: it is not recorded. */
 	int (*carry_out)(void *arg, const struct audit_row *request, struct err *err);
+	/* Something came in that a task waits for. */
+	void (*look)(void *arg, int64_t run_id, const char *task);
 };
 
 /* What was done, for a log; what is not of it is NULL. */
@@ -207,6 +209,20 @@ int ops_dags(const struct ops *o, const char *dag, json_t **ret, struct err *err
  * (backfill_row.params), else those the run has, else `defaults`. Borrowed from these. */
 const char *ops_backfill_params(
 	const char *given, const struct run_row *existing, const char *defaults);
+
+/* What waits for a decision, the longest waiting first: {"approvals": [{"run", "dag", "task",
+ * "prompt", "since", "until": time | null}...]} */
+int ops_approvals(const struct ops *o, json_t **ret, struct err *err);
+/* Approve or reject a task that awaits input. `fields`: an object of texts, or NULL; typed as the
+ * version of the DAG has it that the run has. ERR_USAGE for fields that do not fit, ERR_REFUSED
+ * names the state of a task that awaits nothing. Result: {"run", "task", "approved": bool, "by",
+ * "reason", "fields": object | null} */
+struct ops_decision {
+	const char *run, *task, *reason;
+	bool approved;
+	const json_t *fields;
+};
+int ops_decide(const struct ops *o, const struct ops_decision *d, json_t **ret, struct err *err);
 
 /* --date of a DAG's schedule: a date, an instant, or NULL (the last whole interval at now_us).
  * ERR_USAGE. */

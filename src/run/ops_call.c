@@ -171,6 +171,18 @@ static const struct field cancel_body[] = {
 static const struct field output_body[] = { ROW_TASKS(FIELD_REQUIRED), ROW_OUTPUTS(FIELD_REQUIRED),
 	ROW_DRY_RUN, ROW_REASON, ROW_BY, { 0 } };
 
+static const struct field form_value = { .type = FIELD_STRING };
+static const struct field approve_body[] = {
+	{ .key = "fields",
+		.type = FIELD_MAP,
+		.item = &form_value,
+		.help = "The values of the fields that are asked for.",
+		.example = "{share: 0.5}" },
+	ROW_REASON,
+	ROW_BY,
+	{ 0 },
+};
+
 /* ---- reading it ---------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *body, const char *key)
@@ -473,6 +485,38 @@ static int call_breaker_close(const struct ops *o, const struct ops_target *t, c
 	return ops_breaker_set(o, t->breaker, false, text_of(body, "reason"), ret, err);
 }
 
+static int decide(const struct ops *o, bool approved, const struct ops_target *t,
+	const json_t *body, json_t **ret, struct err *err)
+{
+	const struct ops_decision d = { .run = t->run,
+		.task = t->task,
+		.reason = text_of(body, "reason"),
+		.approved = approved,
+		.fields = json_object_get(body, "fields") };
+
+	return ops_decide(o, &d, ret, err);
+}
+
+static int call_approvals(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)t;
+	(void)body;
+	return ops_approvals(o, ret, err);
+}
+
+static int call_approve(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return decide(o, true, t, body, ret, err);
+}
+
+static int call_reject(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return decide(o, false, t, body, ret, err);
+}
+
 /* ---- the rows ------------------------------------------------------------------------------ */
 
 const struct ops_call ops_calls[OPS_CALL_MAX] = {
@@ -543,4 +587,12 @@ const struct ops_call ops_calls[OPS_CALL_MAX] = {
 	[OPS_CALL_BREAKER_CLOSE] = { "POST", "/v1/breakers/{breaker}/close",
 		"Close a circuit breaker", "What it holds is let go one after the other.",
 		switch_body, call_breaker_close },
+	[OPS_CALL_APPROVALS] = { "GET", "/v1/approvals",
+		"List the tasks that wait for a decision, the longest waiting first", NULL, NULL,
+		call_approvals },
+	[OPS_CALL_APPROVE] = { "POST", "/v1/runs/{run}/tasks/{task}/approve",
+		"Approve a task that awaits input", "Refused for one that awaits nothing.",
+		approve_body, call_approve },
+	[OPS_CALL_REJECT] = { "POST", "/v1/runs/{run}/tasks/{task}/reject",
+		"Reject a task that awaits input", NULL, switch_body, call_reject },
 };

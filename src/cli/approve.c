@@ -1,0 +1,221 @@
+/* What waits for a person: approvals, approve, reject. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "cli/commands.h"
+#include "cli/grid.h"
+#include "cli/remote.h"
+#include "cli/term.h"
+
+/* ---- listing ----------------------------------------------------------------------------- */
+
+static const struct grid_column columns[] = {
+	{ "RUN", GRID_FLEX },
+	{ "TASK", 0 },
+	{ "SINCE", 0 },
+	{ "UNTIL", 0 },
+	{ "ASKED", GRID_FLEX },
+};
+
+static void add_time(struct grid *g, const json_t *o, const char *key)
+{
+	const char *text = cli_get_text(o, key);
+
+	grid_addf(g, STYLE_NONE, "%.16s", text ? text : "");
+}
+
+static void show(const struct args *args, const json_t *list)
+{
+	struct term t;
+	struct grid g;
+	struct buf out;
+	json_t *a;
+	size_t i;
+
+	term_init(&t, stdout, args);
+	buf_init(&out, BUF_MAX_TEXT);
+	grid_init(&g, columns, sizeof columns / sizeof *columns);
+	json_array_foreach((json_t *)list, i, a)
+	{
+		grid_add(&g, STYLE_BOLD, cli_get_text(a, "run"));
+		grid_add(&g, STYLE_NONE, cli_get_text(a, "task"));
+		add_time(&g, a, "since");
+		add_time(&g, a, "until");
+		grid_add(&g, STYLE_NONE, cli_get_text(a, "prompt"));
+	}
+	a = json_array_get(list, 0);
+	if (a) {
+		grid_print(&g, &t, 0, &out);
+		buf_addf(&out, "\nnext\n  weir approve %s %s\n  weir reject %s %s --reason TEXT\n",
+			cli_get_text(a, "run"), cli_get_text(a, "task"), cli_get_text(a, "run"),
+			cli_get_text(a, "task"));
+	} else {
+		buf_addstr(&out, "Nothing waits for a decision.\n");
+	}
+	term_write(&t, &out);
+	grid_release(&g);
+	buf_release(&out);
+}
+
+static int approvals_run(const struct args *args, struct err *err)
+{
+	struct remote r;
+	json_t *answer = NULL;
+	int rc = remote_open(&r, args, REMOTE_READS, err);
+
+	if (rc == 0)
+		rc = remote_call(
+			&r, OPS_CALL_APPROVALS, &(struct ops_target){ 0 }, NULL, &answer, err);
+	if (rc == 0 && args_has(args, "json")) {
+		rc = remote_print_json(&r, answer, err);
+		answer = NULL;
+	} else if (rc == 0) {
+		show(args, json_object_get(answer, "approvals"));
+	}
+	json_decref(answer);
+	remote_close(&r);
+	return rc;
+}
+
+/* ---- deciding ---------------------------------------------------------------------------- */
+
+static int add_field(json_t *fields, const char *text, struct err *err)
+{
+	const char *is = strchr(text, '=');
+	char *name;
+
+	if (!is || is == text)
+		return err_set(err, ERR_USAGE, "--field %.100s: write it as NAME=VALUE", text);
+	name = strndup(text, (size_t)(is - text));
+	int rc = name ? 0 : err_nomem(err);
+	if (name && json_object_set_new(fields, name, json_string(is + 1)) < 0)
+		rc = err_set(err, ERR_USAGE, "--field %.100s: it is not UTF-8", name);
+	free(name);
+	return rc;
+}
+
+static int add_fields(json_t *body, const struct args *args, struct err *err)
+{
+	json_t *fields = json_object();
+	const char *text;
+	int rc = fields ? 0 : err_nomem(err);
+
+	for (size_t i = 0; rc == 0 && (text = args_nth(args, "field", i)); i++)
+		rc = add_field(fields, text, err);
+	if (rc == 0 && json_object_size(fields) > 0)
+		json_object_set(body, "fields", fields);
+	json_decref(fields);
+	return rc;
+}
+
+static int print(const struct remote *r, json_t *answer, struct err *err)
+{
+	const char *reason = cli_get_text(answer, "reason");
+	struct term t;
+	struct buf out;
+
+	if (args_has(r->args, "json"))
+		return remote_print_json(r, answer, err);
+	term_init(&t, stdout, r->args);
+	buf_init(&out, BUF_MAX_TEXT);
+	if (!args_has(r->args, "quiet")) {
+		buf_addf(&out, "%s %s is %s (by %s%s%s).\n", cli_get_text(answer, "run"),
+			cli_get_text(answer, "task"),
+			cli_get_flag(answer, "approved") ? "approved" : "rejected",
+			cli_get_text(answer, "by"), reason ? ": " : "", reason ? reason : "");
+		if (!r->daemon)
+			buf_addstr(&out, "No daemon is running: a weir run that waits for it goes "
+					 "on within seconds; else the next one does.\n");
+	}
+	json_decref(answer);
+	term_write(&t, &out);
+	buf_release(&out);
+	return 0;
+}
+
+static int decide(const struct args *args, enum ops_call_id call, struct err *err)
+{
+	const struct ops_target target = { .run = args_operand(args, 0),
+		.task = args_operand(args, 1) };
+	json_t *body = remote_body(args, err), *answer;
+	struct remote r;
+	int rc = -1;
+
+	if (!body)
+		return -1;
+	if (call == OPS_CALL_APPROVE && add_fields(body, args, err) < 0)
+		goto out;
+	if (remote_open(&r, args, REMOTE_WRITES, err) == 0 &&
+		remote_call(&r, call, &target, body, &answer, err) == 0)
+		rc = print(&r, answer, err);
+	remote_close(&r);
+out:
+	json_decref(body);
+	return rc;
+}
+
+static int approve_run(const struct args *args, struct err *err)
+{
+	return decide(args, OPS_CALL_APPROVE, err);
+}
+
+static int reject_run(const struct args *args, struct err *err)
+{
+	return decide(args, OPS_CALL_REJECT, err);
+}
+
+/* ---- rows -------------------------------------------------------------------------------- */
+
+static const struct operand operands[] = { { "RUN", VALUE_RUN, false, false,
+						   "a run: its name, its number, or a DAG's name "
+						   "for its latest run" },
+	{ "TASK", VALUE_TASK, false, false, "the task that asks" }, { 0 } };
+static const struct option approvals_options[] = { { 0 } };
+static const struct option approve_options[] = {
+	{ .name = "field",
+		.letter = 'f',
+		.kind = VALUE_TEXT,
+		.value = "NAME=VALUE",
+		.repeat = true,
+		.help = "a field that is asked for; those without a default must be given" },
+	REMOTE_OPTION_REASON,
+	{ 0 },
+};
+static const struct option reject_options[] = { REMOTE_OPTION_REASON, { 0 } };
+
+const struct command command_approvals = {
+	.name = "approvals",
+	.group = "Intervene",
+	.summary = "list what waits for a decision",
+	.doc = "The tasks of kind control: approval that ask somebody, the longest waiting first; "
+	       "times are in UTC.",
+	.options = approvals_options,
+	.run = approvals_run,
+};
+
+const struct command command_approve = {
+	.name = "approve",
+	.group = "Intervene",
+	.summary = "approve a task that asks",
+	.doc = "The task succeeds, and what is behind it goes on; the values of its fields are its "
+	       "outputs. Who approved it, when and why is kept. It can be said once.\n\n"
+	       "  weir approve nightly_sales release --field share=0.5 --reason \"checked\"",
+	.options = approve_options,
+	.operands = operands,
+	.run = approve_run,
+};
+
+const struct command command_reject = {
+	.name = "reject",
+	.group = "Intervene",
+	.summary = "reject a task that asks",
+	.doc = "The task fails, or is skipped where it says on_reject: skip. Who rejected it, when "
+	       "and why is kept.\n\n"
+	       "  weir reject nightly_sales release --reason \"the totals are wrong\"",
+	.options = reject_options,
+	.operands = operands,
+	.run = reject_run,
+};
