@@ -89,7 +89,7 @@ static json_t *tasks_in(
 }
 
 static const enum task_state running_states[] = { TASK_RUNNING, TASK_UP_FOR_RETRY, TASK_DEFERRED,
-	TASK_NONE };
+	TASK_AWAITING_INPUT, TASK_NONE };
 static const enum task_state failed_states[] = { TASK_FAILED, TASK_NONE };
 
 /* How many of the names from the i-th on are of its group. */

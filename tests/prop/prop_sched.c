@@ -50,11 +50,11 @@ struct mtask {
 	bool selected;
 	/* Between the end of an attempt and the change of the task's state. */
 	bool ending;
-	bool said_no;  /* its `if` was answered with no */
+	bool said_no;              /* its `if` was answered with no */
 	bool said_wait, said_skip; /* what it waits for was answered with not yet */
 	int64_t said_us;           /* the deadline that came with it */
-	bool left_out; /* a choice told so skips it */
-	bool unchosen; /* it was skipped so */
+	bool left_out;             /* a choice told so skips it */
+	bool unchosen;             /* it was skipped so */
 	bool fresh;    /* final since this commit only: others may not have heard of it */
 	bool kept;     /* as it was when the run was taken in */
 	bool stopping; /* by request: it is cancelled when it ends, unless it succeeds */
