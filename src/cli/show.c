@@ -618,6 +618,11 @@ static void next_steps(struct view *v)
 	for (size_t i = 0; i < v->tasks.n && shown < 3; i++) {
 		const struct task_row *t = &v->tasks.tasks[i];
 		bool running = t->state == TASK_RUNNING && !runview_abandoned(r);
+		if (t->state == TASK_AWAITING_INPUT) {
+			buf_addf(&v->out, "  weir approve %s %s    # or reject it\n", run, t->name);
+			shown++;
+			continue;
+		}
 		if (t->state != TASK_FAILED && t->state != TASK_UP_FOR_RETRY && !running)
 			continue;
 		buf_addf(&v->out, "  weir logs %s %s%s\n", run, t->name, running ? " -f" : "");

@@ -56,6 +56,7 @@ weir approvals --json
 json_is "Publish 2026-11-19?" "d['approvals'][0]['prompt']" "also as JSON"
 weir show ask
 out_has "waits for a decision: Publish 2026-11-19? (since" "show tells, too"
+out_has "weir approve ask@2026-11-19 go" "and how to answer"
 refused() { # STATUS TEXT NAME WORD...
 	want=$1 text=$2 name=$3
 	shift 3
