@@ -88,8 +88,8 @@ static json_t *tasks_in(
 	return names;
 }
 
-static const enum task_state running_states[] = { TASK_RUNNING, TASK_UP_FOR_RETRY, TASK_DEFERRED,
-	TASK_AWAITING_INPUT, TASK_NONE };
+static const enum task_state running_states[] = { TASK_RUNNING, TASK_UP_FOR_RETRY, TASK_NONE };
+static const enum task_state waiting_states[] = { TASK_DEFERRED, TASK_AWAITING_INPUT, TASK_NONE };
 static const enum task_state failed_states[] = { TASK_FAILED, TASK_NONE };
 
 /* How many of the names from the i-th on are of its group. */
@@ -136,6 +136,23 @@ static void add_names(struct buf *b, const char *before, const json_t *names)
 		buf_addf(b, " and %zu more", n - told);
 }
 
+struct named_states {
+	const enum task_state *states;
+	const char *before;
+};
+
+static int add_tasks_in(struct store *s, const struct run_row *r, struct named_states named,
+	struct buf *b, struct err *err)
+{
+	json_t *names = tasks_in(s, r, named.states, err);
+
+	if (!names)
+		return -1;
+	add_names(b, named.before, names);
+	json_decref(names);
+	return 0;
+}
+
 /* What to know about the run now: what it does, or what failed. */
 static int add_now(struct store *s, const struct run_row *r, struct buf *b, struct err *err)
 {
@@ -148,12 +165,14 @@ static int add_now(struct store *s, const struct run_row *r, struct buf *b, stru
 	}
 	if (!running && r->state != RUN_FAILED)
 		return 0;
-	json_t *names = tasks_in(s, r, running ? running_states : failed_states, err);
-	if (!names)
+	if (!running)
+		return add_tasks_in(
+			s, r, (struct named_states){ failed_states, "failed: " }, b, err);
+	if (add_tasks_in(s, r, (struct named_states){ running_states, "runs " }, b, err) < 0)
 		return -1;
-	add_names(b, running ? "runs " : "failed: ", names);
-	json_decref(names);
-	return 0;
+	return add_tasks_in(s, r,
+		(struct named_states){ waiting_states, b->len ? "; waits in " : "waits in " }, b,
+		err);
 }
 
 static void add_run_cells(struct grid *g, const struct run_row *r, int64_t now_us)
@@ -304,6 +323,7 @@ static json_t *run_json(struct store *s, const struct run_row *r, struct err *er
 		failed = NULL;
 	}
 	json_object_set_new(o, "running", running);
+	json_object_set_new(o, "waiting", tasks_in(s, r, waiting_states, err));
 	json_object_set_new(o, "failed", failed);
 	if (failed)
 		return o;

@@ -130,6 +130,8 @@ END
 pid=$!
 background="${background:-} $pid"
 comes "deferred" "SELECT state FROM task WHERE name = 'file'" "it is deferred"
+weir status
+out_has "waits in file" "status tells that it waits, not runs"
 due="SELECT due_us, changed_us FROM task WHERE name = 'file'"
 before=$(sql "$WEIR_HOME/weir.db" "$due")
 kill -9 "$pid"
