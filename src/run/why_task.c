@@ -468,8 +468,8 @@ static struct why_node *add_task_node(const struct telling *t, struct why_node *
 		.reason = reason_name(why_reason(t->k, r)),
 		.text = says ? why_text(t, says->text) : reason_text(r->reason),
 		.since_us = r->changed_us,
-		.until_us = r->state == TASK_UP_FOR_RETRY || r->state == TASK_DEFERRED ? r->due_us
-										       : 0 };
+		.until_us = r->state == TASK_UP_FOR_RETRY || task_state_waits(r->state) ? r->due_us
+											: 0 };
 
 	if (r->state == TASK_UP_FOR_RETRY || r->state == TASK_FAILED)
 		n.detail = error_of(t->k->w, a);

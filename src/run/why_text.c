@@ -247,6 +247,11 @@ static void value_counts(const struct telling *t, struct buf *out)
 		buf_addstr(out, "nothing is known");
 }
 
+static void value_waits(const struct telling *t, struct buf *out)
+{
+	buf_addstr(out, t->row->waits_for ? t->row->waits_for : "what it has not said");
+}
+
 static const struct {
 	const char *name;
 	value_fn *add;
@@ -268,6 +273,7 @@ static const struct {
 	{ "tries", value_tries },
 	{ "try", value_try },
 	{ "waiting", value_waiting },
+	{ "waits", value_waits },
 	{ "when", value_when },
 };
 
