@@ -18,6 +18,7 @@
 
 #include "base/arena.h"
 #include "core/change.h"
+#include "core/incident.h"
 
 struct err;
 struct store;
@@ -281,6 +282,12 @@ struct store_batch {
 	/* These runs, which the changes leave unfinished, are wanted from now on. */
 	const int64_t *wants;
 	size_t nwants;
+	/* In order; what does not apply (incident_apply) is passed over. One that names an id by
+	 * which there is none is ERR_NOT_FOUND, one that does not apply to it ERR_REFUSED. Whom it
+	 * is told becomes acts of kind "alert", with the payload {"incident", "what", "n", "route",
+	 * "dag", "task", "kind", "severity"} and the key "incident/ID/N/ROUTE". */
+	const struct incident_put *incidents;
+	size_t nincidents;
 	const struct store_slas *slas; /* NULL: none */
 };
 /* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
@@ -343,6 +350,14 @@ int store_outbox_retry(
 	struct store *s, int64_t id, int64_t due_us, const char *error, struct err *err);
 int store_outbox_give_up(
 	struct store *s, int64_t id, int64_t now_us, const char *error, struct err *err);
+/* The same for many, in one transaction. */
+struct outbox_end {
+	enum outbox_state to; /* OUTBOX_PENDING: to be tried again */
+	int64_t at_us;        /* when it was over, or is due again */
+	const char *error;
+};
+int store_outbox_end(struct store *s, const int64_t *ids, size_t n, const struct outbox_end *end,
+	struct err *err);
 /* Forget at most `max` acts that were over before an instant, oldest first. *ret_n: how many. */
 int store_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
 
@@ -494,6 +509,7 @@ struct store_result {
 		const struct backfill_row *backfills;
 		const struct outbox_row *outbox;
 		const struct token_row *tokens;
+		const struct incident *incidents;
 		const struct sla_miss *misses;
 		const struct sla_mark_row *marks;
 		const struct task_time_row *times;
@@ -567,6 +583,20 @@ int store_approvals(struct store *s, struct store_result *ret, struct err *err);
 /* One task, whatever its state; n is 0 or 1. */
 int store_approval(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err);
+struct incident_filter {
+	int64_t id;      /* 0: any */
+	bool all;        /* resolved ones, too */
+	const char *dag; /* NULL: any */
+	int64_t due_us;  /* only those that escalate, or whose snooze ends, by then; 0: any */
+	int limit;       /* 0: no limit */
+};
+/* Newest first; those that are due, the longest due first. */
+int store_incidents(struct store *s, const struct incident_filter *f, struct store_result *ret,
+	struct err *err);
+/* When the next one escalates or its snooze ends; 0: none does. */
+int store_incidents_next(struct store *s, int64_t *ret_due_us, struct err *err);
+/* Forget at most `max` that resolved before an instant, oldest first. *ret_n: how many. */
+int store_incidents_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
 /* The attempt of that token; n is 0 or 1. */
 int store_token(struct store *s, int64_t token, struct store_result *ret, struct err *err);
 /* Breakers by name, or one; those that nothing was ever said of are not there. */
