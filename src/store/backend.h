@@ -56,6 +56,8 @@ enum list_kind {
 	LIST_OUTBOX_DUE,
 	LIST_OUTBOX,
 	LIST_TOKEN,
+	LIST_INCIDENTS,
+	LIST_INCIDENTS_DUE,
 	LIST_SLA_MISSES,
 	LIST_SLA_OPEN,
 	LIST_SLA_MARKS,
@@ -74,6 +76,12 @@ struct list_query {
 	int limit;       /* LIST_PLANS, LIST_OUTBOX*: at most; 0: all */
 	int64_t due_us;  /* LIST_OUTBOX_DUE: due by then */
 	int state;       /* LIST_OUTBOX: enum outbox_state, or -1: all */
+	const char *dag; /* NULL: all; always given for LIST_PLANS */
+	int64_t id;      /* LIST_BACKFILLS, LIST_INCIDENTS*: 0: all; LIST_TOKEN: the token */
+	int limit;       /* LIST_PLANS, LIST_OUTBOX*, LIST_INCIDENTS*: at most; 0: all */
+	int64_t due_us;  /* LIST_*_DUE: due by then */
+	/* LIST_OUTBOX: enum outbox_state, or -1: all. LIST_INCIDENTS: 0: unresolved, 1: all */
+	int state;
 };
 
 struct backfill_set {
@@ -82,9 +90,10 @@ struct backfill_set {
 	const char *by, *reason;
 };
 
-/* An act that was tried: done, given up, or (OUTBOX_PENDING) to be tried again. */
+/* Acts that were tried: done, given up, or (OUTBOX_PENDING) to be tried again. */
 struct outbox_set {
-	int64_t id;
+	const int64_t *ids;
+	size_t n;
 	enum outbox_state to;
 	int64_t at_us; /* when it ended, or is due again */
 	const char *error;
@@ -127,6 +136,8 @@ struct store_ops {
 	int (*decide)(struct store *s, const struct approval_put *put, struct err *err);
 	int (*outbox_set)(struct store *s, const struct outbox_set *set, struct err *err);
 	int (*outbox_prune)(
+		struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
+	int (*incidents_prune)(
 		struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
 	int (*runs)(struct store *s, const struct run_query *q, struct store_result *ret,
 		struct err *err);
@@ -216,9 +227,22 @@ int backend_not_awaited(
 enum reason backend_decide_reason(const struct approval_put *put);
 
 /* Whether an act may be set so; else -1 with ERR_REFUSED. *ret_same: it is so already. */
-int backend_may_set_act(
-	const struct outbox_set *set, enum outbox_state present, bool *ret_same, struct err *err);
+int backend_may_set_act(const struct outbox_set *set, int64_t id, enum outbox_state present,
+	bool *ret_same, struct err *err);
 int backend_no_act(int64_t id, struct err *err);
+
+int backend_check_incident(const struct incident_put *p, struct err *err);
+/* What does not apply: 0 when it may be passed over, else -1. present NULL: there is none. */
+int backend_bad_incident(
+	const struct incident_put *p, const struct incident *present, struct err *err);
+/* The act that tells of an incident through a route. */
+struct incident_act {
+	struct outbox_act act;
+	char *key, *payload;
+};
+int backend_incident_act(const struct incident *i, const struct incident_put *p,
+	const struct incident_route *route, struct incident_act *ret, struct err *err);
+void backend_incident_act_release(struct incident_act *a);
 
 /* store_sla.c: what can be seen without what is stored. */
 int backend_check_slas(const struct store_slas *slas, struct err *err);

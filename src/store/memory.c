@@ -89,6 +89,7 @@ void memory_begin(struct memory_store *m)
 	m->next_event_at_begin = m->next_event;
 	m->next_plan_at_begin = m->next_plan;
 	m->next_act_at_begin = m->next_act;
+	m->next_incident_at_begin = m->next_incident;
 }
 
 int memory_save(struct memory_store *m, void *row, size_t size, struct err *err)
@@ -160,6 +161,7 @@ static void roll_back(struct memory_store *m)
 	m->next_event = m->next_event_at_begin;
 	m->next_plan = m->next_plan_at_begin;
 	m->next_act = m->next_act_at_begin;
+	m->next_incident = m->next_incident_at_begin;
 }
 
 int memory_end(struct memory_store *m, int r, struct err *err)
@@ -714,6 +716,8 @@ static int memory_commit(struct store *s, const struct store_batch *b, struct er
 		r = add_audit(m, &b->audits[i], err);
 	for (size_t i = 0; r == 0 && i < b->nwants; i++)
 		r = want_run(m, b->wants[i], err);
+	for (size_t i = 0; r == 0 && i < b->nincidents; i++)
+		r = memory_incident_put(m, &b->incidents[i], err);
 	if (r == 0 && b->slas)
 		r = memory_slas_put(m, b->slas, err);
 	return memory_end(m, r, err);
@@ -735,6 +739,7 @@ static void memory_free(struct store *s)
 	memory_release_acts(m);
 	free(m->runs.items);
 	free(m->backfills.items);
+	free(m->incidents.items);
 	free(m->misses.items);
 	free(m->marks.items);
 	free(m->breakers.items);
@@ -758,6 +763,7 @@ static const struct store_ops ops = {
 	.decide = memory_decide,
 	.outbox_set = memory_outbox_set,
 	.outbox_prune = memory_outbox_prune,
+	.incidents_prune = memory_incidents_prune,
 	.runs = memory_runs,
 	.rows = memory_rows,
 	.attempt_open = memory_attempt_open,
@@ -783,6 +789,7 @@ int store_open_memory(struct store **ret, struct err *err)
 	m->base.ops = &ops;
 	arena_init(&m->arena, arena_size_max);
 	m->next_token = m->next_event = m->next_plan = m->next_act = 1;
+	m->next_incident = 1;
 	*ret = &m->base;
 	return 0;
 }

@@ -84,6 +84,7 @@ struct undo {
 		struct dag_row dag;
 		struct backfill_row backfill;
 		struct outbox_row act;
+		struct incident incident;
 		struct sla_miss miss;
 		struct sla_mark_row mark;
 		struct breaker_row breaker;
@@ -107,10 +108,14 @@ struct memory_store {
 	struct mem_act *acts_by_key;
 	struct mem_list misses;                   /* struct sla_miss, by id */
 	struct mem_list marks;                    /* struct sla_mark_row */
+	struct mem_list incidents; /* struct incident, by id */
+	struct mem_list misses; /* struct sla_miss, by id */
+	struct mem_list marks;  /* struct sla_mark_row */
 	struct mem_list breakers, breaker_events; /* struct breaker_row; mem_breaker_event */
 	struct mem_version *versions;
 	struct mem_attempt *attempts;
 	int64_t next_act, next_act_at_begin;
+	int64_t next_incident, next_incident_at_begin;
 	int64_t next_token, next_event, next_event_at_begin, next_plan, next_plan_at_begin;
 	struct undo *undo;
 	size_t nundo, undo_cap;
@@ -180,6 +185,16 @@ int memory_put_outbox(
 int memory_put_token(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 void memory_release_acts(struct memory_store *m);
+
+/* memory_incident.c */
+/* Between begin and end. */
+int memory_incident_put(struct memory_store *m, const struct incident_put *p, struct err *err);
+int memory_incidents_prune(
+	struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
+int memory_put_incidents(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_incidents_due(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 
 /* memory_sla.c */
 /* Between begin and end. */

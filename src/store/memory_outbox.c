@@ -101,25 +101,23 @@ void memory_act_remove_last(struct memory_store *m)
 	HASH_DEL(m->acts_by_key, act);
 }
 
-int memory_outbox_set(struct store *s, const struct outbox_set *set, struct err *err)
+static int set_in(struct memory_store *m, const struct outbox_set *set, int64_t id, struct err *err)
 {
-	struct memory_store *m = memory_cast(s);
 	struct outbox_row *row = NULL;
 	bool same;
 
 	for (size_t i = 0; i < m->acts.n && !row; i++) {
 		struct mem_act *act = m->acts.items[i];
-		row = act->row.id == set->id ? &act->row : NULL;
+		row = act->row.id == id ? &act->row : NULL;
 	}
 	if (!row)
-		return backend_no_act(set->id, err);
-	if (backend_may_set_act(set, row->state, &same, err) < 0)
+		return backend_no_act(id, err);
+	if (backend_may_set_act(set, id, row->state, &same, err) < 0)
 		return -1;
 	if (same)
 		return 0;
-	memory_begin(m);
 	if (memory_save(m, row, sizeof *row, err) < 0)
-		return memory_end(m, -1, err);
+		return -1;
 	row->state = set->to;
 	row->tries++;
 	if (set->to == OUTBOX_PENDING)
@@ -127,7 +125,18 @@ int memory_outbox_set(struct store *s, const struct outbox_set *set, struct err 
 	else
 		row->ended_us = set->at_us;
 	row->error = memory_keep(m, set->error);
-	return memory_end(m, 0, err);
+	return 0;
+}
+
+int memory_outbox_set(struct store *s, const struct outbox_set *set, struct err *err)
+{
+	struct memory_store *m = memory_cast(s);
+	int r = 0;
+
+	memory_begin(m);
+	for (size_t i = 0; r == 0 && i < set->n; i++)
+		r = set_in(m, set, set->ids[i], err);
+	return memory_end(m, r, err);
 }
 
 static int by_end(const void *a, const void *b)

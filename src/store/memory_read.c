@@ -541,6 +541,8 @@ static const struct list_putter {
 	[LIST_OUTBOX_DUE] = { sizeof(struct outbox_row), memory_put_due },
 	[LIST_OUTBOX] = { sizeof(struct outbox_row), memory_put_outbox },
 	[LIST_TOKEN] = { sizeof(struct token_row), memory_put_token },
+	[LIST_INCIDENTS] = { sizeof(struct incident), memory_put_incidents },
+	[LIST_INCIDENTS_DUE] = { sizeof(struct incident), memory_put_incidents_due },
 	[LIST_SLA_MISSES] = { sizeof(struct sla_miss), memory_put_misses },
 	[LIST_SLA_OPEN] = { sizeof(struct sla_miss), memory_put_misses },
 	[LIST_SLA_MARKS] = { sizeof(struct sla_mark_row), memory_put_marks },

@@ -261,6 +261,35 @@ static const char schema_3[] =
 	"ALTER TABLE audit ADD COLUMN run_id INTEGER;" /* NULL: of no run */
 	"ALTER TABLE audit ADD COLUMN detail TEXT;"    /* which tasks, to what */
 	"CREATE INDEX audit_by_run ON audit(run_id) WHERE run_id IS NOT NULL;"
+	/* What is wrong, until it is well. */
+	"CREATE TABLE incident ("
+	"	id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"	kind TEXT NOT NULL,"
+	"	dag TEXT NOT NULL,"  /* '': none */
+	"	task TEXT NOT NULL," /* '': none */
+	"	severity TEXT NOT NULL"
+	"		CHECK (severity IN ('info', 'warning', 'error', 'critical')),"
+	"	state TEXT NOT NULL"
+	"		CHECK (state IN ('open', 'acked', 'snoozed', 'resolved')),"
+	"	opened_us INTEGER NOT NULL,"
+	"	last_us INTEGER NOT NULL,"
+	"	ended_us INTEGER,"
+	"	count INTEGER NOT NULL,"
+	"	run_id INTEGER," /* of the last time; it may be forgotten */
+	"	facts TEXT,"
+	"	who TEXT,"
+	"	reason TEXT,"
+	"	acted_us INTEGER,"
+	"	until_us INTEGER,"
+	"	escalate_us INTEGER,"
+	"	escalations INTEGER NOT NULL,"
+	"	told INTEGER NOT NULL,"
+	"	CHECK ((state = 'resolved') = (ended_us IS NOT NULL))"
+	") STRICT;"
+	"CREATE UNIQUE INDEX incident_open ON incident(dag, task, kind) WHERE ended_us IS NULL;"
+	"CREATE INDEX incident_due ON incident(coalesce(until_us, escalate_us))"
+	"	WHERE coalesce(until_us, escalate_us) IS NOT NULL;"
+	"CREATE INDEX incident_ended ON incident(ended_us) WHERE ended_us IS NOT NULL;"
 
 	/* SLAs that were missed, each once. */
 	"CREATE TABLE sla_miss ("

@@ -235,6 +235,7 @@ static const struct store_ops ops = {
 	.decide = sqlite_decide,
 	.outbox_set = sqlite_outbox_set,
 	.outbox_prune = sqlite_outbox_prune,
+	.incidents_prune = sqlite_incidents_prune,
 	.runs = sqlite_runs,
 	.rows = sqlite_rows,
 	.attempt_open = sqlite_attempt_open,

@@ -3,6 +3,7 @@
  * sqlite.c opens and closes and translates errors, sqlite_sql.c holds the statements.
  * sqlite_write.c (runs and their changes), sqlite_plan.c (what a daemon decides) and
  * sqlite_outbox.c (acts, late ends), sqlite_sla.c and sqlite_breaker.c write,
+ * sqlite_outbox.c (acts, late ends), sqlite_incident.c and sqlite_sla.c write,
  * sqlite_read.c (runs) and sqlite_list.c (the rest) read.
  */
 #ifndef WEIR_STORE_SQLITE_H
@@ -60,6 +61,10 @@ enum sqlite_sql {
 	SQL_ACT_STATE,
 	SQL_ACT_SET,
 	SQL_ACTS_DELETE,
+	SQL_INCIDENT_BY_ID,
+	SQL_INCIDENT_OPEN,
+	SQL_INCIDENT_PUT,
+	SQL_INCIDENTS_DELETE,
 	SQL_SLA_PUT,
 	SQL_SLA_END,
 	SQL_SLA_ACTED,
@@ -96,6 +101,9 @@ enum sqlite_sql {
 	SQL_OUTBOX_DUE,
 	SQL_OUTBOX,
 	SQL_TOKEN,
+	SQL_INCIDENTS,
+	SQL_INCIDENTS_OPEN,
+	SQL_INCIDENTS_DUE,
 	SQL_SLA_MISSES,
 	SQL_SLA_OPEN,
 	SQL_SLA_MARKS,
@@ -199,10 +207,17 @@ int sqlite_act_put(struct sqlite_store *s, const struct outbox_act *act, struct 
 int sqlite_outbox_set(struct store *s, const struct outbox_set *set, struct err *err);
 int sqlite_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
 
+/* sqlite_incident.c */
+struct sqlite_cursor;
+/* Within a transaction. */
+int sqlite_incident_put(struct sqlite_store *s, const struct incident_put *p, struct err *err);
+int sqlite_incidents_prune(
+	struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
+void sqlite_read_incident(struct sqlite_cursor *c, void *row);
+
 /* sqlite_sla.c: within a transaction; and rows of sqlite_list.c */
 int sqlite_slas_put(struct sqlite_store *s, const struct store_slas *slas, struct err *err);
 int sqlite_slas_prune(struct sqlite_store *s, int64_t before_us, int max, struct err *err);
-struct sqlite_cursor;
 void sqlite_read_miss(struct sqlite_cursor *c, void *row);
 void sqlite_read_mark(struct sqlite_cursor *c, void *row);
 void sqlite_read_time(struct sqlite_cursor *c, void *row);

@@ -214,6 +214,19 @@ static void bind_token(struct sqlite_query *q, const struct list_query *lq)
 	sqlite_bind_int(q, lq->id);
 }
 
+static void bind_incidents(struct sqlite_query *q, const struct list_query *lq)
+{
+	sqlite_bind_time(q, lq->id);
+	sqlite_bind_text(q, lq->dag);
+	sqlite_bind_int(q, lq->limit > 0 ? lq->limit : -1);
+}
+
+static void bind_incidents_due(struct sqlite_query *q, const struct list_query *lq)
+{
+	bind_incidents(q, lq);
+	sqlite_bind_int(q, lq->due_us);
+}
+
 static const struct list_reader {
 	enum sqlite_sql sql;
 	void (*bind)(struct sqlite_query *q, const struct list_query *lq);
@@ -250,6 +263,10 @@ static const struct list_reader {
 		"list approvals", read_approval },
 	[LIST_APPROVAL] = { SQL_APPROVAL, bind_approval, sizeof(struct approval_row),
 		"look for an approval", read_approval },
+	[LIST_INCIDENTS] = { SQL_INCIDENTS, bind_incidents, sizeof(struct incident),
+		"list incidents", sqlite_read_incident },
+	[LIST_INCIDENTS_DUE] = { SQL_INCIDENTS_DUE, bind_incidents_due, sizeof(struct incident),
+		"list incidents", sqlite_read_incident },
 };
 static_assert(sizeof readers / sizeof *readers == LIST_MAX, "a reader for each kind");
 
@@ -257,9 +274,10 @@ int sqlite_list(
 	struct store *base, const struct list_query *lq, struct store_result *ret, struct err *err)
 {
 	const struct list_reader *reader = &readers[lq->kind];
+	bool unresolved = lq->kind == LIST_INCIDENTS && !lq->state;
 	struct rows rows = { .arena = &ret->arena, .size = reader->size };
-	struct sqlite_query q =
-		sqlite_query((struct sqlite_store *)base, reader->sql, reader->doing);
+	struct sqlite_query q = sqlite_query((struct sqlite_store *)base,
+		unresolved ? SQL_INCIDENTS_OPEN : reader->sql, reader->doing);
 	int r;
 
 	reader->bind(&q, lq);

@@ -73,25 +73,25 @@ int sqlite_act_put(struct sqlite_store *s, const struct outbox_act *act, struct 
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }
 
-static int set_in(struct sqlite_store *s, const struct outbox_set *set, struct err *err)
+static int set_in(struct sqlite_store *s, const struct outbox_set *set, int64_t id, struct err *err)
 {
 	struct sqlite_query q = sqlite_query(s, SQL_ACT_STATE, "look for an act");
 	bool same;
 
-	sqlite_bind_int(&q, set->id);
+	sqlite_bind_int(&q, id);
 	int r = sqlite_step(&q, err);
 	if (r == 0)
-		return backend_no_act(set->id, err);
+		return backend_no_act(id, err);
 	if (r < 0)
 		return -1;
 	int present = outbox_state_by_name(sqlite_text(&q, 0));
 	sqlite_done(&q);
-	if (backend_may_set_act(set, (enum outbox_state)present, &same, err) < 0)
+	if (backend_may_set_act(set, id, (enum outbox_state)present, &same, err) < 0)
 		return -1;
 	if (same)
 		return 0;
 	q = sqlite_query(s, SQL_ACT_SET, "record what became of an act");
-	sqlite_bind_int(&q, set->id);
+	sqlite_bind_int(&q, id);
 	sqlite_bind_text(&q, outbox_state_name(set->to));
 	sqlite_bind_int(&q, set->at_us);
 	sqlite_bind_text(&q, set->error);
@@ -101,10 +101,13 @@ static int set_in(struct sqlite_store *s, const struct outbox_set *set, struct e
 int sqlite_outbox_set(struct store *base, const struct outbox_set *set, struct err *err)
 {
 	struct sqlite_store *s = (struct sqlite_store *)base;
+	int r = 0;
 
 	if (sqlite_begin(s, err) < 0)
 		return -1;
-	return sqlite_end(s, set_in(s, set, err), "record what became of an act", err);
+	for (size_t i = 0; r == 0 && i < set->n; i++)
+		r = set_in(s, set, set->ids[i], err);
+	return sqlite_end(s, r, "record what became of an act", err);
 }
 
 int sqlite_outbox_prune(struct store *base, int64_t before_us, int max, int *ret_n, struct err *err)

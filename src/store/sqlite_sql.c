@@ -32,6 +32,11 @@
 	"SELECT id, key, kind, payload, error, state, tries, created_us, due_us, ended_us" \
 	" FROM outbox "
 
+#define INCIDENT_SELECT                                                                     \
+	"SELECT id, kind, dag, task, severity, state, opened_us, last_us, ended_us, count," \
+	" run_id, facts, who, reason, acted_us, until_us, escalate_us, escalations, told"   \
+	" FROM incident "
+
 #define SLA_SELECT                                                                       \
 	"SELECT id, dag, task, kind, start_us, end_us, deadline_us, found_us, ended_us," \
 	" ended, detail, acts, acted FROM sla_miss "
@@ -188,6 +193,19 @@ static const char *const texts[] = {
 			" ended_us = iif(?2 = 'pending', NULL, ?3), error = ?4 WHERE id = ?1",
 	[SQL_ACTS_DELETE] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
 			    " WHERE ended_us < ?1 ORDER BY ended_us, id LIMIT ?2)",
+	[SQL_INCIDENT_BY_ID] = INCIDENT_SELECT "WHERE id = ?1",
+	[SQL_INCIDENT_OPEN] =
+		INCIDENT_SELECT "WHERE dag = ?1 AND task = ?2 AND kind = ?3 AND ended_us IS NULL",
+	[SQL_INCIDENT_PUT] =
+		"INSERT INTO incident(id, kind, dag, task, severity, state, opened_us, last_us,"
+		" ended_us, count, run_id, facts, who, reason, acted_us, until_us, escalate_us,"
+		" escalations, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+		" ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT(id) DO UPDATE SET severity = ?5,"
+		" state = ?6, last_us = ?8, ended_us = ?9, count = ?10, run_id = ?11, facts = ?12,"
+		" who = ?13, reason = ?14, acted_us = ?15, until_us = ?16, escalate_us = ?17,"
+		" escalations = ?18, told = ?19",
+	[SQL_INCIDENTS_DELETE] = "DELETE FROM incident WHERE id IN (SELECT id FROM incident"
+				 " WHERE ended_us < ?1 ORDER BY ended_us, id LIMIT ?2)",
 
 	[SQL_SLA_PUT] = "INSERT INTO sla_miss(dag, task, kind, start_us, end_us, deadline_us,"
 			" found_us, detail, acts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
@@ -294,6 +312,15 @@ static const char *const texts[] = {
 		      " JOIN task t ON (t.run_id, t.name, t.map_index) ="
 		      " (a.run_id, a.task, a.map_index)"
 		      " JOIN attempt n ON n.token = t.token WHERE a.token = ?1",
+	[SQL_INCIDENTS] = INCIDENT_SELECT "WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR"
+					  " dag = ?2) ORDER BY id DESC LIMIT ?3",
+	[SQL_INCIDENTS_OPEN] = INCIDENT_SELECT
+	"WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR dag = ?2) AND ended_us IS NULL"
+	" ORDER BY id DESC LIMIT ?3",
+	[SQL_INCIDENTS_DUE] =
+		INCIDENT_SELECT "WHERE (?1 IS NULL OR +id = ?1) AND (?2 IS NULL OR +dag = ?2)"
+				" AND coalesce(until_us, escalate_us) <= ?4"
+				" ORDER BY coalesce(until_us, escalate_us), id LIMIT ?3",
 	[SQL_SLA_MISSES] = SLA_SELECT "WHERE ?1 IS NULL OR dag = ?1 ORDER BY id DESC LIMIT ?2",
 	[SQL_SLA_OPEN] = SLA_SELECT "WHERE ended_us IS NULL AND (?1 IS NULL OR dag = ?1)"
 				    " ORDER BY id DESC LIMIT ?2",

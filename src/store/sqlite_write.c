@@ -536,6 +536,8 @@ static int write_batch(struct sqlite_store *s, const struct store_batch *b, stru
 			return -1;
 	for (size_t i = 0; i < b->nwants; i++)
 		if (want_run(s, b->wants[i], err) < 0)
+	for (size_t i = 0; i < b->nincidents; i++)
+		if (sqlite_incident_put(s, &b->incidents[i], err) < 0)
 			return -1;
 	return b->slas ? sqlite_slas_put(s, b->slas, err) : 0;
 }

@@ -63,13 +63,13 @@ int store_late_end(struct store *s, const struct late_end *e, bool *ret_recorded
 
 /* ---- acts ------------------------------------------------------------------------------ */
 
-int backend_may_set_act(
-	const struct outbox_set *set, enum outbox_state present, bool *ret_same, struct err *err)
+int backend_may_set_act(const struct outbox_set *set, int64_t id, enum outbox_state present,
+	bool *ret_same, struct err *err)
 {
 	*ret_same = present == OUTBOX_DONE && set->to == OUTBOX_DONE;
 	if (*ret_same || present == OUTBOX_PENDING)
 		return 0;
-	return err_set(err, ERR_REFUSED, "act %" PRId64 " of the outbox is over: it is %s", set->id,
+	return err_set(err, ERR_REFUSED, "act %" PRId64 " of the outbox is over: it is %s", id,
 		outbox_state_name(present));
 }
 
@@ -81,14 +81,14 @@ int backend_no_act(int64_t id, struct err *err)
 int store_outbox_done(struct store *s, int64_t id, int64_t now_us, struct err *err)
 {
 	return s->ops->outbox_set(
-		s, &(struct outbox_set){ .id = id, .to = OUTBOX_DONE, .at_us = now_us }, err);
+		s, &(struct outbox_set){ &id, 1, OUTBOX_DONE, now_us, NULL }, err);
 }
 
 int store_outbox_retry(
 	struct store *s, int64_t id, int64_t due_us, const char *error, struct err *err)
 {
 	const struct outbox_set set = {
-		.id = id, .to = OUTBOX_PENDING, .at_us = due_us, .error = error
+		.ids = &id, .n = 1, .to = OUTBOX_PENDING, .at_us = due_us, .error = error
 	};
 
 	return s->ops->outbox_set(s, &set, err);
@@ -98,9 +98,19 @@ int store_outbox_give_up(
 	struct store *s, int64_t id, int64_t now_us, const char *error, struct err *err)
 {
 	const struct outbox_set set = {
-		.id = id, .to = OUTBOX_GIVEN_UP, .at_us = now_us, .error = error
+		.ids = &id, .n = 1, .to = OUTBOX_GIVEN_UP, .at_us = now_us, .error = error
 	};
 
+	return s->ops->outbox_set(s, &set, err);
+}
+
+int store_outbox_end(struct store *s, const int64_t *ids, size_t n, const struct outbox_end *end,
+	struct err *err)
+{
+	const struct outbox_set set = { ids, n, end->to, end->at_us, end->error };
+
+	if ((unsigned)end->to >= OUTBOX_STATE_MAX)
+		return err_set(err, ERR_INTERNAL, "no such state of an act: %d", (int)end->to);
 	return s->ops->outbox_set(s, &set, err);
 }
 
