@@ -15,6 +15,12 @@ const struct command *const commands[] = {
 	&command_drain,
 	&command_freeze,
 	&command_breaker,
+	&command_incidents,
+	&command_ack,
+	&command_snooze,
+	&command_resolve,
+	&command_alerts,
+	&command_alert,
 	&command_reload,
 	/* Intervene */
 	&command_retry,
@@ -36,6 +42,7 @@ const struct command *const commands[] = {
 	&command_fence,
 	&command_sla,
 	&command_pools,
+	&command_runbook,
 	/* Write */
 	&command_validate,
 	&command_graph,

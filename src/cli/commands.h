@@ -25,6 +25,14 @@ extern const struct command command_skip;
 extern const struct command command_cancel;
 extern const struct command command_end_retries;
 extern const struct command command_set_output;
+extern const struct command command_incidents; /* incidents.c */
+extern const struct command command_ack;
+extern const struct command command_snooze;
+extern const struct command command_resolve;
+extern const struct command command_alerts; /* alerts.c */
+extern const struct command command_alert;
+extern const struct command command_runbook;    /* runbook.c */
+extern const struct command command_reload;     /* reload.c */
 extern const struct command command_validate;   /* validate.c */
 extern const struct command command_next;       /* next.c */
 extern const struct command command_status;     /* status.c */

@@ -64,6 +64,7 @@ static int run_with(const struct args *args, struct daemon_config *config, struc
 	if (settings) {
 		config->keep_runs_us = config_keep_runs_us(settings);
 		config->keep_logs_us = config_keep_logs_us(settings);
+		config->alerts = config_alerts(settings);
 		rc = daemon_run(config, err);
 	} else if (diags.nerrors) {
 		cli_print_diags(args, &diags);

@@ -19,6 +19,7 @@
 
 struct buf;
 struct catalog;
+struct dag;
 struct err;
 struct store;
 
@@ -47,6 +48,9 @@ void remote_close(struct remote *r);
 /* The name of the DAG a word means: the word, or, where it is the path of a DAG file, the name in
  * it. Borrowed from the word or from `r`. */
 int remote_dag(struct remote *r, const char *word, const char **ret, struct err *err);
+/* The DAG of that name: from its file, where the store knows it, or in --dags. A reference; NULL
+ * with err. */
+struct dag *remote_find_dag(struct remote *r, const char *name, struct err *err);
 /* `body`: borrowed, an object; who asks is added. The answer is a new reference. */
 int remote_call(struct remote *r, enum ops_call_id call, const struct ops_target *target,
 	json_t *body, json_t **ret, struct err *err);

@@ -11,6 +11,7 @@
 #include "base/node.h"
 #include "base/units.h"
 #include "conf/breaker_conf.h"
+#include "conf/alerts.h"
 #include "conf/diag.h"
 #include "conf/schema_value.h"
 #include "conf/yaml.h"
@@ -32,6 +33,8 @@ struct config {
 	size_t n;
 	const char **pools;    /* NULL-ended */
 	const char **breakers; /* likewise */
+	const char **pools; /* NULL-ended */
+	struct alerts *alerts; /* NULL: none */
 };
 
 enum { POOL_SLOTS_MAX = 100000 };
@@ -112,6 +115,14 @@ const struct field config_fields[] = {
 		.type = FIELD_OBJECT,
 		.fields = keep_fields,
 		.help = "What the daemon removes when it is old." },
+	{ .key = "alerts",
+		.type = FIELD_OBJECT,
+		.fields = alerts_fields,
+		.help = "Who is told when something goes wrong; see weir-alerts(7)." },
+	{ .key = "heartbeat",
+		.type = FIELD_OBJECT,
+		.fields = heartbeat_fields,
+		.help = "A sign of life, so that the daemon's silence is noticed elsewhere." },
 	{ 0 },
 };
 
@@ -259,6 +270,8 @@ struct config *config_load(
 	if (c->doc.root)
 		schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags);
 	load_breakers(c, diags);
+	if (c->doc.root && schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags) == 0)
+		c->alerts = alerts_load(&c->doc.arena, c->doc.root, c->dir, diags);
 	load_connections(c, types, diags);
 	load_pools(c, diags);
 	if (c->doc.arena.failed) {
@@ -286,6 +299,7 @@ void config_free(struct config *c)
 {
 	if (!c)
 		return;
+	alerts_release(c->alerts);
 	yaml_release(&c->doc);
 	free(c->path);
 	free(c->dir);
@@ -457,6 +471,11 @@ static int64_t keep_us(const struct config *c, const char *key)
 	int64_t us;
 
 	return text && units_parse_duration(text, &us, NULL) == 0 ? us : 0;
+}
+
+const struct alerts *config_alerts(const struct config *c)
+{
+	return c->alerts;
 }
 
 int64_t config_keep_runs_us(const struct config *c)

@@ -7,6 +7,7 @@
 
 #include "conf/schema.h"
 
+struct alerts; /* core/alert.h */
 struct config;
 struct diags;
 struct err;
@@ -55,6 +56,8 @@ const char *config_connection_breaker(const struct config *c, const char *connec
 /* A named calendar: its list of words (conf/schedule.h), and in *ret_dir the folder its files are
  * relative to. NULL: there is none. */
 const struct node *config_calendar(const struct config *c, const char *name, const char **ret_dir);
+/* `alerts:` and `heartbeat:`; NULL: there are none. */
+const struct alerts *config_alerts(const struct config *c);
 /* `keep:` of runs and of logs, in microseconds; 0: for ever. */
 int64_t config_keep_runs_us(const struct config *c);
 int64_t config_keep_logs_us(const struct config *c);

@@ -1,8 +1,9 @@
-/* Alerts: who is told of incidents, and the telling.
+/* Alerts: to whom an incident is told.
  *
- * Decisions come with incidents (core/incident.h). alerts_route adds, from `alerts:` of weir.yaml,
- * which routes are to tell of one, when, and when it escalates; the store then commits the incident
- * and an act of the outbox for each route together. The rest of this header sends those acts.
+ * Decisions come with incidents (core/incident.h). alerts_route adds, from `alerts:` of weir.yaml
+ * (core/alert.h), which routes are to tell of one, when, and when it escalates; the store then
+ * commits the incident, and an act of the outbox for each route, together. run/alerting.h sends
+ * those acts.
  */
 #ifndef WEIR_RUN_ALERTS_H
 #define WEIR_RUN_ALERTS_H
@@ -14,7 +15,8 @@ struct arena;
 struct dag;
 
 /* Fill in routes and escalation of a put. `dag`: whose it is, for its tags and owner; NULL: of
- * none. What is filled in lives in `a`. `alerts` NULL: nobody is told. */
+ * none, and routes for tags and owners are not for it. What is filled in lives in `a`. `alerts`
+ * NULL: nobody is told. */
 void alerts_route(const struct alerts *alerts, const struct dag *dag, struct arena *a,
 	struct incident_put *put);
 

@@ -277,12 +277,15 @@ static void arm_clock(struct daemon *d)
 static bool warp(struct daemon *d)
 {
 	int64_t wake = wake_us(d), retry = sched_wake_us(d->engine.sched);
+	int64_t alert = daemon_alerts_wake_us(d);
 
 	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 || d->stopping ||
-		daemon_has_more(d))
+		daemon_has_more(d) || (d->alerting && alerting_is_busy(d->alerting)))
 		return false;
 	if (retry < wake)
 		wake = retry;
+	if (alert < wake)
+		wake = alert;
 	if (d->config->until_us && wake > d->config->until_us) {
 		d->stopping = true;
 		return false;
@@ -333,7 +336,7 @@ static bool try_to_make_runs(struct daemon *d)
 /* Runs whose owner is gone, and what is left of former supervisors. */
 static void look(struct daemon *d)
 {
-	d->looks = true;
+	d->looks = d->alerts_due = true;
 	daemon_sla_recheck(d);
 	d->asked = d->asked || d->put_off;
 	d->put_off = false;
@@ -364,6 +367,7 @@ void daemon_turn(struct daemon *d)
 		try_to_make_runs(d);
 		if (!d->failed)
 			engine_step(&d->engine);
+		daemon_alerts_turn(d);
 		do_fake_chores(d);
 	} while (!d->failed && !d->retry_us && (has_to_keep(d) || warp(d)));
 	if (d->engine.formers.untidy && d->taken_over && d->npending == 0)
@@ -373,6 +377,7 @@ void daemon_turn(struct daemon *d)
 		engine_step(&d->engine);
 	if (d->failed)
 		return;
+	daemon_alerts_turn(d);
 	arm_clock(d);
 	end_when_done(d);
 }
@@ -472,6 +477,8 @@ static int watch_events(struct daemon *d, struct err *err)
 		event_add(d->on_chores, &chores);
 	if (!clock_is_fake())
 		event_add(d->on_look, &looks);
+	if (daemon_alerts_watch(d, err) < 0)
+		return -1;
 	return daemon_watch_init(d, err);
 }
 
@@ -543,6 +550,8 @@ static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 		daemon_backfill_changed(d, id);
 	else if (what == OPS_BREAKER)
 		reload_breaker(d, dag);
+	else if (what == OPS_INCIDENT)
+		d->alerts_due = true;
 	else
 		d->asked = true;
 	daemon_turn(d);
@@ -605,6 +614,7 @@ static int begin(struct daemon *d, struct err *err)
 	const struct engine_config config = { .home = d->config->home,
 		.executors = &d->executors,
 		.max_running = d->config->jobs,
+		.alerts = d->config->alerts,
 		.listener = { .arg = d,
 			.change = on_change,
 			.breaker = on_breaker,
@@ -614,7 +624,7 @@ static int begin(struct daemon *d, struct err *err)
 			.lost = on_lost,
 			.replaced = on_replaced } };
 
-	if (engine_init(&d->engine, &config, err) < 0)
+	if (engine_init(&d->engine, &config, err) < 0 || daemon_alerts_init(d, err) < 0)
 		return -1;
 	d->ops = (struct ops){ .store = d->engine.store,
 		.find_dag = find_dag,
@@ -625,6 +635,7 @@ static int begin(struct daemon *d, struct err *err)
 		.arg = d,
 		.changed = on_ops,
 		.note = on_note,
+		.alerts = d->config->alerts,
 		.by = "daemon" };
 	if (daemon_dags_init(d, err) < 0 || daemon_count_wanted(d, err) < 0 ||
 		watch_events(d, err) < 0)
@@ -683,6 +694,7 @@ static void release(struct daemon *d)
 	engine_free_event(d->on_chores);
 	engine_free_event(d->on_look);
 	engine_free_event(d->on_turn);
+	daemon_alerts_release(d);
 	daemon_watch_release(d);
 	daemon_backfills_release(d);
 	HASH_ITER (hh, d->engine.runs, r, next) {

@@ -14,6 +14,7 @@
 #include "run/catalog.h"
 #include "run/ops.h"
 
+struct alerts;
 struct daemon;
 struct err;
 struct event_base;
@@ -29,6 +30,7 @@ struct daemon_config {
 	bool verbose; /* debug lines, too */
 	FILE *log;
 	int64_t keep_runs_us, keep_logs_us; /* 0: for ever */
+	const struct alerts *alerts;        /* borrowed; NULL: nobody is told */
 	bool stop_tasks;  /* at the end tasks are stopped; else they go on under the supervisor */
 	int64_t until_us; /* tests with a fake clock: stop when it is reached and nothing runs; 0:
 			     never */

@@ -108,10 +108,24 @@ static void prune_logs(struct daemon *d)
 	free(path);
 }
 
+/* What was wrong, and what was told of it, is kept as long as the runs. */
+static void prune_incidents(struct daemon *d)
+{
+	int64_t before = clock_now_us() - d->config->keep_runs_us;
+	struct err err = { 0 };
+	int n;
+
+	if (store_outbox_prune(d->engine.store, before, RUNS_AT_ONCE, &n, &err) < 0 ||
+		store_incidents_prune(d->engine.store, before, RUNS_AT_ONCE, &n, &err) < 0)
+		say(d, LEVEL_WARN, "cannot remove old incidents", { "error", err.msg });
+}
+
 void daemon_chores(struct daemon *d)
 {
-	if (d->config->keep_runs_us > 0)
+	if (d->config->keep_runs_us > 0) {
 		prune_runs(d);
+		prune_incidents(d);
+	}
 	if (d->config->keep_logs_us > 0)
 		prune_logs(d);
 }

@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "core/planner.h"
+#include "run/alerting.h"
 #include "run/daemon.h"
 #include "run/daemon_log.h"
 #include "run/engine.h"
@@ -67,7 +68,7 @@ struct daemon {
 	struct exec_provider executors;
 	int lock_fd, timer_fd, watch_fd;
 	struct event *on_term, *on_int, *on_hup, *on_clock, *on_watch, *on_settled, *on_chores,
-		*on_look, *on_turn;
+		*on_look, *on_turn, *on_alert, *on_alert_timer;
 	struct pending_run *pending; /* a queue */
 	size_t pending_head, npending, pending_cap;
 	size_t decided;  /* of the planner's decisions, how many are committed already */
@@ -77,6 +78,9 @@ struct daemon {
 	bool put_off;    /* a run could not go on yet */
 	bool looks;      /* it is time to look for runs that others left */
 	struct live_backfill *backfills;
+	struct alerting *alerting; /* NULL: none, or another process does it */
+	int alert_fd;              /* that on_alert waits for */
+	bool alerts_due;           /* something may be to be told */
 	struct daemon_sla *sla;
 	void *server;
 	char *folder_error;
@@ -154,6 +158,13 @@ void daemon_watch_release(struct daemon *d);
 /* run/daemon_chores.c */
 bool daemon_has_chores(const struct daemon *d);
 void daemon_chores(struct daemon *d);
+
+/* run/daemon_alerts.c */
+int daemon_alerts_init(struct daemon *d, struct err *err); /* forks: early */
+int daemon_alerts_watch(struct daemon *d, struct err *err);
+void daemon_alerts_turn(struct daemon *d); /* tell what is to be told, if anything is */
+int64_t daemon_alerts_wake_us(const struct daemon *d);
+void daemon_alerts_release(struct daemon *d);
 
 /* run/notify.c: sd_notify(3), without its library; nothing happens where nobody listens. */
 void notify_systemd(const char *state);

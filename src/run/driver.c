@@ -4,13 +4,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "conf/config.h"
 #include "core/model.h"
 #include "operators/operators.h"
 #include "run/breakers.h"
+#include "run/alerting.h"
 #include "run/driver_impl.h"
 #include "run/engine_impl.h"
 #include "run/paths.h"
@@ -18,7 +21,7 @@
 
 #define TICK_US (100 * US_PER_MS)
 
-enum { TROUBLE_AGAIN_S = 60 };
+enum { TROUBLE_AGAIN_S = 60, ALERTS_MS = 10000 };
 
 /* ---- what the engine tells ------------------------------------------------------------ */
 
@@ -317,6 +320,7 @@ static int begin(struct driver *d, struct err *err)
 	const struct engine_config config = { .home = d->req->home,
 		.executors = &d->executors,
 		.max_running = d->req->jobs,
+		.alerts = config_alerts(d->req->config),
 		.listener = { .arg = d,
 			.change = on_change,
 			.breaker = on_breaker,
@@ -375,6 +379,50 @@ static enum run_state verdict(const struct driver *d)
 	return failed ? RUN_FAILED : RUN_SUCCESS;
 }
 
+/* ---- alerts ---------------------------------------------------------------------------- */
+
+static void on_alert(void *arg, const struct alerting_note *n)
+{
+	char text[1024];
+
+	if (!n->bad)
+		return;
+	snprintf(text, sizeof text, "alert: %s%s%s", n->what, n->error ? ": " : "",
+		n->error ? n->error : "");
+	driver_tell(arg, EVENT_NOTE, -1, text);
+}
+
+static struct dag *find_dag(void *arg, const char *name)
+{
+	struct driver *d = arg;
+
+	return strcmp(name, d->req->dag->name) == 0 ? dag_ref(d->req->dag) : NULL;
+}
+
+/* What this run is to tell, in a bounded time; the rest waits for a daemon or the next run. Where a
+ * daemon runs, it tells. */
+static void tell_people(struct driver *d)
+{
+	const struct alerting_config config = { .home = d->req->home,
+		.store = d->engine.store,
+		.alerts = config_alerts(d->req->config),
+		.note = on_alert,
+		.find_dag = find_dag,
+		.arg = d };
+	struct alerting *a;
+	struct err err = { 0 };
+
+	if (!config.alerts || !d->engine.told)
+		return;
+	if (alerting_new(&a, &config, &err) < 0) {
+		if (err.code != ERR_REFUSED)
+			driver_tell(d, EVENT_NOTE, -1, err.msg);
+		return;
+	}
+	alerting_flush(a, ALERTS_MS);
+	alerting_free(a);
+}
+
 static void finish(struct driver *d, struct run_outcome *ret)
 {
 	/* A run that was there before may have been killed: what its supervisors left. */
@@ -383,6 +431,7 @@ static void finish(struct driver *d, struct run_outcome *ret)
 	ret->interrupted = d->nsignals > 0;
 	d->progress.state = ret->state;
 	driver_tell(d, EVENT_RUN_FINISHED, -1, NULL);
+	tell_people(d);
 }
 
 static void release(struct driver *d)

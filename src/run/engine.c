@@ -50,6 +50,7 @@ int engine_init(struct engine *e, const struct engine_config *config, struct err
 
 	*e = (struct engine){ .config = *config };
 	arena_init(&e->scratch, SCRATCH_MAX);
+	arena_init(&e->incident_arena, SCRATCH_MAX);
 	/* The supervisor first: it shares little memory, and neither a database nor a loop. */
 	if (p->begin(p->arg, &e->exec, err) < 0 || open_store(e, err) < 0 || set_self(e, err) < 0)
 		return -1;
@@ -85,6 +86,8 @@ static void free_all(struct engine *e)
 	if (e->base)
 		event_base_free(e->base);
 	arena_release(&e->scratch);
+	arena_release(&e->incident_arena);
+	free(e->incidents);
 	for (size_t i = 0; i < e->nspent; i++)
 		free(e->spent[i].path);
 	free(e->spent);

@@ -28,6 +28,7 @@
 #include "run/job.h"
 #include "store/store.h"
 
+struct alerts;
 struct config;
 struct event;
 struct event_base;
@@ -88,10 +89,11 @@ struct engine_listener {
 struct engine_config {
 	const char *home;                      /* WEIR_HOME; made by the caller */
 	const struct exec_provider *executors; /* borrowed (exec/executor.h) */
-	struct store *store;      /* borrowed; NULL: that of WEIR_HOME, opened and closed here */
-	const struct owner *self; /* copied; NULL: this process */
-	bool no_loop;             /* the caller polls (below), there is no event loop */
-	int max_running;          /* attempts in flight at most */
+	struct store *store;         /* borrowed; NULL: that of WEIR_HOME, opened and closed here */
+	const struct owner *self;    /* copied; NULL: this process */
+	const struct alerts *alerts; /* who is told of incidents; borrowed; NULL: nobody */
+	bool no_loop;                /* the caller polls (below), there is no event loop */
+	int max_running;             /* attempts in flight at most */
 	struct engine_listener listener;
 };
 
@@ -117,6 +119,10 @@ struct engine {
 	size_t nlate, late_cap;
 	struct err late_why;
 	struct spent *spent; /* output files that were read: removed when that is committed */
+	/* What the changes at hand mean to people. */
+	struct incident_put *incidents;
+	size_t nincidents, incidents_cap;
+	struct arena incident_arena;
 	size_t nspent;
 	int64_t prepared; /* starts up to this token were given to the executor, to be held */
 	struct unstarted *unstarted; /* in the order of tokens */
@@ -137,6 +143,7 @@ struct engine {
 	bool halting;    /* attempts are stopped for the next owner to do again (engine_halt) */
 	bool settling;   /* nothing is started */
 	bool heard;      /* executors may have ends that no descriptor tells of */
+	bool told;       /* a commit had incidents to tell of; the caller clears it */
 	bool dirty;      /* ends were read that are not committed yet */
 	bool failed;
 	struct err err;

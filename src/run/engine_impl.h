@@ -38,6 +38,9 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
 /* Commit what the scheduler said so far, among it how the attempts of a run in hand ended that is
  * not begun yet. Starts nothing. */
 int engine_commit_settled(struct engine *e, const struct active_run *settling, struct err *err);
+/* run/engine_incident.c: e->incidents, of these changes and the checks at hand. */
+int engine_collect_incidents(
+	struct engine *e, const struct change *changes, size_t n, struct err *err);
 /* Send what waits, to all; 1: the own executor does not take all of it now. */
 int engine_flush(struct engine *e);
 /* What could not be given to an executor that is gone. */

@@ -452,6 +452,8 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 
 	if (nleases < 0)
 		return err_nomem(err);
+	if (engine_collect_incidents(e, changes, n, err) < 0)
+		return -1;
 	const struct store_batch batch = { .leases = e->leases,
 		.nleases = (size_t)nleases,
 		.changes = changes,
@@ -460,12 +462,16 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 		.nchecks = e->nchecks,
 		.audits = e->requests,
 		.naudits = e->nrequests };
+		.incidents = e->incidents,
+		.nincidents = e->nincidents };
 	if (store_commit(e->store, &batch, err) < 0)
 		return -1;
 	e->dirty = false;
 	e->nchecks = 0;
 	e->nrecorded += (int64_t)e->nrequests;
 	e->nrequests = 0;
+	for (size_t i = 0; i < e->nincidents; i++)
+		e->told = e->told || e->incidents[i].nroutes;
 	arena_release(&e->scratch);
 	while (e->nspent > 0) {
 		unlink(e->spent[--e->nspent].path);

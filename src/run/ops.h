@@ -15,6 +15,7 @@
 #include "core/request.h"
 
 struct audit_row;
+struct alerts;
 struct config;
 struct dag;
 struct err;
@@ -32,6 +33,7 @@ enum ops_event {
 	OPS_TRIGGERED, /* a wanted run waits in the store */
 	OPS_BACKFILL,  /* backfill `id` was made or changed */
 	OPS_BREAKER,   /* a person opened or closed the breaker of the name `dag` */
+	OPS_INCIDENT,  /* incident `id` was changed */
 	OPS_EVENT_MAX
 };
 
@@ -54,6 +56,7 @@ struct ops_note {
 	const char *dag, *task, *run, *by, *reason;
 	const char *breaker;
 	int64_t backfill; /* 0: none */
+	int64_t incident; /* likewise */
 };
 
 struct ops {
@@ -72,6 +75,8 @@ struct ops {
 		void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx);
 	json_t *(*held_by)(void *arg, const char *breaker); /* breakers_held_by; NULL: unknown */
 	const char *by;                                     /* who asks: "user@host" */
+	const struct alerts *alerts; /* who is told of what is done to incidents; NULL: nobody */
+	const char *by;              /* who asks: "user@host" */
 };
 
 /* dag NULL or "*": all DAGs. `reason` may be NULL. Result: {"dag": ..., "paused": bool,
@@ -198,6 +203,25 @@ int ops_breakers(const struct ops *o, const char *name, json_t **ret, struct err
  * "changed", and "let_go": how many tasks it held that may start now. */
 int ops_breaker_set(const struct ops *o, const char *name, bool open, const char *reason,
 	json_t **ret, struct err *err);
+/* Incidents (core/incident.h): {"incidents": [...]}, unresolved ones or `all`, newest first, or one
+ * by its number; each {"incident": id, "kind", "text", "dag", "task", "severity", "state",
+ * "opened", "last", "resolved", "count", "run_id", "facts": {...}, "by", "reason", "acted",
+ * "snoozed_until", "escalates", "escalations", "told"}. */
+int ops_incidents(const struct ops *o, bool all, json_t **ret, struct err *err);
+int ops_incident(const struct ops *o, int64_t id, json_t **ret, struct err *err);
+/* Acknowledge, snooze, resolve; `until_us`: of a snooze. The answer is that of ops_incident.
+ * ERR_REFUSED for one that is resolved. */
+struct ops_incident_set {
+	int64_t id, until_us;
+	int what; /* enum incident_what: INCIDENT_ACKS, _SNOOZES, _RESOLVES */
+	const char *reason;
+};
+int ops_incident_set(
+	const struct ops *o, const struct ops_incident_set *set, json_t **ret, struct err *err);
+/* What the outbox holds to be told: {"alerts": [{"act": id, "key", "state", "tries", "created",
+ * "due", "ended", "error", "alert": {...}}...]}, newest first; without `all` only what is pending
+ * or was given up. */
+int ops_alerts(const struct ops *o, bool all, json_t **ret, struct err *err);
 
 /* The DAGs the store knows, with their switches: {"dags": [{"dag", "path", "version", "present",
  * "error", "paused", "paused_by", "paused_reason", "paused_at", "all_paused", "draining",

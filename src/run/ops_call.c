@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/units.h"
 #include "conf/schema.h"
+#include "core/incident.h"
 #include "run/ops.h"
 #include "run/ops_impl.h"
 
@@ -33,6 +36,17 @@ enum { JOBS_MAX = 1000, REAL_DIGITS = 15 };
 static const struct field param_value = { .type = FIELD_VALUE };
 
 static const struct field switch_body[] = { ROW_REASON, ROW_BY, { 0 } };
+
+static const struct field snooze_body[] = {
+	{ .key = "for",
+		.type = FIELD_STRING,
+		.flags = FIELD_REQUIRED,
+		.help = "How long nobody is told of it.",
+		.example = "2h" },
+	ROW_REASON,
+	ROW_BY,
+	{ 0 },
+};
 
 static const struct field trigger_body[] = {
 	{ .key = "date",
@@ -247,7 +261,10 @@ int ops_call_id(const char *text, int64_t *ret, struct err *err)
 	if (errno == 0 && end != text && *end == '\0' && *ret > 0)
 		return 0;
 	return err_set(err, ERR_USAGE,
-		"\"%.64s\" is not the number of a backfill; weir backfills lists them", text);
+		"\"%.64s\" is not the number of a backfill or an incident; weir backfills and weir "
+		"incidents "
+		"list them",
+		text);
 }
 
 /* ---- the calls ----------------------------------------------------------------------------- */
@@ -464,6 +481,79 @@ static int call_set_output(const struct ops *o, const struct ops_target *t, cons
 	json_t **ret, struct err *err)
 {
 	return ask(o, REQUEST_SET_OUTPUT, t, body, ret, err);
+static int call_incidents(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)t;
+	(void)body;
+	return ops_incidents(o, false, ret, err);
+}
+
+static int call_incidents_all(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)t;
+	(void)body;
+	return ops_incidents(o, true, ret, err);
+}
+
+static int call_incident(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)body;
+	return ops_incident(o, t->id, ret, err);
+}
+
+static int set_incident(const struct ops *o, const struct ops_target *t, const json_t *body,
+	enum incident_what what, json_t **ret, struct err *err)
+{
+	const char *length = text_of(body, "for");
+	int64_t us = 0;
+
+	if (length && units_parse_duration(length, &us, err) < 0)
+		return -1;
+	if (length && us < US_PER_SECOND)
+		return err_set(err, ERR_USAGE, "for: at least a second, such as 2h");
+	const struct ops_incident_set set = { .id = t->id,
+		.what = what,
+		.until_us = us ? clock_now_us() + us : 0,
+		.reason = text_of(body, "reason") };
+
+	return ops_incident_set(o, &set, ret, err);
+}
+
+static int call_ack(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return set_incident(o, t, body, INCIDENT_ACKS, ret, err);
+}
+
+static int call_snooze(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return set_incident(o, t, body, INCIDENT_SNOOZES, ret, err);
+}
+
+static int call_resolve(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	return set_incident(o, t, body, INCIDENT_RESOLVES, ret, err);
+}
+
+static int call_alerts(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)t;
+	(void)body;
+	return ops_alerts(o, false, ret, err);
+}
+
+static int call_alerts_all(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)t;
+	(void)body;
+	return ops_alerts(o, true, ret, err);
 }
 
 static int call_breakers(const struct ops *o, const struct ops_target *t, const json_t *body,
@@ -595,4 +685,21 @@ const struct ops_call ops_calls[OPS_CALL_MAX] = {
 		approve_body, call_approve },
 	[OPS_CALL_REJECT] = { "POST", "/v1/runs/{run}/tasks/{task}/reject",
 		"Reject a task that awaits input", NULL, switch_body, call_reject },
+	[OPS_CALL_INCIDENTS] = { "GET", "/v1/incidents", "List what is wrong, newest first", NULL,
+		NULL, call_incidents },
+	[OPS_CALL_INCIDENTS_ALL] = { "GET", "/v1/incidents/all", "The same, with what was resolved",
+		NULL, NULL, call_incidents_all },
+	[OPS_CALL_INCIDENT] = { "GET", "/v1/incidents/{id}", "One incident", NULL, NULL,
+		call_incident },
+	[OPS_CALL_INCIDENT_ACK] = { "POST", "/v1/incidents/{id}/ack", "Acknowledge an incident",
+		"It does not escalate any more.", switch_body, call_ack },
+	[OPS_CALL_INCIDENT_SNOOZE] = { "POST", "/v1/incidents/{id}/snooze",
+		"Tell nobody of an incident for a while",
+		"Should it still be wrong then, it is told again.", snooze_body, call_snooze },
+	[OPS_CALL_INCIDENT_RESOLVE] = { "POST", "/v1/incidents/{id}/resolve",
+		"End an incident by hand", NULL, switch_body, call_resolve },
+	[OPS_CALL_ALERTS] = { "GET", "/v1/alerts", "What is still to be told, or could not be",
+		NULL, NULL, call_alerts },
+	[OPS_CALL_ALERTS_ALL] = { "GET", "/v1/alerts/all", "The same, with what was told", NULL,
+		NULL, call_alerts_all },
 };

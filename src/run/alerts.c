@@ -1,0 +1,72 @@
+#include "run/alerts.h"
+
+#include "base/arena.h"
+#include "core/alert.h"
+#include "core/model.h"
+
+static const char *owner_of(const struct dag *dag, const char *task)
+{
+	const struct task *t = dag && task ? dag_find(dag, task) : NULL;
+
+	if (t && t->owner)
+		return t->owner;
+	return dag ? dag->owner : NULL;
+}
+
+/* Who was told that it went wrong is told that it is over, or seen to, whatever the hour; how
+ * severe it is, the incident itself knows. */
+static bool is_news_of_old(enum incident_what what)
+{
+	return what == INCIDENT_RESOLVES || what == INCIDENT_ACKS || what == INCIDENT_SNOOZES ||
+	       what == INCIDENT_ESCALATES || what == INCIDENT_WAKES;
+}
+
+static bool takes(const struct alerts *alerts, const struct alert_route *r,
+	const struct alert_subject *s, const struct incident_put *put)
+{
+	if (!alert_route_takes(r, s))
+		return false;
+	if (is_news_of_old(put->what))
+		return true;
+	return put->severity >= r->least && alert_is_within(&r->hours, alerts->zone, put->at_us);
+}
+
+static void sooner(int64_t *at_us, int64_t us)
+{
+	if (us && (!*at_us || us < *at_us))
+		*at_us = us;
+}
+
+void alerts_route(const struct alerts *alerts, const struct dag *dag, struct arena *a,
+	struct incident_put *put)
+{
+	if (!alerts || alerts->nroutes == 0)
+		return;
+	const struct alert_subject s = { .dag = put->dag,
+		.owner = owner_of(dag, put->task),
+		.tags = dag ? dag->tags : NULL,
+		.kind = put->kind };
+	struct incident_route *list = arena_array(a, 2 * (size_t)alerts->nroutes, sizeof *list);
+	int64_t due = alert_due_us(alerts, put->severity, put->at_us), escalate = 0;
+	size_t n = 0;
+
+	for (int i = 0; list && i < alerts->nroutes; i++) {
+		const struct alert_route *r = &alerts->routes[i];
+		if (!takes(alerts, r, &s, put))
+			continue;
+		bool apart = r->nescalate_to > 0;
+		if (put->what != INCIDENT_ESCALATES || (!apart && r->escalate_after_us))
+			list[n++] = (struct incident_route){ r->name, due };
+		if (apart && put->what != INCIDENT_OPENS && put->what != INCIDENT_WAKES)
+			list[n++] = (struct incident_route){
+				arena_printf(a, "%s" ALERT_ESCALATION, r->name), due
+			};
+		if (r->escalate_after_us)
+			sooner(&escalate, put->at_us + r->escalate_after_us);
+	}
+	put->routes = list;
+	put->nroutes = n;
+	if (put->what == INCIDENT_OPENS || put->what == INCIDENT_ESCALATES ||
+		put->what == INCIDENT_WAKES)
+		put->escalate_us = escalate;
+}

@@ -1,0 +1,184 @@
+/* What the changes of a step mean to people: incidents, committed with them. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/model.h"
+#include "run/alerts.h"
+#include "run/engine_impl.h"
+
+enum { ERROR_MAX = 2000, NAMES_MAX = 20, LOOK_BACK = 8 };
+
+/* The end of the attempt that a change of a task follows from; NULL: it follows from none. */
+static const struct change *end_of(const struct change *changes, size_t i)
+{
+	const struct change *c = &changes[i];
+
+	for (size_t n = 0; n < LOOK_BACK && i > 0; n++) {
+		const struct change *e = &changes[--i];
+		if (e->run_id != c->run_id || e->task_index != c->task_index ||
+			e->map_index != c->map_index)
+			continue;
+		if (e->kind == CHANGE_END)
+			return e;
+	}
+	return NULL;
+}
+
+static bool is_warning(const struct check_row *c)
+{
+	return strcmp(c->status, "warn") == 0 ||
+	       (strncmp(c->severity, "warn", 4) == 0 && strcmp(c->status, "pass") != 0);
+}
+
+static bool is_error(const struct check_row *c)
+{
+	return !is_warning(c) && strcmp(c->status, "pass") != 0;
+}
+
+static json_t *count_checks(
+	const struct engine *e, int64_t token, bool failed, struct incident_checks *ret)
+{
+	json_t *names = json_array();
+
+	*ret = (struct incident_checks){ 0 };
+	for (size_t i = 0; i < e->nchecks; i++) {
+		const struct check_row *c = &e->checks[i];
+		if (c->token != token || !c->status || !c->severity || !c->name)
+			continue;
+		ret->warnings += is_warning(c);
+		ret->errors += is_error(c);
+		bool counts = is_error(c) || (!failed && is_warning(c));
+		if (counts && json_array_size(names) < NAMES_MAX)
+			json_array_append_new(
+				names, json_pack("{s:s, s:s*, s:s*}", "name", c->name, "observed",
+					       c->observed, "expected", c->expected));
+	}
+	return names;
+}
+
+/* Names of all tasks that wait for this one, in file order. */
+static json_t *dependents_of(const struct dag *dag, int task)
+{
+	bool *reached = calloc((size_t)dag->ntasks + 1, sizeof *reached);
+	json_t *names = json_array();
+
+	if (reached)
+		reached[task] = true;
+	for (int i = 0; reached && i < dag->ntasks; i++) {
+		const struct task *t = &dag->tasks[dag->order[i]];
+		for (int k = 0; k < t->nneeds; k++)
+			reached[t->index] |= reached[t->needs[k]];
+	}
+	for (int i = 0; reached && i < dag->ntasks; i++)
+		if (reached[i] && i != task && json_array_size(names) < NAMES_MAX)
+			json_array_append_new(names, json_string(dag->tasks[i].name));
+	free(reached);
+	return names;
+}
+
+static void set_text(json_t *o, const char *key, const char *text, size_t max)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	while (len > max && ((unsigned char)text[max] & 0xc0) == 0x80)
+		max--;
+	if (text)
+		json_object_set_new(o, key, json_stringn(text, len < max ? len : max));
+}
+
+static void add_task_facts(
+	json_t *o, const struct active_run *r, const struct change *c, const struct change *end)
+{
+	const struct task *t = &r->dag->tasks[c->task_index];
+
+	const char *runbook = t->runbook ? t->runbook : r->dag->runbook;
+	const char *owner = t->owner ? t->owner : r->dag->owner;
+
+	json_object_set_new(o, "tries", json_integer(t->retry.retries + 1));
+	set_text(o, "runbook", runbook, ERROR_MAX);
+	set_text(o, "owner", owner, ERROR_MAX);
+	set_text(o, "dir", r->dag->dir, ERROR_MAX);
+	json_object_set_new(o, "dependents", dependents_of(r->dag, c->task_index));
+	if (!end)
+		return;
+	json_object_set_new(o, "try", json_integer(end->attempt.try));
+	json_object_set_new(o, "outcome", json_string(outcome_name(end->attempt.outcome)));
+	if (end->attempt.exit_status >= 0)
+		json_object_set_new(o, "exit_status", json_integer(end->attempt.exit_status));
+	if (end->attempt.signal)
+		json_object_set_new(o, "signal", json_integer(end->attempt.signal));
+	set_text(o, "error", end->attempt.error, ERROR_MAX);
+}
+
+static const char *facts_of(struct engine *e, const struct active_run *r, const struct change *c,
+	const struct change *end, json_t *checks)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s}", "run", r->name, "ds", r->ds ? r->ds : "", "reason",
+		reason_name(c->reason));
+
+	if (o && c->kind == CHANGE_TASK)
+		add_task_facts(o, r, c, end);
+	if (o && json_array_size(checks))
+		json_object_set(o, "checks", checks);
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	const char *kept = text ? arena_strdup(&e->incident_arena, text) : NULL;
+	free(text);
+	json_decref(o);
+	return kept;
+}
+
+static int add_put(struct engine *e, const struct incident_put *put, struct err *err)
+{
+	if (e->nincidents == e->incidents_cap) {
+		size_t cap = e->incidents_cap ? 2 * e->incidents_cap : 16;
+		struct incident_put *grown = reallocarray(e->incidents, cap, sizeof *grown);
+		if (!grown)
+			return err_nomem(err);
+		e->incidents = grown;
+		e->incidents_cap = cap;
+	}
+	e->incidents[e->nincidents++] = *put;
+	return 0;
+}
+
+static int add_change(struct engine *e, const struct change *changes, size_t i, struct err *err)
+{
+	const struct change *c = &changes[i], *end = end_of(changes, i);
+	const struct active_run *r = engine_find(e, c->run_id);
+	bool failed = c->kind == CHANGE_TASK && c->state.to == TASK_FAILED;
+	struct incident_put puts[INCIDENTS_PER_CHANGE];
+	struct incident_checks counts;
+	json_t *checks = count_checks(e, end ? end->attempt.token : 0, failed, &counts);
+	size_t n = incident_of_change(c, &counts, puts);
+	int rc = 0;
+
+	for (size_t k = 0; rc == 0 && k < n; k++) {
+		puts[k].dag = r->dag->name;
+		if (puts[k].what == INCIDENT_OPENS)
+			puts[k].facts = facts_of(e, r, c, end, checks);
+		alerts_route(e->config.alerts, r->dag, &e->incident_arena, &puts[k]);
+		rc = add_put(e, &puts[k], err);
+	}
+	json_decref(checks);
+	return rc;
+}
+
+static bool may_mean_something(const struct change *c)
+{
+	if (c->kind == CHANGE_TASK)
+		return c->state.to == TASK_FAILED || c->state.to == TASK_SUCCESS;
+	return c->kind == CHANGE_RUN && run_state_is_final(c->run.to);
+}
+
+int engine_collect_incidents(
+	struct engine *e, const struct change *changes, size_t n, struct err *err)
+{
+	arena_release(&e->incident_arena);
+	e->nincidents = 0;
+	for (size_t i = 0; i < n; i++)
+		if (may_mean_something(&changes[i]) && add_change(e, changes, i, err) < 0)
+			return -1;
+	return e->incident_arena.failed ? err_nomem(err) : 0;
+}
