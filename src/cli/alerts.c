@@ -32,7 +32,7 @@ static void add_act(const struct term *t, struct buf *out, const json_t *act)
 	text_add(out, dag ? dag : "", -1);
 	if (task && *task)
 		buf_addf(out, ".%s", task);
-	buf_addf(out, ", route %s, %s %s",
+	buf_addf(out, ", route %s, %s %.19sZ",
 		cli_get_text(alert, "route") ? cli_get_text(alert, "route") : "?",
 		pending ? "due" : "at", cli_get_text(act, pending ? "due" : "ended"));
 	if (cli_get_int(act, "tries"))

@@ -61,7 +61,8 @@ static void add_list(const struct term *t, struct buf *out, const json_t *list)
 			style_on(s, t->colour), cli_get_text(i, "severity"),
 			cli_get_text(i, "state"), style_off(s, t->colour));
 		text_add(out, subject.len ? subject.data : "", -1);
-		buf_addf(out, ": %s, since %s", cli_get_text(i, "text"), cli_get_text(i, "opened"));
+		buf_addf(out, ": %s, since %.19sZ", cli_get_text(i, "text"),
+			cli_get_text(i, "opened"));
 		if (cli_get_int(i, "count") > 1)
 			buf_addf(out, ", %lld times", cli_get_int(i, "count"));
 		buf_addc(out, '\n');
@@ -149,7 +150,7 @@ static void add_changed(struct buf *out, const json_t *i)
 	add_subject(out, i);
 	buf_addf(out, ": %s, is %s", cli_get_text(i, "text"), cli_get_text(i, "state"));
 	if (until)
-		buf_addf(out, " until %s", until);
+		buf_addf(out, " until %.19sZ", until);
 	buf_addf(out, " (by %s%s%s).\n", cli_get_text(i, "by"), reason ? ": " : "",
 		reason ? reason : "");
 }

@@ -1,5 +1,4 @@
 /* The runbook of a DAG or a task, with what is known of its incident filled in. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "cli/remote.h"
 #include "cli/term.h"
 #include "core/model.h"
+#include "run/runbook.h"
 
 enum { RUNBOOK_MAX = 1 << 20, WIDTH_MAX = 100, WIDTH_ELSE = 80, NAMES_MAX = 1000 };
 
@@ -96,59 +96,19 @@ static int find_incident(struct runbook *b, struct err *err)
 	return 0;
 }
 
-/* ---- filling in ------------------------------------------------------------------------ */
+/* ---- telling --------------------------------------------------------------------------- */
 
-static void add_value(struct buf *out, const json_t *v)
+static void fill_in(const struct runbook *b, struct buf *out)
 {
-	if (json_is_string(v))
-		buf_addstr(out, json_string_value(v));
-	else if (json_is_integer(v))
-		buf_addf(out, "%lld", (long long)json_integer_value(v));
-}
+	json_t *self = json_pack("{s:s, s:s}", "dag", b->dag->name, "task", b->task ? b->task : "");
+	json_t *facts = json_object_get(b->incident, "facts");
 
-/* False: there is no such name. Of an incident that is not there nothing is known. */
-static bool add_fact(const struct runbook *b, const char *name, struct buf *out)
-{
-	static const char *const known[] = { "incident", "kind", "severity", "state", "opened",
-		"last", "count", "run", "ds", "try", "tries", "error", "exit_status", "outcome",
-		"owner", "deadline", NULL };
-	const json_t *facts = json_object_get(b->incident, "facts");
-	bool is_known = false;
-
-	for (size_t i = 0; known[i]; i++)
-		is_known |= strcmp(known[i], name) == 0;
-	if (strcmp(name, "dag") == 0)
-		buf_addstr(out, b->dag->name);
-	else if (strcmp(name, "task") == 0)
-		buf_addstr(out, b->task       ? b->task
-				: b->incident ? cli_get_text(b->incident, "task")
-					      : "TASK");
-	else if (!is_known)
-		return false;
-	else if (json_object_get(b->incident, name))
-		add_value(out, json_object_get(b->incident, name));
-	else if (json_object_get(facts, name))
-		add_value(out, json_object_get(facts, name));
-	else
-		buf_addf(out, "(no %s)", name);
-	return true;
-}
-
-/* {{ name }}: what is not a name stays as it is. */
-static void fill_in(const struct runbook *b, const char *text, struct buf *out)
-{
-	char name[32];
-	int used;
-
-	while (*text) {
-		used = 0;
-		if (sscanf(text, "{{ %31[a-z_] }}%n", name, &used) == 1 && used > 0 &&
-			add_fact(b, name, out)) {
-			text += used;
-			continue;
-		}
-		buf_addc(out, *text++);
-	}
+	if (!b->task && b->incident)
+		json_object_set(self, "task", json_object_get(b->incident, "task"));
+	runbook_fill(b->text.len ? b->text.data : "",
+		(const json_t *const[]){ self, b->incident ? b->incident : self, facts, NULL },
+		out);
+	json_decref(self);
 }
 
 static void add_incident(const struct runbook *b, const struct term *t, struct buf *out)
@@ -159,10 +119,11 @@ static void add_incident(const struct runbook *b, const struct term *t, struct b
 
 	if (!i)
 		return;
-	buf_addf(out, "%sIncident %lld%s, %s since %s: %s%s%s: %s", style_on(STYLE_BAD, t->colour),
-		cli_get_int(i, "incident"), style_off(STYLE_BAD, t->colour),
-		cli_get_text(i, "state"), cli_get_text(i, "opened"), b->dag->name, *task ? "." : "",
-		task, cli_get_text(i, "text"));
+	buf_addf(out, "%sIncident %lld%s (%s), since %.19sZ: %s%s%s: %s",
+		style_on(STYLE_BAD, t->colour), cli_get_int(i, "incident"),
+		style_off(STYLE_BAD, t->colour), cli_get_text(i, "state"),
+		cli_get_text(i, "opened"), b->dag->name, *task ? "." : "", task,
+		cli_get_text(i, "text"));
 	buf_addc(out, '\n');
 	if (error) {
 		buf_addstr(out, "  ");
@@ -193,7 +154,7 @@ static int print(const struct runbook *b, struct err *err)
 	term_init(&t, stdout, b->r.args);
 	buf_init(&filled, 4 * RUNBOOK_MAX);
 	buf_init(&out, BUF_MAX_TEXT);
-	fill_in(b, b->text.len ? b->text.data : "", &filled);
+	fill_in(b, &filled);
 	if (args_has(b->r.args, "json")) {
 		rc = print_json(b, filled.len ? filled.data : "", err);
 	} else {

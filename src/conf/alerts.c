@@ -95,9 +95,9 @@ static const struct field email_fields[] = {
 
 static const struct field webhook_fields[] = {
 	{ .key = "url",
-		.type = FIELD_STRING,
-		.flags = FIELD_REQUIRED | FIELD_SECRET,
-		.help = "Where the JSON document is posted.",
+		.type = FIELD_ANY,
+		.flags = FIELD_REQUIRED,
+		.help = "Where the JSON document is posted; a secret, where who has it can post.",
 		.example = "https://ops.example.com/weir" },
 	{ .key = "secret",
 		.type = FIELD_STRING,
@@ -232,9 +232,10 @@ const struct field alerts_fields[] = {
 
 const struct field heartbeat_fields[] = {
 	{ .key = "url",
-		.type = FIELD_STRING,
-		.flags = FIELD_REQUIRED | FIELD_SECRET,
-		.help = "Asked (GET) again and again by the daemon; the service behind it tells "
+		.type = FIELD_ANY,
+		.flags = FIELD_REQUIRED,
+		.help = "A text, or a secret as {env: NAME} or {file: PATH}. Asked (GET) again and "
+			"again by the daemon; the service behind it tells "
 			"when that stops.",
 		.example = "https://hc.example.com/ping/1b9e" },
 	{ .key = "every",
@@ -364,13 +365,25 @@ static void check_mail(struct loader *l, const struct node *n)
 	if (node_get(n, "user") && !node_get(n, "password"))
 		diag_node(l->diags, DIAG_ERROR, node_get(n, "user"),
 			"a user without a password cannot log in");
+	if (node_get(n, "user") && strcmp(value_or(n, email_fields, "tls"), "none") == 0)
+		diag_node(l->diags, DIAG_ERROR, node_get(n, "tls"),
+			"a password is not sent in the clear");
+}
+
+static bool is_secret(const struct node *n)
+{
+	return n->type == NODE_MAP && n->n == 1 &&
+	       (node_text(node_get(n, "env")) || node_text(node_get(n, "file")));
 }
 
 static void check_url(struct loader *l, const struct node *n)
 {
 	const char *text = node_text(n);
 
-	if (text && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+	if (n && !text && !is_secret(n)) {
+		diag_node(l->diags, DIAG_ERROR, n, "url: expected a URL");
+		diag_hint(l->diags, "a text, {env: NAME} or {file: PATH}");
+	} else if (text && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
 		diag_node(l->diags, DIAG_ERROR, n, "\"%s\" is not an http or https URL", text);
 }
 

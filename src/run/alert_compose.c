@@ -18,6 +18,7 @@
 #include "core/zone.h"
 #include "run/alert_message.h"
 #include "run/paths.h"
+#include "run/runbook.h"
 #include "store/store.h"
 
 /* The first ones are told with all that is known, some more in short, the rest counted. */
@@ -156,8 +157,14 @@ static void add_runbook(json_t *o, const json_t *facts)
 		return;
 	json_t *book = json_pack("{s:s}", "from", from);
 	buf_init(&text, 1 << 20);
-	if (path && io_read_regular(path, &text, NULL) == 0 && text.len)
-		json_object_set_new(book, "text", text_of(text.data, RUNBOOK_MAX));
+	if (path && io_read_regular(path, &text, NULL) == 0 && text.len) {
+		struct buf filled;
+		buf_init(&filled, 4 << 20);
+		runbook_fill(text.data, (const json_t *const[]){ o, NULL }, &filled);
+		json_object_set_new(
+			book, "text", text_of(filled.len ? filled.data : "", RUNBOOK_MAX));
+		buf_release(&filled);
+	}
 	buf_release(&text);
 	free(path);
 	json_object_set_new(o, "runbook", book);
@@ -194,12 +201,14 @@ static void add_commands(json_t *o, const struct incident *i, const json_t *fact
 	json_object_set_new(o, "commands", list);
 }
 
-static void add_facts(json_t *o, const json_t *facts, bool detailed)
+static void add_facts(json_t *o, json_t *facts, bool detailed)
 {
 	static const char *const keys[] = { "run", "ds", "try", "tries", "outcome", "exit_status",
 		"signal", "dependents", "deadline", "owner", "checks", "expected", "costs" };
 	const char *error = alert_message_text(facts, "error");
 
+	if (!detailed)
+		json_object_del(facts, "dependents");
 	for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
 		copy_member(o, facts, keys[k]);
 	if (*error)
@@ -223,9 +232,10 @@ static json_t *describe(
 		json_object_set_new(o, "by", text_of(i->by, ERROR_SHORT));
 	if (i->by && i->reason)
 		json_object_set_new(o, "reason", text_of(i->reason, 1000));
+	detailed = detailed && !i->ended_us;
 	if (facts)
 		add_facts(o, facts, detailed);
-	if (detailed && !i->ended_us) {
+	if (detailed) {
 		add_log(o, g->home, facts, i->task);
 		add_last_good(o, g, i->dag);
 		add_commands(o, i, facts);

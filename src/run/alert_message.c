@@ -239,7 +239,20 @@ static void add_runbook(const struct style *s, const json_t *i, struct buf *out)
 	if (!book)
 		return;
 	add_line(s, out, "runbook", alert_message_text(book, "from"));
-	add_line(s, out, "", alert_message_text(book, "text"));
+	const char *text = alert_message_text(book, "text");
+	if (!*text)
+		return;
+	buf_addstr(out, s->code_on);
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+		char *line = strndup(text, n);
+		buf_addstr(out, "    ");
+		s->add(out, line ? line : "");
+		buf_addc(out, '\n');
+		free(line);
+		text += n + (text[n] == '\n');
+	}
+	buf_addstr(out, s->code_off);
 }
 
 static void add_incident(const struct style *s, const json_t *i, struct buf *out)
@@ -248,8 +261,10 @@ static void add_incident(const struct style *s, const json_t *i, struct buf *out
 
 	buf_init(&title, 4096);
 	alert_message_title(i, &title);
+	bool over = *alert_message_text(i, "resolved_at");
 	buf_addstr(out, s->bold_on);
-	buf_addf(out, "%s  ", alert_message_text(i, "severity"));
+	if (!over && number(i, "id"))
+		buf_addf(out, "%s  ", alert_message_text(i, "severity"));
 	s->add(out, title.len ? title.data : "");
 	buf_addf(out, "%s\n", s->bold_off);
 	buf_release(&title);
