@@ -1,10 +1,10 @@
 # What Weir needs, as packages of Debian 12; sourced by quickstart.
 
 PACKAGES_BUILD="gcc libc6-dev make autoconf automake pkg-config tzdata
-	libyaml-dev libevent-dev libsqlite3-dev libpcre2-dev libjansson-dev libssl-dev
+	libyaml-dev libevent-dev libsqlite3-dev libpcre2-dev libjansson-dev libssl-dev libcurl4-openssl-dev
 	uthash-dev zlib1g-dev libzstd-dev"
 PACKAGES_TEST="libcmocka-dev clang clang-format libclang-rt-14-dev valgrind sqlite3 zstd mandoc
-	groff-base jq python3-minimal python3-yaml procps xz-utils util-linux git bash zsh fish"
+	groff-base jq python3-minimal python3-yaml python3-aiosmtpd openssl procps xz-utils util-linux git bash zsh fish"
 
 # Install those that are missing. With all there, nothing is asked of the network.
 install_packages() {

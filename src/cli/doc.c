@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exits.h"
 #include "conf/breaker_conf.h"
+#include "conf/alerts.h"
 #include "conf/config.h"
 #include "conf/dagfile.h"
 #include "conf/schedule.h"
@@ -202,6 +203,14 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 		}
 	return err_set(err, ERR_USAGE,
 		"doc fields dag|task|group|fragment|schedule|contract|config|breaker");
+	int channel = which ? alert_channel_type_by_name(which) : -1;
+	if (channel >= 0) {
+		schema_print_mdoc(alerts_channel_fields((enum alert_channel_type)channel), out);
+		return 0;
+	}
+	return err_set(err, ERR_USAGE,
+		"doc fields dag|task|group|fragment|schedule|contract|config, or a type of "
+		"channel");
 }
 
 static void add_operator(struct buf *out, const struct operator* op)
@@ -268,6 +277,18 @@ static int doc_triggers(const char *which, struct buf *out, struct err *err)
 	return 0;
 }
 
+static int doc_incidents(const char *which, struct buf *out, struct err *err)
+{
+	(void)which;
+	(void)err;
+	buf_addstr(out, ".Bl -tag -width lost_too_often\n");
+	for (int i = 0; i < INCIDENT_KIND_MAX; i++)
+		buf_addf(out, ".It Cm %s\n%s.\n", incident_kind_name((enum incident_kind)i),
+			incident_kind_text((enum incident_kind)i));
+	buf_addstr(out, ".El\n");
+	return 0;
+}
+
 static int doc_templates(const char *which, struct buf *out, struct err *err)
 {
 	(void)which;
@@ -299,6 +320,7 @@ static const struct {
 	{ "fields", doc_fields },
 	{ "operators", doc_operators },
 	{ "templates", doc_templates },
+	{ "incidents", doc_incidents },
 	{ "triggers", doc_triggers },
 	{ "exit-statuses", doc_exit_statuses },
 };
