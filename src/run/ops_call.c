@@ -511,7 +511,8 @@ static int set_incident(const struct ops *o, const struct ops_target *t, const j
 	int64_t us = 0;
 
 	if (length && units_parse_duration(length, &us, NULL) < 0)
-		return err_set(err, ERR_USAGE, "\"%.64s\" is no time such as 90m, 2h or 1d", length);
+		return err_set(
+			err, ERR_USAGE, "\"%.64s\" is no time such as 90m, 2h or 1d", length);
 	if (length && us < US_PER_SECOND)
 		return err_set(err, ERR_USAGE, "for: at least a second, such as 2h");
 	const struct ops_incident_set set = { .id = t->id,
