@@ -90,6 +90,8 @@ static int print_list(const struct remote *r, json_t *answer, struct err *err)
 		buf_addstr(&out, args_has(r->args, "all") ? "No incidents.\n"
 							  : "Nothing is wrong that is known.\n");
 	add_list(&t, &out, list);
+	if (cli_get_flag(answer, "more"))
+		buf_addstr(&out, "There are more, older ones.\n");
 	json_decref(answer);
 	term_write(&t, &out);
 	buf_release(&out);

@@ -30,7 +30,8 @@ enum {
 	LINE_MAX_LEN = 300,
 	RUNBOOK_MAX = 2000,
 	ERROR_SHORT = 300,
-	NAMED = 5
+	NAMED = 5,
+	DOCUMENT_MAX = 96 << 10
 };
 
 /* ---- small things ---------------------------------------------------------------------- */
@@ -406,6 +407,25 @@ static json_t *document(const struct alert_group *g, json_t *const *acts, struct
 	return doc;
 }
 
+/* What is long goes first, until it fits. */
+static void fit(json_t *doc)
+{
+	static const char *const keys[] = { "runbook", "log", "checks", "dependents", "error", "by",
+		"reason", "commands" };
+	json_t *list = json_object_get(doc, "incidents"), *one;
+	size_t i;
+
+	for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+		if (json_dumpb(doc, NULL, 0, JSON_COMPACT) <= DOCUMENT_MAX)
+			return;
+		json_array_foreach(list, i, one) json_object_del(one, keys[k]);
+	}
+	while (json_dumpb(doc, NULL, 0, JSON_COMPACT) > DOCUMENT_MAX && json_array_size(list) > 1)
+		json_array_remove(list, json_array_size(list) - 1);
+	if (json_dumpb(doc, NULL, 0, JSON_COMPACT) > DOCUMENT_MAX)
+		json_object_del(doc, "failed");
+}
+
 json_t *alert_compose(const struct alert_group *g, struct err *err)
 {
 	json_t **acts = calloc(g->nacts, sizeof *acts), *doc = NULL;
@@ -419,6 +439,8 @@ json_t *alert_compose(const struct alert_group *g, struct err *err)
 		doc = document(g, acts, err);
 	else
 		err_set(err, ERR_STORE, "an act of the outbox cannot be read");
+	if (doc)
+		fit(doc);
 	for (size_t i = 0; acts && i < g->nacts; i++)
 		json_decref(acts[i]);
 	free(acts);

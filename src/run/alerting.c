@@ -37,7 +37,6 @@ struct job {
 	int64_t id, sent_us; /* monotonic */
 	char *route;         /* with ALERT_ESCALATION */
 	char *channel;
-	bool good; /* news of what is over */
 	int step;  /* which channel of the route */
 	int tries; /* so far, of the act that had most */
 	int64_t *ids;
@@ -58,7 +57,8 @@ struct alerting {
 	int64_t beat_us;    /* when the heartbeat is due; 0: at once */
 	bool beating;       /* its answer is awaited */
 	bool beat_failed;
-	bool flushing; /* the group window is not waited for */
+	bool sender_gone; /* seen while something was sent */
+	bool flushing;    /* the group window is not waited for */
 };
 
 /* ---- small things ---------------------------------------------------------------------- */
@@ -144,7 +144,7 @@ static void lose_sender(struct alerting *a)
 	sender_stop(&a->sender);
 	while (a->jobs)
 		drop_job(a, a->jobs);
-	a->beating = false;
+	a->beating = a->sender_gone = false;
 }
 
 static void hear(struct alerting *a)
@@ -350,10 +350,11 @@ static bool same_group(const struct due_act *x, const struct due_act *y)
 	return x->step == y->step && x->good == y->good && strcmp(x->route, y->route) == 0;
 }
 
+/* One message of a route at a time: that it is over must not come before that it began. */
 static bool is_on_its_way(const struct alerting *a, const struct due_act *d)
 {
 	for (const struct job *j = a->jobs; j; j = j->next)
-		if (j->step == d->step && j->good == d->good && strcmp(j->route, d->route) == 0)
+		if (strcmp(j->route, d->route) == 0)
 			return true;
 	return false;
 }
@@ -368,7 +369,7 @@ static int make_job(struct job **ret, const struct due_act *const *group, size_t
 	j->keys = calloc(n, sizeof *j->keys);
 	j->payloads = calloc(n, sizeof *j->payloads);
 	j->route = strdup(group[0]->route);
-	j->good = group[0]->good;
+
 	j->step = group[0]->step;
 	bool ok = j->ids && j->keys && j->payloads && j->route;
 	for (j->n = 0; ok && j->n < n; j->n++) {
@@ -417,7 +418,9 @@ static int send_group(struct alerting *a, const struct due_act *const *group, si
 	j->sent_us = clock_mono_us();
 	doc = alert_compose(&g, err);
 	request = doc && j->channel ? request_of(a, j, c, doc) : NULL;
-	if (request && sender_send(&a->sender, request, err) == 0) {
+	if (request && sender_send(&a->sender, request, err) < 0) {
+		a->sender_gone = err->code == ERR_IO;
+	} else if (request) {
 		j->next = a->jobs;
 		a->jobs = j;
 		j = NULL;
@@ -634,7 +637,7 @@ void alerting_turn(struct alerting *a, int64_t now_us)
 	if (end_jobs(a, now_us, &err) < 0 || escalate(a, now_us, &err) < 0 ||
 		send_due(a, now_us, &err) < 0 || plan_wake(a, now_us, &err) < 0)
 		sooner(&a->wake_us, now_us + TROUBLE_US);
-	if (err.code == ERR_IO)
+	if (a->sender_gone)
 		lose_sender(a);
 	if (a->jobs || a->sender.pid <= 0)
 		sooner(&a->wake_us, now_us + TROUBLE_US);

@@ -8,7 +8,7 @@
 #include "run/alerts.h"
 #include "run/engine_impl.h"
 
-enum { ERROR_MAX = 2000, NAMES_MAX = 20, LOOK_BACK = 8 };
+enum { ERROR_MAX = 2000, CHECK_TEXT_MAX = 200, NAMES_MAX = 20, LOOK_BACK = 8 };
 
 /* The end of the attempt that a change of a task follows from; NULL: it follows from none. */
 static const struct change *end_of(const struct change *changes, size_t i)
@@ -37,6 +37,26 @@ static bool is_error(const struct check_row *c)
 	return !is_warning(c) && strcmp(c->status, "pass") != 0;
 }
 
+static void set_text(json_t *o, const char *key, const char *text, size_t max)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	while (len > max && ((unsigned char)text[max] & 0xc0) == 0x80)
+		max--;
+	if (text)
+		json_object_set_new(o, key, json_stringn(text, len < max ? len : max));
+}
+
+static json_t *check_json(const struct check_row *c)
+{
+	json_t *o = json_object();
+
+	set_text(o, "name", c->name, CHECK_TEXT_MAX);
+	set_text(o, "observed", c->observed, CHECK_TEXT_MAX);
+	set_text(o, "expected", c->expected, CHECK_TEXT_MAX);
+	return o;
+}
+
 static json_t *count_checks(
 	const struct engine *e, int64_t token, bool failed, struct incident_checks *ret)
 {
@@ -51,9 +71,7 @@ static json_t *count_checks(
 		ret->errors += is_error(c);
 		bool counts = is_error(c) || (!failed && is_warning(c));
 		if (counts && json_array_size(names) < NAMES_MAX)
-			json_array_append_new(
-				names, json_pack("{s:s, s:s*, s:s*}", "name", c->name, "observed",
-					       c->observed, "expected", c->expected));
+			json_array_append_new(names, check_json(c));
 	}
 	return names;
 }
@@ -76,16 +94,6 @@ static json_t *dependents_of(const struct dag *dag, int task)
 			json_array_append_new(names, json_string(dag->tasks[i].name));
 	free(reached);
 	return names;
-}
-
-static void set_text(json_t *o, const char *key, const char *text, size_t max)
-{
-	size_t len = text ? strlen(text) : 0;
-
-	while (len > max && ((unsigned char)text[max] & 0xc0) == 0x80)
-		max--;
-	if (text)
-		json_object_set_new(o, key, json_stringn(text, len < max ? len : max));
 }
 
 static void add_task_facts(
@@ -156,6 +164,10 @@ static int add_change(struct engine *e, const struct change *changes, size_t i, 
 
 	for (size_t k = 0; rc == 0 && k < n; k++) {
 		puts[k].dag = r->dag->name;
+		/* Each of the copies of a mapped task fails and succeeds for itself. */
+		if (c->map_index >= 0 && c->kind == CHANGE_TASK)
+			puts[k].task =
+				arena_printf(&e->incident_arena, "%s[%d]", c->task, c->map_index);
 		if (puts[k].what == INCIDENT_OPENS)
 			puts[k].facts = facts_of(e, r, c, end, checks);
 		alerts_route(e->config.alerts, r->dag, &e->incident_arena, &puts[k]);

@@ -204,6 +204,8 @@ int ops_breakers(const struct ops *o, const char *name, json_t **ret, struct err
 int ops_breaker_set(const struct ops *o, const char *name, bool open, const char *reason,
 	json_t **ret, struct err *err);
 /* Incidents (core/incident.h): {"incidents": [...]}, unresolved ones or `all`, newest first, or one
+/* Incidents (core/incident.h): {"incidents": [...], "more": bool} (a thousand at most), unresolved
+ * ones or `all`, newest first, or one
  * by its number; each {"incident": id, "kind", "text", "dag", "task", "severity", "state",
  * "opened", "last", "resolved", "count", "run_id", "facts": {...}, "by", "reason", "acted",
  * "snoozed_until", "escalates", "escalations", "told"}. */

@@ -36,7 +36,7 @@ static json_t *incident_json(const struct incident *i)
 
 int ops_incidents(const struct ops *o, bool all, json_t **ret, struct err *err)
 {
-	const struct incident_filter f = { .all = all, .limit = LISTED_MAX };
+	const struct incident_filter f = { .all = all, .limit = LISTED_MAX + 1 };
 	json_t *list = json_array();
 	struct store_result r;
 
@@ -44,10 +44,11 @@ int ops_incidents(const struct ops *o, bool all, json_t **ret, struct err *err)
 		json_decref(list);
 		return -1;
 	}
-	for (size_t i = 0; i < r.n; i++)
+	for (size_t i = 0; i < r.n && i < LISTED_MAX; i++)
 		json_array_append_new(list, incident_json(&r.incidents[i]));
+	bool more = r.n > LISTED_MAX;
 	store_result_release(&r);
-	return ops_answer(json_pack("{s:o}", "incidents", list), ret, err);
+	return ops_answer(json_pack("{s:o, s:b}", "incidents", list, "more", more), ret, err);
 }
 
 static int no_incident(int64_t id, struct err *err)

@@ -115,7 +115,9 @@ static void send_each(struct delivery *d, struct event *e, const json_t *inciden
 		const char *what = alert_message_text(i, "what");
 		buf_init(&title, SENDER_MAX);
 		alert_message_title(i, &title);
-		e->action = event_action(what ? what : "");
+		/* What is over already is not begun by news that come late. */
+		bool over = strcmp(alert_message_text(i, "state"), "resolved") == 0;
+		e->action = over ? "resolve" : event_action(what);
 		e->summary = title.len ? title.data : "?";
 		e->severity = alert_message_text(i, "severity");
 		e->dag = alert_message_text(i, "dag");
@@ -155,7 +157,7 @@ void sender_pagerduty(struct delivery *d)
 	if (count <= EVENTS_MAX && (size_t)count == json_array_size(incidents))
 		send_each(d, &e, incidents);
 	else
-		send_storm(d, &e, event_action(what ? what : ""));
+		send_storm(d, &e, event_action(what));
 	if (json_is_true(json_object_get(d->doc, "all_clear")))
 		send_storm(d, &e, "resolve");
 }
