@@ -219,10 +219,13 @@ json_t *sender_perform(const json_t *request)
 		.dir = json_string_value(json_object_get(request, "dir")),
 		.timeout_us = DEFAULT_TIMEOUT_S * US_PER_SECOND };
 	int at = type ? alert_channel_type_by_name(type) : -1;
+	struct err err = { 0 };
 
 	timeout = delivery_text(&d, "timeout");
 	if (timeout)
 		units_parse_duration(timeout, &d.timeout_us, NULL);
+	if (at != ALERT_COMMAND && !(d.curl = curl_lib(&err)))
+		delivery_fail(&d, SENDER_SETTINGS, "%s", err.msg);
 	hide_secrets(&d);
 	if (!d.failed && at >= 0)
 		types[at](&d);
@@ -294,6 +297,7 @@ static void serve(void)
 		if (n < 0)
 			continue;
 		packet[n] = '\0';
+		curl_lib(NULL); /* once, for all */
 		if (fork() != 0)
 			continue;
 		sigaction(SIGCHLD, &dfl, NULL);

@@ -1,5 +1,4 @@
 /* libcurl, and what its results mean. */
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,29 +24,30 @@ int curl_call_init(struct curl_call *c, struct delivery *d)
 
 	memset(c, 0, sizeof *c);
 	buf_init(&c->answer, ANSWER_MAX + 1);
-	CURL *curl = c->curl = curl_easy_init();
+	c->lib = d->curl;
+	CURL *curl = c->curl = c->lib->easy_init();
 	if (!curl) {
-		delivery_fail(d, SENDER_UNREACHABLE, "libcurl cannot be used");
+		delivery_fail(d, SENDER_SETTINGS, "libcurl: out of memory");
 		return -1;
 	}
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, c->why);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ms);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, ms / CONNECT_PART + 1);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &c->answer);
-	curl_easy_setopt(curl, CURLOPT_USERAGENT, "weir");
+	c->lib->easy_setopt(curl, CURLOPT_ERRORBUFFER, c->why);
+	c->lib->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	c->lib->easy_setopt(curl, CURLOPT_TIMEOUT_MS, ms);
+	c->lib->easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, ms / CONNECT_PART + 1);
+	c->lib->easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
+	c->lib->easy_setopt(curl, CURLOPT_WRITEDATA, &c->answer);
+	c->lib->easy_setopt(curl, CURLOPT_USERAGENT, "weir");
 	if (!ca)
 		return 0;
 	char *path = io_path_join(d->dir ? d->dir : ".", ca);
-	curl_easy_setopt(curl, CURLOPT_CAINFO, path ? path : ca);
+	c->lib->easy_setopt(curl, CURLOPT_CAINFO, path ? path : ca);
 	free(path);
 	return 0;
 }
 
 void curl_call_release(struct curl_call *c)
 {
-	curl_easy_cleanup(c->curl);
+	c->lib->easy_cleanup(c->curl);
 	buf_release(&c->answer);
 }
 
@@ -86,7 +86,7 @@ static void judge_http(struct curl_call *c, struct delivery *d, long status)
 		return;
 	if (shown > 200)
 		shown = 200;
-	curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &after);
+	c->lib->easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &after);
 	d->retry_after_us = after > 0 && after < 86400 ? after * US_PER_SECOND : 0;
 	bool busy = status == 429 || status == 408 || status >= 500;
 	bool login = status == 401 || status == 403;
@@ -101,10 +101,10 @@ void curl_call_perform(struct curl_call *c, struct delivery *d)
 {
 	const char *scheme = NULL;
 	long status = 0;
-	CURLcode code = curl_easy_perform(c->curl);
+	CURLcode code = c->lib->easy_perform(c->curl);
 
-	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(c->curl, CURLINFO_SCHEME, &scheme);
+	c->lib->easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	c->lib->easy_getinfo(c->curl, CURLINFO_SCHEME, &scheme);
 	if (code == CURLE_OK && scheme && (scheme[0] == 'h' || scheme[0] == 'H')) {
 		judge_http(c, d, status);
 		return;
@@ -117,5 +117,5 @@ void curl_call_perform(struct curl_call *c, struct delivery *d)
 		class = status == 530 || status == 535 ? SENDER_LOGIN
 			: status >= 500                ? SENDER_REJECTED
 						       : SENDER_BUSY;
-	delivery_fail(d, class, "%s", c->why[0] ? c->why : curl_easy_strerror(code));
+	delivery_fail(d, class, "%s", c->why[0] ? c->why : c->lib->easy_strerror(code));
 }

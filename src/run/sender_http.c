@@ -1,5 +1,4 @@
 /* Slack, PagerDuty, webhooks, heartbeats. */
-#include <curl/curl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
@@ -22,12 +21,12 @@ static void post(struct delivery *d, const char *url, const char *body, struct c
 
 	if (curl_call_init(&c, d) < 0)
 		return;
-	curl_easy_setopt(c.curl, CURLOPT_URL, url);
-	curl_easy_setopt(c.curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	c.lib->easy_setopt(c.curl, CURLOPT_URL, url);
+	c.lib->easy_setopt(c.curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	if (body) {
-		curl_easy_setopt(c.curl, CURLOPT_POSTFIELDS, body);
-		curl_easy_setopt(c.curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
-		curl_easy_setopt(c.curl, CURLOPT_HTTPHEADER, headers);
+		c.lib->easy_setopt(c.curl, CURLOPT_POSTFIELDS, body);
+		c.lib->easy_setopt(c.curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+		c.lib->easy_setopt(c.curl, CURLOPT_HTTPHEADER, headers);
 	}
 	curl_call_perform(&c, d);
 	curl_call_release(&c);
@@ -36,13 +35,13 @@ static void post(struct delivery *d, const char *url, const char *body, struct c
 static void post_json(struct delivery *d, const char *url, json_t *body)
 {
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	struct curl_slist *headers = d->curl->slist_append(NULL, "Content-Type: application/json");
 
 	if (text && headers && url)
 		post(d, url, text, headers);
 	else
 		delivery_fail(d, SENDER_SETTINGS, "out of memory, or no URL");
-	curl_slist_free_all(headers);
+	d->curl->slist_free_all(headers);
 	free(text);
 	json_decref(body);
 }
@@ -165,8 +164,8 @@ void sender_pagerduty(struct delivery *d)
 /* ---- webhooks -------------------------------------------------------------------------- */
 
 /* "X-Weir-Signature: v1=HEX" of "TIMESTAMP.BODY", as HMAC-SHA256 (RFC 2104). */
-static struct curl_slist *sign(
-	struct curl_slist *headers, const char *secret, const char *at, const char *body)
+static struct curl_slist *sign(const struct curl_lib *lib, struct curl_slist *headers,
+	const char *secret, const char *at, const char *body)
 {
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	char header[64 + 2 * EVP_MAX_MD_SIZE] = "X-Weir-Signature: v1=";
@@ -181,26 +180,26 @@ static struct curl_slist *sign(
 	buf_release(&signed_text);
 	for (unsigned i = 0; i < len; i++)
 		snprintf(header + strlen(header), 3, "%02x", mac[i]);
-	return len ? curl_slist_append(headers, header) : headers;
+	return len ? lib->slist_append(headers, header) : headers;
 }
 
 void sender_webhook(struct delivery *d)
 {
 	const char *url = url_of(d), *secret = delivery_secret(d, "secret");
 	char *body = json_dumps(d->doc, JSON_COMPACT);
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	struct curl_slist *headers = d->curl->slist_append(NULL, "Content-Type: application/json");
 	char at[32], header[256];
 
 	snprintf(at, sizeof at, "%lld", (long long)(clock_now_us() / US_PER_SECOND));
 	snprintf(header, sizeof header, "X-Weir-Timestamp: %s", at);
-	headers = curl_slist_append(headers, header);
+	headers = d->curl->slist_append(headers, header);
 	snprintf(header, sizeof header, "X-Weir-Id: %.160s", alert_message_text(d->doc, "id"));
-	headers = curl_slist_append(headers, header);
+	headers = d->curl->slist_append(headers, header);
 	if (secret && body)
-		headers = sign(headers, secret, at, body);
+		headers = sign(d->curl, headers, secret, at, body);
 	if (!d->failed && body && url)
 		post(d, url, body, headers);
-	curl_slist_free_all(headers);
+	d->curl->slist_free_all(headers);
 	free(body);
 }
 

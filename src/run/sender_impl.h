@@ -3,6 +3,7 @@
 #define WEIR_RUN_SENDER_IMPL_H
 
 #include "base/buf.h"
+#include "run/curl_lib.h"
 #include "run/sender.h"
 
 enum { SECRETS_MAX = 8, FAULT_MAX = 600 };
@@ -12,6 +13,7 @@ struct delivery {
 	const json_t *request, *settings;
 	json_t *doc; /* without the channel's secrets */
 	const char *dir;
+	const struct curl_lib *curl;    /* NULL for a command */
 	char *secrets[SECRETS_MAX + 1]; /* resolved; NULL-ended */
 	size_t nsecrets;
 	int64_t timeout_us;
@@ -39,7 +41,8 @@ void sender_command(struct delivery *d);
 
 /* run/sender_curl.c: a handle with what all have in common; NULL: failed. */
 struct curl_call {
-	void *curl; /* CURL */
+	const struct curl_lib *lib; /* borrowed from the delivery */
+	CURL *curl;
 	char why[256];
 	struct buf answer;
 };
