@@ -3,6 +3,7 @@
 # same run, in turns. `make bench` runs it.
 #
 #     bench.sh [FIGURE...]      tasks disk spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim;
+#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim;
 #                               default: all
 #
 #     WEIR          the binary; default ./weir
@@ -12,7 +13,7 @@
 #     BENCH_SCALE   megabytes of CSV; default 1000, and 3 runs of it (BENCH_CSV_RUNS)
 #     TMPDIR        where all of it happens; default /var/tmp. Needs about four times the CSV.
 #     WEIR_CASES    a folder of shared cases, with dags/; default ../shared/cases
-# and those of bench_daemon.sh, bench_store.sh, bench_restart.sh and bench_reattach.sh.
+# and those of bench_daemon.sh, bench_store.sh, bench_restart.sh, bench_reattach.sh and bench_alerts.sh.
 #
 # A value is the median, followed by least-largest of all runs. A ratio is of the medians. The
 # exit status is 0 also where a goal is not met: a shared machine is no judge.
@@ -588,6 +589,7 @@ figure_sim() {
 . "$here/bench_store.sh"
 . "$here/bench_restart.sh"
 . "$here/bench_reattach.sh"
+. "$here/bench_alerts.sh"
 
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
@@ -597,6 +599,12 @@ for figure in ${*:-tasks disk durable spawn pools breaker load csv start daemon 
 	tasks | disk | durable | spawn | pools | breaker | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | sim) "figure_$figure" ;;
 	*)
 		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach sim" >&2
+for figure in ${*:-tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim}; do
+	case $figure in
+	tasks | disk | spawn | pools | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
+	*)
+		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
 		exit 2
 		;;
 	esac
