@@ -32,7 +32,6 @@ extern const struct command command_resolve;
 extern const struct command command_alerts; /* alerts.c */
 extern const struct command command_alert;
 extern const struct command command_runbook;    /* runbook.c */
-extern const struct command command_reload;     /* reload.c */
 extern const struct command command_validate;   /* validate.c */
 extern const struct command command_next;       /* next.c */
 extern const struct command command_status;     /* status.c */

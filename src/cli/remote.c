@@ -306,6 +306,8 @@ static struct dag *load_version(void *arg, const struct run_row *run, struct err
 	diags_release(&diags);
 	free(text);
 	return dag;
+}
+
 struct dag *remote_find_dag(struct remote *r, const char *name, struct err *err)
 {
 	if (!r->store && open_store(r, err) < 0)

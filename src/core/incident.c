@@ -239,8 +239,11 @@ static size_t of_success(
 size_t incident_of_change(const struct change *c, const struct incident_checks *checks,
 	struct incident_put put[INCIDENTS_PER_CHANGE])
 {
-	if (c->kind == CHANGE_TASK && c->state.to == TASK_FAILED)
+	/* Who marks a task as failed knows it. */
+	if (c->kind == CHANGE_TASK && c->state.to == TASK_FAILED && c->reason != REASON_MARKED)
 		return of_failure(c, checks, put);
+	if (c->kind == CHANGE_TASK && c->reason == REASON_SKIPPED_BY_REQUEST)
+		return of_success(c, &(struct incident_checks){ 0 }, put);
 	if (c->kind == CHANGE_TASK && c->state.to == TASK_SUCCESS)
 		return of_success(c, checks, put);
 	/* A failed task was told of; a run that fails for another reason was not. */

@@ -186,15 +186,15 @@ static void add_command(json_t *list, const char *what, const char *fmt, ...)
 
 static void add_commands(json_t *o, const struct incident *i, const json_t *facts)
 {
-	const char *run = alert_message_text(facts, "run"), *ds = alert_message_text(facts, "ds");
+	const char *run = alert_message_text(facts, "run");
 	json_t *list = json_array();
 
 	if (*run && *i->task)
 		add_command(list, "its log", "weir logs %s %s", run, i->task);
 	if (*run)
 		add_command(list, "the run", "weir show %s", run);
-	if (*run && *ds)
-		add_command(list, "do what failed again", "weir trigger %s --date %s", i->dag, ds);
+	if (*run)
+		add_command(list, "do what failed again", "weir retry %s", run);
 	if (json_object_get(facts, "runbook"))
 		add_command(list, "how to mend it", "weir runbook %s%s%s", i->dag,
 			*i->task ? " " : "", i->task);

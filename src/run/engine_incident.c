@@ -180,7 +180,8 @@ static int add_change(struct engine *e, const struct change *changes, size_t i, 
 static bool may_mean_something(const struct change *c)
 {
 	if (c->kind == CHANGE_TASK)
-		return c->state.to == TASK_FAILED || c->state.to == TASK_SUCCESS;
+		return c->state.to == TASK_FAILED || c->state.to == TASK_SUCCESS ||
+		       c->state.to == TASK_SKIPPED;
 	return c->kind == CHANGE_RUN && run_state_is_final(c->run.to);
 }
 

@@ -461,7 +461,7 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 		.checks = e->checks,
 		.nchecks = e->nchecks,
 		.audits = e->requests,
-		.naudits = e->nrequests };
+		.naudits = e->nrequests,
 		.incidents = e->incidents,
 		.nincidents = e->nincidents };
 	if (store_commit(e->store, &batch, err) < 0)

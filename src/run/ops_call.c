@@ -481,6 +481,8 @@ static int call_set_output(const struct ops *o, const struct ops_target *t, cons
 	json_t **ret, struct err *err)
 {
 	return ask(o, REQUEST_SET_OUTPUT, t, body, ret, err);
+}
+
 static int call_incidents(const struct ops *o, const struct ops_target *t, const json_t *body,
 	json_t **ret, struct err *err)
 {

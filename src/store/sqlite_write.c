@@ -536,6 +536,7 @@ static int write_batch(struct sqlite_store *s, const struct store_batch *b, stru
 			return -1;
 	for (size_t i = 0; i < b->nwants; i++)
 		if (want_run(s, b->wants[i], err) < 0)
+			return -1;
 	for (size_t i = 0; i < b->nincidents; i++)
 		if (sqlite_incident_put(s, &b->incidents[i], err) < 0)
 			return -1;

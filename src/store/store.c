@@ -229,12 +229,12 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 	for (size_t i = 0; i < b->nacts; i++)
 		if (check_act(&b->acts[i], err) < 0)
 			return -1;
-	if (check_requests(b, l, err) < 0)
-		return -1;
 	for (size_t i = 0; i < b->nincidents; i++)
 		if (backend_check_incident(&b->incidents[i], err) < 0)
 			return -1;
-	return b->slas ? backend_check_slas(b->slas, err) : 0;
+	if (b->slas && backend_check_slas(b->slas, err) < 0)
+		return -1;
+	return check_requests(b, l, err);
 }
 
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err)

@@ -605,6 +605,11 @@ for figure in ${*:-tasks disk spawn pools load csv start daemon cron sla trigger
 	tasks | disk | spawn | pools | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
 	*)
 		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
+for figure in ${*:-tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim}; do
+	case $figure in
+	tasks | disk | durable | spawn | pools | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
+	*)
+		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
 		exit 2
 		;;
 	esac

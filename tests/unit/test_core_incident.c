@@ -69,6 +69,10 @@ static void test_meaning(void **state)
 		"resolved task_failed , resolved lost_too_often , opened check_failed warning, ");
 	/* It is tried again, a person ended it, or another one's failure did. */
 	check_meaning(task_to(TASK_UP_FOR_RETRY, REASON_RETRY_WAIT), 1, 0, "");
+	check_meaning(task_to(TASK_FAILED, REASON_MARKED), 0, 0, "");
+	check_meaning(task_to(TASK_SKIPPED, REASON_SKIP_STATUS), 0, 0, "");
+	check_meaning(task_to(TASK_SKIPPED, REASON_SKIPPED_BY_REQUEST), 0, 0,
+		"resolved task_failed , resolved lost_too_often , resolved check_failed , ");
 	check_meaning(task_to(TASK_CANCELLED, REASON_CANCELLED), 0, 0, "");
 	check_meaning(task_to(TASK_UPSTREAM_FAILED, REASON_UPSTREAM_FAILED), 0, 0, "");
 	check_meaning(run_to(RUN_FAILED, REASON_SOME_FAILED), 0, 0, "");
