@@ -23,7 +23,7 @@
 #include "exec/mask.h"
 #include "run/sender_impl.h"
 
-enum { SOCKET_FD = 3, SECRET_MAX = 64 << 10, DEFAULT_TIMEOUT_S = 10 };
+enum { SOCKET_FD = 3, SECRET_MAX = 64 << 10, DEFAULT_TIMEOUT_S = 10, SECRET_PART_MIN = 8 };
 
 static const struct class_row {
 	const char *name;
@@ -149,6 +149,27 @@ const char *delivery_secret(struct delivery *d, const char *key)
 	return value;
 }
 
+static void keep_secret(struct delivery *d, const char *text, size_t len)
+{
+	char *copy = d->nsecrets < SECRETS_MAX ? strndup(text, len) : NULL;
+
+	if (copy)
+		d->secrets[d->nsecrets++] = copy;
+}
+
+/* What makes a URL a secret stands in its path: a server may answer with that alone. */
+static void keep_parts(struct delivery *d, const char *url)
+{
+	const char *host = strstr(url, "://"), *path = host ? strchr(host + 3, '/') : NULL;
+
+	for (size_t len; path && *path; path += len) {
+		path += strspn(path, "/?&=");
+		len = strcspn(path, "/?&=");
+		if (len >= SECRET_PART_MIN)
+			keep_secret(d, path, len);
+	}
+}
+
 /* Without the secrets; owned, NULL: it cannot be had. */
 static char *masked(const struct delivery *d, const char *text)
 {
@@ -173,8 +194,9 @@ static void hide_secrets(struct delivery *d)
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 		const json_t *form = json_object_get(d->settings, keys[i]);
 		bool plain_url = strcmp(keys[i], "url") == 0 && json_is_string(form);
-		if (form && !plain_url)
-			delivery_secret(d, keys[i]);
+		const char *value = form && !plain_url ? delivery_secret(d, keys[i]) : NULL;
+		if (value && strcmp(keys[i], "url") == 0)
+			keep_parts(d, value);
 	}
 	char *text = doc && !d->failed ? json_dumps(doc, JSON_COMPACT) : NULL;
 	char *safe = text ? masked(d, text) : NULL;

@@ -6,7 +6,7 @@
 #include "run/curl_lib.h"
 #include "run/sender.h"
 
-enum { SECRETS_MAX = 8, FAULT_MAX = 600 };
+enum { SECRETS_MAX = 32, FAULT_MAX = 600 };
 
 /* A request being carried out. */
 struct delivery {

@@ -35,7 +35,8 @@ END
 http hook
 base=http://127.0.0.1:$(cat hook.port)
 SLACK_URL=$base/slack/T000-SLACKSECRET HOOK_SECRET=hook-secret-9876 MAIL_PASSWORD=mail-secret-5432
-export SLACK_URL HOOK_SECRET MAIL_PASSWORD
+ECHO_URL=$base/echo/T000-ECHOSECRET
+export ECHO_URL SLACK_URL HOOK_SECRET MAIL_PASSWORD
 echo pd-secret-1111 >dags/pd.key
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 \
 	-subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
@@ -89,6 +90,7 @@ alerts:
     flaky: { type: webhook, url: "$base/flaky/1" }
     busy: { type: webhook, url: "$base/busy/1/1" }
     closed: { type: webhook, url: "http://127.0.0.1:1/" }
+    echo: { type: webhook, url: { env: ECHO_URL } }
     unset: { type: webhook, url: { env: NO_SUCH_VARIABLE } }
     nofile: { type: webhook, url: { file: nowhere } }
     fails: { type: command, command: [sh, -c, "echo not today >&2; exit 7"] }
@@ -195,7 +197,7 @@ line /hook
 sent_is '["opened", "sales@2026-11-18"]' line '[b["what"], b["incidents"][0]["run"]]' "the daemon tells of it"
 sent_is null line 'b["incidents"][0].get("last_good")' "there was no good run yet"
 weir ack 2 --reason "on it"
-await grep -q acknowledged hook.log
+await sh -c 'grep "path.: ./hook" hook.log | grep -q acknowledged'
 line /hook
 sent_is '["acknowledged", "on it"]' line '[b["what"], b["incidents"][0]["reason"]]' "and of who sees to it"
 echo 0 >rc
@@ -245,6 +247,8 @@ cd dags
 weir alert test hook
 exits 0 "weir alert test"
 out_has "Channel hook took the message." "it says so"
+tested echo rejected "***"
+out_lacks T000-ECHOSECRET "a secret in the server's answer is masked"
 tested gone rejected "HTTP 404"
 tested denied login "HTTP 403"
 tested hang timeout "timed out"

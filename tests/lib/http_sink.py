@@ -4,7 +4,7 @@
 usage: http_sink.py PORT_FILE LOG [CERT KEY]
 
 /ok: 200. /code/N: that status. /flaky/K: 503 the first K times, then 200. /busy/K/S: 429 with
-Retry-After: S the first K times. /hang: no answer. /drop: the connection is closed. Each request is
+Retry-After: S the first K times. /hang: no answer. /drop: the connection is closed. /echo: 404 with the path. Each request is
 a line of JSON in LOG.
 """
 import http.server
@@ -49,6 +49,8 @@ class Sink(http.server.BaseHTTPRequestHandler):
         word = self.path.strip("/").split("/")
         if word[0] == "code":
             self.answer(int(word[1]), "as asked")
+        elif word[0] == "echo":
+            self.answer(404, self.path + " is not here")
         elif word[0] == "flaky" and n <= int(word[1]):
             self.answer(503, "not now")
         elif word[0] == "busy" and n <= int(word[1]):
