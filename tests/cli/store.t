@@ -149,7 +149,6 @@ fi
 
 cat >full.sh <<'END'
 mount -t tmpfs -o size=1200k tmpfs small || exit 42
-mount -t tmpfs -o size=900k tmpfs small || exit 42
 WEIR_HOME=$T/small/home
 "$WEIR" run full.yaml --date 2026-11-19 >full.out 2>&1 &
 pid=$!
