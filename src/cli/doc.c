@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/exits.h"
-#include "conf/breaker_conf.h"
 #include "conf/alerts.h"
+#include "conf/breaker_conf.h"
 #include "conf/config.h"
 #include "conf/dagfile.h"
 #include "conf/schedule.h"
@@ -201,15 +201,13 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 			schema_print_mdoc(tables[i].fields, out);
 			return 0;
 		}
-	return err_set(err, ERR_USAGE,
-		"doc fields dag|task|group|fragment|schedule|contract|config|breaker");
 	int channel = which ? alert_channel_type_by_name(which) : -1;
 	if (channel >= 0) {
 		schema_print_mdoc(alerts_channel_fields((enum alert_channel_type)channel), out);
 		return 0;
 	}
 	return err_set(err, ERR_USAGE,
-		"doc fields dag|task|group|fragment|schedule|contract|config, or a type of "
+		"doc fields dag|task|group|fragment|schedule|contract|config|breaker, or a type of "
 		"channel");
 }
 

@@ -10,8 +10,8 @@
 #include "base/near.h"
 #include "base/node.h"
 #include "base/units.h"
-#include "conf/breaker_conf.h"
 #include "conf/alerts.h"
+#include "conf/breaker_conf.h"
 #include "conf/diag.h"
 #include "conf/schema_value.h"
 #include "conf/yaml.h"
@@ -33,7 +33,6 @@ struct config {
 	size_t n;
 	const char **pools;    /* NULL-ended */
 	const char **breakers; /* likewise */
-	const char **pools; /* NULL-ended */
 	struct alerts *alerts; /* NULL: none */
 };
 

@@ -76,7 +76,6 @@ struct ops {
 	json_t *(*held_by)(void *arg, const char *breaker); /* breakers_held_by; NULL: unknown */
 	const char *by;                                     /* who asks: "user@host" */
 	const struct alerts *alerts; /* who is told of what is done to incidents; NULL: nobody */
-	const char *by;              /* who asks: "user@host" */
 };
 
 /* dag NULL or "*": all DAGs. `reason` may be NULL. Result: {"dag": ..., "paused": bool,
@@ -203,7 +202,7 @@ int ops_breakers(const struct ops *o, const char *name, json_t **ret, struct err
  * "changed", and "let_go": how many tasks it held that may start now. */
 int ops_breaker_set(const struct ops *o, const char *name, bool open, const char *reason,
 	json_t **ret, struct err *err);
-/* Incidents (core/incident.h): {"incidents": [...]}, unresolved ones or `all`, newest first, or one
+
 /* Incidents (core/incident.h): {"incidents": [...], "more": bool} (a thousand at most), unresolved
  * ones or `all`, newest first, or one
  * by its number; each {"incident": id, "kind", "text", "dag", "task", "severity", "state",

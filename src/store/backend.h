@@ -77,6 +77,7 @@ struct list_query {
 	int64_t due_us;  /* LIST_OUTBOX_DUE: due by then */
 	int state;       /* LIST_OUTBOX: enum outbox_state, or -1: all */
 	const char *dag; /* NULL: all; always given for LIST_PLANS */
+	const char *dag; /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker */
 	int64_t id;      /* LIST_BACKFILLS, LIST_INCIDENTS*: 0: all; LIST_TOKEN: the token */
 	int limit;       /* LIST_PLANS, LIST_OUTBOX*, LIST_INCIDENTS*: at most; 0: all */
 	int64_t due_us;  /* LIST_*_DUE: due by then */

@@ -111,9 +111,10 @@ struct memory_store {
 	struct mem_list incidents; /* struct incident, by id */
 	struct mem_list misses; /* struct sla_miss, by id */
 	struct mem_list marks;  /* struct sla_mark_row */
+	struct mem_list incidents;                /* struct incident, by id */
+	struct mem_list misses;                   /* struct sla_miss, by id */
+	struct mem_list marks;                    /* struct sla_mark_row */
 	struct mem_list breakers, breaker_events; /* struct breaker_row; mem_breaker_event */
-	struct mem_list misses;    /* struct sla_miss, by id */
-	struct mem_list marks;     /* struct sla_mark_row */
 	struct mem_version *versions;
 	struct mem_attempt *attempts;
 	int64_t next_act, next_act_at_begin;

@@ -2,8 +2,7 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim;
-#     bench.sh [FIGURE...]      tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim;
+#     bench.sh [FIGURE...]      tasks disk spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim;
 #                               default: all
 #
 #     WEIR          the binary; default ./weir
@@ -594,22 +593,11 @@ figure_sim() {
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim}; do
+for figure in ${*:-tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim}; do
 	case $figure in
-	tasks | disk | durable | spawn | pools | breaker | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | sim) "figure_$figure" ;;
+	tasks | disk | durable | spawn | pools | breaker | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach sim" >&2
-		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach sim" >&2
-for figure in ${*:-tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim}; do
-	case $figure in
-	tasks | disk | spawn | pools | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
-	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
-for figure in ${*:-tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim}; do
-	case $figure in
-	tasks | disk | durable | spawn | pools | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
-	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
 		exit 2
 		;;
 	esac
