@@ -108,12 +108,7 @@ struct memory_store {
 	struct mem_act *acts_by_key;
 	struct mem_list misses;                   /* struct sla_miss, by id */
 	struct mem_list marks;                    /* struct sla_mark_row */
-	struct mem_list incidents; /* struct incident, by id */
-	struct mem_list misses; /* struct sla_miss, by id */
-	struct mem_list marks;  /* struct sla_mark_row */
 	struct mem_list incidents;                /* struct incident, by id */
-	struct mem_list misses;                   /* struct sla_miss, by id */
-	struct mem_list marks;                    /* struct sla_mark_row */
 	struct mem_list breakers, breaker_events; /* struct breaker_row; mem_breaker_event */
 	struct mem_version *versions;
 	struct mem_attempt *attempts;
