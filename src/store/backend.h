@@ -72,17 +72,12 @@ struct list_query {
 	enum list_kind kind;
 	const char *dag; /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker;
 			    LIST_APPROVAL: the task */
-	int64_t id;      /* LIST_BACKFILLS: 0: all; LIST_TOKEN: the token; LIST_APPROVAL: the run */
-	int limit;       /* LIST_PLANS, LIST_OUTBOX*: at most; 0: all */
-	int64_t due_us;  /* LIST_OUTBOX_DUE: due by then */
-	int state;       /* LIST_OUTBOX: enum outbox_state, or -1: all */
-	const char *dag; /* NULL: all; always given for LIST_PLANS */
-	const char *dag; /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker */
-	int64_t id;      /* LIST_BACKFILLS, LIST_INCIDENTS*: 0: all; LIST_TOKEN: the token */
+	int64_t id;      /* LIST_BACKFILLS, LIST_INCIDENTS*: 0: all; LIST_TOKEN: the token;
+			    LIST_APPROVAL: the run */
 	int limit;       /* LIST_PLANS, LIST_OUTBOX*, LIST_INCIDENTS*: at most; 0: all */
 	int64_t due_us;  /* LIST_*_DUE: due by then */
-	/* LIST_OUTBOX: enum outbox_state, or -1: all. LIST_INCIDENTS: 0: unresolved, 1: all */
-	int state;
+	int state; /* LIST_OUTBOX: enum outbox_state, or -1: all. LIST_INCIDENTS: 0: unresolved, 1:
+		      all */
 };
 
 struct backfill_set {
