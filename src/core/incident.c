@@ -10,6 +10,11 @@ static const struct kind_row {
 	[INCIDENT_RUN_FAILED] = { "run_failed", "run failed" },
 	[INCIDENT_LOST_TOO_OFTEN] = { "lost_too_often", "task was lost too often" },
 	[INCIDENT_CHECK_FAILED] = { "check_failed", "quality check failed" },
+	[INCIDENT_SLA_FINISH] = { "sla_finish", "not done in time" },
+	[INCIDENT_SLA_START] = { "sla_start", "not started in time" },
+	[INCIDENT_SLA_DURATION] = { "sla_duration", "takes too long" },
+	[INCIDENT_SLA_SLOW] = { "sla_slow", "slower than usual" },
+	[INCIDENT_SLA_AT_RISK] = { "sla_at_risk", "will probably be late" },
 };
 static_assert(sizeof kinds / sizeof *kinds == INCIDENT_KIND_MAX, "a row for each kind");
 

@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/civil.h"
 #include "base/clock.h"
 #include "core/model.h"
 #include "core/request.h"
-#include "core/zone.h"
 
 enum { PORTION = 256, RECHECK_MAX = 1000, RECENT_MAX = 20000 };
 
@@ -152,6 +150,7 @@ int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *er
 	struct missed *m = add_missed(s, &row);
 	if (!m)
 		return err_nomem(err);
+	m->alert = sla_does(f->sla, SLA_ALERT);
 	if (f->reached_us) {
 		m->ended = SLA_END_DONE;
 		m->ended_us = f->reached_us;
@@ -178,26 +177,16 @@ static void end_missed(struct daemon *d, struct sla_dag *s, struct missed *m, co
 
 /* ---- telling -------------------------------------------------------------------------- */
 
-static void add_time(struct daemon *d, const char *dag, int64_t at_us, struct buf *out)
-{
-	const struct catalog_dag *c = catalog_find(d->catalog, dag);
-	const struct zone *zone = c && c->spec.zone ? c->spec.zone : zone_utc();
-	struct zone_info info;
-	struct civil t;
-
-	buf_init(out, 64);
-	zone_to_civil(zone, at_us / CIVIL_US_PER_S * CIVIL_US_PER_S, &t, &info);
-	civil_add_rfc3339(out, &t, info.offset_s);
-}
-
 /* In the log, once it is committed. */
 static void tell(struct daemon *d, const struct missed *m)
 {
 	bool risk = strcmp(m->key.kind, sla_kind_name(SLA_AT_RISK)) == 0;
 	struct buf deadline, start;
 
-	add_time(d, m->key.dag, m->deadline_us, &deadline);
-	add_time(d, m->key.dag, m->key.start_us, &start);
+	buf_init(&deadline, 64);
+	buf_init(&start, 64);
+	daemon_sla_add_time(d, m->key.dag, m->deadline_us, &deadline);
+	daemon_sla_add_time(d, m->key.dag, m->key.start_us, &start);
 	say(d, LEVEL_WARN, risk ? "SLA at risk" : "SLA missed", { "dag", m->key.dag },
 		{ "task", *m->key.task ? m->key.task : NULL }, { "sla", m->key.kind },
 		{ "deadline", deadline.data }, { "interval_start", start.data },
@@ -214,7 +203,9 @@ struct keeping {
 	struct sla_end *ends;
 	int64_t *acted;
 	struct sla_mark_row *marks;
-	size_t nmisses, nends, nacted, nmarks;
+	struct incident_put *puts;
+	struct arena arena; /* of puts */
+	size_t nmisses, nends, nacted, nmarks, nputs;
 };
 
 static void release_keeping(struct keeping *k)
@@ -224,6 +215,8 @@ static void release_keeping(struct keeping *k)
 	free(k->ends);
 	free(k->acted);
 	free(k->marks);
+	free(k->puts);
+	arena_release(&k->arena);
 }
 
 static int init_keeping(struct keeping *k, const struct sla_dag *dirty)
@@ -238,11 +231,16 @@ static int init_keeping(struct keeping *k, const struct sla_dag *dirty)
 	k->ends = calloc(n, sizeof *k->ends);
 	k->acted = calloc(n, sizeof *k->acted);
 	k->marks = calloc(ndags, sizeof *k->marks);
-	return k->misses && k->of && k->ends && k->acted && k->marks ? 0 : -1;
+	k->puts = calloc(n, sizeof *k->puts);
+	arena_init(&k->arena, BUF_MAX_TEXT);
+	return k->misses && k->of && k->ends && k->acted && k->marks && k->puts ? 0 : -1;
 }
 
-static void keep_missed(struct keeping *k, struct missed *m)
+static void keep_missed(
+	struct daemon *d, struct keeping *k, const struct sla_dag *s, struct missed *m)
 {
+	if (m->id == 0 && m->alert)
+		k->puts[k->nputs++] = daemon_sla_opens(d, m, &k->arena);
 	if (m->id == 0) {
 		k->of[k->nmisses] = m;
 		k->misses[k->nmisses++] = (struct sla_miss){ .key = m->key,
@@ -254,6 +252,8 @@ static void keep_missed(struct keeping *k, struct missed *m)
 	}
 	if (m->id < 0)
 		return;
+	if (m->keep_end && daemon_sla_resolves(d, s, m, &k->arena, &k->puts[k->nputs]))
+		k->nputs++;
 	if (m->keep_end)
 		k->ends[k->nends++] = (struct sla_end){ m->id, m->ended_us, m->ended };
 	if (m->keep_acted)
@@ -265,7 +265,7 @@ static void keep_dag(struct daemon *d, struct keeping *k, struct sla_dag *s)
 	struct sla_mark mark;
 
 	for (struct missed *m = s->missed; m; m = m->next)
-		keep_missed(k, m);
+		keep_missed(d, k, s, m);
 	if (!sla_clock_mark(d->sla->clock, s->name, clock_now_us(), &mark))
 		return;
 	s->mark = mark;
@@ -337,8 +337,15 @@ static int keep(struct daemon *d, struct err *err)
 		.nacted = k.nacted,
 		.marks = k.marks,
 		.nmarks = k.nmarks };
+	const struct store_batch batch = {
+		.slas = &slas, .incidents = k.puts, .nincidents = k.nputs
+	};
+	if (rc == 0 && k.arena.failed)
+		rc = err_nomem(err);
 	if (rc == 0)
-		rc = store_commit(d->engine.store, &(struct store_batch){ .slas = &slas }, err);
+		rc = store_commit(d->engine.store, &batch, err);
+	for (size_t i = 0; rc == 0 && i < k.nputs; i++)
+		d->engine.told = d->engine.told || k.puts[i].nroutes;
 	if (rc == 0)
 		take_kept(d, &k);
 	release_keeping(&k);

@@ -14,6 +14,7 @@
 #define WEIR_RUN_DAEMON_SLA_H
 
 #include "base/heap.h"
+#include "core/incident.h"
 #include "core/sla_clock.h"
 #include "run/daemon_impl.h"
 
@@ -27,6 +28,7 @@ struct missed {
 	int64_t deadline_us, found_us;
 	const char *ended; /* SLA_END_*; NULL: open */
 	int64_t ended_us;
+	bool alert;                       /* people are told when it is committed */
 	bool acted, keep_end, keep_acted; /* keep_*: to be committed */
 	bool acting;                      /* it is on its way */
 	bool fresh;                       /* it was just committed for the first time */
@@ -113,6 +115,14 @@ int daemon_sla_foresee(
 	struct daemon *d, const struct sla_watch *w, struct sla_outlook *ret, struct err *err);
 /* The median of the last good runs of a DAG, or of the task `index` of it; 0: not known. */
 int64_t daemon_sla_typical_us(struct daemon *d, const struct dag *dag, int index);
+
+/* daemon_sla_tell.c */
+void daemon_sla_add_time(struct daemon *d, const char *dag, int64_t at_us, struct buf *out);
+/* The incident of a miss; what it needs lives in `a`. */
+struct incident_put daemon_sla_opens(struct daemon *d, const struct missed *m, struct arena *a);
+/* That one is over: true when nothing else of its kind is open. */
+bool daemon_sla_resolves(struct daemon *d, const struct sla_dag *s, const struct missed *m,
+	struct arena *a, struct incident_put *ret);
 
 /* daemon_sla_watch.c */
 int daemon_sla_watch(struct daemon *d, const struct sla_watch *w, int64_t at_us);
