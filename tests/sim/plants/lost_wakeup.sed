@@ -2,5 +2,5 @@
 # what: a retry's timer is not armed
 /REASON_RETRY_WAIT, now_us);/{
 n
-s/sched_arm_retry(s, at);/(void)at;/
+s/sched_arm(s, at);/(void)at;/
 }
