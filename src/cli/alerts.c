@@ -71,17 +71,8 @@ static int print_alerts(const struct remote *r, json_t *answer, struct err *err)
 static int alerts_run(const struct args *args, struct err *err)
 {
 	enum ops_call_id call = args_has(args, "all") ? OPS_CALL_ALERTS_ALL : OPS_CALL_ALERTS;
-	const struct ops_target target = { 0 };
-	struct remote r;
-	json_t *answer, *body = json_object();
-	int rc = -1;
 
-	if (remote_open(&r, args, REMOTE_READS, err) == 0 &&
-		remote_call(&r, call, &target, body, &answer, err) == 0)
-		rc = print_alerts(&r, answer, err);
-	remote_close(&r);
-	json_decref(body);
-	return rc;
+	return remote_show(args, call, print_alerts, err);
 }
 
 static const struct option alerts_options[] = {

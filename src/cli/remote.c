@@ -493,3 +493,19 @@ int remote_print_json(const struct remote *r, json_t *answer, struct err *err)
 	json_object_set_new(answer, "daemon", json_boolean(r->daemon));
 	return cli_print_json(answer, err);
 }
+
+int remote_show(
+	const struct args *args, enum ops_call_id call, remote_print_fn *print, struct err *err)
+{
+	const struct ops_target target = { 0 };
+	struct remote r;
+	json_t *answer, *body = json_object();
+	int rc = -1;
+
+	if (remote_open(&r, args, REMOTE_READS, err) == 0 &&
+		remote_call(&r, call, &target, body, &answer, err) == 0)
+		rc = print(&r, answer, err);
+	remote_close(&r);
+	json_decref(body);
+	return rc;
+}

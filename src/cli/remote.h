@@ -78,4 +78,10 @@ int remote_print_json(const struct remote *r, json_t *answer, struct err *err);
 		.help = "why; kept with your name and shown to whoever looks"         \
 	}
 
+/* A command that calls one operation without a body, and prints its answer, which is `print`'s to
+ * release. */
+typedef int remote_print_fn(const struct remote *r, json_t *answer, struct err *err);
+int remote_show(
+	const struct args *args, enum ops_call_id call, remote_print_fn *print, struct err *err);
+
 #endif
