@@ -266,10 +266,10 @@ struct config *config_load(
 		goto fail;
 	}
 	const struct schema_env env = { .dir = c->dir };
-	if (c->doc.root)
-		schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags);
+	bool fits = c->doc.root &&
+		    schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags) == 0;
 	load_breakers(c, diags);
-	if (c->doc.root && schema_check(c->doc.root, config_fields, "weir.yaml", &env, diags) == 0)
+	if (fits)
 		c->alerts = alerts_load(&c->doc.arena, c->doc.root, c->dir, diags);
 	load_connections(c, types, diags);
 	load_pools(c, diags);
