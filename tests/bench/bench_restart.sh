@@ -13,7 +13,7 @@ restart_dags() { # FOLDER RATE
 	for i in 1 2; do
 		awk -v n="$(($2 / 2))" -v i="$i" 'BEGIN {
 			printf "dag: load_%d\nschedule: { every: 1s, catchup: all, max_active_runs: 200 }\n", i
-			print "defaults: { lost_retries: 1000 }\ntasks:"
+			print "tasks:"
 			for (t = 0; t < n; t++)
 				printf "  t%d: { run: \"echo $WEIR_TOKEN >>$WITNESS\" }\n", t
 		}' >"$1/load_$i.yaml"

@@ -98,8 +98,9 @@ episode() { # DIR
 		# One whose tasks or supervisor were killed goes on, or ends by itself.
 		case $victim in task | tasks) random 100; pause "$r"; kill -9 "$pid" && kills=$((kills + 1)) && story="$story driver" ;; esac
 		[ "$victim" != supervisor ] || pause 50
-		kill -9 "$pid"
 	fi
+	# A daemon never ends by itself: it must not be waited for because of a look that failed.
+	kill -9 "$pid"
 	wait "$pid"
 	status=$?
 	[ $status = 0 ] && return 1
@@ -114,10 +115,10 @@ await_itself() { # WHAT
 		i=$((i + 1))
 	done
 	if alive; then
-		kill -9 "$pid"
 		kills=$((kills + 1))
 		story="$story driver"
 	fi
+	kill -9 "$pid"
 	wait "$pid"
 	status=$?
 	case $status in
