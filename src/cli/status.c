@@ -282,6 +282,32 @@ static void add_begin(struct buf *out)
 			"  weir run DAG_FILE --date YYYY-MM-DD\n");
 }
 
+/* Incidents that are not resolved: how many, or -1. */
+static int count_incidents(struct store *s, struct err *err)
+{
+	const struct incident_filter open = { 0 };
+	struct store_result r;
+
+	if (!s)
+		return 0;
+	if (store_incidents(s, &open, &r, err) < 0)
+		return -1;
+	int n = (int)r.n;
+	store_result_release(&r);
+	return n;
+}
+
+static int add_incidents(struct store *s, const struct term *t, struct buf *out, struct err *err)
+{
+	int n = count_incidents(s, err);
+
+	if (n > 0)
+		buf_addf(out, "%s%d incident%s%s %s open: weir incidents\n",
+			style_on(STYLE_BAD, t->colour), n, n > 1 ? "s" : "",
+			style_off(STYLE_BAD, t->colour), n > 1 ? "are" : "is");
+	return n < 0 ? -1 : 0;
+}
+
 static int status_text(const struct standing *s, struct err *err)
 {
 	struct term t;
@@ -296,6 +322,8 @@ static int status_text(const struct standing *s, struct err *err)
 		rc = add_runs(s, &t, &out, err);
 	else if (!s->overview.trouble.code)
 		add_begin(&out);
+	if (rc == 0)
+		rc = add_incidents(s->store, &t, &out, err);
 	if (rc == 0 && s->store)
 		rc = slaview_add_open(
 			s->store, &t, args_has(s->args, "verbose") ? 0 : SLAS_SHOWN, &out, err);
@@ -346,11 +374,14 @@ static int status_json(const struct standing *s, struct err *err)
 		json_array_append_new(runs, o);
 	}
 	json_t *slas = s->store ? slaview_open_json(s->store, err) : json_array();
-	if (!slas) {
+	int nincidents = slas ? count_incidents(s->store, err) : -1;
+	if (nincidents < 0) {
+		json_decref(slas);
 		json_decref(all);
 		return -1;
 	}
 	json_object_set_new(all, "slas", slas);
+	json_object_set_new(all, "incidents", json_integer(nincidents));
 	return cli_print_json(all, err);
 }
 
