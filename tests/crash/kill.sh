@@ -99,8 +99,7 @@ episode() { # DIR
 		case $victim in task | tasks) random 100; pause "$r"; kill -9 "$pid" && kills=$((kills + 1)) && story="$story driver" ;; esac
 		[ "$victim" != supervisor ] || pause 50
 	fi
-	# A daemon never ends by itself: it must not be waited for because of a look that failed.
-	kill -9 "$pid"
+	kill -9 "$pid" # a daemon never ends by itself
 	wait "$pid"
 	status=$?
 	[ $status = 0 ] && return 1
@@ -276,7 +275,11 @@ finish() { # DIR
 			wait "$pid"
 			return 1
 		fi
-		[ "$kind" != days ] || kill -TERM "$pid"
+		# More than once: a shell that has not become the daemon yet keeps the signal to itself.
+		while [ "$kind" = days ] && alive; do
+			kill -TERM "$pid"
+			pause 50
+		done
 		wait "$pid"
 		status=$?
 		[ $status = 0 ] && return 0
