@@ -276,10 +276,13 @@ finish() { # DIR
 			return 1
 		fi
 		# More than once: a shell that has not become the daemon yet keeps the signal to itself.
-		while [ "$kind" = days ] && alive; do
+		i=0
+		while [ "$kind" = days ] && alive && [ $i -lt 400 ]; do
 			kill -TERM "$pid"
 			pause 50
+			i=$((i + 1))
 		done
+		[ $i -lt 400 ] || { wrong "$1" "stuck: TERM does not end it"; kill -9 "$pid"; }
 		wait "$pid"
 		status=$?
 		[ $status = 0 ] && return 0
