@@ -629,6 +629,22 @@ static void count_taken(struct daemon *d, struct steered *s, const struct run_ro
 	planner_run_started(d->planner, row->dag);
 }
 
+/* Carry a run of the store on, unless it is here already. True: it was taken; -1 in *rc: the store
+ * refuses. */
+static bool take_row(struct daemon *d, const struct run_row *row, int *rc, struct err *err)
+{
+	struct steered *s = daemon_steer(d, row->dag);
+	size_t before = d->npending;
+
+	if (!s || engine_find(&d->engine, row->id) || is_pending(d, row->id))
+		return false;
+	*rc = open_wanted(d, row, err);
+	if (*rc < 0 || d->npending == before)
+		return false;
+	count_taken(d, s, row);
+	return true;
+}
+
 int daemon_take_over(struct daemon *d, struct err *err)
 {
 	const struct run_filter wanted = { .state = -1, .wanted = true };
@@ -640,14 +656,8 @@ int daemon_take_over(struct daemon *d, struct err *err)
 	/* Oldest first: the rows are newest first. */
 	for (size_t i = rows.n; rc == 0 && i-- > 0;) {
 		const struct run_row *row = &rows.runs[i];
-		struct steered *s = daemon_steer(d, row->dag);
-		if (!s || engine_find(&d->engine, row->id) || is_pending(d, row->id))
+		if (!take_row(d, row, &rc, err))
 			continue;
-		size_t before = d->npending;
-		rc = open_wanted(d, row, err);
-		if (rc < 0 || d->npending == before)
-			continue;
-		count_taken(d, s, row);
 		say(d, LEVEL_INFO, d->taken_over ? "run asked for" : "run taken over",
 			{ "run", row->name }, { "state", run_state_name(row->state) });
 	}
@@ -666,15 +676,9 @@ int daemon_take_left(struct daemon *d, struct err *err)
 
 	for (size_t i = rows.n; rc == 0 && i-- > 0;) {
 		const struct run_row *row = &rows.runs[i];
-		struct steered *s = daemon_steer(d, row->dag);
 		bool left = owner_is_dead(&row->owner) || row->lease_until_us < clock_now_us();
-		if (!s || !left || engine_find(&d->engine, row->id) || is_pending(d, row->id))
+		if (!left || !take_row(d, row, &rc, err))
 			continue;
-		size_t before = d->npending;
-		rc = open_wanted(d, row, err);
-		if (rc < 0 || d->npending == before)
-			continue;
-		count_taken(d, s, row);
 		say(d, LEVEL_INFO, "its owner is gone: the run is carried on",
 			{ "run", row->name });
 	}

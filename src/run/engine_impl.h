@@ -43,6 +43,10 @@ int engine_collect_incidents(
 	struct engine *e, const struct change *changes, size_t n, struct err *err);
 /* Send what waits, to all; 1: the own executor does not take all of it now. */
 int engine_flush(struct engine *e);
+/* Feed the ends that an executor has; *fed: how many. -1: it is gone. */
+int engine_read(struct engine *e, struct exec *x, size_t *fed, struct err *err);
+/* Whether an attempt's start is decided and not committed: it is held, and not running. */
+bool engine_is_uncommitted(const struct engine *e, int64_t token);
 /* What could not be given to an executor that is gone. */
 void engine_forget_unstarted(struct engine *e);
 

@@ -34,9 +34,11 @@ static bool may_pass(const struct err *err)
 
 /* ---- stopping ahead of the store ------------------------------------------------------ */
 
-/* What is held and not committed is not running: its stop comes behind its start. */
-static bool is_uncommitted(const struct change *changes, size_t n, int64_t token)
+bool engine_is_uncommitted(const struct engine *e, int64_t token)
 {
+	size_t n;
+	const struct change *changes = sched_changes(e->sched, &n);
+
 	for (size_t i = 0; i < n; i++)
 		if (changes[i].kind == CHANGE_START && changes[i].attempt.token == token)
 			return true;
@@ -52,7 +54,7 @@ void engine_kill_now(struct engine *e, const struct active_run *r)
 	for (size_t i = 0; i < n; i++) {
 		int64_t token = changes[i].attempt.token;
 		if (changes[i].kind == CHANGE_STOP && changes[i].run_id == r->id &&
-			!is_uncommitted(changes, n, token))
+			!engine_is_uncommitted(e, token)) /* else its stop comes behind its start */
 			exec_stop(former_exec_of(e, token), token, EXEC_STOP_HARD, NULL);
 	}
 	engine_flush(e);
@@ -156,20 +158,27 @@ static bool begin_again(struct engine *e)
 	return false;
 }
 
-static void read_own(struct engine *e)
+int engine_read(struct engine *e, struct exec *x, size_t *fed, struct err *err)
 {
 	struct exec_end ends[ENDS_AT_ONCE];
-	struct err err = { 0 };
 	int n;
 
-	if (e->no_exec)
-		return;
+	*fed = 0;
 	do {
-		n = exec_read(e->exec, ends, ENDS_AT_ONCE, &err);
+		n = exec_read(x, ends, ENDS_AT_ONCE, err);
 		for (int i = 0; i < n; i++)
 			engine_ended(e, &ends[i]);
+		*fed += n > 0 ? (size_t)n : 0;
 	} while (n == ENDS_AT_ONCE);
-	if (n < 0)
+	return n < 0 ? -1 : 0;
+}
+
+static void read_own(struct engine *e)
+{
+	struct err err = { 0 };
+	size_t fed;
+
+	if (!e->no_exec && engine_read(e, e->exec, &fed, &err) < 0)
 		own_died(e, &err);
 }
 

@@ -4,17 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/units.h"
 #include "core/model.h"
+#include "exec/proc.h"
 #include "run/engine_impl.h"
 
 #define AGAIN_US (10 * US_PER_SECOND)
 #define BOOT_SLACK_US US_PER_MINUTE
-enum { ENDS_AT_ONCE = 64 };
 
 struct former_entry {
 	int64_t token;
@@ -26,9 +25,7 @@ struct former {
 	char *name;
 	struct engine *engine;
 	struct exec *live; /* NULL: dead, or out of reach */
-	int64_t again_us;  /* monotonic: it lives, and does not let us ask; when to try again. 0: it
-			    * does
-			    */
+	int64_t again_us;  /* monotonic: when to try again; 0: it can be asked */
 	int64_t settle_us; /* monotonic: it was opened anew, and what we hold of it is to be asked
 			    * for again; when. 0: nothing is */
 	struct err why;    /* again_us: why it cannot be asked */
@@ -178,36 +175,21 @@ static int add_former(struct engine *e, const char *name, struct err *err)
 	return 0;
 }
 
-/* Find those that came since. */
-static int look_around(struct engine *e, struct err *err)
+/* Find those that came since; with `dead` only those whose supervisor is dead, so that nobody is
+ * waited for. */
+static int look_around(struct engine *e, bool dead, struct err *err)
 {
 	const struct exec_provider *p = e->config.executors;
 	char **names = NULL;
 	int rc = p->list(p->arg, &names, err);
 
 	for (size_t i = 0; rc == 0 && names[i]; i++)
-		if (!find_former(e, names[i]))
+		if (!find_former(e, names[i]) && !(dead && p->lives(p->arg, names[i])))
 			rc = add_former(e, names[i], err);
 	for (size_t i = 0; names && names[i]; i++)
 		free(names[i]);
 	free(names);
 	return rc;
-}
-
-/* The same of those who are dead: nobody is waited for. */
-static void look_for_dead(struct engine *e)
-{
-	const struct exec_provider *p = e->config.executors;
-	char **names = NULL;
-
-	if (p->list(p->arg, &names, NULL) < 0)
-		return;
-	for (size_t i = 0; names[i]; i++)
-		if (!find_former(e, names[i]) && !p->lives(p->arg, names[i]))
-			add_former(e, names[i], NULL);
-	for (size_t i = 0; names[i]; i++)
-		free(names[i]);
-	free(names);
 }
 
 static void remove_former(struct engine *e, struct former *f)
@@ -255,7 +237,7 @@ static int hold(struct engine *e, struct former *f, int64_t token, struct err *e
 	return err_nomem(err);
 }
 
-static void let_go(struct engine *e, int64_t token)
+void former_forget(struct engine *e, int64_t token)
 {
 	struct held_attempt *h = find_held(e, token);
 
@@ -264,18 +246,13 @@ static void let_go(struct engine *e, int64_t token)
 	free(h);
 }
 
-void former_forget(struct engine *e, int64_t token)
-{
-	let_go(e, token);
-}
-
 void former_forget_run(struct engine *e, const struct active_run *r)
 {
 	struct task_view view;
 
 	for (int i = 0; e->formers.held && i < r->dag->ntasks; i++)
 		if (sched_task_view(e->sched, r->id, i, &view) && view.token)
-			let_go(e, view.token);
+			former_forget(e, view.token);
 }
 
 struct exec *former_exec_of(const struct engine *e, int64_t token)
@@ -302,7 +279,7 @@ void former_ack(struct engine *e, const int64_t *tokens, size_t n)
 		if (h && h->of->live)
 			exec_ack(h->of->live, &tokens[i], 1, NULL);
 		if (h)
-			let_go(e, tokens[i]);
+			former_forget(e, tokens[i]);
 		first = i + 1;
 	}
 }
@@ -314,12 +291,8 @@ void former_ack(struct engine *e, const int64_t *tokens, size_t n)
  * lines with the power. */
 static bool never_began(const struct former_question *q)
 {
-	struct timespec up;
-
-	if (!q->since_us || clock_is_fake() || clock_gettime(CLOCK_BOOTTIME, &up) < 0)
-		return false;
-	int64_t boot_us = clock_now_us() - (int64_t)up.tv_sec * US_PER_SECOND;
-	return q->since_us > boot_us + BOOT_SLACK_US;
+	return q->since_us && !clock_is_fake() &&
+	       q->since_us > clock_now_us() - proc_boottime_us() + BOOT_SLACK_US;
 }
 
 static void say_lost(struct former_question *q)
@@ -449,7 +422,7 @@ int former_ask(struct engine *e, struct former_question *q, size_t n, struct err
 	struct err why = { 0 };
 	bool reached = true;
 
-	if (look_around(e, err) < 0 || ask_all_dead(e, q, n, err) < 0)
+	if (look_around(e, false, err) < 0 || ask_all_dead(e, q, n, err) < 0)
 		return -1;
 	if (ask_own(e, q, n, err) < 0)
 		return -1;
@@ -490,25 +463,14 @@ struct orphans {
 	bool failed;
 };
 
-/* Decided, but not committed: nothing was released yet; the new executor will have it. */
-static bool is_uncommitted(const struct engine *e, int64_t token)
-{
-	size_t n;
-	const struct change *changes = sched_changes(e->sched, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (changes[i].kind == CHANGE_START && changes[i].attempt.token == token)
-			return true;
-	return false;
-}
-
 static bool is_orphan(const struct orphans *o, int64_t token)
 {
 	const struct held_attempt *h = find_held(o->engine, token);
 
 	if (o->of)
 		return h && h->of == o->of;
-	return !h && token <= o->engine->formers.died_at && !is_uncommitted(o->engine, token);
+	return !h && token <= o->engine->formers.died_at &&
+	       !engine_is_uncommitted(o->engine, token);
 }
 
 static void add_orphan(void *arg, int64_t token, int64_t run_id, int task)
@@ -569,7 +531,7 @@ int former_replace_own(struct engine *e, struct err *err)
 	engine_forget_unstarted(e);
 	e->formers.own_again_us = e->formers.own_ask_us = 0;
 	/* What the dead one left is found now, or when it is asked for. */
-	look_around(e, NULL);
+	look_around(e, false, NULL);
 	return 0;
 }
 
@@ -592,21 +554,14 @@ static int reopen(struct engine *e, struct former *f)
 
 static int read_one(struct engine *e, struct former *f)
 {
-	struct exec_end ends[ENDS_AT_ONCE];
 	struct err err = { 0 };
-	int n, fed = 0;
+	size_t fed = 0;
 
-	do {
-		n = exec_read(f->live, ends, ENDS_AT_ONCE, &err);
-		for (int i = 0; i < n; i++)
-			engine_ended(e, &ends[i]);
-		fed += n > 0 ? n : 0;
-	} while (n == ENDS_AT_ONCE);
-	if (n < 0) {
+	if (engine_read(e, f->live, &fed, &err) < 0) {
 		hang_up(f);
 		f->again_us = clock_mono_us();
 	}
-	return fed;
+	return (int)fed;
 }
 
 int former_read(struct engine *e)
@@ -693,7 +648,7 @@ void former_tidy(struct engine *e, bool look)
 
 	/* What cannot be looked at now can be another time. */
 	if (look)
-		look_for_dead(e);
+		look_around(e, true, NULL);
 	e->formers.untidy = false;
 	for (struct former *f = e->formers.list, *next; f; f = next) {
 		next = f->next;
