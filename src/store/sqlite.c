@@ -333,14 +333,27 @@ struct identity {
 	int application_id, version, ntables;
 };
 
+/* In one statement: another process may be setting the file up, and half of what it was before
+ * beside half of what it is then would look like a stranger's. */
 static int read_identity(struct sqlite_store *s, struct identity *ret, struct err *err)
 {
-	if (sqlite_read_pragma(
-		    s->db, s->path, "SELECT count(*) FROM sqlite_master", &ret->ntables, err) < 0 ||
-		sqlite_read_pragma(
-			s->db, s->path, "PRAGMA application_id", &ret->application_id, err) < 0)
-		return -1;
-	return sqlite_read_pragma(s->db, s->path, "PRAGMA user_version", &ret->version, err);
+	static const char sql[] = "SELECT a.application_id, v.user_version,"
+				  " (SELECT count(*) FROM sqlite_master)"
+				  " FROM pragma_application_id a, pragma_user_version v";
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW)
+		*ret = (struct identity){
+			.application_id = sqlite3_column_int(stmt, 0),
+			.version = sqlite3_column_int(stmt, 1),
+			.ntables = sqlite3_column_int(stmt, 2),
+		};
+	int r = rc == SQLITE_ROW ? 0 : sqlite_error(s->db, s->path, "read it", err);
+	sqlite3_finalize(stmt);
+	return r;
 }
 
 static int open_and_identify(struct sqlite_store *s, struct identity *ret, struct err *err)

@@ -485,15 +485,18 @@ static void test_background_is_awaited(void **state)
 {
 	(void)state;
 	struct exec *x = open_exec();
-	const char *argv[] = { "sh", "-c", "(read x < fifo; echo late) & echo early", NULL };
+	const char *argv[] = { "sh", "-c",
+		"echo $$ > first; echo early; (read x < fifo; echo late) &", NULL };
 	struct exec_job job = job_of(1, argv);
-	char fifo[256];
+	char fifo[256], first[256];
 
 	snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+	snprintf(first, sizeof first, "%s/first", folder);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	job.grace_us = WAIT_MS * MS;
 	start(x, &job);
 	int fd = open(fifo, O_WRONLY); /* returns when the background process has it open */
+	await_gone(await_number(first));
 	assert_int_equal(write(fd, "x\n", 2), 2);
 	close(fd);
 	assert_int_equal(await_end(x).outcome, OUTCOME_SUCCESS);

@@ -272,6 +272,60 @@ static void test_older_database(void **state)
 	}
 }
 
+/* While one makes the store, another makes it between any two of its statements. */
+static struct between {
+	struct fixture *f;
+	int at, n; /* before which statement; how many there were */
+	bool done;
+} between;
+
+static int make_between(unsigned event, void *data, void *stmt, void *text)
+{
+	struct between *b = data;
+	struct store *other;
+
+	(void)event;
+	(void)text;
+	/* Where the first reads or writes, the other has to wait, and this thread for itself. */
+	if (b->done || sqlite3_txn_state(sqlite3_db_handle(stmt), NULL) != SQLITE_TXN_NONE ||
+		++b->n < b->at)
+		return 0;
+	b->done = true;
+	OK(b->f, store_open_sqlite(&other, b->f->path, STORE_CREATE, &b->f->err));
+	store_close(other);
+	return 0;
+}
+
+static int watch_statements(sqlite3 *db, const char **ret_error, const void *api)
+{
+	(void)ret_error;
+	(void)api;
+	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, make_between, &between);
+}
+
+static void test_made_between(void **state)
+{
+	struct fixture *f = *state;
+	int at = 1;
+
+	between = (struct between){ .f = f };
+	assert_int_equal(sqlite3_auto_extension((void (*)(void))watch_statements), SQLITE_OK);
+	do {
+		store_close(f->s);
+		f->s = NULL;
+		unlink(f->path);
+		between.at = at++;
+		between.n = 0;
+		between.done = false;
+		OK(f, store_open_sqlite(&f->s, f->path, STORE_CREATE, &f->err));
+		between.done = true; /* only while it is opened */
+		assert_int_equal(
+			pragma(f, "SELECT count(*) FROM migration"), store_schema_version());
+	} while (between.n == between.at);
+	assert_true(between.at > 5);
+	sqlite3_cancel_auto_extension((void (*)(void))watch_statements);
+}
+
 /* Several processes make the store, reserve tokens and open runs at once. */
 static void test_processes(void **state)
 {
@@ -681,6 +735,7 @@ int main(int argc, char **argv)
 		ONE(test_damaged, SQLITE),
 		ONE(test_migrations, SQLITE),
 		ONE(test_older_database, SQLITE),
+		ONE(test_made_between, SQLITE),
 		ONE(test_processes, SQLITE),
 		ONE(test_faults, SQLITE),
 		ONE(test_killed_at_writes, SQLITE),
