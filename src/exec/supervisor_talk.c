@@ -161,7 +161,8 @@ static int take_start(struct supervisor *s, struct peer *p, const struct frame *
 		return -1;
 	if (s->start.now_us)
 		clock_warp(s->start.now_us);
-	if (kept_has(&s->kept, job->token) || kept_is_buried(&s->kept, job->token, job->epoch))
+	if (attempts_has(&s->attempts, job->token) || kept_has(&s->kept, job->token) ||
+		kept_is_buried(&s->kept, job->token, job->epoch))
 		return 0;
 	if (s->stopping)
 		attempts_refuse(&s->attempts, job, OUTCOME_LOST, stopping_text);
