@@ -232,13 +232,13 @@ switches() { awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$daemon/status
 comes 0 "SELECT count(*) FROM run WHERE wanted" "nothing is to be done"
 await grep -q '^State:.S' "/proc/$daemon/status"
 n=0
-while [ $n -lt 5 ]; do
+while [ $n -lt 30 ]; do
 	before=$(switches)
 	sleep 0.3
 	[ "$(switches)" = "$before" ] && break
 	n=$((n + 1))
 done
-check "an idle daemon sleeps" test $n -lt 5
+check "an idle daemon sleeps" test $n -lt 30
 ends INT
 is "$status" 0 "INT ends it, too"
 

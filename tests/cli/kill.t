@@ -16,7 +16,7 @@ dag() { # NAME [MORE-OF-THE-TASK...]: in a folder of that name
 			    run: |
 			      echo "start \$WEIR_TRY" >>witness
 			      echo \$\$ >pid.\$\$; mv pid.\$\$ pid
-			      for i in \$(seq 1500); do test ! -e go || break; sleep 0.02 || :; done
+			      for i in \$(seq 6000); do test ! -e go || break; sleep 0.02 || :; done
 			      test ! -e broken
 			      echo "end \$WEIR_TRY" >>witness
 			      echo answer=42 >"\$WEIR_OUTPUT"

@@ -161,7 +161,7 @@ exits 2 "--follow needs a task"
 cat >follow.yaml <<'END'
 dag: follow
 tasks:
-  slow: { run: "echo one; touch begun; for i in $(seq 1000); do test ! -e go || break; sleep 0.01; done; echo two" }
+  slow: { run: "echo one; touch begun; for i in $(seq 6000); do test ! -e go || break; sleep 0.01; done; echo two" }
 END
 "$WEIR" run follow.yaml --date 2026-11-19 >/dev/null 2>&1 &
 run=$!
@@ -296,7 +296,7 @@ if command -v zsh >/dev/null && zsh -fc 'zmodload zsh/zpty' 2>/dev/null; then
 		print -r -- "$line"
 		zpty -d z
 	END
-	${guard:+timeout -s KILL 20} zsh -f complete.zsh >completed 2>&1 </dev/null
+	${guard:+timeout -s KILL 120} zsh -f complete.zsh >completed 2>&1 </dev/null
 	has completed "look@2026-11-19" "zsh completes the names of runs"
 else
 	skip "zsh completes the names of runs" "no zsh"
@@ -367,7 +367,7 @@ if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1 </
 	cat >watch.sh <<-'END'
 		"$WEIR" run stop.yaml --date 2026-11-19 &
 		pid=$!
-		for i in $(seq 1000); do test ! -e stop.begun || break; sleep 0.01; done
+		for i in $(seq 6000); do test ! -e stop.begun || break; sleep 0.01; done
 		kill -INT $pid
 		wait $pid
 	END

@@ -233,7 +233,7 @@ cat >jobs/step.sh <<'END'
 #!/bin/sh
 # Wait until as many as allowed are here at once (or long enough), and note how many there are.
 touch "live/$1"
-for _ in $(seq 300); do
+for _ in $(seq 3000); do
 	n=$(ls live | wc -l)
 	echo "$n" >>peak
 	[ "$n" -lt "$WIDTH" ] && [ ! -e full ] || break

@@ -152,10 +152,10 @@ mount -t tmpfs -o size=1200k tmpfs small || exit 42
 WEIR_HOME=$T/small/home
 "$WEIR" run full.yaml --date 2026-11-19 >full.out 2>&1 &
 pid=$!
-for i in $(seq 1000); do test ! -e begun || break; sleep 0.01; done
+for i in $(seq 6000); do test ! -e begun || break; sleep 0.01; done
 cat /dev/zero >small/fill 2>/dev/null
 touch go
-for i in $(seq 1500); do ! grep -q -i -e 'disk is full' -e 'no space' full.out || break; sleep 0.01; done
+for i in $(seq 6000); do ! grep -q -i -e 'disk is full' -e 'no space' full.out || break; sleep 0.01; done
 rm small/fill
 wait $pid
 echo $? >full.status
@@ -168,7 +168,7 @@ cat >full.yaml <<'END'
 dag: full
 defaults: { retries: 0 }
 tasks:
-  a: { run: "touch begun; for i in $(seq 2000); do test ! -e go || break; sleep 0.01; done; echo a >>full.witness" }
+  a: { run: "touch begun; for i in $(seq 9000); do test ! -e go || break; sleep 0.01; done; echo a >>full.witness" }
   b: { needs: a, run: "echo b >>full.witness; head -c 20000 /dev/zero" }
   c: { needs: b, run: "echo c >>full.witness" }
 END

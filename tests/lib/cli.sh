@@ -108,10 +108,10 @@ err_lacks() { lacks "$T/err" "$@"; }
 
 sql() { # DATABASE SQL
 	if command -v sqlite3 >/dev/null; then
-		sqlite3 -cmd ".timeout 5000" "$1" "$2"
+		sqlite3 -cmd ".timeout 30000" "$1" "$2"
 	else
 		python3 -c 'import sqlite3, sys
-for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]):
+for row in sqlite3.connect(sys.argv[1], timeout=30).execute(sys.argv[2]):
     print("|".join("" if v is None else str(v) for v in row))' "$1" "$2"
 	fi
 }
@@ -149,7 +149,7 @@ json_is() { # WANTED EXPR NAME
 }
 
 await() { # COMMAND...
-	for _ in $(seq 2000); do
+	for _ in $(seq 6000); do
 		"$@" >/dev/null 2>&1 && return 0
 		sleep 0.01
 	done

@@ -59,7 +59,7 @@ demo_picture() { # DIR
 			SELECT name, state FROM task ORDER BY name; SELECT state FROM run;
 			SELECT count(*) FROM attempt WHERE outcome IS NULL OR outcome = 'none'"
 		# A supervisor whose last end was just acknowledged is about to leave.
-		for i in 1 2 3 4 5 6 7 8 9 10; do
+		for i in $(seq 300); do
 			[ -n "$(find "$1/home" -name '*.journal')" ] || break
 			sleep 0.1
 		done

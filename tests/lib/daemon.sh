@@ -41,7 +41,7 @@ api() { # PATH [EXPRESSION]
 	python3 - "$WEIR_HOME/daemon.sock" "$1" "$T/out" "${2:-}" <<'END'
 import json, socket, sys
 s = socket.socket(socket.AF_UNIX)
-s.settimeout(20)
+s.settimeout(60)
 s.connect(sys.argv[1])
 s.sendall(b"GET %s HTTP/1.0\r\nHost: weir\r\n\r\n" % sys.argv[2].encode())
 text = b""

@@ -91,7 +91,7 @@ static void test_read_errors(void **state)
 	assert_int_equal(io_read_regular("none", &b, &err), -1);
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 	assert_int_equal(mkfifo("fifo", 0600), 0);
-	alarm(10); /* nobody writes to it */
+	alarm(60); /* nobody writes to it */
 	assert_int_equal(io_read_regular("fifo", &b, &err), -1);
 	assert_int_equal(err.code, ERR_IO);
 	alarm(0);

@@ -31,7 +31,7 @@
 #include "exec/kept.h"
 #include "exec/proc.h"
 
-#define WAIT_MS 20000 /* far more than anything takes: a hang fails instead of hanging */
+#define WAIT_MS 60000 /* far more than anything takes: a hang fails instead of hanging */
 #define MS 1000LL
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 

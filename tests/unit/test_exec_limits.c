@@ -25,7 +25,7 @@
 #include "exec/spawn.h"
 
 #define MIB (1LL << 20)
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 static char folder[] = "/tmp/test_exec_limits.XXXXXX";

@@ -34,7 +34,7 @@
 #include "http/server.h"
 #include "http/sock.h"
 
-enum { BIG = 3 << 20, GUARD_S = 30 };
+enum { BIG = 3 << 20, GUARD_S = 120 };
 
 static bool stop; /* in the server's process */
 

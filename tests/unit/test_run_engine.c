@@ -304,7 +304,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unreachable, world_setup, world_teardown),
 	};
 
-	alarm(60); /* a hang fails */
+	alarm(300); /* a hang fails */
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@
 #include "run/paths.h"
 #include "tests/lib/engine_world.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 /* Three tasks that leave their tokens in a file; the last needs both others. */
 static struct active_run *begin(struct world *w)
