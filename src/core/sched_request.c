@@ -107,14 +107,20 @@ static int check_outputs(const struct ref *at, struct err *err)
 		task_state_name(at->run->tasks[user].state));
 }
 
+static bool fits(const struct live_task *t, enum request_verb v)
+{
+	/* What waited for its next try when it was held still does. */
+	bool held_retry =
+		v == REQUEST_END_RETRIES && t->state == TASK_HELD && t->failures + t->lost > 0;
+
+	return request_may(v, t->state) || held_retry;
+}
+
 static int check_task(const struct ref *at, const struct request *q, struct err *err)
 {
 	const struct live_task *t = live(at);
 	const char *name = at->run->dag->tasks[at->task].name;
 
-	/* What waited for its next try when it was held still does. */
-	bool held_retry = q->verb == REQUEST_END_RETRIES && t->state == TASK_HELD &&
-			  t->failures + t->lost > 0;
 	if (!t->selected)
 		return err_set(err, ERR_REFUSED,
 			"task %s is not among those that the process of this run does", name);
@@ -124,7 +130,7 @@ static int check_task(const struct ref *at, const struct request *q, struct err 
 	if ((q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR) && t->state == TASK_RUNNING)
 		return err_set(err, ERR_REFUSED,
 			"task %s is running: cancel it first, then it can be done again", name);
-	if (!request_may(q->verb, t->state) && !held_retry)
+	if (!fits(t, q->verb))
 		return refuse(at, q, err);
 	return q->verb == REQUEST_SET_OUTPUT ? check_outputs(at, err) : 0;
 }
@@ -159,12 +165,12 @@ static int choose(const struct live_run *r, const struct request *q, bool *chose
 		add_downstream(r->dag, chosen);
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		struct ref at = { (struct live_run *)r, i };
-		unsigned state = BIT(r->tasks[i].state);
+		const struct live_task *t = live(&at);
 		chosen[i] = chosen[i] && r->tasks[i].selected;
 		if (!chosen[i])
 			continue;
-		chosen[i] = by_state ? (state & FAILED) != 0
-				     : (state & (verbs[q->verb].states | RUNNING)) != 0;
+		chosen[i] = by_state ? (BIT(t->state) & FAILED) != 0
+				     : t->state == TASK_RUNNING || fits(t, q->verb);
 		if (chosen[i] && check_task(&at, q, err) < 0)
 			return -1;
 		n += chosen[i];

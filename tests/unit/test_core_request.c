@@ -428,6 +428,37 @@ static void test_held(void **state)
 	dag_unref(dag);
 }
 
+/* What waited for its next try when it was held may end its retries; what was held before its first
+ * one has none. */
+static void test_held_retry(void **state)
+{
+	struct dag *dag = make_dag("a;b");
+	struct task_init init[2] = { { .state = TASK_HELD, .tries = 1, .selected = true },
+		{ .state = TASK_NONE, .selected = true } };
+	const struct run_init run = {
+		.run_id = RUN_ID, .dag = dag, .state = RUN_RUNNING, .tasks = init
+	};
+	const struct request q = {
+		.verb = REQUEST_END_RETRIES, .tasks = (const int[]){ 0 }, .ntasks = 1
+	};
+	struct request_plan plan;
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(request_plan(&plan, &run, &q, NOW_US, &err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	for (int lost = 0; lost < 2; lost++) {
+		init[0].failures = !lost;
+		init[0].lost = lost;
+		assert_int_equal(request_plan(&plan, &run, &q, NOW_US, &err), 0);
+		assert_int_equal(plan.tasks[0].effect, EFFECT_BECOMES);
+		assert_int_equal(plan.tasks[0].to, TASK_FAILED);
+		assert_int_equal(plan.tasks[0].why, REASON_RETRIES_ENDED);
+		request_plan_release(&plan);
+	}
+	dag_unref(dag);
+}
+
 /* One whose `if` is being asked leaves the questions when it is cancelled, skipped, marked, or a
  * need of it is done again; and asks anew, once, when it is cleared. */
 static void test_asking(void **state)
@@ -491,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_matrix),
 		cmocka_unit_test(test_in_motion),
 		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_held_retry),
 		cmocka_unit_test(test_asking),
 	};
 
