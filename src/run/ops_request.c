@@ -27,6 +27,7 @@ struct asked {
 	struct sched *sched; /* in which it is in motion; NULL: nobody has it in hand */
 	struct dag *dag;
 	bool newest; /* `dag` is the newest version, not the one the run has */
+	bool paused; /* its DAG */
 	int *tasks;
 	char *outputs, *detail;
 	struct request request;
@@ -441,10 +442,7 @@ static int answer(const struct asked *a, const char *former_version, json_t **re
 {
 	const struct run_row *run = a->run;
 	const struct request_plan *p = &a->plan;
-	bool paused;
 
-	if (ops_is_paused(a->ops->store, run->dag, &paused, err) < 0)
-		return -1;
 	json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:s, s:s}", "run",
 		run->name, "run_id", (json_int_t)run->id, "dag", run->dag, "ds", run->ds, "request",
 		request_name(a->q->verb), "dry_run", a->q->dry_run, "in_motion", a->sched != NULL,
@@ -452,7 +450,7 @@ static int answer(const struct asked *a, const char *former_version, json_t **re
 		a->newest ? a->dag->hash : former_version, "former_version", former_version);
 	json_t *more = json_pack("{s:{s:s, s:s}, s:b, s:b, s:o, s:o}", "state", "from",
 		run_state_name(p->from), "to", run_state_name(p->to), "waits",
-		is_left_to_do(a) || (!a->sched && p->open && run->wanted), "dag_paused", paused,
+		is_left_to_do(a) || (!a->sched && p->open && run->wanted), "dag_paused", a->paused,
 		"dag_path", ops_json_text(run->dag_path), "tasks", tasks_json(a));
 	if (o && more)
 		json_object_update(o, more);
@@ -472,7 +470,10 @@ int ops_request(const struct ops *o, const struct ops_request *q, json_t **ret, 
 	if (found < 0)
 		goto out;
 	snprintf(former, sizeof former, "%s", a.run->version);
-	if (load_dag(&a, err) < 0 || make_request(&a, err) < 0 || make_plan(&a, err) < 0)
+	/* All that the answer needs is read before anything is done: what was done is not answered
+	 * by a fault. */
+	if (load_dag(&a, err) < 0 || ops_is_paused(o->store, a.run->dag, &a.paused, err) < 0 ||
+		make_request(&a, err) < 0 || make_plan(&a, err) < 0)
 		goto out;
 	if (!q->dry_run && carry_out(&a, err) < 0)
 		goto out;

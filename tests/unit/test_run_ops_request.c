@@ -19,6 +19,7 @@
 #include "core/sched.h"
 #include "run/ops.h"
 #include "run/ops_call.h"
+#include "store/backend.h"
 #include "store/store.h"
 #include "tests/lib/dagops.h"
 
@@ -453,6 +454,45 @@ static void test_in_hand(void **state)
 	refused(w, call(w, OPS_CALL_RETRY, "{}"), ERR_REFUSED, "it is being cancelled");
 }
 
+/* A store that falls ill behind the commit: what is done is answered all the same. */
+static const struct store_ops *well;
+static bool ill;
+
+static int list_until_ill(
+	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
+{
+	return ill ? err_set(err, ERR_STORE, "the disk is gone") : well->list(s, q, ret, err);
+}
+
+static int commit_and_fall_ill(struct store *s, const struct store_batch *b, struct err *err)
+{
+	ill = true;
+	return well->commit(s, b, err);
+}
+
+static void test_store_falls_ill(void **state)
+{
+	struct world *w = *state;
+	static struct store_ops ops;
+
+	open_run(w, failed_states, RUN_FAILED);
+	well = w->store->ops;
+	ops = *well;
+	ops.list = list_until_ill;
+	ops.commit = commit_and_fall_ill;
+	ill = false;
+	w->store->ops = &ops;
+	ok(w, call(w, OPS_CALL_RETRY, "{}"));
+	assert_true(ill);
+	assert_false(json_is_true(json_object_get(w->got, "dag_paused")));
+	task_is(w, 0, TASK_NONE);
+	/* From the start it is refused, and nothing is done. */
+	refused(w, call(w, OPS_CALL_MARK, "{\"tasks\": [\"load\"], \"state\": \"failed\"}"),
+		ERR_STORE, "the disk is gone");
+	task_is(w, 0, TASK_NONE);
+	w->store->ops = well;
+}
+
 #define ON_STORE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -464,6 +504,7 @@ int main(void)
 		ON_STORE(test_refusals),
 		ON_STORE(test_other_owner),
 		ON_STORE(test_in_hand),
+		ON_STORE(test_store_falls_ill),
 	};
 
 	setenv("WEIR_TEST_CLOCK", "2026-11-20T12:00:00Z", 1);
