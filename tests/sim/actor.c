@@ -184,7 +184,7 @@ static void bring_up(struct actor *n, const struct run_row *row)
 	}
 	struct active_run *a = take(n, row, epoch, r, &err);
 	must(w, a, "%s cannot take %s in hand: %s", n->name, row->name, err.msg);
-	struct run_init init = { .lane = r->dag->lane, .resume = row->state == RUN_RUNNING };
+	struct run_init init = { .lane = r->dag->lane, .resume = !run_state_is_final(row->state) };
 	memset(n->init, 0, sizeof n->init);
 	for (int i = 0; i < a->dag->ntasks; i++)
 		n->init[i].selected = true;
@@ -311,12 +311,15 @@ static void turn(struct actor *n)
 {
 	struct engine *e = &n->engine;
 	unsigned work = n->work;
+	struct ask *ask = n->ask; /* another may come while it sleeps in here */
 
 	n->work = 0;
 	if (work & WORK_POLL)
 		engine_poll(e);
 	if (work & WORK_CANCEL && engine_find(e, n->asked->id))
 		cancel(n);
+	if (work & WORK_ASK && !n->leaving)
+		people_do(n, ask);
 	if (work & WORK_HOLDS)
 		hold_all(n);
 	if (work & WORK_PLAN && !n->leaving)
@@ -339,6 +342,26 @@ static void turn(struct actor *n)
 		leave(n);
 }
 
+/* At the command line. */
+static void be_person(struct actor *n)
+{
+	n->incarnation++;
+	n->crash_in = n->ask->draw % 4 == 0 ? 1 + (int)(n->ask->draw >> 8) % 16 : 0;
+	n->pause_in = n->ask->draw % 4 == 1 ? 1 + (int)(n->ask->draw >> 8) % 16 : 0;
+	n->pause_us = (1 + (int64_t)(n->ask->draw >> 16) % 60) * SIM_S;
+	n->where = NULL;
+	people_do(n, n->ask);
+	n->status = ACTOR_DOWN;
+	n->up_us = INT64_MAX;
+	yield(n);
+	abort();
+}
+
+void actor_send_person(struct sim *w)
+{
+	w->person.up_us = w->now_us;
+}
+
 /* makecontext passes ints only. */
 static struct actor *entering;
 
@@ -346,6 +369,8 @@ static void actor_main(void)
 {
 	struct actor *n = entering;
 
+	if (n->is_person)
+		be_person(n);
 	begin(n);
 	for (;;) {
 		turn(n);
@@ -356,10 +381,13 @@ static void actor_main(void)
 
 void actor_init(struct sim *w, struct actor *n, int index)
 {
-	static const char *const names[SIM_ACTORS] = { "daemon A", "daemon B" };
-	static char *stacks[SIM_ACTORS];
+	static const char *const names[SIM_ACTORS + 1] = { "daemon A", "daemon B", "somebody" };
+	static char *stacks[SIM_ACTORS + 1];
 
 	*n = (struct actor){ .w = w, .index = index, .name = names[index], .up_us = w->now_us };
+	n->is_person = index == SIM_ACTORS;
+	if (n->is_person)
+		n->up_us = INT64_MAX;
 	if (!stacks[index])
 		stacks[index] = malloc(STACK_SIZE);
 	n->stack = stacks[index];
@@ -488,5 +516,6 @@ void actor_wake(struct actor *n)
 	if (n->failed)
 		longjmp(w->failed, 1);
 	if (n->dying)
-		actor_kill(n, w->now_us + world_between(w, SIM_S, 30 * SIM_S));
+		actor_kill(n,
+			n->is_person ? INT64_MAX : w->now_us + world_between(w, SIM_S, 30 * SIM_S));
 }

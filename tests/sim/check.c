@@ -135,7 +135,7 @@ static bool is_under_way(const struct sim *w)
 			return true;
 	for (int i = 0; i < w->nruns; i++) {
 		const struct trun *r = &w->runs[i];
-		if (r->owner && r->owner->incarnation != r->incarnation)
+		if (r->owner && (r->owner->incarnation != r->incarnation || r->owner->is_person))
 			return true;
 		for (int t = 0; t < r->dag->dag->ntasks; t++)
 			if (r->tasks[t].due_us > world_wall(w) - SIM_S)
@@ -228,6 +228,24 @@ static void compare_attempts(struct sim *w, const struct trun *r)
 	store_result_release(&rows);
 }
 
+/* One record of each request that was applied. */
+static void compare_audits(struct sim *w, const struct trun *r)
+{
+	struct store_result rows = { 0 };
+	struct err err = { 0 };
+	size_t n = 0;
+
+	must(w, store_audits(w->base, r->id, &rows, &err) == 0, "%s", err.msg);
+	for (int i = 0; i < w->nasks; i++)
+		n += w->asks[i].run == r && w->asks[i].applied;
+	must(w, rows.n == n, "the store has records of %zu requests to %s, not %zu", rows.n,
+		r->name, n);
+	for (size_t i = 0; i < rows.n; i++)
+		must(w, rows.audits[i].who && strcmp(rows.audits[i].who, "somebody@sim") == 0,
+			"a request to %s is recorded as nobody's", r->name);
+	store_result_release(&rows);
+}
+
 void check_end(struct sim *w)
 {
 	const struct attempt *a;
@@ -235,6 +253,7 @@ void check_end(struct sim *w)
 	for (int i = 0; i < w->nruns; i++) {
 		compare_tasks(w, &w->runs[i]);
 		compare_attempts(w, &w->runs[i]);
+		compare_audits(w, &w->runs[i]);
 	}
 	planned_check_end(w);
 	for (a = w->attempts; a; a = a->hh.next)

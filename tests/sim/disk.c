@@ -39,16 +39,52 @@ static int leave(const char *what, int rc)
 
 /* ---- runs ----------------------------------------------------------------------------- */
 
-/* On one host, a dead owner is recognised (owner_is_dead); its lease need not be waited for. */
-static void push_dead_aside(struct store *s, const struct run_open *open)
+void disk_push_aside(struct trun *r)
 {
-	for (int i = 0; i < w->nruns; i++) {
-		const struct trun *r = &w->runs[i];
-		if (!w->same_host || !r->owner || strcmp(r->dag->name, open->key.dag) != 0 ||
-			r->start_us != open->key.interval_start_us)
-			continue;
-		if (r->owner->status == ACTOR_DOWN || r->owner->incarnation != r->incarnation)
-			below->run_close(s, r->id, r->epoch, NULL);
+	if (w->same_host && r->owner &&
+		(r->owner->status == ACTOR_DOWN || r->owner->incarnation != r->incarnation))
+		below->run_close(w->base, r->id, r->epoch, NULL);
+}
+
+static struct trun *find_run(const struct run_open *open)
+{
+	for (int i = 0; i < w->nruns; i++)
+		if (strcmp(w->runs[i].dag->name, open->key.dag) == 0 &&
+			w->runs[i].start_us == open->key.interval_start_us)
+			return &w->runs[i];
+	return NULL;
+}
+
+/* All that asks is one process here, and is to be as many as there are stacks. */
+static struct owner owner_of(const struct actor *n)
+{
+	struct owner ret = { .pid = 100000 + n->incarnation, .start_ticks = 1 };
+
+	if (n->begun)
+		return n->engine.self;
+	snprintf(ret.host, sizeof ret.host, "sim");
+	snprintf(ret.boot_id, sizeof ret.boot_id, "sim");
+	return ret;
+}
+
+static struct run_open as_who_asks(const struct run_open *open)
+{
+	struct run_open ret = *open;
+
+	if (w->active && ret.owner.pid && strcmp(ret.owner.host, "sim") != 0)
+		ret.owner = owner_of(w->active);
+	return ret;
+}
+
+/* Who looks knows itself (owner_self). */
+static void know_self(const struct store_result *rows)
+{
+	struct owner mine = w->active ? owner_of(w->active) : (struct owner){ 0 }, self;
+
+	for (size_t i = 0; i < rows->n; i++) {
+		struct owner *o = (struct owner *)&rows->runs[i].owner;
+		if (w->active && o->pid == mine.pid && owner_self(&self, NULL) == 0)
+			*o = self;
 	}
 }
 
@@ -57,10 +93,13 @@ static int disk_run_open(
 {
 	if (enter("before it opens a run", err) < 0)
 		return -1;
-	push_dead_aside(s, open);
-	int rc = below->run_open(s, open, ret, err);
+	const struct run_open mine = as_who_asks(open);
+	struct trun *r = find_run(open);
+	if (r)
+		disk_push_aside(r);
+	int rc = below->run_open(s, &mine, ret, err);
 	if (rc == 0)
-		truth_opened(w, w->active, open, ret);
+		truth_opened(w, w->active, &mine, ret);
 	return leave("behind the opening of a run", rc);
 }
 
@@ -129,7 +168,12 @@ static int disk_commit(struct store *s, const struct store_batch *b, struct err 
 static int disk_runs(
 	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err)
 {
-	return enter("before it reads runs", err) < 0 ? -1 : below->runs(s, q, ret, err);
+	if (enter("before it reads runs", err) < 0)
+		return -1;
+	int rc = below->runs(s, q, ret, err);
+	if (rc == 0)
+		know_self(ret);
+	return rc;
 }
 
 static int disk_rows(

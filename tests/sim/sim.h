@@ -4,6 +4,8 @@
  *     dags.c      random DAGs
  *     actor.c     processes that drive runs
  *     planned.c   a schedule: the planner, and what must come of it
+ *     people.c    what people ask of runs, of a daemon or beside it
+ *     asked.c     what must come of that
  *     disk.c      the store as a process sees it
  *     super.c     supervisors
  *     channel.c   channels to them: the executor
@@ -34,6 +36,7 @@
 #include "base/rng.h"
 #include "core/model.h"
 #include "core/planner.h"
+#include "core/request.h"
 #include "core/state.h"
 #include "core/timetable.h"
 #include "run/engine.h"
@@ -45,12 +48,14 @@ enum {
 	SIM_RUNS = 32,
 	SIM_TASKS = 30,
 	SIM_FAULTS = 48,
-	SIM_POOLS = 2
+	SIM_POOLS = 2,
+	SIM_NAMED = 3 /* tasks, in one request, at most */
 };
 
 #define SIM_S INT64_C(1000000)
 #define SIM_MS INT64_C(1000)
 
+struct err;
 struct sim;
 struct actor;
 struct super;
@@ -85,6 +90,7 @@ enum fault_kind {
 	FAULT_CANCEL,       /* a person cancels a run */
 	FAULT_HOLD,         /* or pauses it, or freezes a task, for a while */
 	FAULT_RERUN,        /* or asks for a failed run again */
+	FAULT_ASK,          /* or anything else of it, of its daemon or beside it */
 	FAULT_KIND_MAX
 };
 struct fault {
@@ -117,11 +123,13 @@ struct attempt {
 
 struct ttask {
 	enum task_state state;
+	enum reason reason; /* of it */
 	int tries, failures, lost;
 	int64_t due_us, token;
 	struct attempt *last;
 	bool ended; /* the end of its attempt was committed; the task's change comes behind it */
 	bool held, frozen; /* asked for; its owner has heard of it, and had decided nothing */
+	bool cancelling;   /* asked for, by itself */
 	int nsuccess;      /* since it was cleared */
 };
 
@@ -141,6 +149,34 @@ struct trun {
 	bool scheduled; /* made by the schedule */
 	bool counted;   /* its planner counts it as active */
 	bool again;     /* asked for by a person, since */
+	int ncommits;   /* that changed it */
+};
+
+/* ---- people (people.c, asked.c) ---- */
+
+/* What somebody asks of a run. */
+struct ask {
+	int number; /* from 1; it is in the reason that is kept */
+	struct trun *run;
+	enum request_verb verb;
+	int tasks[SIM_NAMED], ntasks;
+	bool downstream, failed, hard, outputs;
+	enum task_state mark;
+	uint64_t draw;
+	/* The plan (--dry-run), if there is one, and how often the run had changed then. */
+	bool planned;
+	int planned_at;
+	struct ask_effect {
+		enum request_effect effect;
+		enum task_state to;
+	} plan[SIM_TASKS];
+	/* What came of it. */
+	bool applied;
+	bool answered;
+	bool later; /* it was answered that it is done later */
+	/* While the commit that applies it is judged. */
+	enum task_state before[SIM_TASKS];
+	bool targets[SIM_TASKS], met[SIM_TASKS], planned_met[SIM_TASKS];
 };
 
 /* ---- DAGs ---- */
@@ -172,6 +208,7 @@ enum actor_work {
 	WORK_STOP = 1 << 5,   /* leave in order */
 	WORK_HALT = 1 << 6,   /* stop the tasks, then leave */
 	WORK_PLAN = 1 << 7,
+	WORK_ASK = 1 << 8, /* somebody asks something: `ask` */
 };
 
 struct actor {
@@ -181,8 +218,10 @@ struct actor {
 	enum actor_status status;
 	unsigned work;
 	struct trun *asked;
-	bool hard;  /* the cancel */
-	bool begun; /* there is an engine */
+	struct ask *ask;
+	bool is_person; /* it asks, and ends */
+	bool hard;      /* the cancel */
+	bool begun;     /* there is an engine */
 	bool leaving;
 	struct engine engine;
 	struct exec_provider provider;
@@ -233,7 +272,11 @@ struct sim {
 	struct store *base;
 	struct actor actors[SIM_ACTORS];
 	int nactors;
+	struct actor person; /* somebody at the command line */
 	struct actor *active;
+	struct ask asks[SIM_FAULTS];
+	int nasks;
+	struct ask *asking; /* applied by the commit that is judged; NULL: none */
 	int max_running, lane_max;
 	int pools[SIM_POOLS]; /* slots; never too few for the widest task */
 	bool same_host;       /* a dead owner is recognised; else its lease is waited for */
@@ -303,6 +346,8 @@ void actor_pause(struct actor *n, int64_t until_us);
 _Noreturn void actor_leave(struct actor *n);
 /* Within each call of the store and the executor: it may be killed or paused here. */
 void actor_point(struct actor *n, const char *what);
+/* A person's process begins: to ask for w->person.ask. */
+void actor_send_person(struct sim *w);
 /* When it wants to be woken; INT64_MAX: never. */
 int64_t actor_due_us(struct actor *n);
 bool actor_is_up(const struct actor *n);
@@ -310,6 +355,26 @@ bool actor_is_up(const struct actor *n);
 /* disk.c */
 /* w->base. Whoever is active is the one who calls. */
 void disk_open(struct sim *w);
+/* On one host a dead owner is recognised: its lease need not be waited for. */
+void disk_push_aside(struct trun *r);
+
+/* people.c */
+void people_ask(struct sim *w, const struct fault *f, struct trun *r);
+void people_do(struct actor *n, struct ask *q); /* on the stack of whoever is asked */
+
+/* asked.c */
+/* The model: could that be asked of a task as it is? */
+bool asked_may(const struct ask *q, int task);
+bool asked_may_all(const struct ask *q, bool in_hand);
+/* A commit records requests; what follows is judged by them. */
+void asked_begin(struct sim *w, const struct store_batch *b);
+/* A change of a task that only a request can bring about, or follows from one: judged here. False:
+ * it is none. */
+bool asked_change(struct sim *w, struct trun *r, int task, const struct change *c);
+void asked_note(struct sim *w, const struct trun *r, int task, const struct change *c);
+void asked_end(struct sim *w);
+/* An answer came: 0, or -1 with why. */
+void asked_answer(struct sim *w, struct ask *q, int rc, const struct err *err);
 
 /* provider.c */
 void provider_init(struct actor *n, struct exec_provider *ret);
@@ -342,6 +407,7 @@ const char *truth_limit(const struct sim *w, const struct trun *r, int task, str
 /* What its needs say, by a slow look at all of them: none (wait), running, skipped,
  * upstream_failed. */
 enum task_state truth_verdict(const struct trun *r, int task);
+bool truth_is_failed(enum task_state s);
 void truth_release(struct sim *w);
 
 /* planned.c */

@@ -205,8 +205,8 @@ static void stop(struct super *s, struct held_by *h, unsigned how)
 		return;
 	struct attempt *a = truth_attempt(w, h->token);
 	say(w, s->name, "stops %s", super_label(a));
-	must(w, a->run->cancelling || a->run->halted, "%s is stopped, and nobody has asked for it",
-		super_label(a));
+	must(w, a->run->cancelling || a->run->halted || a->run->tasks[a->task].cancelling,
+		"%s is stopped, and nobody has asked for it", super_label(a));
 	a->stopped = h->stopping = true;
 	if (h->due_us <= by)
 		return;

@@ -74,7 +74,7 @@ void truth_closed(struct sim *w, int64_t run_id)
 
 /* ---- what must follow ----------------------------------------------------------------- */
 
-static bool is_failed(enum task_state s)
+bool truth_is_failed(enum task_state s)
 {
 	return s == TASK_FAILED || s == TASK_UPSTREAM_FAILED || s == TASK_CANCELLED;
 }
@@ -137,12 +137,15 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 		run_state_name(r->state), run_state_name(c->run.from));
 	for (int i = 0; i < r->dag->dag->ntasks; i++) {
 		nopen += !task_state_is_final(r->tasks[i].state);
-		nfailed += is_failed(r->tasks[i].state);
+		nfailed += truth_is_failed(r->tasks[i].state);
 		ncancelled += r->tasks[i].state == TASK_CANCELLED;
 	}
-	if (run_state_is_final(r->state))
-		must(w, r->rerun && c->run.to == RUN_RUNNING, "%s was final", r->name);
-	must(w, c->run.to != RUN_QUEUED, "%s is queued again", r->name);
+	bool asked = w->asking && w->asking->run == r;
+	if (run_state_is_final(r->state)) {
+		must(w, asked || (r->rerun && c->run.to == RUN_RUNNING), "%s was final", r->name);
+		r->cancelling = false;
+	}
+	must(w, asked || c->run.to != RUN_QUEUED, "%s is queued again", r->name);
 	must(w, !run_state_is_final(c->run.to) || nopen == 0,
 		"%s is %s, and %d of its tasks are not final", r->name, run_state_name(c->run.to),
 		nopen);
@@ -153,7 +156,7 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 	must(w, c->run.to != RUN_CANCELLED || (ncancelled > 0 && r->cancelling),
 		"%s is cancelled, and nobody has asked for it", r->name);
 	r->state = c->run.to;
-	if (r->state == RUN_RUNNING)
+	if (r->state != RUN_QUEUED)
 		r->rerun = false;
 	if (run_state_is_final(r->state))
 		r->owner = NULL;
@@ -188,8 +191,8 @@ static void judge_end(struct sim *w, struct trun *r, int task, const struct chan
 
 	must(w, t->ended, "%s is %s, and its attempt has not ended", name_of(r, task),
 		task_state_name(c->state.to));
-	bool cancelled = c->state.to == TASK_CANCELLED && r->cancelling && o != OUTCOME_SUCCESS &&
-			 o != OUTCOME_SKIPPED;
+	bool cancelled = c->state.to == TASK_CANCELLED && (r->cancelling || t->cancelling) &&
+			 o != OUTCOME_SUCCESS && o != OUTCOME_SKIPPED;
 	if (!cancelled) {
 		t->lost += o == OUTCOME_LOST && !t->last->refused;
 		t->failures += failure;
@@ -218,7 +221,7 @@ static void judge_clear(struct sim *w, struct trun *r, int task, const struct ch
 			      r->dag->dag->tasks[task].trigger != TRIGGER_ALL_SUCCESS);
 	if (task_state_is_final(t->state))
 		must(w,
-			r->rerun && (judged || (is_failed(t->state) &&
+			r->rerun && (judged || (truth_is_failed(t->state) &&
 						       c->reason == REASON_RERUN_FAILED)),
 			"%s was %s, and is cleared (%s)", name_of(r, task),
 			task_state_name(t->state), reason_name(c->reason));
@@ -265,7 +268,9 @@ static void change_task(
 		reason_name(c->reason));
 	must(w, c->state.from == t->state, "%s is %s, and goes on from %s", name_of(r, task),
 		task_state_name(t->state), task_state_name(c->state.from));
-	if (c->state.to == TASK_NONE)
+	if (asked_change(w, r, task, c))
+		;
+	else if (c->state.to == TASK_NONE)
 		judge_clear(w, r, task, c);
 	else if (task_state_is_final(t->state))
 		world_fail(w, "%s was %s, and becomes %s", name_of(r, task),
@@ -278,11 +283,13 @@ static void change_task(
 		"%s counts %d failures and %d lost, not %d and %d", name_of(r, task),
 		c->state.failures, c->state.lost, t->failures, t->lost);
 	t->state = c->state.to;
+	t->reason = c->reason;
 	t->due_us = c->state.due_us;
 	if (t->state == TASK_RUNNING)
 		t->tries++;
 	must(w, c->state.tries == t->tries, "%s counts %d tries, not %d", name_of(r, task),
 		c->state.tries, t->tries);
+	asked_note(w, r, task, c);
 }
 
 static int slots_of(const struct task *t)
@@ -357,6 +364,7 @@ static void change_start(
 	HASH_ADD(hh, w->attempts, token, sizeof a->token, a);
 	t->token = a->token;
 	t->last = a;
+	t->cancelling = false;
 }
 
 static void judge_outcome(struct sim *w, const struct attempt *a, const struct change *c)
@@ -377,7 +385,7 @@ static void judge_outcome(struct sim *w, const struct attempt *a, const struct c
 	must(w, c->attempt.exit_status == a->exit_status,
 		"%s is recorded with status %d, and ended with %d", name_of(r, a->task),
 		c->attempt.exit_status, a->exit_status);
-	must(w, o != OUTCOME_CANCELLED || r->cancelling,
+	must(w, o != OUTCOME_CANCELLED || r->cancelling || r->tasks[a->task].cancelling,
 		"%s is recorded as cancelled, and nobody has asked for that", name_of(r, a->task));
 }
 
@@ -422,6 +430,9 @@ static void apply(struct sim *w, struct actor *n, const struct change *c)
 	case CHANGE_END:
 		change_end(w, n, r, t->index, c);
 		break;
+	case CHANGE_STOP:
+		asked_note(w, r, t->index, c);
+		break;
 	default:
 		break;
 	}
@@ -434,12 +445,16 @@ void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b)
 		must(w, b->leases[i].epoch == r->epoch, "%s commits %s under an epoch that is over",
 			n->name, r->name);
 	}
+	asked_begin(w, b);
 	for (size_t i = 0; i < b->nchanges; i++) {
-		const struct trun *r = truth_run(w, b->changes[i].run_id);
+		struct trun *r = truth_run(w, b->changes[i].run_id);
 		must(w, r->owner == n || run_state_is_final(r->state),
 			"%s commits %s, which is not its own", n->name, r->name);
 		apply(w, n, &b->changes[i]);
 	}
+	asked_end(w);
+	for (size_t i = 0; i < b->nchanges; i++)
+		truth_run(w, b->changes[i].run_id)->ncommits++;
 	w->commits += b->nchanges > 0;
 	if (b->nchanges > 0)
 		w->progress_us = w->now_us;

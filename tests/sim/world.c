@@ -147,8 +147,9 @@ static const struct fault_row {
 	[FAULT_SLOW] = { "slow", 6 },
 	[FAULT_REPEAT] = { "repeat", 4 },
 	[FAULT_CANCEL] = { "cancel", 5 },
-	[FAULT_HOLD] = { "hold", 4 },
+	[FAULT_HOLD] = { "hold", 8 },
 	[FAULT_RERUN] = { "rerun", 4 },
+	[FAULT_ASK] = { "ask", 12 },
 };
 static_assert(sizeof fault_rows / sizeof *fault_rows == FAULT_KIND_MAX, "a row for each kind");
 
@@ -157,6 +158,14 @@ static int by_time(const void *a, const void *b)
 	const struct fault *x = a, *y = b;
 
 	return (x->at_us > y->at_us) - (x->at_us < y->at_us);
+}
+
+static void add_asks(struct sim *w, int n, struct rng *r)
+{
+	for (; n > 0 && w->nfaults < SIM_FAULTS; n--)
+		w->faults[w->nfaults++] = (struct fault){ .kind = FAULT_ASK,
+			.at_us = (int64_t)rng_below(r, (uint64_t)w->calm_us),
+			.draw = rng_next(r) };
 }
 
 /* Each seed knows some kinds of faults only: what hides behind one shows without it. */
@@ -197,6 +206,7 @@ static void plan_faults(struct sim *w)
 		if (f->kind == FAULT_SUPER_DIES && ++deaths > DEATHS_MAX)
 			f->kind = FAULT_SUPER_DEAF;
 	}
+	add_asks(w, weights[FAULT_ASK] ? (int)rng_below(&r, 12) : 0, &r);
 	qsort(w->faults, (size_t)w->nfaults, sizeof *w->faults, by_time);
 	for (int i = 0; i < w->nfaults; i++)
 		w->faults[i].done = w->cut.faults >> i & 1;
@@ -281,7 +291,7 @@ static void hold(struct sim *w, const struct fault *f, struct trun *r)
 }
 
 /* Through the store, as the command line does. */
-static void open_run(struct sim *w, const struct sim_dag *d, const char *name,
+static bool open_run(struct sim *w, const struct sim_dag *d, const char *name,
 	const struct planner_span *interval)
 {
 	const char *names[SIM_TASKS];
@@ -304,10 +314,9 @@ static void open_run(struct sim *w, const struct sim_dag *d, const char *name,
 		.ntasks = (size_t)d->dag->ntasks,
 		.now_us = world_wall(w),
 		.wanted = true };
-	must(w,
-		w->base->ops->run_open(w->base, &open, &opened, &err) == 0 ||
-			err.code == ERR_REFUSED,
-		"a run cannot be asked for: %s", err.msg);
+	int rc = w->base->ops->run_open(w->base, &open, &opened, &err);
+	must(w, rc == 0 || err.code == ERR_REFUSED, "a run cannot be asked for: %s", err.msg);
+	return rc == 0;
 }
 
 static void ask(struct sim *w, struct order *o)
@@ -327,9 +336,10 @@ static void rerun(struct sim *w, struct trun *r)
 	if (!r || (r->state != RUN_FAILED && r->state != RUN_CANCELLED) || r->rerun)
 		return;
 	say(w, "somebody", "asks for %s once more", r->name);
+	if (!open_run(w, r->dag, r->name, &(struct planner_span){ r->start_us, r->end_us }))
+		return;
 	r->rerun = r->again = true;
 	r->cancelling = r->halted = false;
-	open_run(w, r->dag, r->name, &(struct planner_span){ r->start_us, r->end_us });
 }
 
 static void happen(struct sim *w, struct fault *f)
@@ -399,6 +409,9 @@ static void happen(struct sim *w, struct fault *f)
 	case FAULT_RERUN:
 		rerun(w, any_run(w, f));
 		break;
+	case FAULT_ASK:
+		people_ask(w, f, any_run(w, f));
+		break;
 	default:
 		super_fault(w, f);
 		break;
@@ -427,10 +440,10 @@ static struct order *next_order(struct sim *w)
 
 static struct actor *next_actor(struct sim *w)
 {
-	struct actor *first = NULL;
+	struct actor *first = &w->person;
 
 	for (int i = 0; i < w->nactors; i++)
-		if (!first || actor_due_us(&w->actors[i]) < actor_due_us(first))
+		if (actor_due_us(&w->actors[i]) < actor_due_us(first))
 			first = &w->actors[i];
 	return first;
 }
@@ -456,6 +469,9 @@ static void calm_down(struct sim *w)
 		n->crash_in = n->pause_in = 0;
 		n->up_us = earlier(n->up_us, w->now_us + SIM_S);
 	}
+	w->person.crash_in = w->person.pause_in = 0;
+	if (w->person.status == ACTOR_PAUSED)
+		w->person.up_us = earlier(w->person.up_us, w->now_us + SIM_S);
 	super_calm(w);
 }
 
@@ -530,6 +546,7 @@ int world_run(struct sim *w)
 	planned_make(w);
 	for (int i = 0; i < w->nactors; i++)
 		actor_init(w, &w->actors[i], i);
+	actor_init(w, &w->person, SIM_ACTORS);
 	do {
 		if (!step(w) || w->steps >= w->max_steps)
 			check_stuck(w);
@@ -544,6 +561,7 @@ void world_release(struct sim *w)
 {
 	for (int i = 0; i < w->nactors; i++)
 		actor_release(&w->actors[i]);
+	actor_release(&w->person);
 	super_release(w);
 	truth_release(w);
 	store_close(w->base);
