@@ -62,9 +62,7 @@ static int run_with(const struct args *args, struct daemon_config *config, struc
 	diags_init(&diags);
 	struct config *settings = cli_load_config(args, config->folder, &diags, err);
 	if (settings) {
-		config->keep_runs_us = config_keep_runs_us(settings);
-		config->keep_logs_us = config_keep_logs_us(settings);
-		config->alerts = config_alerts(settings);
+		config->settings = settings;
 		rc = daemon_run(config, err);
 	} else if (diags.nerrors) {
 		cli_print_diags(args, &diags);

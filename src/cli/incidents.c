@@ -27,7 +27,10 @@ static enum style style_of(const json_t *i)
 static void add_subject(struct buf *out, const json_t *i)
 {
 	const char *dag = cli_get_text(i, "dag"), *task = cli_get_text(i, "task");
+	const char *breaker = cli_get_text(i, "breaker");
 
+	if (breaker)
+		task = breaker;
 	buf_addf(out, "%s%s%s", dag, *dag && *task ? "." : "", task);
 }
 
@@ -65,6 +68,9 @@ static void add_list(const struct term *t, struct buf *out, const json_t *list)
 			cli_get_text(i, "opened"));
 		if (cli_get_int(i, "count") > 1)
 			buf_addf(out, ", %lld times", cli_get_int(i, "count"));
+		if (json_array_size(json_object_get(i, "undone")) > 1)
+			buf_addf(out, ", %zu intervals are to be done again",
+				json_array_size(json_object_get(i, "undone")));
 		buf_addc(out, '\n');
 		if (what.len) {
 			buf_addstr(out, "        ");
@@ -148,6 +154,18 @@ static void add_changed(struct buf *out, const json_t *i)
 		reason ? reason : "");
 }
 
+/* Whether those who were told of it hear of this, and when. */
+static void add_told(struct buf *out, const struct remote *r, const json_t *i)
+{
+	if (!cli_get_flag(i, "is_told"))
+		return;
+	if (r->daemon)
+		buf_addstr(out, "Those who were told of it are told.\n");
+	else
+		buf_addstr(out, "Those who were told of it will be told by the next daemon, or the "
+				"next weir run that has something to tell.\n");
+}
+
 static int print_changed(const struct remote *r, json_t *answer, struct err *err)
 {
 	struct term t;
@@ -159,6 +177,8 @@ static int print_changed(const struct remote *r, json_t *answer, struct err *err
 	buf_init(&out, BUF_MAX_TEXT);
 	if (!args_has(r->args, "quiet"))
 		add_changed(&out, answer);
+	if (!args_has(r->args, "quiet"))
+		add_told(&out, r, answer);
 	json_decref(answer);
 	term_write(&t, &out);
 	buf_release(&out);

@@ -289,7 +289,8 @@ static void add_file_error(
 static void add_problems(const struct overview *o, const struct term *t, struct buf *out)
 {
 	const char *store = cli_get_text(o->daemon, "store_error"),
-		   *folder = cli_get_text(o->daemon, "folder_error");
+		   *folder = cli_get_text(o->daemon, "folder_error"),
+		   *settings = cli_get_text(o->daemon, "settings_error");
 	json_t *dag;
 	size_t i;
 
@@ -299,6 +300,11 @@ static void add_problems(const struct overview *o, const struct term *t, struct 
 		add_line(out, t, STYLE_BAD, "store", store);
 	if (folder)
 		add_line(out, t, STYLE_BAD, "folder", folder);
+	if (settings) {
+		add_line(out, t, STYLE_BAD, "settings",
+			"weir.yaml cannot be used; what it said before still holds");
+		add_error_text(out, settings);
+	}
 	json_array_foreach(o->schedules, i, dag) add_file_error(o, t, dag, out);
 }
 

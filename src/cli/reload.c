@@ -24,6 +24,9 @@ static int print(const struct args *args, json_t *answer, struct err *err)
 		}
 		puts("");
 	}
+	if (json_is_string(json_object_get(answer, "settings_error")))
+		fprintf(stderr, "weir.yaml cannot be used; what it said before still holds:\n%s",
+			json_string_value(json_object_get(answer, "settings_error")));
 	json_decref(answer);
 	return 0;
 }
@@ -56,6 +59,7 @@ const struct command command_reload = {
 	.doc = "The daemon sees changes of its folder by itself; this is for file systems that do "
 	       "not tell of changes (NFS), and for scripts that must know that a change is in "
 	       "force. A file that cannot be loaded keeps its last good version; \"weir status\" "
-	       "shows its error.",
+	       "shows its error. weir.yaml is read anew, too: alerts, heartbeat, breakers, "
+	       "pools and keep hold from then on. One with errors changes nothing.",
 	.run = reload_run,
 };

@@ -317,11 +317,9 @@ struct dag *remote_find_dag(struct remote *r, const char *name, struct err *err)
 
 /* ---- calling --------------------------------------------------------------------------- */
 
-/* The breakers of weir.yaml; what they know is in the store. One that cannot be read has none. */
-static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx)
+/* The weir.yaml nearest to this folder; NULL: it cannot be read. */
+static const struct config *config_here(struct remote *r)
 {
-	struct remote *r = arg;
-	struct breaker_policy p;
 	struct diags diags;
 	struct err err = { 0 };
 
@@ -329,10 +327,24 @@ static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_bre
 	if (!r->here)
 		r->here = cli_load_config(r->args, ".", &diags, &err);
 	diags_release(&diags);
-	const char *const *names = r->here ? config_breakers(r->here) : NULL;
+	return r->here;
+}
+
+/* The breakers of weir.yaml; what they know is in the store. */
+static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx)
+{
+	struct remote *r = arg;
+	struct breaker_policy p;
+
+	const char *const *names = config_here(r) ? config_breakers(r->here) : NULL;
 	for (; names && *names; names++)
 		if (config_breaker(r->here, *names, &p))
 			fn(ctx, &(struct sched_breaker){ .name = *names, .policy = &p });
+}
+
+static const struct alerts *alerts_here(void *arg)
+{
+	return config_here(arg) ? config_alerts(config_here(arg)) : NULL;
 }
 
 static int call_local(struct remote *r, const struct ops_call *call,
@@ -341,6 +353,7 @@ static int call_local(struct remote *r, const struct ops_call *call,
 	struct ops ops = { .find_dag = find_dag,
 		.load_version = load_version,
 		.each_breaker = each_breaker,
+		.alerts = alerts_here,
 		.arg = r,
 		.by = r->by };
 

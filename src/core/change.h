@@ -18,6 +18,7 @@ enum change_kind {
 	CHANGE_END,     /* the attempt's outcome */
 	CHANGE_STOP,    /* Act: stop the attempt. Not stored */
 	CHANGE_BREAKER, /* what a breaker knows: of no run; run_id is 0 */
+	CHANGE_CANCEL,  /* the run is being cancelled, until it is final */
 	CHANGE_KIND_MAX
 };
 
@@ -51,14 +52,14 @@ struct change {
 			int try; /* 1, 2, ... over all attempts of this task in this run */
 			int64_t token;
 			int64_t work;         /* CHANGE_START: the piece of work it belongs to */
-			bool hard;            /* CHANGE_STOP: KILL at once */
+			bool hard;            /* CHANGE_STOP, CHANGE_CANCEL: KILL at once */
 			enum outcome outcome; /* CHANGE_END and below */
 			int exit_status;      /* -1: none */
 			int signal;           /* 0: none */
 			int64_t started_us, ended_us; /* as the supervisor measured; 0: unknown */
 			const char *error;  /* one line or more, borrowed as above; NULL: none */
 			const char *result; /* JSON object text (outputs, checks); NULL: none */
-		} attempt;                  /* CHANGE_START, CHANGE_END, CHANGE_STOP */
+		} attempt; /* CHANGE_START, CHANGE_END, CHANGE_STOP, CHANGE_CANCEL */
 		struct {
 			const char *name, *text;     /* text: breaker_add; borrowed as above */
 			enum breaker_state from, to; /* the same: only its counts changed */

@@ -1,7 +1,11 @@
 /* Incidents: what is wrong and has to be seen to, from when it went wrong until it is well again.
  *
  * An incident has a key: DAG, task and kind. While one is unresolved, whatever goes wrong under
- * its key again is counted there; when it goes well, it resolves. What happens to an incident is
+ * its key again is counted there; when it goes well, it resolves. It knows the data intervals that
+ * went wrong in it: success of an interval makes good that one and the earlier ones, or (`alone`,
+ * for DAGs in which each interval has to be made up for) that one only, and never a later one. As
+ * long as one is left it stays open; but it has eased: the next failure is told as if it were the
+ * first. Of a breaker, the key is no DAG, and its name for the task. What happens to an incident is
  * data (struct incident_put) that is committed with the decision which causes it (struct
  * store_batch); incident_apply says what becomes of the row, for all backends of the store alike.
  *
@@ -24,6 +28,8 @@
 
 #include "core/change.h"
 
+struct arena;
+
 enum incident_kind {
 	INCIDENT_TASK_FAILED,
 	INCIDENT_RUN_FAILED, /* without a failed task */
@@ -34,6 +40,7 @@ enum incident_kind {
 	INCIDENT_SLA_DURATION,
 	INCIDENT_SLA_SLOW,
 	INCIDENT_SLA_AT_RISK,
+	INCIDENT_BREAKER_OPEN, /* core/breaker.h */
 	INCIDENT_KIND_MAX
 };
 enum severity {
@@ -86,7 +93,16 @@ struct incident {
 	int64_t escalate_us;                  /* when it escalates next; 0: never */
 	int64_t escalations;
 	int64_t told; /* how often anybody was to be told */
+	/* Routes that were told that it is wrong, each with a space behind; NULL: not known. */
+	const char *told_to;
+	/* Intervals that went wrong and were not made good, "START-END " each, in microseconds: the
+	 * last INCIDENT_UNDONE_MAX of them; NULL: none is known. */
+	const char *undone;
+	int64_t eased_us; /* it went well since then, for other intervals; 0: it did not */
 };
+enum { INCIDENT_UNDONE_MAX = 64 };
+/* The next of `undone`; start with *at at its beginning. False: no more. */
+bool incident_next_undone(const char **at, int64_t *ret_start_us, int64_t *ret_end_us);
 
 /* A route that is to tell of it: an act of the outbox, committed with it. */
 struct incident_route {
@@ -101,7 +117,10 @@ struct incident_put {
 	const char *dag, *task; /* NULL: none */
 	enum severity severity;
 	int64_t at_us;
-	int64_t run_id;    /* 0: none */
+	int64_t run_id; /* 0: none */
+	/* The data interval it is about; both 0: of none, or of all. */
+	int64_t start_us, end_us;
+	bool alone;        /* resolves: only what this interval did wrong */
 	const char *facts; /* JSON object text; NULL: none */
 	/* Opens, escalates: when it escalates (next); 0: never. Snoozes: until when. */
 	int64_t escalate_us, until_us;
@@ -112,9 +131,14 @@ struct incident_put {
 
 /* What becomes of an incident: `present` is the unresolved one of the key, or the one of the id;
  * NULL: there is none. False: nothing changes (what is not there cannot resolve). *next shares the
- * strings of both; *ret_tell: the routes are to be told. */
-bool incident_apply(const struct incident *present, const struct incident_put *put,
+ * strings of both, and has its own in `a`; *ret_tell: routes are to be told, those of the put that
+ * incident_tells says yes to. */
+bool incident_apply(const struct incident *present, const struct incident_put *put, struct arena *a,
 	struct incident *next, bool *ret_tell);
+/* That it is over, or seen to, or seen to by nobody, is told to those only who were told that it is
+ * wrong (or those it escalates to from there). `i`: after incident_apply. */
+bool incident_tells(
+	const struct incident *i, const struct incident_put *put, const struct incident_route *r);
 
 /* ---- from changes of the scheduler ------------------------------------------------------ */
 
@@ -123,9 +147,9 @@ struct incident_checks {
 	int errors, warnings; /* that failed, by severity */
 };
 enum { INCIDENTS_PER_CHANGE = 4 };
-/* What a change means: a final failure opens, success resolves. Fills kind, what, severity and
- * time of at most INCIDENTS_PER_CHANGE puts; returns how many. DAG, facts and routes are the
- * caller's to add. */
+/* What a change means: a final failure opens, success resolves; a breaker, as its name says. Fills
+ * kind, what, severity and time of at most INCIDENTS_PER_CHANGE puts; returns how many. DAG, facts
+ * and routes are the caller's to add. */
 size_t incident_of_change(const struct change *c, const struct incident_checks *checks,
 	struct incident_put put[INCIDENTS_PER_CHANGE]);
 

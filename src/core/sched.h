@@ -67,7 +67,9 @@ struct run_init {
 	bool settling; /* only attempts in flight are to be settled: the run's state stays */
 	bool aside; /* to be changed by request only (core/request.h): its tasks and its state stay
 		       as they are, and nothing comes into motion */
-	bool cancelling, killing; /* with aside: it is being cancelled where it runs */
+	/* It is being cancelled: what is in motion then waits for sched_cancel_run to be said once
+	 * more. */
+	bool cancelling, killing;
 };
 
 /* Which tasks of a run that is taken in are done again, and why: those marked `clear`
@@ -124,6 +126,9 @@ struct sched_breaker {
 	int held;
 };
 /* By name. */
+/* It is in no weir.yaml any more: it holds nothing, and is closed where it was not. -1: out of
+ * memory. */
+int sched_remove_breaker(struct sched *s, const char *name, int64_t now_us);
 void sched_each_breaker(
 	struct sched *s, void (*fn)(void *arg, const struct sched_breaker *b), void *arg);
 

@@ -267,6 +267,11 @@ void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us
 
 	if (!r || run_state_is_final(r->state))
 		return;
+	if (!r->cancelling || (hard && !r->killing)) {
+		struct change *c = sched_add_change(s, CHANGE_CANCEL, REASON_CANCELLED, r, now_us);
+		if (c)
+			c->attempt.hard = hard;
+	}
 	r->cancelling = true;
 	r->killing = r->killing || hard;
 	for (int i = 0; i < r->dag->ntasks; i++)

@@ -437,6 +437,25 @@ int sched_set_breaker(struct sched *s, const char *name, const struct breaker_po
 	return s->failed ? -1 : 0;
 }
 
+int sched_remove_breaker(struct sched *s, const char *name, int64_t now_us)
+{
+	struct live_breaker *g = find_breaker(s, name);
+
+	if (!g)
+		return -1;
+	const struct cause gone = { .why = REASON_BREAKER_REMOVED, .from = g->breaker.state };
+	sched_set_now(s, now_us);
+	g->known = false;
+	if (g->breaker.state != BREAKER_CLOSED) {
+		breaker_force_closed(&g->breaker, s->now_us);
+		breaker_end_ramp(&g->breaker);
+		tell(s, g, &gone, now_us);
+	}
+	g->next_us = s->now_us;
+	arm(s, g);
+	return s->failed ? -1 : 0;
+}
+
 /* What was said of it and is not committed is of before. */
 static void forget_changes(struct sched *s, struct live_breaker *g)
 {

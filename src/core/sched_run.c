@@ -291,8 +291,13 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 	/* A final run stays as it is when there is nothing to do. */
 	if (r->nopen > 0)
 		sched_set_run(s, r, RUN_RUNNING, REASON_STARTED, now_us);
+	/* What runs first: the teardowns of a run that is being cancelled wait for it. */
 	for (int i = 0; i < r->dag->ntasks; i++)
-		take_up(s, &(struct ref){ r, r->dag->order[i] }, now_us);
+		if (r->tasks[i].state == TASK_RUNNING)
+			take_up(s, &(struct ref){ r, i }, now_us);
+	for (int i = 0; i < r->dag->ntasks; i++)
+		if (r->tasks[r->dag->order[i]].state != TASK_RUNNING)
+			take_up(s, &(struct ref){ r, r->dag->order[i] }, now_us);
 	sched_spread_news(s, now_us);
 	if (r->nopen == 0 && r->nflight == 0 && !run_state_is_final(r->state))
 		sched_finish_run(s, r, now_us);

@@ -95,6 +95,7 @@ static const struct reason_row {
 	[REASON_BREAKER_FORCED] = { "breaker_forced", "by a person" },
 	[REASON_QUALITY_LOW] = { "quality_low", "the checks of the dataset scored too low" },
 	[REASON_QUALITY_GOOD] = { "quality_good", "the checks of the dataset passed" },
+	[REASON_BREAKER_REMOVED] = { "breaker_removed", "weir.yaml does not have it any more" },
 	[REASON_WAITING] = { "waiting", "what it waits for is not there yet" },
 	[REASON_AWAITING_INPUT] = { "awaiting_input", "waits for a decision (weir approvals)" },
 	[REASON_WAIT_TIMED_OUT] = { "wait_timed_out", "waited as long as its timeout allows" },

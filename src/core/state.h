@@ -92,11 +92,12 @@ enum reason {
 	REASON_BREAKER_FORCED, /* by a person */
 	REASON_QUALITY_LOW,    /* checks of its dataset scored too low */
 	REASON_QUALITY_GOOD,
-	REASON_WAITING,        /* deferred: what its wait asks for is not there yet */
-	REASON_AWAITING_INPUT, /* waits for a decision of a person */
-	REASON_WAIT_TIMED_OUT, /* waited as long as its timeout allows */
-	REASON_APPROVED,       /* a person approved it */
-	REASON_REJECTED,       /* a person rejected it */
+	REASON_BREAKER_REMOVED, /* no weir.yaml has it any more */
+	REASON_WAITING,         /* deferred: what its wait asks for is not there yet */
+	REASON_AWAITING_INPUT,  /* waits for a decision of a person */
+	REASON_WAIT_TIMED_OUT,  /* waited as long as its timeout allows */
+	REASON_APPROVED,        /* a person approved it */
+	REASON_REJECTED,        /* a person rejected it */
 	REASON_MAX
 };
 

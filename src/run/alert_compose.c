@@ -184,18 +184,78 @@ static void add_command(json_t *list, const char *what, const char *fmt, ...)
 	json_array_append_new(list, json_pack("{s:s, s:s}", "what", what, "command", text));
 }
 
+/* Of a breaker: how it came to it, what it stops, and how it is closed. */
+static void add_breaker(
+	json_t *o, const struct alert_group *g, const struct incident *i, const json_t *facts)
+{
+	int64_t probe_us = json_integer_value(json_object_get(facts, "next_probe_us"));
+	json_t *stopped = g->stopped && !i->ended_us ? g->stopped(g->arg, i->task) : NULL;
+
+	json_object_set_new(o, "task", json_string(""));
+	json_object_set_new(o, "breaker", json_string(i->task));
+	copy_member(o, facts, "why");
+	copy_member(o, facts, "task_of");
+	json_object_set_new(o, "because", text_of(alert_message_text(facts, "text"), ERROR_SHORT));
+	if (probe_us && !i->ended_us)
+		json_object_set_new(o, "next_probe", instant(g->alerts, probe_us));
+	if (json_integer_value(json_object_get(stopped, "count"))) {
+		copy_member(o, stopped, "held");
+		json_object_set(o, "held_count", json_object_get(stopped, "count"));
+	}
+	json_decref(stopped);
+}
+
+static void add_breaker_commands(json_t *list, const struct incident *i, const json_t *facts)
+{
+	const char *run = alert_message_text(facts, "run"),
+		   *task = alert_message_text(facts, "task_of");
+
+	add_command(list, "what it holds, and how it came to it", "weir breaker show %s", i->task);
+	add_command(list, "let them go", "weir breaker close %s --reason TEXT", i->task);
+	if (*run && *task)
+		add_command(list, "the log of the last failure", "weir logs %s %s", run, task);
+}
+
+/* The run to see to: that of the last failure, unless it is made good and others are not. */
+static void add_undone(json_t *o, const struct alert_group *g, const struct incident *i)
+{
+	const char *run = alert_message_text(o, "run"), *at = i->undone;
+	json_t *names = json_array();
+	struct store_result r;
+	struct run_key key = { .dag = i->dag };
+	bool has = false;
+
+	while (incident_next_undone(&at, &key.interval_start_us, &key.interval_end_us)) {
+		if (store_run_by_key(g->store, &key, &r, NULL) < 0)
+			break;
+		has |= r.n && strcmp(r.runs[0].name, run) == 0;
+		if (r.n && json_array_size(names) < LISTED)
+			json_array_append_new(names, json_string(r.runs[0].name));
+		store_result_release(&r);
+	}
+	if (!has && json_array_size(names))
+		json_object_set(o, "run", json_array_get(names, 0));
+	if (json_array_size(names) > 1)
+		json_object_set(o, "undone", names);
+	json_decref(names);
+}
+
 static void add_commands(json_t *o, const struct incident *i, const json_t *facts)
 {
-	const char *run = alert_message_text(facts, "run");
+	const char *run = alert_message_text(o, "run");
 	json_t *list = json_array();
 
+	if (i->kind == INCIDENT_BREAKER_OPEN) {
+		add_breaker_commands(list, i, facts);
+		run = "";
+	}
 	if (*run && *i->task)
 		add_command(list, "its log", "weir logs %s %s", run, i->task);
 	if (*run)
 		add_command(list, "the run", "weir show %s", run);
 	if (*run)
 		add_command(list, "do what failed again", "weir retry %s", run);
-	if (json_object_get(facts, "runbook"))
+	if (json_object_get(facts, "runbook") && *i->dag)
 		add_command(list, "how to mend it", "weir runbook %s%s%s", i->dag,
 			*i->task ? " " : "", i->task);
 	add_command(list, "say that you see to it", "weir ack %lld", (long long)i->id);
@@ -219,6 +279,7 @@ static void add_facts(json_t *o, json_t *facts, bool detailed)
 static json_t *describe(
 	const struct alert_group *g, const struct incident *i, const json_t *act, bool detailed)
 {
+	bool of_breaker = i->kind == INCIDENT_BREAKER_OPEN;
 	json_t *facts = i->facts ? json_loads(i->facts, 0, NULL) : NULL;
 	json_t *o = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I}", "id",
 		(json_int_t)i->id, "what", alert_message_text(act, "what"), "kind",
@@ -236,8 +297,13 @@ static json_t *describe(
 	detailed = detailed && !i->ended_us;
 	if (facts)
 		add_facts(o, facts, detailed);
+	if (of_breaker)
+		add_breaker(o, g, i, facts);
+	else if (detailed && i->undone)
+		add_undone(o, g, i);
 	if (detailed) {
-		add_log(o, g->home, facts, i->task);
+		add_log(o, g->home, facts,
+			of_breaker ? alert_message_text(facts, "task_of") : i->task);
 		add_last_good(o, g, i->dag);
 		add_commands(o, i, facts);
 		add_runbook(o, facts);
@@ -286,6 +352,9 @@ static int add_incidents(
 		store_result_release(&r);
 	}
 	json_object_set_new(doc, "count", json_integer((json_int_t)g->nacts - repeated));
+	/* Of what was told late all but the last is past. */
+	if (g->nacts - repeated == 1 && json_array_size(list) == 1)
+		json_object_set(doc, "what", json_object_get(json_array_get(list, 0), "what"));
 	return 0;
 }
 
@@ -397,6 +466,7 @@ static json_t *document(const struct alert_group *g, json_t *const *acts, struct
 		json_decref(doc);
 		return doc ? NULL : (err_nomem(err), NULL);
 	}
+	what = alert_message_text(doc, "what");
 	set_instance(doc, g->home);
 	add_kinds(doc, acts, g->nacts);
 	set_title(doc, what);
@@ -410,8 +480,8 @@ static json_t *document(const struct alert_group *g, json_t *const *acts, struct
 /* What is long goes first, until it fits. */
 static void fit(json_t *doc)
 {
-	static const char *const keys[] = { "runbook", "log", "checks", "dependents", "error", "by",
-		"reason", "commands" };
+	static const char *const keys[] = { "runbook", "log", "checks", "dependents", "held",
+		"error", "by", "reason", "commands" };
 	json_t *list = json_object_get(doc, "incidents"), *one;
 	size_t i;
 

@@ -20,6 +20,9 @@ struct alert_group {
 	size_t nacts;
 	const json_t *failed; /* a list of texts: channels that should have told; or NULL */
 	int64_t now_us;
+	/* breakers_stopped(); NULL: not known */
+	json_t *(*stopped)(void *arg, const char *breaker);
+	void *arg;
 };
 /* A new reference; NULL with err. It fits into a request of the sender. */
 json_t *alert_compose(const struct alert_group *g, struct err *err);

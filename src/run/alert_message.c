@@ -71,7 +71,10 @@ void alert_message_title(const json_t *i, struct buf *out)
 {
 	const char *what = alert_message_text(i, "what"), *task = alert_message_text(i, "task");
 	const char *dag = alert_message_text(i, "dag");
+	const char *breaker = alert_message_text(i, "breaker");
 
+	if (*breaker)
+		task = breaker;
 	if (strcmp(what, "opened") != 0 && *what)
 		buf_addf(out, "%s: ", what);
 	buf_addf(out, "%s%s%s: %s", dag, *task && *dag ? "." : "", task,
@@ -162,6 +165,47 @@ static void add_waiting(const struct style *s, const json_t *i, struct buf *out)
 	json_array_foreach(list, n, one)
 		buf_addf(&text, "%s%s", n ? ", " : "", json_string_value(one));
 	add_line(s, out, "not done", text.len ? text.data : "");
+	buf_release(&text);
+}
+
+/* "nightly@2026-11-19: load (held), report (held); ..." */
+static void add_held(const struct style *s, const json_t *i, struct buf *out)
+{
+	const json_t *list = json_object_get(i, "held"), *one;
+	long long count = number(i, "held_count");
+	const char *run = "";
+	struct buf text;
+	size_t n;
+
+	if (json_array_size(list) == 0)
+		return;
+	buf_init(&text, 16 << 10);
+	buf_addf(&text, "%lld task%s: ", count, count == 1 ? "" : "s");
+	json_array_foreach(list, n, one)
+	{
+		const char *of = alert_message_text(one, "run");
+		if (strcmp(of, run) != 0)
+			buf_addf(&text, "%s%s: ", n ? "; " : "", of);
+		buf_addf(&text, "%s%s (%s)", strcmp(of, run) != 0 ? "" : ", ",
+			alert_message_text(one, "task"), alert_message_text(one, "state"));
+		run = of;
+	}
+	if (count > (long long)json_array_size(list))
+		buf_addf(&text, " and %lld more", count - (long long)json_array_size(list));
+	add_line(s, out, "stops", text.len ? text.data : "");
+	buf_release(&text);
+}
+
+static void add_undone(const struct style *s, const json_t *i, struct buf *out)
+{
+	const json_t *list = json_object_get(i, "undone"), *one;
+	struct buf text;
+	size_t n;
+
+	buf_init(&text, 16 << 10);
+	json_array_foreach(list, n, one)
+		buf_addf(&text, "%s%s", n ? ", " : "", json_string_value(one));
+	add_line(s, out, "to do again", text.len ? text.data : "");
 	buf_release(&text);
 }
 
@@ -268,14 +312,21 @@ static void add_incident(const struct style *s, const json_t *i, struct buf *out
 	s->add(out, title.len ? title.data : "");
 	buf_addf(out, "%s\n", s->bold_off);
 	buf_release(&title);
-	add_line(s, out, "run", alert_message_text(i, "run"));
-	add_line(s, out, "error", alert_message_text(i, "error"));
+	if (*alert_message_text(i, "breaker"))
+		add_line(s, out, "because", alert_message_text(i, "because"));
+	else
+		add_line(s, out, "run", alert_message_text(i, "run"));
+	add_line(s, out, *alert_message_text(i, "breaker") ? "last error" : "error",
+		alert_message_text(i, "error"));
 	add_checks(s, i, out);
 	add_try(s, i, out);
 	add_since(s, i, out);
 	add_person(s, i, out);
 	add_last_good(s, i, out);
 	add_waiting(s, i, out);
+	add_held(s, i, out);
+	add_undone(s, i, out);
+	add_line(s, out, "next probe", alert_message_text(i, "next_probe"));
 	add_line(s, out, "deadline", alert_message_text(i, "deadline"));
 	add_line(s, out, "owner", alert_message_text(i, "owner"));
 	add_log(s, i, out);

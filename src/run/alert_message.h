@@ -10,7 +10,9 @@
  *          "opened_at", "last_at", "resolved_at", "times", "by", "reason", "run", "ds", "try",
  *          "tries", "error", "log": [line...], "checks": [{"name", "observed", "expected"}...],
  *          "dependents": [task...], "last_good": {"run", "at"}, "deadline", "owner",
- *          "commands": [{"what", "command"}...], "runbook": {"from", "text"}}...]}
+ *          "commands": [{"what", "command"}...], "runbook": {"from", "text"},
+ *          "undone": [run...], "breaker", "why", "because", "task_of", "next_probe",
+ *          "held": [{"run", "task", "state"}...], "held_count"}...]}
  *
  * What is not known is left out. All texts below are appended to `out`. Pure.
  */

@@ -408,7 +408,7 @@ static int send_group(struct alerting *a, const struct due_act *const *group, si
 		rows[i] = group[i]->row;
 	const struct alert_group g = { a->config.store, a->config.home, a->config.alerts,
 		group[0]->route, c->name, rows, n, json_object_get(group[0]->payload, "failed"),
-		now_us };
+		now_us, a->config.stopped, a->config.arg };
 	if (!rows || make_job(&j, group, n) < 0) {
 		err_nomem(err);
 		goto out;
@@ -725,6 +725,13 @@ int alerting_new(struct alerting **ret, const struct alerting_config *config, st
 	}
 	*ret = a;
 	return 0;
+}
+
+/* What is on its way knows its route and channel by name. */
+void alerting_set(struct alerting *a, const struct alerts *alerts)
+{
+	a->config.alerts = alerts;
+	a->beat_us = 0;
 }
 
 void alerting_free(struct alerting *a)

@@ -13,6 +13,7 @@
 #ifndef WEIR_RUN_ALERTING_H
 #define WEIR_RUN_ALERTING_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +38,8 @@ struct alerting_config {
 	void (*note)(void *arg, const struct alerting_note *n); /* NULL: nobody listens */
 	/* The DAG of that name, a reference; NULL: it is not known. */
 	struct dag *(*find_dag)(void *arg, const char *name);
+	/* What a breaker stops (breakers_stopped); NULL: not known. */
+	json_t *(*stopped)(void *arg, const char *breaker);
 	void *arg;
 	bool heartbeat;
 };
@@ -44,6 +47,8 @@ struct alerting_config {
 /* Forks the sender. ERR_REFUSED: another process does it already. */
 int alerting_new(struct alerting **ret, const struct alerting_config *config, struct err *err);
 void alerting_free(struct alerting *a);
+/* They are others from now on; those of before are not referred to any more. */
+void alerting_set(struct alerting *a, const struct alerts *alerts);
 /* Readable when the sender has answered; another one after it has died. -1: none runs. */
 int alerting_fd(const struct alerting *a);
 /* Hear answers, send what is due. Also to be called when `alerting_wake_us` has come, and after

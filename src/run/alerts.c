@@ -31,6 +31,27 @@ static bool takes(const struct alerts *alerts, const struct alert_route *r,
 	return put->severity >= r->least && alert_is_within(&r->hours, alerts->zone, put->at_us);
 }
 
+/* Of what concerns several DAGs it is enough that one of them is for the route. */
+static bool takes_any(const struct alerts *alerts, const struct alert_route *r,
+	const struct alerts_dags *of, const struct incident_put *put)
+{
+	struct alert_subject s = { .dag = put->dag, .kind = put->kind };
+	bool any = takes(alerts, r, &s, put);
+
+	/* Who was told of a breaker the store knows; which DAGs had it then is no matter. */
+	if (put->kind == INCIDENT_BREAKER_OPEN && is_news_of_old(put->what))
+		return alert_route_takes(
+			&(struct alert_route){ .kinds = r->kinds, .least = r->least }, &s);
+	for (size_t i = 0; i < of->n && !any; i++) {
+		const struct dag *dag = of->dags[i];
+		s.dag = dag->name;
+		s.owner = owner_of(dag, put->dag ? put->task : NULL);
+		s.tags = dag->tags;
+		any = takes(alerts, r, &s, put);
+	}
+	return any;
+}
+
 static void sooner(int64_t *at_us, int64_t us)
 {
 	if (us && (!*at_us || us < *at_us))
@@ -40,19 +61,21 @@ static void sooner(int64_t *at_us, int64_t us)
 void alerts_route(const struct alerts *alerts, const struct dag *dag, struct arena *a,
 	struct incident_put *put)
 {
+	alerts_route_dags(alerts, &(struct alerts_dags){ &dag, dag != NULL }, a, put);
+}
+
+void alerts_route_dags(const struct alerts *alerts, const struct alerts_dags *of, struct arena *a,
+	struct incident_put *put)
+{
 	if (!alerts || alerts->nroutes == 0)
 		return;
-	const struct alert_subject s = { .dag = put->dag,
-		.owner = owner_of(dag, put->task),
-		.tags = dag ? dag->tags : NULL,
-		.kind = put->kind };
 	struct incident_route *list = arena_array(a, 2 * (size_t)alerts->nroutes, sizeof *list);
 	int64_t due = alert_due_us(alerts, put->severity, put->at_us), escalate = 0;
 	size_t n = 0;
 
 	for (int i = 0; list && i < alerts->nroutes; i++) {
 		const struct alert_route *r = &alerts->routes[i];
-		if (!takes(alerts, r, &s, put))
+		if (!takes_any(alerts, r, of, put))
 			continue;
 		bool apart = r->nescalate_to > 0;
 		if (put->what != INCIDENT_ESCALATES || (!apart && r->escalate_after_us))

@@ -20,4 +20,12 @@ struct dag;
 void alerts_route(const struct alerts *alerts, const struct dag *dag, struct arena *a,
 	struct incident_put *put);
 
+/* The same of what belongs to no DAG and concerns several: a breaker. */
+struct alerts_dags {
+	const struct dag *const *dags;
+	size_t n;
+};
+void alerts_route_dags(const struct alerts *alerts, const struct alerts_dags *of, struct arena *a,
+	struct incident_put *put);
+
 #endif

@@ -3,12 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "conf/config.h"
 #include "core/breaker.h"
+#include "core/incident.h"
 #include "core/model.h"
 #include "core/sched.h"
+#include "run/alerts.h"
 #include "run/catalog.h"
 #include "run/engine.h"
 #include "store/store.h"
@@ -72,6 +75,43 @@ static void add_config(void *arg, const struct config *config)
 	}
 }
 
+/* Names that the scheduler knows, and no weir.yaml has. */
+struct gone {
+	const struct policies *all;
+	const char **names;
+	size_t n;
+	bool failed;
+};
+
+static void add_gone(void *arg, const struct sched_breaker *b)
+{
+	struct gone *g = arg;
+
+	if (!b->policy || strncmp(b->name, QUALITY_BREAKER, strlen(QUALITY_BREAKER)) == 0)
+		return;
+	for (size_t i = 0; i < g->all->n; i++)
+		if (strcmp(g->all->list[i].name, b->name) == 0)
+			return;
+	const char **grown = reallocarray(g->names, g->n + 1, sizeof *grown);
+	if (!grown) {
+		g->failed = true;
+		return;
+	}
+	g->names = grown;
+	g->names[g->n++] = b->name;
+}
+
+static bool remove_others(struct sched *s, const struct policies *all)
+{
+	struct gone g = { .all = all };
+
+	sched_each_breaker(s, add_gone, &g);
+	for (size_t i = 0; i < g.n; i++)
+		g.failed |= sched_remove_breaker(s, g.names[i], clock_now_us()) < 0;
+	free(g.names);
+	return !g.failed;
+}
+
 int breakers_apply_all(struct sched *s, const struct catalog *c, struct err *err)
 {
 	struct policies all = { 0 };
@@ -79,6 +119,8 @@ int breakers_apply_all(struct sched *s, const struct catalog *c, struct err *err
 	catalog_each_config(c, add_config, &all);
 	for (size_t i = 0; i < all.n; i++)
 		all.failed |= sched_set_breaker(s, all.list[i].name, &all.list[i].policy) < 0;
+	if (!all.failed)
+		all.failed = !remove_others(s, &all);
 	free(all.list);
 	return all.failed ? err_nomem(err) : 0;
 }
@@ -126,6 +168,78 @@ int breakers_reload(struct sched *s, struct store *store, const char *name, stru
 	return rc;
 }
 
+/* All in hand share what is read once. */
+int breakers_follow(struct engine *e, struct err *err)
+{
+	const struct active_run *r = e->runs;
+
+	while (r && !has_breakers(r->dag))
+		r = r->hh.next;
+	return r ? breakers_load(e->sched, e->store, r->dag, err) : 0;
+}
+
+/* ---- incidents ------------------------------------------------------------------------ */
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+	if (text && *text)
+		json_object_set_new(o, key, json_string(text));
+}
+
+const char *breakers_facts(const struct breaker_facts *f, struct arena *a)
+{
+	json_t *o = json_pack("{s:s, s:s}", "breaker", f->name, "why", reason_name(f->why));
+	struct breaker b;
+
+	set_text(o, "text", reason_text(f->why));
+	set_text(o, "error", f->error);
+	set_text(o, "run", f->run);
+	set_text(o, "task_of", f->task);
+	if (f->try)
+		json_object_set_new(o, "try", json_integer(f->try));
+	if (breaker_parse(f->text, &b) && b.until_us < INT64_MAX)
+		json_object_set_new(o, "next_probe_us", json_integer(b.until_us));
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	const char *kept = text ? arena_strdup(a, text) : NULL;
+	a->failed = a->failed || !kept;
+	free(text);
+	json_decref(o);
+	return kept;
+}
+
+static bool uses(const struct task *t, const char *name)
+{
+	const char *const *b = t->breakers;
+
+	while (b && *b && strcmp(*b, name) != 0)
+		b++;
+	return b && *b;
+}
+
+static bool has_breaker(const struct dag *dag, const char *name)
+{
+	for (int i = 0; i < dag->ntasks; i++) {
+		const struct task *t = &dag->tasks[i];
+		bool judges = t->quality_breaker && strcmp(t->quality_breaker, name) == 0;
+		if (judges || uses(t, name))
+			return true;
+	}
+	return false;
+}
+
+void breakers_route(struct engine *e, const char *name, struct arena *a, struct incident_put *put)
+{
+	const struct dag **dags = calloc(HASH_COUNT(e->runs) + 1, sizeof *dags);
+	struct active_run *r, *next;
+	size_t n = 0;
+
+	HASH_ITER (hh, e->runs, r, next)
+		if (dags && (n == 0 || dags[n - 1] != r->dag) && has_breaker(r->dag, name))
+			dags[n++] = r->dag;
+	alerts_route_dags(e->config.alerts, &(struct alerts_dags){ dags, n }, a, put);
+	free(dags);
+}
+
 /* ---- what is told --------------------------------------------------------------------- */
 
 json_t *breakers_held_by(const struct sched *s, const struct active_run *runs, const char *name)
@@ -143,4 +257,26 @@ json_t *breakers_held_by(const struct sched *s, const struct active_run *runs, c
 								    "task", r->dag->tasks[i].name));
 		}
 	return list;
+}
+
+json_t *breakers_stopped(const struct sched *s, const struct active_run *runs, const char *name)
+{
+	json_t *list = json_array();
+	json_int_t n = 0;
+
+	for (const struct active_run *r = runs; r; r = r->hh.next)
+		for (int i = 0; i < r->dag->ntasks; i++) {
+			const struct task *t = &r->dag->tasks[i];
+			struct task_view v;
+			if (!uses(t, name) || !sched_task_view(s, r->id, i, &v))
+				continue;
+			bool stopped = v.breaker && strcmp(v.breaker, name) == 0;
+			if (!stopped && v.state != TASK_UP_FOR_RETRY && v.state != TASK_QUEUED)
+				continue;
+			if (++n <= BREAKERS_HELD_MAX)
+				json_array_append_new(
+					list, json_pack("{s:s, s:s, s:s}", "run", r->name, "task",
+						      t->name, "state", task_state_name(v.state)));
+		}
+	return json_pack("{s:o, s:I}", "held", list, "count", n);
 }

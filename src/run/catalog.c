@@ -33,6 +33,7 @@ struct shared_config {
 	char *path; /* "" for none */
 	struct file_stamp stamp;
 	struct config *config;
+	uint64_t mark; /* of the scan that saw its path last */
 	struct shared_config *older;
 };
 
@@ -134,6 +135,7 @@ static struct shared_config *add_config(
 	if (!s || !(s->path = strdup(path)))
 		goto fail;
 	s->stamp = *stamp;
+	s->mark = c->scan;
 	s->config = *path ? config_load(path, c->env.conn_types, diags) : config_empty();
 	if (!s->config)
 		goto fail;
@@ -166,6 +168,18 @@ static const struct config *share_config(struct catalog *c, const char *dir, str
 		s = s->older;
 	if (!s)
 		s = add_config(c, path ? path : "", &stamp, diags);
+	free(path);
+	return s ? s->config : NULL;
+}
+
+/* The last good one of the path that holds for a folder; NULL: there is none. */
+static const struct config *last_good_config(struct catalog *c, const char *dir)
+{
+	char *path = config_find(c->env.config_path, dir, NULL);
+	const struct shared_config *s = c->configs;
+
+	while (s && strcmp(s->path, path ? path : "") != 0)
+		s = s->older;
 	free(path);
 	return s ? s->config : NULL;
 }
@@ -591,6 +605,9 @@ static void look_at_config(struct catalog *c, const char *folder)
 	if (path)
 		stat(path, &st);
 	c->config = stamp_of(&st);
+	for (struct shared_config *s = c->configs; s; s = s->older)
+		if (strcmp(s->path, path ? path : "") == 0)
+			s->mark = c->scan;
 	free(path);
 }
 
@@ -825,6 +842,11 @@ static struct dag *load_text(struct catalog *c, const struct catalog_text *t, bo
 
 	diags_init(&diags);
 	const struct config *config = share_config(c, t->dir, &diags);
+	/* A weir.yaml that is broken now keeps nothing from running. */
+	if (!config && (config = last_good_config(c, t->dir)) != NULL) {
+		diags_release(&diags);
+		diags_init(&diags);
+	}
 	const struct dagfile_env env = { .operators = c->env.operators,
 		.config = config,
 		.check_files = check_files,
@@ -885,7 +907,7 @@ void catalog_each_config(
 		const struct shared_config *newer = c->configs;
 		while (newer != s && strcmp(newer->path, s->path) != 0)
 			newer = newer->older;
-		if (newer == s)
+		if (newer == s && s->mark == c->scan)
 			fn(arg, s->config);
 	}
 }

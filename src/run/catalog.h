@@ -107,7 +107,9 @@ struct catalog_text {
 struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
 	const struct config **ret_config, struct err *err);
 
-/* The weir.yaml that hold for DAGs of the folder, as last read; in no order. */
+/* The weir.yaml that hold for DAGs of the folder, each as it was when it was last good; in no
+ * order.
+ */
 void catalog_each_config(
 	const struct catalog *c, void (*fn)(void *arg, const struct config *config), void *arg);
 

@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/near.h"
 #include "base/units.h"
+#include "conf/config.h"
 #include "core/model.h"
 #include "operators/operators.h"
 #include "run/breakers.h"
@@ -22,7 +23,6 @@
 #include "run/paths.h"
 
 #define RETRY_US US_PER_SECOND
-#define CHORES_US US_PER_MINUTE
 #define LOOK_US (15 * US_PER_SECOND)
 enum { LOCK_TRIES = 20, LOCK_TRY_MS = 25 };
 
@@ -454,7 +454,6 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 static int watch_events(struct daemon *d, struct err *err)
 {
 	struct event_base *base = d->engine.base;
-	const struct timeval chores = { .tv_sec = CHORES_US / US_PER_SECOND };
 	const struct timeval looks = { .tv_sec = LOOK_US / US_PER_SECOND };
 
 	d->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -473,8 +472,7 @@ static int watch_events(struct daemon *d, struct err *err)
 	if (event_add(d->on_term, NULL) < 0 || event_add(d->on_int, NULL) < 0 ||
 		event_add(d->on_hup, NULL) < 0 || event_add(d->on_clock, NULL) < 0)
 		return err_set(err, ERR_IO, "cannot watch for signals");
-	if (daemon_has_chores(d))
-		event_add(d->on_chores, &chores);
+	daemon_chores_arm(d);
 	if (!clock_is_fake())
 		event_add(d->on_look, &looks);
 	if (daemon_alerts_watch(d, err) < 0)
@@ -540,6 +538,20 @@ static json_t *held_by(void *arg, const char *breaker)
 	return breakers_held_by(d->engine.sched, d->engine.runs, breaker);
 }
 
+static const struct alerts *alerts_of(void *arg)
+{
+	const struct daemon *d = arg;
+
+	return d->engine.config.alerts;
+}
+
+static void route_breaker(void *arg, const char *name, struct arena *a, struct incident_put *put)
+{
+	struct daemon *d = arg;
+
+	breakers_route(&d->engine, name, a, put);
+}
+
 static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 {
 	struct daemon *d = arg;
@@ -581,15 +593,16 @@ const struct ops *daemon_ops(struct daemon *d)
 int daemon_reload(struct daemon *d, json_t **ret, struct err *err)
 {
 	int changed = daemon_scan(d, err);
-	int errors = 0;
+	int errors = d->settings_error != NULL;
 
 	if (changed < 0)
 		return -1;
 	for (struct catalog_dag *c = NULL; (c = catalog_next_file(d->catalog, c));)
 		errors += c->error != NULL;
 	daemon_turn(d);
-	*ret = json_pack("{s:i, s:i, s:i}", "dags", (int)catalog_count(d->catalog), "changed",
-		changed, "errors", errors);
+	*ret = json_pack("{s:i, s:i, s:i, s:o}", "dags", (int)catalog_count(d->catalog), "changed",
+		changed, "errors", errors, "settings_error",
+		d->settings_error ? json_string(d->settings_error) : json_null());
 	return *ret ? 0 : err_nomem(err);
 }
 
@@ -614,7 +627,7 @@ static int begin(struct daemon *d, struct err *err)
 	const struct engine_config config = { .home = d->config->home,
 		.executors = &d->executors,
 		.max_running = d->config->jobs,
-		.alerts = d->config->alerts,
+		.alerts = config_alerts(d->settings),
 		.listener = { .arg = d,
 			.change = on_change,
 			.breaker = on_breaker,
@@ -635,7 +648,8 @@ static int begin(struct daemon *d, struct err *err)
 		.arg = d,
 		.changed = on_ops,
 		.note = on_note,
-		.alerts = d->config->alerts,
+		.alerts = alerts_of,
+		.route_breaker = route_breaker,
 		.by = "daemon" };
 	if (daemon_dags_init(d, err) < 0 || daemon_count_wanted(d, err) < 0 ||
 		watch_events(d, err) < 0)
@@ -707,6 +721,7 @@ static void release(struct daemon *d)
 	}
 	engine_release(&d->engine);
 	daemon_dags_release(d);
+	daemon_settings_release(d);
 	free(d->pending);
 	exec_local_provider_release(&d->provider);
 	if (d->timer_fd >= 0)
@@ -718,6 +733,7 @@ static void release(struct daemon *d)
 int daemon_run(const struct daemon_config *config, struct err *err)
 {
 	struct daemon d = { .config = config,
+		.settings = config->settings,
 		.lock_fd = -1,
 		.looks = true,
 		.timer_fd = -1,

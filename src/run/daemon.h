@@ -14,7 +14,7 @@
 #include "run/catalog.h"
 #include "run/ops.h"
 
-struct alerts;
+struct config;
 struct daemon;
 struct err;
 struct event_base;
@@ -29,8 +29,9 @@ struct daemon_config {
 	enum log_format log_format;
 	bool verbose; /* debug lines, too */
 	FILE *log;
-	int64_t keep_runs_us, keep_logs_us; /* 0: for ever */
-	const struct alerts *alerts;        /* borrowed; NULL: nobody is told */
+	/* weir.yaml for the folder of the DAGs, as it was when the daemon began; borrowed. It is
+	 * read anew with the folder. */
+	const struct config *settings;
 	bool stop_tasks;  /* at the end tasks are stopped; else they go on under the supervisor */
 	int64_t until_us; /* tests with a fake clock: stop when it is reached and nothing runs; 0:
 			     never */

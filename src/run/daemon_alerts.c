@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "core/alert.h"
 #include "core/model.h"
+#include "run/breakers.h"
 #include "run/daemon_impl.h"
 
 static void on_note(void *arg, const struct alerting_note *n)
@@ -27,15 +28,23 @@ static struct dag *find_dag(void *arg, const char *name)
 	return c ? catalog_load(d->catalog, c, &config, NULL) : NULL;
 }
 
+static json_t *stopped(void *arg, const char *breaker)
+{
+	const struct daemon *d = arg;
+
+	return breakers_stopped(d->engine.sched, d->engine.runs, breaker);
+}
+
 /* Another process, a weir run at its end, may do it just now: tried again later. */
 int daemon_alerts_init(struct daemon *d, struct err *err)
 {
-	const struct alerts *alerts = d->config->alerts;
+	const struct alerts *alerts = d->engine.config.alerts;
 	const struct alerting_config config = { .home = d->config->home,
 		.store = d->engine.store,
 		.alerts = alerts,
 		.note = on_note,
 		.find_dag = find_dag,
+		.stopped = stopped,
 		.arg = d,
 		.heartbeat = true };
 	struct err why = { 0 };
@@ -47,6 +56,18 @@ int daemon_alerts_init(struct daemon *d, struct err *err)
 		return 0;
 	*err = why;
 	return -1;
+}
+
+void daemon_alerts_set(struct daemon *d, const struct alerts *alerts)
+{
+	d->engine.config.alerts = alerts;
+	d->alerts_due = true;
+	if (d->alerting && alerts) {
+		alerting_set(d->alerting, alerts);
+	} else {
+		alerting_free(d->alerting);
+		d->alerting = NULL;
+	}
 }
 
 static void on_answer(evutil_socket_t fd, short what, void *arg)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/units.h"
 #include "conf/config.h"
 #include "run/daemon_impl.h"
 #include "run/paths.h"
@@ -14,7 +15,17 @@ enum { RUNS_AT_ONCE = 100, FOLDERS_AT_ONCE = 200, PAGES_AT_ONCE = 256 };
 
 bool daemon_has_chores(const struct daemon *d)
 {
-	return d->config->keep_runs_us > 0 || d->config->keep_logs_us > 0;
+	return config_keep_runs_us(d->settings) > 0 || config_keep_logs_us(d->settings) > 0;
+}
+
+void daemon_chores_arm(struct daemon *d)
+{
+	const struct timeval every = { .tv_sec = CHORES_US / US_PER_SECOND };
+
+	if (d->on_chores && daemon_has_chores(d))
+		event_add(d->on_chores, &every);
+	else if (d->on_chores)
+		event_del(d->on_chores);
 }
 
 /* A folder of files, with what is in it. */
@@ -52,8 +63,8 @@ static void prune_runs(struct daemon *d)
 	struct err err = { 0 };
 	char count[32];
 
-	if (store_prune(d->engine.store, clock_now_us() - d->config->keep_runs_us, RUNS_AT_ONCE,
-		    &gone, &err) < 0) {
+	if (store_prune(d->engine.store, clock_now_us() - config_keep_runs_us(d->settings),
+		    RUNS_AT_ONCE, &gone, &err) < 0) {
 		say(d, LEVEL_WARN, "cannot remove old runs", { "error", err.msg });
 		return;
 	}
@@ -92,7 +103,7 @@ static void prune_logs(struct daemon *d)
 {
 	char *path = io_path_join(d->config->home, "logs");
 	DIR *dir = path ? opendir(path) : NULL;
-	int64_t before = (clock_now_us() - d->config->keep_logs_us) / 1000000;
+	int64_t before = (clock_now_us() - config_keep_logs_us(d->settings)) / 1000000;
 	int n = 0;
 
 	for (struct dirent *e; dir && n < FOLDERS_AT_ONCE && (e = readdir(dir));) {
@@ -111,7 +122,7 @@ static void prune_logs(struct daemon *d)
 /* What was wrong, and what was told of it, is kept as long as the runs. */
 static void prune_incidents(struct daemon *d)
 {
-	int64_t before = clock_now_us() - d->config->keep_runs_us;
+	int64_t before = clock_now_us() - config_keep_runs_us(d->settings);
 	struct err err = { 0 };
 	int n;
 
@@ -122,10 +133,10 @@ static void prune_incidents(struct daemon *d)
 
 void daemon_chores(struct daemon *d)
 {
-	if (d->config->keep_runs_us > 0) {
+	if (config_keep_runs_us(d->settings) > 0) {
 		prune_runs(d);
 		prune_incidents(d);
 	}
-	if (d->config->keep_logs_us > 0)
+	if (config_keep_logs_us(d->settings) > 0)
 		prune_logs(d);
 }

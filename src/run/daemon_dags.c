@@ -238,6 +238,7 @@ int daemon_scan(struct daemon *d, struct err *err)
 	char *removed[64];
 	size_t n = 0;
 
+	daemon_settings_look(d);
 	int changed = catalog_scan(d->catalog, err);
 	set_folder_error(d, changed < 0 ? err : NULL);
 	if (changed < 0)

@@ -84,6 +84,10 @@ struct daemon {
 	struct daemon_sla *sla;
 	void *server;
 	char *folder_error;
+	const struct config *settings; /* weir.yaml for the folder, as it was last good */
+	struct config *own_settings;   /* the same, unless it is that of daemon_config */
+	char *settings_path, *settings_error;
+	struct file_stamp settings_stamp;
 	struct err trouble; /* with the store; code ERR_NONE: it is well */
 	int64_t started_us;
 	int64_t retry_us;           /* monotonic; 0: the store is well */
@@ -93,6 +97,7 @@ struct daemon {
 	struct err err;
 };
 
+#define CHORES_US US_PER_MINUTE
 #define say(d, level, msg, ...) daemon_log(&(d)->log, level, msg, LOG_PAIRS(__VA_ARGS__))
 
 /* run/daemon.c: do all that can be done now; called after each event. */
@@ -150,6 +155,13 @@ void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct cha
 void daemon_sla_passed(struct daemon *d, const struct planner_decision *dec);
 void daemon_sla_recheck(struct daemon *d); /* look at the store for what others did */
 
+/* run/daemon_settings.c */
+/* weir.yaml for the folder, read anew where it has changed: who is told, the heartbeat, what is
+ * kept for how long. One that cannot be read leaves all as it was, and is shown. True: it is
+ * another one now. */
+bool daemon_settings_look(struct daemon *d);
+void daemon_settings_release(struct daemon *d);
+
 /* run/daemon_watch.c */
 int daemon_watch_init(struct daemon *d, struct err *err);
 void daemon_watch_folders(struct daemon *d);
@@ -157,11 +169,13 @@ void daemon_watch_release(struct daemon *d);
 
 /* run/daemon_chores.c */
 bool daemon_has_chores(const struct daemon *d);
+void daemon_chores_arm(struct daemon *d);
 void daemon_chores(struct daemon *d);
 
 /* run/daemon_alerts.c */
 int daemon_alerts_init(struct daemon *d, struct err *err); /* forks: early */
 int daemon_alerts_watch(struct daemon *d, struct err *err);
+void daemon_alerts_set(struct daemon *d, const struct alerts *alerts); /* they are others now */
 void daemon_alerts_turn(struct daemon *d); /* tell what is to be told, if anything is */
 int64_t daemon_alerts_wake_us(const struct daemon *d);
 void daemon_alerts_release(struct daemon *d);

@@ -102,6 +102,7 @@ static struct active_run *take(struct daemon *d, const struct run_row *row,
 			.params = params,
 			.interval_start_us = row->interval_start_us,
 			.interval_end_us = row->interval_end_us,
+			.cancelling = row->cancelling,
 			.data = data };
 		r = engine_take(&d->engine, &t, err);
 	} else {

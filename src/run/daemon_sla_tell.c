@@ -104,7 +104,7 @@ struct incident_put daemon_sla_opens(struct daemon *d, const struct missed *m, s
 	put.at_us = m->found_us;
 	put.run_id = run ? run->id : 0;
 	put.facts = facts_of(d, m, dag, run, a);
-	alerts_route(d->config->alerts, dag, a, &put);
+	alerts_route(d->engine.config.alerts, dag, a, &put);
 	if (asked)
 		store_result_release(&found);
 	dag_unref(dag);
@@ -125,7 +125,7 @@ bool daemon_sla_resolves(struct daemon *d, const struct sla_dag *s, const struct
 	struct dag *dag = c ? catalog_load(d->catalog, c, &config, NULL) : NULL;
 	ret->what = INCIDENT_RESOLVES;
 	ret->at_us = m->ended_us;
-	alerts_route(d->config->alerts, dag, a, ret);
+	alerts_route(d->engine.config.alerts, dag, a, ret);
 	dag_unref(dag);
 	return true;
 }

@@ -127,6 +127,8 @@ json_t *daemon_status(struct daemon *d)
 		(int)d->npending, "stopping", d->stopping, "taking_over", !d->taken_over);
 
 	json_object_update_new(o, more);
+	json_object_set_new(o, "settings", text_or_null(d->settings_path));
+	json_object_set_new(o, "settings_error", text_or_null(d->settings_error));
 	json_object_set_new(o, "dags", dags_status(d));
 	json_object_set_new(o, "runs", runs_status(d));
 	json_object_set_new(o, "pools", pools_status(d->engine.sched, d->engine.runs));

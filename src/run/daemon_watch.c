@@ -49,8 +49,15 @@ static void watch_folder(void *arg, const char *folder)
 /* A watch that is there already is kept by the kernel. */
 void daemon_watch_folders(struct daemon *d)
 {
-	if (d->watch_fd >= 0)
-		catalog_each_folder(d->catalog, watch_folder, d);
+	/* It may lie above the folder, among files that change all the time: it alone is watched.
+	 */
+	const uint32_t of_file = IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF;
+
+	if (d->watch_fd < 0)
+		return;
+	catalog_each_folder(d->catalog, watch_folder, d);
+	if (d->settings_path)
+		inotify_add_watch(d->watch_fd, d->settings_path, of_file);
 }
 
 int daemon_watch_init(struct daemon *d, struct err *err)

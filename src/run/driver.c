@@ -399,6 +399,13 @@ static struct dag *find_dag(void *arg, const char *name)
 	return strcmp(name, d->req->dag->name) == 0 ? dag_ref(d->req->dag) : NULL;
 }
 
+static json_t *stopped(void *arg, const char *breaker)
+{
+	const struct driver *d = arg;
+
+	return breakers_stopped(d->engine.sched, d->engine.runs, breaker);
+}
+
 /* What this run is to tell, in a bounded time; the rest waits for a daemon or the next run. Where a
  * daemon runs, it tells. */
 static void tell_people(struct driver *d)
@@ -408,6 +415,7 @@ static void tell_people(struct driver *d)
 		.alerts = config_alerts(d->req->config),
 		.note = on_alert,
 		.find_dag = find_dag,
+		.stopped = stopped,
 		.arg = d };
 	struct alerting *a;
 	struct err err = { 0 };

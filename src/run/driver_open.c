@@ -111,6 +111,7 @@ static int open_run(struct driver *d, json_t *given, struct opened *ret, struct 
 		.tasks = tasks,
 		.ntasks = (size_t)dag->ntasks,
 		.owner = d->engine.self,
+		.anew = true,
 		.now_us = clock_now_us() };
 	int rc = -1;
 

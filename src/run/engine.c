@@ -165,6 +165,7 @@ struct active_run *engine_take(struct engine *e, const struct engine_take *t, st
 	r->id = t->run_id;
 	r->epoch = t->epoch;
 	r->state = t->state;
+	r->cancelling = t->cancelling;
 	r->data = t->data;
 	r->dag = dag_ref(t->dag);
 	r->name = strdup(t->name);
@@ -212,7 +213,14 @@ int engine_start(struct engine *e, struct active_run *r, struct run_init *init, 
 	if (breakers_load(e->sched, e->store, r->dag, err) < 0 ||
 		restore_outputs(e->store, r->dag, init, r->job.outputs, err) < 0)
 		return -1;
-	return sched_add_run(e->sched, init, clock_now_us(), err);
+	init->cancelling = r->cancelling != 0;
+	init->killing = r->cancelling == RUN_KILLED;
+	if (sched_add_run(e->sched, init, clock_now_us(), err) < 0)
+		return -1;
+	/* A former owner was killed while it did so. */
+	if (r->cancelling && !init->settling)
+		sched_cancel_run(e->sched, r->id, init->killing, clock_now_us());
+	return 0;
 }
 
 static void forget_idle(struct engine *e, const struct active_run *r)

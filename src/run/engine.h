@@ -58,6 +58,7 @@ struct active_run {
 	struct job_context job;
 	struct job_prepared prepared;
 	enum run_state state; /* as committed */
+	int cancelling;       /* as it was when it was taken in hand */
 	bool given_up;        /* it became final: the store has it without an owner */
 	int64_t mark;         /* of the step that touched it last */
 	void *data;           /* the caller's */
@@ -173,6 +174,7 @@ struct engine_take {
 	const struct zone *zone;     /* likewise; NULL: the schedule's, or UTC */
 	json_t *params;
 	int64_t interval_start_us, interval_end_us;
+	int cancelling; /* as the store has it: it goes on being cancelled */
 	void *data;
 };
 /* Take a run in hand that the store has opened for us. Nothing starts yet. NULL with err. */

@@ -3,9 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/civil.h"
 #include "base/err.h"
 #include "core/model.h"
+#include "core/sla.h"
+#include "core/timetable.h"
+#include "core/zone.h"
 #include "run/alerts.h"
+#include "run/breakers.h"
 #include "run/engine_impl.h"
 
 enum { ERROR_MAX = 2000, CHECK_TEXT_MAX = 200, NAMES_MAX = 20, LOOK_BACK = 8 };
@@ -96,6 +102,36 @@ static json_t *dependents_of(const struct dag *dag, int task)
 	return names;
 }
 
+/* Until when the interval was to be done, by the SLA of the task or of the DAG. */
+static void add_deadline(json_t *o, const struct active_run *r, const struct task *t)
+{
+	static const enum sla_kind kinds[] = { SLA_FINISH_BY, SLA_FINISH_WITHIN };
+	const struct sla *const slas[] = { t->sla, r->dag->sla };
+	int64_t first = INT64_MAX;
+	struct zone_info info;
+	struct tick tick;
+	struct civil c;
+	struct buf text;
+
+	if (!r->dag->schedule || r->dag->schedule->kind == TIMETABLE_MANUAL ||
+		timetable_interval_at(r->dag->schedule, r->job.interval_start_us, &tick) != 1)
+		return;
+	for (int i = 0; i < 4; i++) {
+		const struct sla *s = slas[i / 2];
+		int64_t at = s && sla_has(s, kinds[i % 2])
+				     ? sla_deadline_us(s, kinds[i % 2], r->dag->schedule, &tick)
+				     : INT64_MAX;
+		first = at < first ? at : first;
+	}
+	if (first == INT64_MAX)
+		return;
+	buf_init(&text, 64);
+	zone_to_civil(r->job.zone, first, &c, &info);
+	civil_add_rfc3339(&text, &c, info.offset_s);
+	set_text(o, "deadline", text.data, ERROR_MAX);
+	buf_release(&text);
+}
+
 static void add_task_facts(
 	json_t *o, const struct active_run *r, const struct change *c, const struct change *end)
 {
@@ -109,6 +145,7 @@ static void add_task_facts(
 	set_text(o, "owner", owner, ERROR_MAX);
 	set_text(o, "dir", r->dag->dir, ERROR_MAX);
 	json_object_set_new(o, "dependents", dependents_of(r->dag, c->task_index));
+	add_deadline(o, r, t);
 	if (!end)
 		return;
 	json_object_set_new(o, "try", json_integer(end->attempt.try));
@@ -151,6 +188,12 @@ static int add_put(struct engine *e, const struct incident_put *put, struct err 
 	return 0;
 }
 
+/* Of a schedule that makes up for every interval none stands for another. */
+static bool each_counts(const struct dag *dag)
+{
+	return dag->schedule && dag->schedule->catchup == TIMETABLE_CATCHUP_ALL;
+}
+
 static int add_change(struct engine *e, const struct change *changes, size_t i, struct err *err)
 {
 	const struct change *c = &changes[i], *end = end_of(changes, i);
@@ -164,6 +207,9 @@ static int add_change(struct engine *e, const struct change *changes, size_t i, 
 
 	for (size_t k = 0; rc == 0 && k < n; k++) {
 		puts[k].dag = r->dag->name;
+		puts[k].start_us = r->job.interval_start_us;
+		puts[k].end_us = r->job.interval_end_us;
+		puts[k].alone = each_counts(r->dag);
 		/* Each of the copies of a mapped task fails and succeeds for itself. */
 		if (c->map_index >= 0 && c->kind == CHANGE_TASK)
 			puts[k].task =
@@ -176,6 +222,54 @@ static int add_change(struct engine *e, const struct change *changes, size_t i, 
 	json_decref(checks);
 	return rc;
 }
+
+/* ---- breakers -------------------------------------------------------------------------- */
+
+/* The attempt whose end made it so. */
+static const struct change *end_of_breaker(const struct change *changes, size_t i)
+{
+	const struct change *c = &changes[i];
+
+	while (c->breaker.task && i > 0) {
+		const struct change *e = &changes[--i];
+		if (e->kind == CHANGE_END && e->run_id == c->breaker.run_id &&
+			strcmp(e->task, c->breaker.task) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+static const char *facts_of_breaker(struct engine *e, const struct change *changes, size_t i)
+{
+	const struct change *c = &changes[i], *end = end_of_breaker(changes, i);
+	const struct active_run *r = c->breaker.task ? engine_find(e, c->breaker.run_id) : NULL;
+	const struct breaker_facts facts = {
+		.name = c->breaker.name,
+		.text = c->breaker.text,
+		.why = c->reason,
+		.error = end && end->attempt.error ? end->attempt.error : c->detail,
+		.run = r ? r->name : NULL,
+		.task = r ? c->breaker.task : NULL,
+		.try = r && end ? end->attempt.try : 0
+	};
+
+	return breakers_facts(&facts, &e->incident_arena);
+}
+
+/* Whom it concerns: the DAGs in hand that have it. */
+static int add_breaker(struct engine *e, const struct change *changes, size_t i, struct err *err)
+{
+	struct incident_put put[INCIDENTS_PER_CHANGE];
+
+	if (incident_of_change(&changes[i], &(struct incident_checks){ 0 }, put) == 0)
+		return 0;
+	if (put->what == INCIDENT_OPENS)
+		put->facts = facts_of_breaker(e, changes, i);
+	breakers_route(e, put->task, &e->incident_arena, put);
+	return add_put(e, put, err);
+}
+
+/* ---- all of them ----------------------------------------------------------------------- */
 
 static bool may_mean_something(const struct change *c)
 {
@@ -190,8 +284,11 @@ int engine_collect_incidents(
 {
 	arena_release(&e->incident_arena);
 	e->nincidents = 0;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (changes[i].kind == CHANGE_BREAKER && add_breaker(e, changes, i, err) < 0)
+			return -1;
 		if (may_mean_something(&changes[i]) && add_change(e, changes, i, err) < 0)
 			return -1;
+	}
 	return e->incident_arena.failed ? err_nomem(err) : 0;
 }

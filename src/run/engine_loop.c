@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "run/breakers.h"
 #include "run/engine_impl.h"
 
 #define RENEW_EVERY_US (10 * US_PER_SECOND)
@@ -290,7 +291,7 @@ static void renew(struct engine *e)
 	/* A run may have passed on of which nothing is to be committed: its attempts, which are
 	 * another's now, would be waited for and hold their slots. */
 	if (store_renew_owned(e->store, &e->self, clock_now_us() + ENGINE_LEASE_US, &err) == 0 &&
-		engine_check_leases(e, &err) == 0)
+		engine_check_leases(e, &err) == 0 && breakers_follow(e, &err) == 0)
 		return;
 	if (err.code == ERR_FENCED) {
 		drop_lost_runs(e);

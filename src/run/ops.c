@@ -542,7 +542,8 @@ static int record(struct trigger *t, struct err *err)
 		.tasks = tasks,
 		.ntasks = (size_t)dag->ntasks,
 		.now_us = clock_now_us(),
-		.wanted = true };
+		.wanted = true,
+		.anew = true };
 	const struct store_plan plan = { .opens = &open, .nopens = 1 };
 	int rc = -1;
 

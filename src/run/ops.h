@@ -14,11 +14,13 @@
 
 #include "core/request.h"
 
+struct arena;
 struct audit_row;
 struct alerts;
 struct config;
 struct dag;
 struct err;
+struct incident_put;
 struct run_row;
 struct sched;
 struct sched_breaker; /* core/sched.h */
@@ -75,7 +77,11 @@ struct ops {
 		void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx);
 	json_t *(*held_by)(void *arg, const char *breaker); /* breakers_held_by; NULL: unknown */
 	const char *by;                                     /* who asks: "user@host" */
-	const struct alerts *alerts; /* who is told of what is done to incidents; NULL: nobody */
+	/* Who is told of what is done to incidents and breakers; NULL: nobody. */
+	const struct alerts *(*alerts)(void *arg);
+	/* Routes of a breaker's incident (breakers_route); NULL: those that are for all. */
+	void (*route_breaker)(
+		void *arg, const char *name, struct arena *a, struct incident_put *put);
 };
 
 /* dag NULL or "*": all DAGs. `reason` may be NULL. Result: {"dag": ..., "paused": bool,
@@ -210,7 +216,8 @@ int ops_breaker_set(const struct ops *o, const char *name, bool open, const char
  * "snoozed_until", "escalates", "escalations", "told"}. */
 int ops_incidents(const struct ops *o, bool all, json_t **ret, struct err *err);
 int ops_incident(const struct ops *o, int64_t id, json_t **ret, struct err *err);
-/* Acknowledge, snooze, resolve; `until_us`: of a snooze. The answer is that of ops_incident.
+/* Acknowledge, snooze, resolve; `until_us`: of a snooze. The answer is that of ops_incident, with
+ * "is_told": those who were told of it are to hear this, from the daemon or the next one.
  * ERR_REFUSED for one that is resolved. */
 struct ops_incident_set {
 	int64_t id, until_us;

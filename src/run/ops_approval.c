@@ -76,12 +76,20 @@ static int decide(const struct ops *o, const struct run_row *run, const struct o
 		.approved = d->approved, .by = ops_by(o), .reason = d->reason, .values = values
 	};
 	char *text = control_decision_text(&decision);
+	const struct audit_row audit = { .run_id = run->id,
+		.at_us = clock_now_us(),
+		.who = ops_by(o),
+		.what = d->approved ? "approve" : "reject",
+		.run = run->name,
+		.detail = d->task,
+		.reason = d->reason };
 	const struct approval_put put = { .run_id = run->id,
 		.task = d->task,
 		.map_index = -1,
 		.approved = d->approved,
 		.decision = text,
-		.now_us = clock_now_us() };
+		.now_us = audit.at_us,
+		.audit = &audit };
 	int rc = text ? store_decide(o->store, &put, err) : err_nomem(err);
 
 	free(text);

@@ -2,12 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/near.h"
 #include "core/breaker.h"
+#include "core/incident.h"
 #include "core/sched.h"
+#include "run/alerts.h"
+#include "run/breakers.h"
 #include "run/ops_impl.h"
 
 enum { TEXT_MAX = 4096, NAMED_MAX = 512 };
@@ -204,6 +208,57 @@ static bool is_forced(const struct breaker *b, bool open)
 		    : b->state == BREAKER_CLOSED;
 }
 
+/* That it opens is told to those whom it concerns, that it closes to those who were told. */
+static int route(const struct ops *o, const struct breaker_put *p, struct arena *a,
+	struct incident_put *put, struct err *err)
+{
+	const struct incident_filter f = { .dag = "" };
+	struct store_result r;
+
+	if (put->what == INCIDENT_OPENS && o->route_breaker) {
+		o->route_breaker(o->arg, p->name, a, put);
+		return 0;
+	}
+	if (put->what == INCIDENT_OPENS) {
+		alerts_route(o->alerts ? o->alerts(o->arg) : NULL, NULL, a, put);
+		return 0;
+	}
+	if (store_incidents(o->store, &f, &r, err) < 0)
+		return -1;
+	for (size_t i = 0; i < r.n; i++)
+		if (r.incidents[i].kind == put->kind && strcmp(r.incidents[i].task, p->name) == 0)
+			ops_route_incident(o, &r.incidents[i], a, put);
+	store_result_release(&r);
+	return 0;
+}
+
+/* With its incident. */
+static int commit(const struct ops *o, const struct breaker_put *p, struct err *err)
+{
+	const struct breaker_facts facts = { .name = p->name, .text = p->text, .why = p->why };
+	bool open = p->to == BREAKER_OPEN;
+	struct incident_put put = { .what = open ? INCIDENT_OPENS : INCIDENT_RESOLVES,
+		.kind = INCIDENT_BREAKER_OPEN,
+		.task = p->name,
+		.severity = SEVERITY_WARNING, /* somebody knows */
+		.at_us = p->at_us,
+		.by = p->by,
+		.reason = p->reason };
+	const struct store_batch batch = {
+		.breakers = p, .nbreakers = 1, .incidents = &put, .nincidents = 1
+	};
+	struct arena a;
+
+	arena_init(&a, 1 << 20);
+	if (open)
+		put.facts = breakers_facts(&facts, &a);
+	int rc = route(o, p, &a, &put, err);
+	if (rc == 0)
+		rc = a.failed ? err_nomem(err) : store_commit(o->store, &batch, err);
+	arena_release(&a);
+	return rc;
+}
+
 static int put(const struct ops *o, struct breaker_put *p, struct breaker *b, struct err *err)
 {
 	bool open = p->to == BREAKER_OPEN;
@@ -218,7 +273,7 @@ static int put(const struct ops *o, struct breaker_put *p, struct breaker *b, st
 		breaker_force_closed(b, p->at_us);
 	breaker_add(&text, b);
 	p->text = text.data;
-	int rc = buf_ok(&text, "the breaker", err) < 0 ? -1 : store_breaker_put(o->store, p, err);
+	int rc = buf_ok(&text, "the breaker", err) < 0 ? -1 : commit(o, p, err);
 	buf_release(&text);
 	return rc;
 }

@@ -34,6 +34,9 @@ int ops_check_reason(const char *reason, struct err *err);
 /* Hand an answer out, which is NULL when memory ran out while it was made. */
 int ops_answer(json_t *made, json_t **ret, struct err *err);
 void ops_tell(const struct ops *o, enum ops_event what, const char *dag, int64_t id);
+/* run/ops_incident.c: who hears what a person does to an incident: who was told of it. In `a`. */
+void ops_route_incident(
+	const struct ops *o, const struct incident *i, struct arena *a, struct incident_put *put);
 /* `by` is filled in where it is NULL. */
 void ops_note(const struct ops *o, struct ops_note n);
 /* ERR_NOT_FOUND names the nearest. */

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "core/alert.h"
 #include "core/incident.h"
 #include "run/alerts.h"
 #include "run/ops_impl.h"
@@ -16,22 +17,42 @@ static json_t *time_of(int64_t at_us)
 	return ops_json_time(zone_utc(), at_us);
 }
 
+static json_t *undone_json(const struct incident *i)
+{
+	const char *at = i->undone;
+	json_t *list = json_array();
+	int64_t start_us, end_us;
+
+	while (incident_next_undone(&at, &start_us, &end_us))
+		json_array_append_new(
+			list, json_pack("{s:o, s:o}", "interval_start", time_of(start_us),
+				      "interval_end", time_of(end_us)));
+	return list;
+}
+
 static json_t *incident_json(const struct incident *i)
 {
 	json_t *facts = i->facts ? json_loads(i->facts, 0, NULL) : NULL;
+	bool of_breaker = i->kind == INCIDENT_BREAKER_OPEN;
 
-	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o, s:o, s:I, s:I}",
+	json_t *o = json_pack(
+		"{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, "
+		"s:o, s:o, s:o, s:o, s:I, s:I}",
 		"incident", (json_int_t)i->id, "kind", incident_kind_name(i->kind), "text",
-		incident_kind_text(i->kind), "dag", i->dag, "task", i->task, "severity",
-		severity_name(i->severity), "state", incident_state_name(i->state), "opened",
-		time_of(i->opened_us), "last", time_of(i->last_us), "resolved",
+		incident_kind_text(i->kind), "dag", i->dag, "task", of_breaker ? "" : i->task,
+		"severity", severity_name(i->severity), "state", incident_state_name(i->state),
+		"opened", time_of(i->opened_us), "last", time_of(i->last_us), "resolved",
 		time_of(i->ended_us), "count", (json_int_t)i->count, "run_id",
 		i->run_id ? json_integer(i->run_id) : json_null(), "facts",
 		facts ? facts : json_object(), "by", ops_json_text(i->by), "reason",
 		ops_json_text(i->reason), "acted", time_of(i->acted_us), "snoozed_until",
 		time_of(i->until_us), "escalates", time_of(i->escalate_us), "escalations",
 		(json_int_t)i->escalations, "told", (json_int_t)i->told);
+	if (o && of_breaker)
+		json_object_set_new(o, "breaker", json_string(i->task));
+	if (o)
+		json_object_set_new(o, "undone", undone_json(i));
+	return o;
 }
 
 int ops_incidents(const struct ops *o, bool all, json_t **ret, struct err *err)
@@ -75,8 +96,37 @@ static struct dag *dag_of(const struct ops *o, const char *name)
 	return o->find_dag && *name ? o->find_dag(o->arg, name, NULL) : NULL;
 }
 
+/* Those who were told of it, at once; but what is not critical waits for the end of quiet hours. */
+static void route_told(const struct alerts *alerts, const struct incident *i, struct arena *a,
+	struct incident_put *put)
+{
+	char *names = arena_strdup(a, i->told_to), *at;
+	struct incident_route *list = arena_array(a, strlen(i->told_to) + 1, sizeof *list);
+
+	while (names && list && (at = strsep(&names, " ")) != NULL)
+		if (*at)
+			list[put->nroutes++] = (struct incident_route){ at,
+				alerts ? alert_due_us(alerts, i->severity, put->at_us) : 0 };
+	put->routes = list;
+}
+
+void ops_route_incident(
+	const struct ops *o, const struct incident *i, struct arena *a, struct incident_put *put)
+{
+	const struct alerts *alerts = o->alerts ? o->alerts(o->arg) : NULL;
+
+	if (i->told_to) {
+		route_told(alerts, i, a, put);
+		return;
+	}
+	struct dag *dag = alerts ? dag_of(o, i->dag) : NULL;
+	alerts_route(alerts, dag, a, put);
+	dag_unref(dag);
+}
+
+/* *ret_told: somebody is to hear of it. */
 static int put(const struct ops *o, const struct ops_incident_set *set, const struct incident *i,
-	struct err *err)
+	bool *ret_told, struct err *err)
 {
 	struct incident_put p = { .what = (enum incident_what)set->what,
 		.id = i->id,
@@ -89,14 +139,13 @@ static int put(const struct ops *o, const struct ops_incident_set *set, const st
 		.by = ops_by(o),
 		.reason = set->reason };
 	const struct store_batch batch = { .incidents = &p, .nincidents = 1 };
-	struct dag *dag = o->alerts ? dag_of(o, i->dag) : NULL;
 	struct arena arena;
 
 	arena_init(&arena, 1 << 20);
-	alerts_route(o->alerts, dag, &arena, &p);
+	ops_route_incident(o, i, &arena, &p);
 	int rc = store_commit(o->store, &batch, err);
+	*ret_told = p.nroutes > 0 && p.what != INCIDENT_SNOOZES;
 	arena_release(&arena);
-	dag_unref(dag);
 	return rc;
 }
 
@@ -108,10 +157,11 @@ int ops_incident_set(
 		[INCIDENT_RESOLVES] = "resolve" };
 	const struct incident_filter f = { .id = set->id };
 	struct store_result r;
+	bool told = false;
 
 	if (ops_check_reason(set->reason, err) < 0 || store_incidents(o->store, &f, &r, err) < 0)
 		return -1;
-	int rc = r.n ? put(o, set, &r.incidents[0], err) : no_incident(set->id, err);
+	int rc = r.n ? put(o, set, &r.incidents[0], &told, err) : no_incident(set->id, err);
 	if (rc == 0)
 		ops_note(o, (struct ops_note){ .what = names[set->what],
 				    .incident = set->id,
@@ -122,7 +172,10 @@ int ops_incident_set(
 	if (rc < 0)
 		return -1;
 	ops_tell(o, OPS_INCIDENT, NULL, set->id);
-	return ops_incident(o, set->id, ret, err);
+	if (ops_incident(o, set->id, ret, err) < 0)
+		return -1;
+	json_object_set_new(*ret, "is_told", json_boolean(told));
+	return 0;
 }
 
 /* ---- what is told ---------------------------------------------------------------------- */

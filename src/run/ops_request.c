@@ -233,9 +233,12 @@ static int plan_run(struct asked *a, const struct run_init *run, struct err *err
 static int make_plan(struct asked *a, struct err *err)
 {
 	struct task_init *init = calloc((size_t)a->dag->ntasks + 1, sizeof *init);
-	struct run_init run = {
-		.run_id = a->run->id, .dag = a->dag, .state = a->run->state, .tasks = init
-	};
+	struct run_init run = { .run_id = a->run->id,
+		.dag = a->dag,
+		.state = a->run->state,
+		.tasks = init,
+		.cancelling = a->run->cancelling != 0,
+		.killing = a->run->cancelling == RUN_KILLED };
 	int rc = -1;
 
 	request_plan_release(&a->plan);

@@ -155,7 +155,8 @@ void sender_pagerduty(struct delivery *d)
 		return;
 	if (count <= EVENTS_MAX && (size_t)count == json_array_size(incidents))
 		send_each(d, &e, incidents);
-	else
+	/* A part of a storm that is over does not end it: that nothing is open does. */
+	else if (strcmp(what, "resolved") != 0)
 		send_storm(d, &e, event_action(what));
 	if (json_is_true(json_object_get(d->doc, "all_clear")))
 		send_storm(d, &e, "resolve");

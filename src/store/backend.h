@@ -128,7 +128,6 @@ struct store_ops {
 	int (*commit)(struct store *s, const struct store_batch *batch, struct err *err);
 	int (*late_end)(
 		struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
-	int (*breaker_put)(struct store *s, const struct breaker_put *b, struct err *err);
 	int (*decide)(struct store *s, const struct approval_put *put, struct err *err);
 	int (*outbox_set)(struct store *s, const struct outbox_set *set, struct err *err);
 	int (*outbox_prune)(

@@ -375,6 +375,8 @@ static int take_run(
 	if (o->backfill_id)
 		run->row.backfill_id = o->backfill_id;
 	run->row.only = memory_keep(m, o->only);
+	if (o->anew)
+		run->row.cancelling = 0;
 	run->row.epoch++;
 	for (size_t i = 0; i < o->ntasks; i++)
 		if (put_task(m, run, o->tasks[i], i, err) < 0)
@@ -504,6 +506,7 @@ static int change_run(
 	r->ended_us = run_state_is_final(r->state) ? c->at_us : 0;
 	r->wanted = r->wanted && !run_state_is_final(r->state);
 	if (run_state_is_final(r->state)) {
+		r->cancelling = 0;
 		r->owner = (struct owner){ .pid = 0 };
 		r->lease_until_us = 0;
 	}
@@ -618,6 +621,18 @@ static int change_breaker(
 	return memory_breaker_put_in(m, &b, err);
 }
 
+static int change_cancel(
+	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
+{
+	int how = c->attempt.hard ? RUN_KILLED : RUN_STOPPED;
+
+	if (memory_save(m, &run->row, sizeof run->row, err) < 0)
+		return -1;
+	if (run->row.cancelling < how)
+		run->row.cancelling = how;
+	return 0;
+}
+
 static int (*const changers[])(
 	struct memory_store *, struct mem_run *, const struct change *, struct err *) = {
 	[CHANGE_RUN] = change_run,
@@ -626,6 +641,7 @@ static int (*const changers[])(
 	[CHANGE_END] = change_end,
 	[CHANGE_STOP] = NULL, /* not stored */
 	[CHANGE_BREAKER] = change_breaker,
+	[CHANGE_CANCEL] = change_cancel,
 };
 static_assert(sizeof changers / sizeof *changers == CHANGE_KIND_MAX, "one for each kind");
 
@@ -639,7 +655,7 @@ static int change(struct memory_store *m, const struct change *c, struct err *er
 		return backend_bad_token(c, m->next_token, 0, err);
 	if (run || c->kind == CHANGE_BREAKER)
 		return changers[c->kind](m, run, c, err);
-	if (c->kind == CHANGE_RUN)
+	if (c->kind == CHANGE_RUN || c->kind == CHANGE_CANCEL)
 		return backend_no_run(c->run_id, err);
 	return c->kind == CHANGE_END ? backend_bad_end(c, NULL, err) : backend_no_task(c, err);
 }
@@ -666,7 +682,7 @@ static int add_check(struct memory_store *m, const struct check_row *c, struct e
 	return memory_add(m, &run->checks, row, NULL, err);
 }
 
-static int add_audit(struct memory_store *m, const struct audit_row *a, struct err *err)
+int memory_add_audit(struct memory_store *m, const struct audit_row *a, struct err *err)
 {
 	struct mem_run *run = memory_find_run(m, a->run_id);
 	struct audit_row *row;
@@ -713,11 +729,13 @@ static int memory_commit(struct store *s, const struct store_batch *b, struct er
 	for (size_t i = 0; r == 0 && i < b->nacts; i++)
 		r = memory_act_put(m, &b->acts[i], err);
 	for (size_t i = 0; r == 0 && i < b->naudits; i++)
-		r = add_audit(m, &b->audits[i], err);
+		r = memory_add_audit(m, &b->audits[i], err);
 	for (size_t i = 0; r == 0 && i < b->nwants; i++)
 		r = want_run(m, b->wants[i], err);
 	for (size_t i = 0; r == 0 && i < b->nincidents; i++)
 		r = memory_incident_put(m, &b->incidents[i], err);
+	for (size_t i = 0; r == 0 && i < b->nbreakers; i++)
+		r = memory_breaker_put_in(m, &b->breakers[i], err);
 	if (r == 0 && b->slas)
 		r = memory_slas_put(m, b->slas, err);
 	return memory_end(m, r, err);
@@ -759,7 +777,6 @@ static const struct store_ops ops = {
 	.reserve_tokens = memory_reserve_tokens,
 	.commit = memory_commit,
 	.late_end = memory_late_end,
-	.breaker_put = memory_breaker_put,
 	.decide = memory_decide,
 	.outbox_set = memory_outbox_set,
 	.outbox_prune = memory_outbox_prune,

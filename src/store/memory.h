@@ -151,6 +151,8 @@ int memory_open_in(
 	struct memory_store *m, const struct run_open *o, struct run_opened *ret, struct err *err);
 void memory_remove_run(struct memory_store *m, struct mem_run *run);
 /* An event to the end of the run's; all its strings are borrowed for good. */
+/* memory.c: what a person asked for. */
+int memory_add_audit(struct memory_store *m, const struct audit_row *a, struct err *err);
 int memory_add_event(
 	struct memory_store *m, struct mem_run *run, const struct event_row *e, struct err *err);
 
@@ -206,7 +208,6 @@ int memory_put_times(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 
 /* memory_breaker.c */
-int memory_breaker_put(struct store *s, const struct breaker_put *b, struct err *err);
 /* Between begin and end. */
 int memory_breaker_put_in(struct memory_store *m, const struct breaker_put *b, struct err *err);
 void memory_breaker_prune(struct memory_store *m, int64_t before_us, int max);

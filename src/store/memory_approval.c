@@ -25,7 +25,9 @@ static int decide(struct memory_store *m, const struct approval_put *put, struct
 		.to = state,
 		.reason = reason_name(backend_decide_reason(put)),
 		.detail = t->row.decision };
-	return memory_add_event(m, run, &row, err);
+	if (memory_add_event(m, run, &row, err) < 0)
+		return -1;
+	return put->audit ? memory_add_audit(m, put->audit, err) : 0;
 }
 
 int memory_decide(struct store *s, const struct approval_put *put, struct err *err)

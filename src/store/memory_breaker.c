@@ -72,14 +72,6 @@ int memory_breaker_put_in(struct memory_store *m, const struct breaker_put *b, s
 	return add_event(m, b, err);
 }
 
-int memory_breaker_put(struct store *s, const struct breaker_put *b, struct err *err)
-{
-	struct memory_store *m = memory_cast(s);
-
-	memory_begin(m);
-	return memory_end(m, memory_breaker_put_in(m, b, err), err);
-}
-
 /* Of what is old the oldest; equals by their numbers. */
 static size_t oldest(const struct mem_list *l, int64_t before_us)
 {

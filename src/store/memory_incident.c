@@ -41,6 +41,8 @@ static int write(
 	row->facts = memory_keep(m, next->facts);
 	row->by = memory_keep(m, next->by);
 	row->reason = memory_keep(m, next->reason);
+	row->told_to = memory_keep(m, next->told_to);
+	row->undone = memory_keep(m, next->undone);
 	if (!fresh)
 		return 0;
 	row->id = m->next_incident;
@@ -50,20 +52,15 @@ static int write(
 	return 0;
 }
 
-int memory_incident_put(struct memory_store *m, const struct incident_put *p, struct err *err)
+static int tell_routes(struct memory_store *m, const struct incident *i,
+	const struct incident_put *p, struct err *err)
 {
-	struct incident *present = find(m, p), next;
 	struct incident_act act;
-	bool tell;
 
-	if (!incident_apply(present, p, &next, &tell))
-		return backend_bad_incident(p, present, err);
-	if (!present)
-		next.id = m->next_incident;
-	if (write(m, present, &next, err) < 0)
-		return -1;
-	for (size_t i = 0; tell && i < p->nroutes; i++) {
-		if (backend_incident_act(&next, p, &p->routes[i], &act, err) < 0)
+	for (size_t k = 0; k < p->nroutes; k++) {
+		if (!incident_tells(i, p, &p->routes[k]))
+			continue;
+		if (backend_incident_act(i, p, &p->routes[k], &act, err) < 0)
 			return -1;
 		int r = memory_act_put(m, &act.act, err);
 		backend_incident_act_release(&act);
@@ -71,6 +68,27 @@ int memory_incident_put(struct memory_store *m, const struct incident_put *p, st
 			return -1;
 	}
 	return 0;
+}
+
+int memory_incident_put(struct memory_store *m, const struct incident_put *p, struct err *err)
+{
+	struct incident *present = find(m, p), next;
+	struct arena a;
+	bool tell;
+	int rc;
+
+	arena_init(&a, 1 << 20);
+	if (!incident_apply(present, p, &a, &next, &tell)) {
+		rc = backend_bad_incident(p, present, err);
+	} else {
+		if (!present)
+			next.id = m->next_incident;
+		rc = a.failed ? err_nomem(err) : write(m, present, &next, err);
+		if (rc == 0 && tell)
+			rc = tell_routes(m, &next, p, err);
+	}
+	arena_release(&a);
+	return rc;
 }
 
 static int by_end(const void *a, const void *b)
@@ -126,6 +144,8 @@ static void put(struct rows *rows, const struct incident *i)
 	row->facts = i->facts ? arena_strdup(a, i->facts) : NULL;
 	row->by = i->by ? arena_strdup(a, i->by) : NULL;
 	row->reason = i->reason ? arena_strdup(a, i->reason) : NULL;
+	row->told_to = i->told_to ? arena_strdup(a, i->told_to) : NULL;
+	row->undone = i->undone ? arena_strdup(a, i->undone) : NULL;
 }
 
 static int64_t due(const struct incident *i)

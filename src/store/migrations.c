@@ -343,10 +343,20 @@ static const char schema_3[] =
 	"CREATE INDEX breaker_event_by_name ON breaker_event(name);"
 	"CREATE INDEX breaker_event_at ON breaker_event(at_us);";
 
+static const char schema_4[] =
+	/* A cancel that is not carried to its end: 1; 2: by KILL. */
+	"ALTER TABLE run ADD COLUMN cancelling INTEGER NOT NULL DEFAULT 0;"
+
+	/* Whom an incident was told; the intervals that are not made good (core/incident.h). */
+	"ALTER TABLE incident ADD COLUMN told_to TEXT;"
+	"ALTER TABLE incident ADD COLUMN undone TEXT;"
+	"ALTER TABLE incident ADD COLUMN eased_us INTEGER;";
+
 static const struct migration all[] = {
 	{ 1, schema_1 },
 	{ 2, schema_2 },
 	{ 3, schema_3 },
+	{ 4, schema_4 },
 };
 
 const struct migration *migrations_all(size_t *ret_n)

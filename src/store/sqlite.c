@@ -231,7 +231,6 @@ static const struct store_ops ops = {
 	.reserve_tokens = sqlite_reserve_tokens,
 	.commit = sqlite_commit,
 	.late_end = sqlite_late_end,
-	.breaker_put = sqlite_breaker_put,
 	.decide = sqlite_decide,
 	.outbox_set = sqlite_outbox_set,
 	.outbox_prune = sqlite_outbox_prune,

@@ -27,6 +27,7 @@ enum sqlite_sql {
 	SQL_RUN_CLOSE,
 	SQL_RUN_STATE,
 	SQL_RUN_CHANGE,
+	SQL_RUN_CANCEL,
 	SQL_VERSION_PUT,
 	SQL_TASK_PUT,
 	SQL_TASK_STATE,
@@ -203,6 +204,8 @@ int sqlite_vacuum(struct store *s, int pages, struct err *err);
 /* sqlite_approval.c */
 int sqlite_decide(struct store *s, const struct approval_put *put, struct err *err);
 int sqlite_late_end(struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
+/* sqlite_write.c */
+int sqlite_audit_put(struct sqlite_store *s, const struct audit_row *a, struct err *err);
 int sqlite_act_put(struct sqlite_store *s, const struct outbox_act *act, struct err *err);
 int sqlite_outbox_set(struct store *s, const struct outbox_set *set, struct err *err);
 int sqlite_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
@@ -222,7 +225,6 @@ void sqlite_read_miss(struct sqlite_cursor *c, void *row);
 void sqlite_read_mark(struct sqlite_cursor *c, void *row);
 void sqlite_read_time(struct sqlite_cursor *c, void *row);
 /* sqlite_breaker.c */
-int sqlite_breaker_put(struct store *s, const struct breaker_put *b, struct err *err);
 /* Within a transaction. */
 int sqlite_breaker_put_in(struct sqlite_store *s, const struct breaker_put *b, struct err *err);
 int sqlite_breaker_prune_in(struct sqlite_store *s, int64_t before_us, int max, struct err *err);

@@ -39,7 +39,9 @@ static int decide_in(struct sqlite_store *s, const struct approval_put *put, str
 	sqlite_bind_int(&q, put->map_index);
 	sqlite_bind_text(&q, reason_name(backend_decide_reason(put)));
 	sqlite_bind_text(&q, put->decision);
-	return sqlite_run(&q, err) < 0 ? -1 : 0;
+	if (sqlite_run(&q, err) < 0)
+		return -1;
+	return put->audit ? sqlite_audit_put(s, put->audit, err) : 0;
 }
 
 int sqlite_decide(struct store *base, const struct approval_put *put, struct err *err)

@@ -38,15 +38,6 @@ int sqlite_breaker_put_in(struct sqlite_store *s, const struct breaker_put *b, s
 	return counts ? 0 : put_event(s, b, err);
 }
 
-int sqlite_breaker_put(struct store *base, const struct breaker_put *b, struct err *err)
-{
-	struct sqlite_store *s = (struct sqlite_store *)base;
-
-	if (sqlite_begin(s, err) < 0)
-		return -1;
-	return sqlite_end(s, sqlite_breaker_put_in(s, b, err), "record a breaker's state", err);
-}
-
 int sqlite_breaker_prune_in(struct sqlite_store *s, int64_t before_us, int max, struct err *err)
 {
 	struct sqlite_query q =

@@ -26,6 +26,9 @@ void sqlite_read_incident(struct sqlite_cursor *c, void *row)
 	r->escalate_us = sqlite_get_int(c);
 	r->escalations = sqlite_get_int(c);
 	r->told = sqlite_get_int(c);
+	r->told_to = sqlite_get_text(c);
+	r->undone = sqlite_get_text(c);
+	r->eased_us = sqlite_get_int(c);
 }
 
 /* The row that a put is about: 1, or 0 when there is none. */
@@ -73,6 +76,9 @@ static int write(struct sqlite_store *s, struct incident *i, struct err *err)
 	sqlite_bind_time(&q, i->escalate_us);
 	sqlite_bind_int(&q, i->escalations);
 	sqlite_bind_int(&q, i->told);
+	sqlite_bind_text(&q, i->told_to);
+	sqlite_bind_text(&q, i->undone);
+	sqlite_bind_time(&q, i->eased_us);
 	if (sqlite_run(&q, err) < 0)
 		return -1;
 	if (!i->id)
@@ -92,11 +98,15 @@ static int put_in(
 		return -1;
 	/* A kind of a later weir is left alone. */
 	if ((r && present.kind == INCIDENT_KIND_MAX) ||
-		!incident_apply(r ? &present : NULL, p, &next, &tell))
+		!incident_apply(r ? &present : NULL, p, a, &next, &tell))
 		return backend_bad_incident(p, r ? &present : NULL, err);
+	if (a->failed)
+		return err_nomem(err);
 	if (write(s, &next, err) < 0)
 		return -1;
 	for (size_t i = 0; tell && i < p->nroutes; i++) {
+		if (!incident_tells(&next, p, &p->routes[i]))
+			continue;
 		if (backend_incident_act(&next, p, &p->routes[i], &act, err) < 0)
 			return -1;
 		r = sqlite_act_put(s, &act.act, err);

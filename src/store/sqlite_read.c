@@ -82,6 +82,7 @@ static void read_run(struct sqlite_cursor *c, void *row)
 	r->wanted = sqlite_get_int(c);
 	r->backfill_id = sqlite_get_int(c);
 	r->only = sqlite_get_text(c);
+	r->cancelling = (int)sqlite_get_int(c);
 }
 
 static void read_task(struct sqlite_cursor *c, void *row)

@@ -11,7 +11,8 @@
 	"SELECT r.id, r.name, r.dag, r.ds, r.zone, r.params, r.\"trigger\", r.version, v.path," \
 	" v.dir, r.interval_start_us, r.interval_end_us, r.state, r.reason, r.created_us,"      \
 	" r.started_us, r.ended_us, r.owner_host, r.owner_boot_id, r.owner_pid,"                \
-	" r.owner_start_ticks, r.lease_until_us, r.epoch, r.wanted, r.backfill_id, r.only "     \
+	" r.owner_start_ticks, r.lease_until_us, r.epoch, r.wanted, r.backfill_id, r.only,"     \
+	" r.cancelling "                                                                        \
 	"FROM run r LEFT JOIN dag_version v ON v.hash = r.version "
 
 /* A row for each DAG that is known, or that a switch is set for. */
@@ -34,8 +35,8 @@
 
 #define INCIDENT_SELECT                                                                     \
 	"SELECT id, kind, dag, task, severity, state, opened_us, last_us, ended_us, count," \
-	" run_id, facts, who, reason, acted_us, until_us, escalate_us, escalations, told"   \
-	" FROM incident "
+	" run_id, facts, who, reason, acted_us, until_us, escalate_us, escalations, told,"  \
+	" told_to, undone, eased_us FROM incident "
 
 #define SLA_SELECT                                                                       \
 	"SELECT id, dag, task, kind, start_us, end_us, deadline_us, found_us, ended_us," \
@@ -62,7 +63,7 @@ static const char *const texts[] = {
 		" owner_boot_id = ?5, owner_pid = ?6, owner_start_ticks = ?7, lease_until_us = ?8,"
 		" wanted = max(wanted, ?9), backfill_id = coalesce(?10, backfill_id),"
 		" trigger = iif(?9, coalesce(?11, trigger), trigger), only = ?12,"
-		" epoch = epoch + 1 WHERE id = ?1",
+		" cancelling = iif(?13, 0, cancelling), epoch = epoch + 1 WHERE id = ?1",
 	[SQL_RUN_RENEW] = "UPDATE run SET lease_until_us = ?3 WHERE id = ?1 AND epoch = ?2",
 	[SQL_RUN_CLOSE] =
 		"UPDATE run SET owner_host = NULL, owner_boot_id = NULL, owner_pid = NULL,"
@@ -70,13 +71,14 @@ static const char *const texts[] = {
 	[SQL_RUN_STATE] = "SELECT state FROM run WHERE id = ?1",
 	[SQL_RUN_CHANGE] =
 		"UPDATE run SET state = ?3, reason = ?4, started_us = coalesce(started_us, ?5),"
-		" ended_us = ?6, wanted = wanted * ?7,"
+		" ended_us = ?6, wanted = wanted * ?7, cancelling = cancelling * ?7,"
 		" owner_host = iif(?7, owner_host, NULL),"
 		" owner_boot_id = iif(?7, owner_boot_id, NULL),"
 		" owner_pid = iif(?7, owner_pid, NULL),"
 		" owner_start_ticks = iif(?7, owner_start_ticks, NULL),"
 		" lease_until_us = iif(?7, lease_until_us, NULL)"
 		" WHERE id = ?1 AND state = ?2",
+	[SQL_RUN_CANCEL] = "UPDATE run SET cancelling = max(cancelling, ?2) WHERE id = ?1",
 	[SQL_VERSION_PUT] =
 		"INSERT INTO dag_version(hash, dag, path, dir, text, created_us)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -199,11 +201,12 @@ static const char *const texts[] = {
 	[SQL_INCIDENT_PUT] =
 		"INSERT INTO incident(id, kind, dag, task, severity, state, opened_us, last_us,"
 		" ended_us, count, run_id, facts, who, reason, acted_us, until_us, escalate_us,"
-		" escalations, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-		" ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT(id) DO UPDATE SET severity = ?5,"
+		" escalations, told, told_to, undone, eased_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+		" ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)"
+		" ON CONFLICT(id) DO UPDATE SET severity = ?5,"
 		" state = ?6, last_us = ?8, ended_us = ?9, count = ?10, run_id = ?11, facts = ?12,"
 		" who = ?13, reason = ?14, acted_us = ?15, until_us = ?16, escalate_us = ?17,"
-		" escalations = ?18, told = ?19",
+		" escalations = ?18, told = ?19, told_to = ?20, undone = ?21, eased_us = ?22",
 	[SQL_INCIDENTS_DELETE] = "DELETE FROM incident WHERE id IN (SELECT id FROM incident"
 				 " WHERE ended_us < ?1 ORDER BY ended_us, id LIMIT ?2)",
 

@@ -156,6 +156,7 @@ static int take_run(struct sqlite_store *s, const struct run_open *o,
 	sqlite_bind_time(&q, o->backfill_id);
 	sqlite_bind_text(&q, o->trigger);
 	sqlite_bind_text(&q, o->only);
+	sqlite_bind_int(&q, o->anew);
 	*ret = (struct run_opened){ p->id, p->epoch + 1, false };
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }
@@ -463,6 +464,18 @@ static int change_breaker(struct sqlite_store *s, const struct change *c, struct
 	return sqlite_breaker_put_in(s, &b, err);
 }
 
+static int change_cancel(struct sqlite_store *s, const struct change *c, struct err *err)
+{
+	struct sqlite_query q = sqlite_query(s, SQL_RUN_CANCEL, "record that the run is cancelled");
+
+	sqlite_bind_int(&q, c->run_id);
+	sqlite_bind_int(&q, c->attempt.hard ? RUN_KILLED : RUN_STOPPED);
+	int n = sqlite_run(&q, err);
+	if (n < 0)
+		return -1;
+	return n ? 0 : backend_no_run(c->run_id, err);
+}
+
 static int (*const change_writers[])(struct sqlite_store *, const struct change *, struct err *) = {
 	[CHANGE_RUN] = change_run,
 	[CHANGE_TASK] = change_task,
@@ -470,6 +483,7 @@ static int (*const change_writers[])(struct sqlite_store *, const struct change 
 	[CHANGE_END] = change_end,
 	[CHANGE_STOP] = NULL, /* not stored */
 	[CHANGE_BREAKER] = change_breaker,
+	[CHANGE_CANCEL] = change_cancel,
 };
 static_assert(sizeof change_writers / sizeof *change_writers == CHANGE_KIND_MAX, "one per kind");
 
@@ -493,7 +507,7 @@ static int insert_check(struct sqlite_store *s, const struct check_row *c, struc
 	return -1;
 }
 
-static int insert_request(struct sqlite_store *s, const struct audit_row *a, struct err *err)
+int sqlite_audit_put(struct sqlite_store *s, const struct audit_row *a, struct err *err)
 {
 	struct sqlite_query q = sqlite_query(s, SQL_REQUEST_INSERT, "record who asked for it");
 
@@ -532,13 +546,16 @@ static int write_batch(struct sqlite_store *s, const struct store_batch *b, stru
 		if (sqlite_act_put(s, &b->acts[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < b->naudits; i++)
-		if (insert_request(s, &b->audits[i], err) < 0)
+		if (sqlite_audit_put(s, &b->audits[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < b->nwants; i++)
 		if (want_run(s, b->wants[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < b->nincidents; i++)
 		if (sqlite_incident_put(s, &b->incidents[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < b->nbreakers; i++)
+		if (sqlite_breaker_put_in(s, &b->breakers[i], err) < 0)
 			return -1;
 	return b->slas ? sqlite_slas_put(s, b->slas, err) : 0;
 }

@@ -112,9 +112,11 @@ static int check_breaker_change(const struct change *c, struct err *err)
 	return check_breaker(&b, err);
 }
 
-int store_breaker_put(struct store *s, const struct breaker_put *b, struct err *err)
+static int check_nothing(const struct change *c, struct err *err)
 {
-	return check_breaker(b, err) < 0 ? -1 : s->ops->breaker_put(s, b, err);
+	(void)c;
+	(void)err;
+	return 0;
 }
 
 static const struct change_check {
@@ -127,6 +129,7 @@ static const struct change_check {
 	[CHANGE_END] = { check_attempt_change, true },
 	[CHANGE_STOP] = { NULL, true },
 	[CHANGE_BREAKER] = { check_breaker_change, false },
+	[CHANGE_CANCEL] = { check_nothing, false },
 };
 static_assert(sizeof change_checks / sizeof *change_checks == CHANGE_KIND_MAX, "one for each kind");
 
@@ -232,6 +235,9 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 	for (size_t i = 0; i < b->nincidents; i++)
 		if (backend_check_incident(&b->incidents[i], err) < 0)
 			return -1;
+	for (size_t i = 0; i < b->nbreakers; i++)
+		if (check_breaker(&b->breakers[i], err) < 0)
+			return -1;
 	if (b->slas && backend_check_slas(b->slas, err) < 0)
 		return -1;
 	return check_requests(b, l, err);
@@ -252,6 +258,13 @@ int store_commit(struct store *s, const struct store_batch *batch, struct err *e
 	int r = check_batch(batch, &l, err);
 	free(l.sorted);
 	return r < 0 ? -1 : s->ops->commit(s, batch, err);
+}
+
+int store_breaker_put(struct store *s, const struct breaker_put *b, struct err *err)
+{
+	const struct store_batch batch = { .breakers = b, .nbreakers = 1 };
+
+	return store_commit(s, &batch, err);
 }
 
 /* ---- reading ------------------------------------------------------------------------- */

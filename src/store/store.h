@@ -87,6 +87,7 @@ struct run_open {
 	 * when another may have carried it to its end. */
 	bool if_wanted;
 	int64_t backfill_id; /* 0: none; else it belongs to that backfill from now on */
+	bool anew; /* asked for by a person: a cancel that has not come to its end is forgotten */
 };
 
 /* Create the run, or take it up again. *ret_created tells which. ERR_REFUSED, naming the
@@ -265,6 +266,19 @@ struct store_slas {
 	size_t nmarks;
 };
 
+/* What a circuit breaker knows, by a person's word; what the scheduler says of it comes as
+ * CHANGE_BREAKER of a batch. Who writes last is right: of several processes each reads it when it
+ * takes a run in, and now and then (run/breakers.h). */
+struct breaker_put {
+	const char *name, *text;     /* text: breaker_add (core/breaker.h) */
+	enum breaker_state from, to; /* kept as an event, but for REASON_NONE */
+	enum reason why;             /* REASON_NONE: only its counts changed */
+	int64_t since_us, at_us;
+	const char *by, *reason; /* of a person; by NULL: what the scheduler says of `why` */
+	int64_t run_id;          /* of the attempt that made it so; 0: none */
+	const char *task;        /* likewise; NULL */
+};
+
 struct store_lease {
 	int64_t run_id, epoch;
 };
@@ -289,23 +303,13 @@ struct store_batch {
 	const struct incident_put *incidents;
 	size_t nincidents;
 	const struct store_slas *slas; /* NULL: none */
+	const struct breaker_put *breakers;
+	size_t nbreakers;
 };
 /* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
  * owner. A run that becomes final has no owner afterwards, as after store_run_close. */
 int store_commit(struct store *s, const struct store_batch *batch, struct err *err);
-
-/* What a circuit breaker knows, by a person's word; what the scheduler says of it comes as
- * CHANGE_BREAKER of a batch. Who writes last is right: of several processes each reads it when it
- * takes a run in (run/breakers.h). */
-struct breaker_put {
-	const char *name, *text;     /* text: breaker_add (core/breaker.h) */
-	enum breaker_state from, to; /* kept as an event, but for REASON_NONE */
-	enum reason why;             /* REASON_NONE: only its counts changed */
-	int64_t since_us, at_us;
-	const char *by, *reason; /* of a person; by NULL: what the scheduler says of `why` */
-	int64_t run_id;          /* of the attempt that made it so; 0: none */
-	const char *task;        /* likewise; NULL */
-};
+/* A batch of one breaker. */
 int store_breaker_put(struct store *s, const struct breaker_put *b, struct err *err);
 
 /* The end of an attempt that is no longer in flight: it was counted as lost, say, and then ended
@@ -330,6 +334,7 @@ struct approval_put {
 	bool approved;
 	const char *decision; /* JSON object text */
 	int64_t now_us;
+	const struct audit_row *audit; /* of the person; NULL: nobody decided, its time was over */
 };
 int store_decide(struct store *s, const struct approval_put *put, struct err *err);
 
@@ -363,6 +368,7 @@ int store_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, 
 
 /* ---- reading ------------------------------------------------------------------------- */
 
+enum { RUN_STOPPED = 1, RUN_KILLED };
 struct run_row {
 	int64_t id;
 	const char *name, *dag, *ds, *zone, *params, *trigger, *version, *dag_path, *dag_dir;
@@ -375,6 +381,9 @@ struct run_row {
 	bool wanted;
 	const char *only; /* as in run_open */
 	int64_t backfill_id;
+	/* RUN_STOPPED, RUN_KILLED: it is being cancelled, by TERM or KILL, until it is final; 0: it
+	 * is not. Whoever takes it over cancels it, too. */
+	int cancelling;
 	int ntasks, nsuccess, nfailed, nrunning; /* counts by state, for lists */
 };
 

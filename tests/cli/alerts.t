@@ -190,6 +190,11 @@ out_has "Nothing is wrong that is known." "it is resolved"
 
 : >hook.log
 daemon
+# What was said while no daemon ran is told by this one: to those who heard of it, as it is now.
+await grep -q '"path": "/hook"' hook.log
+line /hook
+sent_is '["resolved", "sales@2026-11-19", 1]' line '[b["what"], b["incidents"][0]["run"], b["incidents"][0]["id"]]' "what was said before is told"
+: >hook.log
 weir trigger sales --date 2026-11-18
 comes 1 "SELECT count(*) FROM incident WHERE ended_us IS NULL" "an incident opens"
 await grep -q '"path": "/hook"' hook.log

@@ -551,6 +551,8 @@ static void commit(struct world *w)
 				"%s: an end of nothing", c->task);
 			CHECK(w, c->attempt.try == t->tries, "%s: the end of another try", c->task);
 			t->ending = true;
+		} else if (c->kind == CHANGE_CANCEL) {
+			CHECK(w, !c->task, "a task is not a run");
 		} else {
 			CHECK(w, c->kind == CHANGE_STOP && t->flight.token == c->attempt.token,
 				"%s: stops nothing", c->task);

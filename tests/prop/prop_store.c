@@ -68,7 +68,8 @@ static void add_run(struct buf *b, const struct run_row *r)
 	buf_addf(b, " %s %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %d %d %d %d",
 		r->owner.host, r->owner.boot_id, r->owner.pid, r->owner.start_ticks,
 		r->lease_until_us, r->epoch, r->ntasks, r->nsuccess, r->nfailed, r->nrunning);
-	buf_addf(b, " wanted %d backfill %" PRId64 "\n", r->wanted, r->backfill_id);
+	buf_addf(b, " wanted %d cancelling %d backfill %" PRId64 "\n", r->wanted, r->cancelling,
+		r->backfill_id);
 }
 
 static void add_runs(struct buf *b, struct store *s, struct run_filter f)
@@ -445,6 +446,7 @@ static struct run_open some_open(struct world *w, int n)
 		.lease_until_us = w->now_us + below(w, 50),
 		.now_us = w->now_us,
 		.wanted = one_in(w, 2),
+		.anew = one_in(w, 3),
 		.only_new = one_in(w, 6),
 		.trigger = texts[below(w, 3)],
 		.backfill_id = one_in(w, 2) ? below(w, NBACKFILLS) : 0,
@@ -554,6 +556,8 @@ static struct change some_change(struct world *w, int64_t id)
 		c.breaker.since_us = w->now_us - below(w, 5);
 		c.breaker.run_id = id;
 		c.breaker.task = texts[below(w, 5)];
+	} else if (c.kind == CHANGE_CANCEL) {
+		c.attempt.hard = one_in(w, 2);
 	} else {
 		c.attempt.token = w->token + 1 - below(w, 12);
 		c.attempt.try = below(w, 4);

@@ -8,12 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/civil.h"
 #include "base/err.h"
 #include "base/zonefile.h"
 #include "core/alert.h"
 #include "core/incident.h"
 #include "core/zone.h"
+
+static struct arena arena;
 
 /* ---- what a change means ----------------------------------------------------------------- */
 
@@ -94,20 +97,20 @@ static void test_worse(void **state)
 	bool tell;
 
 	(void)state;
-	assert_true(incident_apply(NULL, &put, &first, &tell));
+	assert_true(incident_apply(NULL, &put, &arena, &first, &tell));
 	assert_true(tell);
 	put.severity = SEVERITY_ERROR;
-	assert_true(incident_apply(&first, &put, &next, &tell));
+	assert_true(incident_apply(&first, &put, &arena, &next, &tell));
 	assert_true(tell); /* it got worse */
 	assert_int_equal(next.severity, SEVERITY_ERROR);
 	assert_int_equal(next.count, 2);
 	put.severity = SEVERITY_INFO;
-	assert_true(incident_apply(&next, &put, &first, &tell));
+	assert_true(incident_apply(&next, &put, &arena, &first, &tell));
 	assert_false(tell);
 	assert_int_equal(first.severity, SEVERITY_ERROR);
 	first.state = INCIDENT_ACKED;
 	put.severity = SEVERITY_CRITICAL;
-	assert_true(incident_apply(&first, &put, &next, &tell));
+	assert_true(incident_apply(&first, &put, &arena, &next, &tell));
 	assert_false(tell); /* somebody sees to it */
 }
 
@@ -119,13 +122,13 @@ static void test_wakes(void **state)
 	bool tell;
 
 	(void)state;
-	assert_false(incident_apply(&snoozed, &put, &next, &tell));
+	assert_false(incident_apply(&snoozed, &put, &arena, &next, &tell));
 	put.at_us = 100;
-	assert_true(incident_apply(&snoozed, &put, &next, &tell));
+	assert_true(incident_apply(&snoozed, &put, &arena, &next, &tell));
 	assert_int_equal(next.state, INCIDENT_OPEN);
 	assert_int_equal(next.until_us, 0);
 	assert_int_equal(next.escalate_us, 500);
-	assert_false(incident_apply(&next, &put, &next, &tell));
+	assert_false(incident_apply(&next, &put, &arena, &next, &tell));
 }
 
 /* ---- routes and hours ---------------------------------------------------------------------- */

@@ -118,6 +118,9 @@ static void add_change(struct buf *out, const struct dag *dag, const struct chan
 		buf_addf(out, "%s %s %lld", c->attempt.hard ? "kill" : "stop", c->task,
 			(long long)c->attempt.token);
 		break;
+	case CHANGE_CANCEL:
+		buf_addf(out, "cancel%s", c->attempt.hard ? " hard" : "");
+		return;
 	default:
 		fail_msg("a change of no kind");
 	}
@@ -455,12 +458,13 @@ static const struct story stories[] = {
 		.steps = { { "tick", "a none>running (started); start a 1/101; "
 				     "b none>running (started); start b 1/102; "
 				     "d none>queued (slot_wait)" },
-			{ "cancel", "stop a 101; stop b 102; d queued>cancelled (cancelled); "
-				    "c none>cancelled (cancelled)" },
+			{ "cancel",
+				"cancel; stop a 101; stop b 102; d queued>cancelled (cancelled); "
+				"c none>cancelled (cancelled)" },
 			{ "tick", NULL },
 			{ "cancelled a", "end a 1/101 cancelled (cancelled); "
 					 "a running>cancelled (cancelled)" },
-			{ "tick", NULL }, { "kill", "kill b 102" },
+			{ "tick", NULL }, { "kill", "cancel hard; kill b 102" },
 			{ "signal b 9", "end b 1/102 failed (signalled); "
 					"b running>cancelled (cancelled); "
 					"run running>cancelled (cancelled)" },
@@ -469,14 +473,14 @@ static const struct story stories[] = {
 	{ .name = "a task that ends well while it is stopped has ended well",
 		.dag = "a;b a",
 		.steps = { { "tick", "a none>running (started); start a 1/101" },
-			{ "cancel", "stop a 101; b none>cancelled (cancelled)" },
+			{ "cancel", "cancel; stop a 101; b none>cancelled (cancelled)" },
 			{ "ok a", "end a 1/101 success (succeeded); a running>success (succeeded); "
 				  "run running>cancelled (cancelled)" } },
 		.end = "cancelled" },
 	{ .name = "the last task ends well while it is stopped: nothing was cancelled",
 		.dag = "a",
 		.steps = { { "tick", "a none>running (started); start a 1/101" },
-			{ "cancel", "stop a 101" },
+			{ "cancel", "cancel; stop a 101" },
 			{ "ok a", "end a 1/101 success (succeeded); a running>success (succeeded); "
 				  "run running>success (all_done)" } },
 		.end = "success" },
@@ -485,7 +489,7 @@ static const struct story stories[] = {
 		.retries = 3,
 		.lost_retries = 3,
 		.steps = { { "tick", "a none>running (started); start a 1/101" },
-			{ "cancel", "stop a 101" },
+			{ "cancel", "cancel; stop a 101" },
 			{ "lost a", "end a 1/101 lost (lost); a running>cancelled (cancelled); "
 				    "run running>cancelled (cancelled)" } },
 		.end = "cancelled" },
@@ -495,16 +499,16 @@ static const struct story stories[] = {
 		.steps = { { "tick", "a none>running (started); start a 1/101" },
 			{ "fail a", "end a 1/101 failed (exit_status); "
 				    "a running>up_for_retry (retry_wait) @10" },
-			{ "cancel", "a up_for_retry>cancelled (cancelled); "
+			{ "cancel", "cancel; a up_for_retry>cancelled (cancelled); "
 				    "run running>cancelled (cancelled)" },
 			{ "+10", NULL }, { "wake never", NULL } },
 		.end = "cancelled" },
 	{ .name = "cancel before anything started",
 		.dag = "a;b a;c",
-		.steps = { { "cancel",
-				   "a none>cancelled (cancelled); c none>cancelled (cancelled); "
-				   "b none>cancelled (cancelled); "
-				   "run running>cancelled (cancelled)" },
+		.steps = { { "cancel", "cancel; a none>cancelled (cancelled); c none>cancelled "
+				       "(cancelled); "
+				       "b none>cancelled (cancelled); "
+				       "run running>cancelled (cancelled)" },
 			{ "tick", NULL } },
 		.end = "cancelled" },
 	{ .name = "an attempt stopped from outside: its dependents fail with it",
@@ -574,8 +578,8 @@ static const struct story stories[] = {
 	{ .name = "paused and cancelled in the queue: it stays cancelled",
 		.dag = "a",
 		.steps = { { "tokens 1 1", NULL }, { "pause", NULL },
-			{ "cancel",
-				"a none>cancelled (cancelled); run running>cancelled (cancelled)" },
+			{ "cancel", "cancel; a none>cancelled (cancelled); run running>cancelled "
+				    "(cancelled)" },
 			{ "tick", NULL } },
 		.end = "cancelled" },
 	{ .name = "what is in flight is settled, and the run is as it was",
@@ -1188,7 +1192,7 @@ static void test_many(void **state)
 	sched_cancel_run(s, 2, false, 7);
 	sched_cancel_run(s, 3, false, 7);
 	sched_changes(s, &n);
-	assert_int_equal(n, 2 * (MANY + 1));
+	assert_int_equal(n, 2 * (MANY + 2));
 	assert_int_equal(sched_run_state(s, 2), RUN_CANCELLED);
 	assert_int_equal(sched_run_state(s, 3), RUN_CANCELLED);
 	assert_int_equal(sched_tick(s, 8, NULL), 0);
