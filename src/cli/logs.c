@@ -278,7 +278,7 @@ static int each_log(struct logs *l, const char *task)
 		const struct attempt_row *a = &l->attempts.attempts[i];
 		if (!wanted(l, i))
 			continue;
-		char *path = paths_log(l->home, l->r->name, a->task, a->try);
+		char *path = paths_log(l->home, l->r->name, a->task, a->map_index, a->try);
 		if (!path)
 			rc = err_nomem(l->err);
 		else if (json)

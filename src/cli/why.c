@@ -92,7 +92,7 @@ static const char *log_of(void *arg, const char *task, int try)
 
 	if (g->nlogs >= KEPT_MAX)
 		return NULL;
-	char *path = paths_log(g->home, g->f.common.run->name, task, try);
+	char *path = paths_log(g->home, g->f.common.run->name, task, -1, try);
 	if (path && !io_exists(path)) {
 		free(path);
 		return NULL;

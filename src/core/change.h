@@ -19,6 +19,7 @@ enum change_kind {
 	CHANGE_STOP,    /* Act: stop the attempt. Not stored */
 	CHANGE_BREAKER, /* what a breaker knows: of no run; run_id is 0 */
 	CHANGE_CANCEL,  /* the run is being cancelled, until it is final */
+	CHANGE_ITEM,    /* there is an instance of a mapped task, in state none, with this item */
 	CHANGE_KIND_MAX
 };
 
@@ -29,7 +30,8 @@ struct change {
 	int64_t run_id;
 	const char *task;   /* name, borrowed from the DAG; NULL for CHANGE_RUN */
 	int task_index;     /* in the DAG; -1 for CHANGE_RUN */
-	int map_index;      /* -1: not mapped */
+	int map_index;      /* of an instance of a mapped task; -1: of the task as a whole */
+	int live;           /* its number in the run (core/sched.h); -1 for CHANGE_RUN */
 	const char *detail; /* what else is to be told: who asked for it; of REASON_BREAKER_OPEN the
 			       breaker; borrowed until changes are cleared; NULL: nothing */
 	union {
@@ -67,6 +69,7 @@ struct change {
 			int64_t run_id;   /* of the attempt that made it so; 0: none */
 			const char *task; /* likewise; NULL: none */
 		} breaker;                /* CHANGE_BREAKER */
+		const char *item;         /* CHANGE_ITEM: JSON text, borrowed as above */
 	};
 };
 

@@ -1,11 +1,12 @@
 /* Gates and shelves: what bounds how much runs at once, and the tasks that wait for it.
  *
  * A gate lets through as long as what went through it and is not back leaves room: a lane (attempts
- * of the night's work, or of one backfill), a DAG (its tasks over all its runs), a pool (slots). A
- * shelf holds the waiting tasks of one run that pass the same gates, the first in front. A shelf
- * whose front cannot pass stands parked at the gate that stops it, and nobody looks at it, or at
- * what waits behind it, before that gate has room. The scheduler's rules are in
- * core/sched_queue.c; here is only how they are kept in order: each step takes O(log n).
+ * of the night's work, or of one backfill), a DAG (its tasks over all its runs), a mapping (of a
+ * mapped task in a run), a pool (slots). A shelf holds the waiting tasks of one run that pass the
+ * same gates, the first in front. A shelf whose front cannot pass stands parked at the gate that
+ * stops it, and nobody looks at it, or at what waits behind it, before that gate has room. The
+ * scheduler's rules are in core/sched_queue.c; here is only how they are kept in order: each step
+ * takes O(log n).
  *
  * The order is that of `key`, then of `seq`: smaller ones first.
  */
@@ -24,7 +25,7 @@ struct shelf_heap {
 	size_t n, cap;
 };
 
-enum gate_kind { GATE_LANE, GATE_DAG, GATE_POOL, GATE_KIND_MAX };
+enum gate_kind { GATE_LANE, GATE_DAG, GATE_MAPPING, GATE_POOL, GATE_KIND_MAX };
 
 struct gate {
 	enum gate_kind kind;
@@ -41,7 +42,7 @@ struct waiting {
 
 struct shelf {
 	struct live_run *run;
-	struct gate *gates[GATE_KIND_MAX]; /* GATE_POOL: NULL, when it uses none */
+	struct gate *gates[GATE_KIND_MAX]; /* GATE_MAPPING, GATE_POOL: NULL, when it has none */
 	struct waiting *list;              /* a heap */
 	size_t n, cap;
 	struct shelf_heap *in; /* where it stands; NULL: nowhere */

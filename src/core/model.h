@@ -70,6 +70,18 @@ struct task_limits {
 	int64_t files;        /* open ones of a process */
 };
 
+/* `foreach:`: the task is done once for each item of a list, which is made when it could start. */
+enum foreach_kind { FOREACH_ITEMS, FOREACH_DATES, FOREACH_GLOB, FOREACH_KIND_MAX };
+enum { FOREACH_ITEMS_MAX = 100000, FOREACH_ITEMS_DEFAULT = 10000 };
+struct foreach {
+	enum foreach_kind kind;
+	const struct node *items; /* ITEMS: a list that may hold templates, or a template of one */
+	const struct node *from, *to, *until, *step; /* DATES; NULL: absent */
+	const struct node *glob;                     /* GLOB */
+	int max_items;                               /* a longer list fails the task */
+	int max_active; /* attempts of it in flight at once in a run; 0: no limit of its own */
+};
+
 struct task_group;
 
 struct task {
@@ -110,7 +122,8 @@ struct task {
 	bool teardown;     /* runs on a cancel, too, when what it takes down was begun: */
 	const int *setups; /* these of its needs; none: any of them */
 	int nsetups;
-	bool forgiven; /* its failure does not fail the run */
+	bool forgiven;                 /* its failure does not fail the run */
+	const struct foreach *foreach; /* NULL: not mapped */
 
 	const struct node *with; /* operator's parameters; NULL: none */
 	const struct node *run;  /* TASK_RUN: a string or a list of strings */

@@ -38,7 +38,8 @@ static void see_after(struct request_plan *p, int64_t run_id)
 		sched_task_view(p->sched, run_id, i, &v);
 		t->to = v.state;
 		t->why = v.reason;
-		if (v.state == TASK_NONE && v.ready)
+		bool again = v.reason == REASON_MAPPED && t->from != v.state;
+		if ((v.state == TASK_NONE && v.ready) || again)
 			t->effect = EFFECT_STARTS;
 		else if (t->to != t->from)
 			t->effect = t->to == TASK_NONE ? EFFECT_WAITS : EFFECT_BECOMES;
@@ -66,9 +67,9 @@ static void see_changes(struct request_plan *p)
 
 	for (size_t i = 0; i < n; i++, c++) {
 		if (c->kind == CHANGE_STOP)
-			p->tasks[c->task_index].effect = EFFECT_STOPS;
+			p->tasks[c->live].effect = EFFECT_STOPS;
 		else if (c->kind == CHANGE_TASK && c->reason == REASON_OUTPUTS_SET)
-			p->tasks[c->task_index].effect = EFFECT_OUTPUTS;
+			p->tasks[c->live].effect = EFFECT_OUTPUTS;
 		p->stops |= c->kind == CHANGE_STOP;
 	}
 }
@@ -109,6 +110,8 @@ static int ask(struct request_plan *p, const struct run_init *run, const struct 
 		struct task_view v = { 0 };
 		sched_task_view(p->sched, run->run_id, i, &v);
 		p->tasks[i].from = v.state;
+		p->tasks[i].task = v.task_index;
+		p->tasks[i].map_index = v.map_index;
 	}
 	if (rc == 0)
 		rc = sched_request(p->sched, run->run_id, q, now_us, err);
@@ -125,7 +128,8 @@ int request_plan(struct request_plan *ret, const struct run_init *run, const str
 {
 	const struct sched_config config = { .max_running = 1 };
 
-	*ret = (struct request_plan){ .ntasks = run->dag->ntasks, .from = run->state };
+	*ret = (struct request_plan){ .ntasks = run->dag->ntasks + run->ninstances,
+		.from = run->state };
 	ret->tasks = calloc((size_t)ret->ntasks + 1, sizeof *ret->tasks);
 	ret->sched = sched_new(&config);
 	int rc = ret->tasks && ret->sched ? 0 : err_nomem(err);

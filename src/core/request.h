@@ -12,6 +12,11 @@
  *     sched_changes(plan.sched, &n)                      the changes that bring it about
  *     request_plan_release(&plan)
  *
+ * A mapped task as a whole: retry does its failed instances again, with the list it has; where
+ * none failed, and with clear, all of it is done again, with a new list. Cancel, skip and
+ * end-retries go to the instances they are for. Mark sets the whole, and leaves out instances that
+ * have not run.
+ *
  * What follows from a request is decided by the scheduler: a task that is skipped, or
  * upstream_failed for what it needs alone is judged anew when that changes; one that had an attempt
  * of its own keeps its state.
@@ -46,9 +51,11 @@ struct request {
 	enum request_verb verb;
 	const int *tasks; /* indices in the DAG; none: retry: what failed; cancel: the run */
 	int ntasks;
-	bool downstream; /* retry, clear: with all that depends on them */
-	bool failed;     /* retry: of these, only what failed, could not run or was cancelled */
-	bool hard;       /* cancel: KILL at once */
+	const int *map_indices; /* for each: -1 the task as a whole, or this instance of it; NULL:
+				   all as a whole */
+	bool downstream;        /* retry, clear: with all that depends on them */
+	bool failed; /* retry: of these, only what failed, could not run or was cancelled */
+	bool hard;   /* cancel: KILL at once */
 	enum task_state mark;
 	const char *outputs; /* set_output, and mark success: JSON object text; NULL: none */
 	const char *detail;  /* kept with each change that was asked for; NULL: nothing */
@@ -74,10 +81,11 @@ const char *request_effect_name(enum request_effect e); /* "starts" */
 struct request_plan {
 	struct sched *sched;
 	struct request_task {
+		int task, map_index; /* index in the DAG; -1: not an instance */
 		enum request_effect effect;
 		enum task_state from, to;
 		enum reason why; /* of `to` */
-	} * tasks;               /* by index */
+	} * tasks;               /* by live number */
 	int ntasks;
 	enum run_state from, to; /* of the run. In motion it goes on by itself: running */
 	bool open;               /* something is still to be done in it */

@@ -59,7 +59,7 @@ static bool timer_holds(const struct sched *s, const struct heap_entry *e, struc
 	size_t slot = e->id >> SCHED_SLOT_SHIFT;
 	int task = (int)(uint32_t)e->id;
 
-	if (slot >= s->nslots || !s->slots[slot] || task >= s->slots[slot]->dag->ntasks)
+	if (slot >= s->nslots || !s->slots[slot] || task >= s->slots[slot]->nlive)
 		return false;
 	*ret = (struct ref){ s->slots[slot], task };
 	/* Its slot may have been another's, or this very run's before it was taken in anew. */
@@ -113,7 +113,7 @@ void sched_hold(struct sched *s, const struct sched_hold *h)
 {
 	struct live_run *r = find_run(s, h->run_id);
 
-	if (!r || h->task >= r->dag->ntasks)
+	if (!r || h->task >= r->nlive)
 		return;
 	if (h->task < 0) {
 		r->held = h->on;
@@ -124,7 +124,7 @@ void sched_hold(struct sched *s, const struct sched_hold *h)
 	}
 	/* What is no longer held takes its turn; the tick finds out whether something else holds
 	 * it. What is queued leaves the queue when its turn comes. */
-	for (int i = 0; !h->on && i < r->dag->ntasks; i++) {
+	for (int i = 0; !h->on && i < r->nlive; i++) {
 		struct ref at = { r, i };
 		if ((live(&at)->state == TASK_HELD && !live(&at)->stopped) ||
 			task_state_waits(live(&at)->state))
@@ -177,27 +177,32 @@ bool sched_run_idle(const struct sched *s, int64_t run_id)
 	return !r || (r->nopen == 0 && r->nflight == 0);
 }
 
-bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, struct task_view *ret)
+bool sched_task_view(const struct sched *s, int64_t run_id, int task, struct task_view *ret)
 {
-	const struct live_run *r = find_run(s, run_id);
+	const struct ref at = { find_run(s, run_id), task };
 
-	if (!r || task_index < 0 || task_index >= r->dag->ntasks)
+	if (!at.run || task < 0 || task >= at.run->nlive)
 		return false;
-	const struct live_task *t = &r->tasks[task_index];
+	const struct live_task *t = live(&at);
+	const struct live_mapping *m =
+		is_mapped(&at) && sched_is_listed(&at) ? mapping_of(&at) : NULL;
 	*ret = (struct task_view){ .state = t->state,
 		.breaker = t->stopped ? t->stopped->name : NULL,
-		.reason = t->stopped ? REASON_BREAKER_OPEN
-			  : t->ready && t->state == TASK_QUEUED
-				  ? sched_wait_reason(
-					    &(struct ref){ (struct live_run *)r, task_index })
-				  : t->reason,
+		.reason = t->stopped                            ? REASON_BREAKER_OPEN
+			  : t->ready && t->state == TASK_QUEUED ? sched_wait_reason(&at)
+								: t->reason,
 		.tries = t->tries,
 		.failures = t->failures,
 		.lost = t->lost,
 		.waiting = trigger_waiting(&t->counts),
 		.ready = t->ready,
 		.due_us = t->due_us,
-		.token = t->token };
+		.token = t->token,
+		.task_index = t->def,
+		.map_index = t->map_index,
+		.item = t->item,
+		.ninstances = m ? m->n : 0,
+		.states = m ? m->states : NULL };
 	return true;
 }
 

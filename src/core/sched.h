@@ -21,6 +21,13 @@
  * longer. Backfills have 60 less. A task that needs several slots of a pool keeps those behind it
  * in that pool waiting until it has them. One that could not start says why (REASON_SLOT_WAIT,
  * REASON_DAG_LIMIT, REASON_POOL_FULL).
+ *
+ * A mapped task (`foreach` in core/model.h) that could start asks for its list, once; then each
+ * item has an instance: a task with a state, tries and attempts of its own, known by the mapped
+ * task's index and its map index. The mapped task as a whole is deferred meanwhile
+ * (REASON_MAPPED), and final when the last of them is; what depends on it knows nothing of
+ * instances. In a run each task has a live number, "task" below: those of the DAG their index,
+ * instances the numbers behind. It stays what it is as long as the run is here.
  */
 #ifndef WEIR_CORE_SCHED_H
 #define WEIR_CORE_SCHED_H
@@ -56,15 +63,25 @@ struct task_init {
 	bool unchosen;  /* skipped by a choice (REASON_NOT_CHOSEN), which `clear` does not undo */
 };
 
+/* An instance of a mapped task, likewise. Of those of a task none may be missing below the last. */
+struct instance_init {
+	int task; /* index in the DAG */
+	int map_index;
+	const char *item; /* JSON text; copied */
+	struct task_init init;
+};
+
 struct run_init {
 	int64_t run_id;
 	struct dag *dag; /* a reference is taken */
 	enum run_state state;
 	const struct task_init *tasks; /* ntasks rows by task index; NULL: all new and selected */
-	int lane;                      /* 0, or one of sched_set_lane */
-	bool resume;                   /* go on after a restart: what failed is not done again */
-	bool ignore_needs;             /* --only: needs outside the selection do not count */
-	bool settling; /* only attempts in flight are to be settled: the run's state stays */
+	const struct instance_init *instances; /* their live numbers are ntasks, ntasks + 1, ... */
+	int ninstances;
+	int lane;          /* 0, or one of sched_set_lane */
+	bool resume;       /* go on after a restart: what failed is not done again */
+	bool ignore_needs; /* --only: needs outside the selection do not count */
+	bool settling;     /* only attempts in flight are to be settled: the run's state stays */
 	bool aside; /* to be changed by request only (core/request.h): its tasks and its state stay
 		       as they are, and nothing comes into motion */
 	/* It is being cancelled: what is in motion then waits for sched_cancel_run to be said once
@@ -77,9 +94,11 @@ struct run_init {
  * trigger rule or condition had judged one of these, which is judged anew (REASON_NEEDS_AGAIN),
  * and the setups of teardowns among them (REASON_SET_UP_AGAIN);
  * REASON_NONE for others. What was not chosen stays so until the choice is made again, and what has
- * its state by request until it is named. ret: room for dag->ntasks. */
-void sched_again(
-	const struct dag *dag, const struct task_init *tasks, bool resume, enum reason *ret);
+ * its state by request until it is named. Of a mapped task only the instances that are named or
+ * that failed are done again, and it then has REASON_MAPPED; all of them, with a new list, when
+ * it has another reason. init: dag, tasks, instances and resume count. ret: by live number, room
+ * for all. -1: out of memory. */
+int sched_again(const struct run_init *init, enum reason *ret);
 
 /* Take a run in. Final states are kept, but for tasks marked `clear`, and for failed,
  * upstream_failed and cancelled ones, which are cleared (sched_again). Waiting ones whose
@@ -139,8 +158,8 @@ int sched_ahead(const struct sched *s, int64_t run_id, int task);
  * not wait. */
 enum reason sched_waits_for(const struct sched *s, int64_t run_id, int task);
 
-/* Hold a run (task -1) or one of its tasks: what has not started does not, and says why
- * (TASK_HELD). */
+/* Hold a run (task -1) or one of its tasks, a mapped one with all its instances: what has not
+ * started does not, and says why (TASK_HELD). */
 struct sched_hold {
 	int64_t run_id;
 	int task;
@@ -176,17 +195,21 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *end, int64_t
 struct sched_orphan {
 	int64_t run_id;
 	const char *task, *hash;
+	int map_index;             /* -1: not an instance */
 	int tries, failures, lost; /* as the store has them */
 };
 void sched_orphan_ended(struct sched *s, const struct sched_orphan *o,
 	const struct attempt_end *end, int64_t now_us);
 
-/* Tasks with an `if` that could start, and tasks that wait (core/model.h), when it is time to look.
- * The scheduler cannot judge it: whoever can answers each behind sched_tick, and ticks again. Those
- * whose run or task is held do not ask. */
+/* Tasks with an `if` that could start, tasks that wait (core/model.h), when it is time to look, and
+ * mapped tasks without a list. The scheduler cannot judge it: whoever can answers each behind
+ * sched_tick, and ticks again. Those whose run or task is held do not ask. */
 struct sched_question {
 	int64_t run_id;
-	int task, tries;     /* of attempts so far */
+	int task, tries;           /* of attempts so far */
+	int task_index, map_index; /* in the DAG; -1: not an instance */
+	const char *item;          /* of an instance: JSON text; else NULL */
+	bool list;           /* its list is asked for: sched_answer_list, sched_answer_no_list */
 	bool asked;          /* its `if` was answered before */
 	int64_t deadline_us; /* of the wait, where that was said before; 0: none */
 };
@@ -197,6 +220,17 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n);
 void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t now_us);
 /* It is skipped for another reason. */
 void sched_answer_skip(struct sched *s, int64_t run_id, int task, enum reason why, int64_t now_us);
+/* The list of a mapped task; empty, it is skipped (REASON_LIST_EMPTY). */
+struct sched_list {
+	int64_t run_id;
+	int task;
+	const char *const *items; /* JSON texts; copied */
+	int n;
+};
+void sched_answer_list(struct sched *s, const struct sched_list *list, int64_t now_us);
+/* It cannot be made: the mapped task has failed (REASON_LIST_FAILED). `error` is copied. */
+void sched_answer_no_list(
+	struct sched *s, int64_t run_id, int task, const char *error, int64_t now_us);
 /* Not yet: it is deferred, or awaits input, without a slot, and asks again. */
 struct sched_wait {
 	int64_t run_id;
@@ -246,12 +280,22 @@ struct task_view {
 	bool ready;  /* it starts as soon as it finds a slot */
 	int64_t due_us, token;
 	const char *breaker; /* that holds it; NULL: none */
+	int task_index;      /* in the DAG */
+	int map_index;       /* -1: not an instance */
+	const char *item;    /* of an instance: JSON text; else NULL */
+	/* Of a mapped task: how many instances it has, and in which states; NULL: none yet. */
+	int ninstances;
+	const int *states; /* by enum task_state */
 };
-/* A run as it stands, such as another scheduler takes it in: `tasks` has room for all of them.
- * False: it is not here. */
-bool sched_snapshot(
-	const struct sched *s, int64_t run_id, struct run_init *ret, struct task_init *tasks);
-bool sched_task_view(const struct sched *s, int64_t run_id, int task_index, struct task_view *ret);
+/* A run as it stands, such as another scheduler takes it in, with the same live numbers. There is
+ * room for dag->ntasks `tasks` and sched_ninstances() `instances` (NULL: the run has none), whose
+ * items are borrowed. False: it is not here. */
+bool sched_snapshot(const struct sched *s, int64_t run_id, struct run_init *ret,
+	struct task_init *tasks, struct instance_init *instances);
+int sched_ninstances(const struct sched *s, int64_t run_id);
+/* The live number of an instance; of a task for map_index -1. -1: there is none. */
+int sched_find_task(const struct sched *s, int64_t run_id, int task_index, int map_index);
+bool sched_task_view(const struct sched *s, int64_t run_id, int task, struct task_view *ret);
 /* Whose attempt it is; false when the token is not in flight. */
 bool sched_flight(const struct sched *s, int64_t token, int64_t *ret_run_id, int *ret_task);
 /* All attempts in flight, in no order. */

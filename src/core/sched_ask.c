@@ -25,7 +25,7 @@ static bool is_held(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	if (!task_state_waits(live(at)->state))
 		return sched_hold_it(s, at, now_us);
-	return live(at)->held || at->run->held;
+	return held_why(at) != REASON_NONE;
 }
 
 void sched_tidy_asking(struct sched *s, int64_t now_us)
@@ -65,6 +65,10 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
 		const struct live_task *t = live(at);
 		s->questions[(*ret_n)++] = (struct sched_question){ .run_id = at->run->id,
 			.task = at->task,
+			.task_index = t->def,
+			.map_index = t->map_index,
+			.item = t->item,
+			.list = is_mapped(at),
 			.tries = t->tries,
 			.asked = t->asked,
 			.deadline_us = task_state_waits(t->state) ? t->due_us : 0 };
@@ -112,8 +116,7 @@ static void wait_more(
 	sched_arm(s, at);
 }
 
-/* The one that is answered, if it still asks and may go on. */
-static bool find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret)
+bool sched_find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret)
 {
 	*ret = (struct ref){ find_run(s, run_id), task };
 	return ret->run && take_question(s, ret) && !task_state_is_final(live(ret)->state) &&
@@ -124,7 +127,7 @@ void sched_answer_skip(struct sched *s, int64_t run_id, int task, enum reason wh
 {
 	struct ref at;
 
-	if (!find_asking(s, run_id, task, &at))
+	if (!sched_find_asking(s, run_id, task, &at))
 		return;
 	sched_set_now(s, now_us);
 	sched_set_task(s, &at, TASK_SKIPPED, why, now_us);
@@ -139,11 +142,11 @@ void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t n
 		sched_answer_skip(s, run_id, task, REASON_CONDITION_FALSE, now_us);
 		return;
 	}
-	if (!find_asking(s, run_id, task, &at))
+	if (!sched_find_asking(s, run_id, task, &at))
 		return;
 	sched_set_now(s, now_us);
 	live(&at)->asked = true;
-	if (!at.run->dag->tasks[task].waits) {
+	if (!def_of(&at)->waits) {
 		sched_push_ready(s, &at);
 	} else if (sched_may_start(s)) {
 		sched_start(s, &at, now_us);
@@ -157,7 +160,7 @@ void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_
 {
 	struct ref at;
 
-	if (!find_asking(s, w->run_id, w->task, &at))
+	if (!sched_find_asking(s, w->run_id, w->task, &at))
 		return;
 	sched_set_now(s, now_us);
 	live(&at)->asked = true;
@@ -169,7 +172,7 @@ bool sched_ask_again(struct sched *s, int64_t run_id, int task)
 {
 	struct ref at = { find_run(s, run_id), task };
 
-	if (!at.run || task < 0 || task >= at.run->dag->ntasks || !live(&at)->selected ||
+	if (!at.run || task < 0 || task >= at.run->nlive || !live(&at)->selected ||
 		!task_state_waits(live(&at)->state))
 		return false;
 	sched_push_ready(s, &at);

@@ -24,7 +24,7 @@ static struct flight *add_flight(struct sched *s, const struct ref *at, int64_t 
 		return NULL;
 	}
 	at->run->nflight++;
-	at->run->nwork += !at->run->dag->tasks[at->task].teardown;
+	at->run->nwork += !def_of(at)->teardown;
 	s->running++;
 	sched_enter_gates(at);
 	return f;
@@ -134,7 +134,7 @@ static void retry_or_fail(
 	struct sched *s, const struct ref *at, const struct attempt_end *e, int64_t now_us)
 {
 	struct live_task *t = live(at);
-	const struct retry_policy *p = &at->run->dag->tasks[at->task].retry;
+	const struct retry_policy *p = &def_of(at)->retry;
 	bool lost = e->outcome == OUTCOME_LOST, refused = lost && e->refused;
 
 	/* What never began cannot have done harm: a machine that is short of something for an hour
@@ -182,7 +182,7 @@ bool sched_attempt_ended(struct sched *s, const struct attempt_end *e, int64_t n
 	sched_set_now(s, now_us);
 	HASH_DEL(s->flights, f);
 	at.run->nflight--;
-	at.run->nwork -= !at.run->dag->tasks[at.task].teardown;
+	at.run->nwork -= !def_of(&at)->teardown;
 	s->running--;
 	sched_leave_gates(s, &at);
 	record_end(s, &at, e, now_us);
@@ -217,6 +217,7 @@ void sched_orphan_ended(
 	if (!c)
 		return;
 	c->task = o->task;
+	c->map_index = o->map_index;
 	fill_end(s, c, e);
 	c->attempt.try = o->tries;
 	if (!state_task_may(from, to, REASON_CANCELLED))
@@ -225,6 +226,7 @@ void sched_orphan_ended(
 	if (!c)
 		return;
 	c->task = o->task;
+	c->map_index = o->map_index;
 	c->state.from = from;
 	c->state.to = to;
 	c->state.tries = o->tries;
@@ -237,13 +239,15 @@ void sched_orphan_ended(
  * by another. */
 static bool outlives_cancel(const struct ref *at)
 {
-	const struct task *def = &at->run->dag->tasks[at->task];
+	const struct task *def = def_of(at);
 	const int *setups = def->nsetups ? def->setups : def->needs;
 	int n = def->nsetups ? def->nsetups : def->nneeds;
 
 	for (int j = 0; def->teardown && !at->run->killing && j < n; j++) {
-		const struct live_task *need = &at->run->tasks[setups[j]];
-		if (need->tries > 0 || (need->selected && !task_state_is_final(need->state)))
+		const struct ref setup = { at->run, setups[j] };
+		const struct live_task *need = live(&setup);
+		if (need->tries > 0 || sched_is_listed(&setup) ||
+			(need->selected && !task_state_is_final(need->state)))
 			return true;
 	}
 	return false;
@@ -261,6 +265,19 @@ void sched_stop(
 	c->attempt.hard = hard;
 }
 
+/* One that has instances ends with them; those that have no list yet are no more than a plan. */
+static void cancel_waiting(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	const struct live_task *t = live(at);
+
+	if (!t->selected || task_state_is_final(t->state) || t->state == TASK_RUNNING ||
+		outlives_cancel(at))
+		return;
+	if (is_instance(at) ? !sched_is_listed(at) : is_mapped(at) && sched_is_listed(at))
+		return;
+	sched_set_task(s, at, TASK_CANCELLED, REASON_CANCELLED, now_us);
+}
+
 void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us)
 {
 	struct live_run *r = find_run(s, run_id);
@@ -274,16 +291,15 @@ void sched_cancel_run(struct sched *s, int64_t run_id, bool hard, int64_t now_us
 	}
 	r->cancelling = true;
 	r->killing = r->killing || hard;
-	for (int i = 0; i < r->dag->ntasks; i++)
-		if (r->tasks[i].state == TASK_RUNNING && (hard || !r->dag->tasks[i].teardown))
-			sched_stop(s, &(struct ref){ r, i }, hard, NULL, now_us);
-	/* In this order a teardown finds its needs cancelled, or running. */
-	for (int i = 0; i < r->dag->ntasks; i++) {
-		struct ref at = { r, r->dag->order[i] };
-		struct live_task *t = live(&at);
-		if (t->selected && !task_state_is_final(t->state) && t->state != TASK_RUNNING &&
-			!outlives_cancel(&at))
-			sched_set_task(s, &at, TASK_CANCELLED, REASON_CANCELLED, now_us);
+	for (int i = 0; i < r->nlive; i++) {
+		struct ref at = { r, i };
+		if (live(&at)->state == TASK_RUNNING && (hard || !def_of(&at)->teardown))
+			sched_stop(s, &at, hard, NULL, now_us);
 	}
+	for (int i = r->dag->ntasks; i < r->nlive; i++)
+		cancel_waiting(s, &(struct ref){ r, i }, now_us);
+	/* In this order a teardown finds its needs cancelled, or running. */
+	for (int i = 0; i < r->dag->ntasks; i++)
+		cancel_waiting(s, &(struct ref){ r, r->dag->order[i] }, now_us);
 	sched_spread_news(s, now_us);
 }

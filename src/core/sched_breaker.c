@@ -92,6 +92,8 @@ int sched_find_breakers(struct sched *s, struct live_run *r)
 				return -1;
 		at++;
 	}
+	for (int i = r->dag->ntasks; i < r->nlive; i++)
+		r->tasks[i].breakers = r->tasks[r->tasks[i].def].breakers;
 	return 0;
 }
 
@@ -105,6 +107,11 @@ static uint64_t hash_of(const char *text)
 	for (; *text; text++)
 		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
 	return hash;
+}
+
+static const struct task *def_of_flight(const struct flight *f)
+{
+	return def_of(&(struct ref){ f->run, f->task });
 }
 
 /* What made it change. */
@@ -135,8 +142,7 @@ static void tell(struct sched *s, struct live_breaker *g, const struct cause *wh
 	c->detail = sched_keep(s, why->detail);
 	if (why->flight) {
 		c->breaker.run_id = why->flight->run->id;
-		c->breaker.task =
-			sched_keep(s, why->flight->run->dag->tasks[why->flight->task].name);
+		c->breaker.task = sched_keep(s, def_of_flight(why->flight)->name);
 	}
 	buf_release(&text);
 	s->ntouched -= g->touched;
@@ -207,7 +213,7 @@ static bool is_held(const struct sched *s, const struct live_breaker *g, const s
 	size_t slot = e->id >> SCHED_SLOT_SHIFT;
 	int task = (int)(uint32_t)e->id;
 
-	if (slot >= s->nslots || !s->slots[slot] || task >= s->slots[slot]->dag->ntasks)
+	if (slot >= s->nslots || !s->slots[slot] || task >= s->slots[slot]->nlive)
 		return false;
 	*ret = (struct ref){ s->slots[slot], task };
 	return live(ret)->stopped == g && live(ret)->stopped_key == e->key;
@@ -320,9 +326,8 @@ bool sched_stop_at_breaker(struct sched *s, const struct ref *at, int64_t key, i
 	if (!g)
 		return false;
 	/* Of one that is closed again each has its turn, if a little later. */
-	enum task_state to = g->breaker.state == BREAKER_CLOSED
-				     ? TASK_HELD
-				     : states[at->run->dag->tasks[at->task].on_open];
+	enum task_state to =
+		g->breaker.state == BREAKER_CLOSED ? TASK_HELD : states[def_of(at)->on_open];
 	t->ready = false;
 	if (t->state != to) {
 		struct change *c = sched_set_task(s, at, to, REASON_BREAKER_OPEN, now_us);
@@ -380,7 +385,7 @@ static void tell_one(struct sched *s, struct live_breaker *g, const struct fligh
 static void judge_quality(
 	struct sched *s, const struct flight *f, const struct attempt_end *e, int64_t now_us)
 {
-	const struct task *def = &f->run->dag->tasks[f->task];
+	const struct task *def = def_of_flight(f);
 	struct live_breaker *g = find_breaker(s, def->quality_breaker);
 	char detail[80];
 
@@ -410,12 +415,12 @@ void sched_tell_breakers(
 	bool success = e && e->outcome == OUTCOME_SUCCESS;
 	struct breaker_end end = { .success = success, .void_ = !failed && !success };
 
-	if (!end.void_ && e->has_score && f->run->dag->tasks[f->task].quality_breaker)
+	if (!end.void_ && e->has_score && def_of_flight(f)->quality_breaker)
 		judge_quality(s, f, e, now_us);
 	if (!t->breakers)
 		return;
 	if (failed)
-		end.class = class_of(&f->run->dag->tasks[f->task].retry, e);
+		end.class = class_of(&def_of_flight(f)->retry, e);
 	for (int i = 0; t->breakers[i] && i < TASK_BREAKERS_MAX; i++) {
 		end.pass = f->passes[i];
 		if (t->breakers[i]->known)

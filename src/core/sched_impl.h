@@ -5,6 +5,7 @@
  * sched_queue.c   lanes, pools, limits of DAGs; who of those that may start is next
  * sched_run.c     runs taken in, restored and dropped
  * sched_breaker.c circuit breakers: who they hold, when these are let go
+ * sched_map.c     mapped tasks and their instances
  * sched_attempt.c attempts started, ended, tried again and stopped
  * sched_state.c   changes, readiness; the one place where a task changes its state
  * sched_request.c what people ask for: done again, marked, skipped, cancelled
@@ -31,17 +32,20 @@
 #include "core/sched.h"
 #include "core/trigger.h"
 
-enum { SCHED_SLOT_SHIFT = 32 }; /* a timer's id: slot of the run << 32 | index of the task */
+enum { SCHED_SLOT_SHIFT = 32 }; /* a timer's id: slot of the run << 32 | number of the task */
 /* In the place of a slot: the timer is of the breaker with that index. */
 #define SCHED_BREAKER_SLOT ((size_t)UINT32_MAX)
 
-/* A task of an active run. */
+/* A task of an active run, or an instance of one. */
 struct ref {
 	struct live_run *run;
-	int task;
+	int task; /* its live number */
 };
 
 struct live_task {
+	int def;          /* index in the DAG */
+	int map_index;    /* -1: not an instance */
+	const char *item; /* of an instance: JSON text, of the mapping */
 	enum task_state state;
 	enum reason reason;
 	struct trigger_counts counts; /* of its needs */
@@ -67,20 +71,32 @@ struct live_task {
 	enum reason held_why;
 };
 
+/* What is known of the instances of a mapped task. */
+struct live_mapping {
+	int *list; /* live numbers, by map index; all that there ever were */
+	int n, cap;
+	int states[TASK_STATE_MAX]; /* how many are in which */
+	struct arena items;
+	struct gate gate; /* max_active */
+};
+
 /* An active run. */
 struct live_run {
 	int64_t id;
 	struct dag *dag;
 	enum run_state state;
-	struct live_task *tasks;
-	int nopen;                /* selected tasks that are not final */
-	int nflight;              /* attempts in flight */
-	int nwork;                /* of these, all but teardowns */
-	bool cancelling, killing; /* killing: teardowns, too */
-	bool settling;            /* it is here for its attempts in flight only */
-	bool ignore_needs;        /* --only: needs outside the selection do not count */
-	bool aside;               /* only to be changed by request: nothing comes into motion */
-	bool held;                /* by request: none of its tasks starts */
+	struct live_task *tasks; /* those of the DAG by index, behind them instances. It grows: a
+				    pointer into it lasts until a list is answered */
+	int nlive, tasks_cap;
+	struct live_mapping *mappings; /* by index of the task; NULL: none is mapped */
+	int nopen;                     /* selected tasks that are not final; without instances */
+	int nflight;                   /* attempts in flight */
+	int nwork;                     /* of these, all but teardowns */
+	bool cancelling, killing;      /* killing: teardowns, too */
+	bool settling;                 /* it is here for its attempts in flight only */
+	bool ignore_needs;             /* --only: needs outside the selection do not count */
+	bool aside; /* only to be changed by request: nothing comes into motion */
+	bool held;  /* by request: none of its tasks starts */
 	enum reason held_why;
 	int lane;
 	struct shelf *shelves; /* of its pools; the first: of none */
@@ -188,13 +204,44 @@ static inline struct live_task *live(const struct ref *at)
 	return &at->run->tasks[at->task];
 }
 
+static inline const struct task *def_of(const struct ref *at)
+{
+	return &at->run->dag->tasks[live(at)->def];
+}
+
+static inline bool is_instance(const struct ref *at)
+{
+	return live(at)->map_index >= 0;
+}
+
+/* A mapped task as a whole. */
+static inline bool is_mapped(const struct ref *at)
+{
+	return !is_instance(at) && def_of(at)->foreach;
+}
+
+/* Of a mapped task or one of its instances. */
+static inline struct live_mapping *mapping_of(const struct ref *at)
+{
+	return &at->run->mappings[live(at)->def];
+}
+
+/* Why a request holds it; REASON_NONE: none does. */
+static inline enum reason held_why(const struct ref *at)
+{
+	const struct live_task *t = live(at), *whole = &at->run->tasks[t->def];
+
+	if (t->held || whole->held)
+		return t->held ? t->held_why : whole->held_why;
+	return at->run->held ? at->run->held_why : REASON_NONE;
+}
+
 /* A cancelled run starts nothing but its teardowns; a cancelled task has no further try. */
 static inline bool starts_no_more(const struct ref *at)
 {
 	const struct live_run *r = at->run;
 
-	return live(at)->cancelling || r->killing ||
-	       (r->cancelling && !r->dag->tasks[at->task].teardown);
+	return live(at)->cancelling || r->killing || (r->cancelling && !def_of(at)->teardown);
 }
 
 /* ---- sched_state.c -------------------------------------------------------------------- */
@@ -286,6 +333,30 @@ void sched_flush_breakers(struct sched *s, int64_t now_us);
 /* ---- sched_run.c ---------------------------------------------------------------------- */
 
 void sched_free_run(struct live_run *r); /* NULL is fine */
+/* Bring a task of a new or restored run into motion. */
+void sched_take_up(struct sched *s, const struct ref *at, int64_t now_us);
+/* What is known of it, from what it was. */
+struct live_task sched_live_task(const struct task_init *from);
+/* And the other way round. */
+struct task_init sched_task_init(const struct live_task *t);
+
+/* ---- sched_map.c ---------------------------------------------------------------------- */
+
+/* Make room for mappings, and for the instances of `init`; -1: without memory. */
+int sched_make_mappings(struct live_run *r, const struct run_init *init);
+void sched_free_mappings(struct live_run *r);
+/* The list of a mapped task is there: its instances are on their way, or done. */
+bool sched_is_listed(const struct ref *at);
+/* An instance goes from one state to another. */
+void sched_count_instance(const struct ref *at, enum task_state from, enum task_state to);
+/* A mapped task is to have a new list: its instances wait for it. */
+void sched_unlist(struct sched *s, const struct ref *at, enum reason why, int64_t now_us);
+/* The state of a mapped task follows from its instances, where it came of them, or is to. */
+void sched_settle_mapping(struct sched *s, const struct ref *at, int64_t now_us);
+/* A task that is done again: `why` is of sched_again. */
+void sched_do_again(struct sched *s, const struct ref *at, enum reason why, int64_t now_us);
+/* Bring the instances of a run that is taken in into motion, but for those that run. */
+void sched_take_up_instances(struct sched *s, struct live_run *r, int64_t now_us);
 
 /* ---- sched_ask.c ---------------------------------------------------------------------- */
 
@@ -293,6 +364,9 @@ void sched_free_run(struct live_run *r); /* NULL is fine */
 void sched_ask(struct sched *s, const struct ref *at);
 /* Drop those that no longer ask; those that are held say so. */
 void sched_tidy_asking(struct sched *s, int64_t now_us);
+
+/* The one that is answered, if it still asks and may go on. */
+bool sched_find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret);
 
 /* ---- sched_attempt.c ------------------------------------------------------------------ */
 

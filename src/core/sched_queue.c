@@ -136,7 +136,7 @@ void sched_each_pool(struct sched *s, void (*fn)(void *arg, const struct sched_p
 	for (struct named_gate *g = s->pools; g; g = g->hh.next)
 		g->nrunning = g->nwaiting = 0;
 	for (const struct live_run *r = s->runs; r; r = r->hh.next)
-		for (int i = 0; i < r->dag->ntasks; i++) {
+		for (int i = 0; i < r->nlive; i++) {
 			const struct live_task *t = &r->tasks[i];
 			struct gate *pool = r->shelves[t->shelf].gates[GATE_POOL];
 			if (!pool)
@@ -179,7 +179,7 @@ int sched_ahead(const struct sched *s, int64_t run_id, int task)
 	const struct live_run *r = find_run(s, run_id);
 	int n = 0;
 
-	if (!r || task < 0 || task >= r->dag->ntasks)
+	if (!r || task < 0 || task >= r->nlive)
 		return -1;
 	const struct shelf *shelf = &r->shelves[r->tasks[task].shelf];
 	const struct waiting *w = entry_of(shelf, &r->tasks[task]);
@@ -211,18 +211,37 @@ static int shelf_of(struct sched *s, struct live_run *r, const char *pool)
 	return g->shelf;
 }
 
-static int count_pools(const struct dag *dag)
+/* One that bounds its instances has a shelf of its own for them. */
+static int own_shelf(struct sched *s, struct live_run *r, int task)
+{
+	const char *pool = r->dag->tasks[task].pool;
+	struct named_gate *g = pool ? find_gate(s, &s->pools, GATE_POOL, pool) : NULL;
+	struct gate *own = &r->mappings[task].gate;
+
+	own->kind = GATE_MAPPING;
+	own->max = r->dag->tasks[task].foreach->max_active;
+	r->shelves[r->nshelves] = (struct shelf){ .gates[GATE_POOL] = g ? &g->gate : NULL,
+		.gates[GATE_MAPPING] = own };
+	return r->nshelves++;
+}
+
+static bool is_bounded(const struct task *def)
+{
+	return def->foreach && def->foreach->max_active > 0;
+}
+
+static int count_shelves(const struct dag *dag)
 {
 	int n = 0;
 
 	for (int i = 0; i < dag->ntasks; i++)
-		n += dag->tasks[i].pool != NULL;
+		n += dag->tasks[i].pool != NULL || is_bounded(&dag->tasks[i]);
 	return n;
 }
 
 int sched_make_shelves(struct sched *s, struct live_run *r)
 {
-	int most = count_pools(r->dag);
+	int most = count_shelves(r->dag);
 
 	/* The first is of those without a pool. */
 	r->shelves = calloc((size_t)most + 1, sizeof *r->shelves);
@@ -231,7 +250,11 @@ int sched_make_shelves(struct sched *s, struct live_run *r)
 		return -1;
 	r->nshelves = 1;
 	for (int i = 0; i < r->dag->ntasks; i++)
-		r->tasks[i].shelf = shelf_of(s, r, r->dag->tasks[i].pool);
+		r->tasks[i].shelf = is_bounded(&r->dag->tasks[i])
+					    ? own_shelf(s, r, i)
+					    : shelf_of(s, r, r->dag->tasks[i].pool);
+	for (int i = r->dag->ntasks; i < r->nlive; i++)
+		r->tasks[i].shelf = r->tasks[r->tasks[i].def].shelf;
 	for (int i = 0; i < r->nshelves; i++) {
 		r->shelves[i].run = r;
 		r->shelves[i].gates[GATE_LANE] = s->lanes[r->lane];
@@ -268,7 +291,7 @@ static struct shelf *shelf_at(const struct ref *at)
 
 static int slots_of(const struct ref *at)
 {
-	int slots = at->run->dag->tasks[at->task].slots;
+	int slots = def_of(at)->slots;
 
 	return slots > 1 ? slots : 1;
 }
@@ -276,7 +299,7 @@ static int slots_of(const struct ref *at)
 /* What waits takes no places: when it is there, its attempt only says so. */
 static bool waits(const struct ref *at)
 {
-	return at->run->dag->tasks[at->task].waits;
+	return def_of(at)->waits;
 }
 
 void sched_enter_gates(const struct ref *at)
@@ -302,7 +325,7 @@ void sched_leave_gates(struct sched *s, const struct ref *at)
 
 static int64_t key_of(const struct sched *s, const struct ref *at)
 {
-	int64_t points = at->run->dag->tasks[at->task].weight;
+	int64_t points = def_of(at)->weight;
 
 	if (at->run->lane > 0)
 		points -= BACKFILL_POINTS;
@@ -319,10 +342,11 @@ void sched_push_back(struct sched *s, const struct ref *at, int64_t key)
 	struct live_task *t = live(at);
 	struct shelf *shelf = shelf_at(at);
 
-	if (t->ready)
+	/* A mapped task never starts itself: it asks for its list. */
+	if (t->ready || (is_mapped(at) && sched_is_listed(at)))
 		return;
 	sched_leave_breaker(s, t);
-	if (waits(at) || (at->run->dag->tasks[at->task].only_if && !t->asked)) {
+	if (is_mapped(at) || waits(at) || (def_of(at)->only_if && !t->asked)) {
 		sched_ask(s, at);
 		return;
 	}
@@ -348,10 +372,10 @@ bool sched_hold_it(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
 
-	if (!t->held && !at->run->held)
+	if (held_why(at) == REASON_NONE)
 		return false;
 	if (t->state != TASK_HELD)
-		sched_set_task(s, at, TASK_HELD, t->held ? t->held_why : at->run->held_why, now_us);
+		sched_set_task(s, at, TASK_HELD, held_why(at), now_us);
 	t->ready = false;
 	return true;
 }
@@ -385,11 +409,11 @@ static bool clean_front(struct sched *s, struct shelf *shelf, int64_t now_us)
 	return false;
 }
 
-/* The lane or DAG that stops all of the shelf. */
+/* The lane, DAG or mapping that stops all of the shelf. */
 static struct gate *stopped_by(const struct shelf *shelf)
 {
 	for (int k = 0; k < GATE_POOL; k++)
-		if (!gate_has_room(shelf->gates[k]))
+		if (shelf->gates[k] && !gate_has_room(shelf->gates[k]))
 			return shelf->gates[k];
 	return NULL;
 }
@@ -474,6 +498,7 @@ enum reason sched_wait_reason(const struct ref *at)
 	static const enum reason reasons[GATE_KIND_MAX] = {
 		[GATE_LANE] = REASON_SLOT_WAIT,
 		[GATE_DAG] = REASON_DAG_LIMIT,
+		[GATE_MAPPING] = REASON_MAP_LIMIT,
 		[GATE_POOL] = REASON_POOL_FULL,
 	};
 	const struct gate *gate = shelf_at(at)->at;
@@ -485,7 +510,7 @@ enum reason sched_waits_for(const struct sched *s, int64_t run_id, int task)
 {
 	struct live_run *r = find_run(s, run_id);
 
-	if (!r || task < 0 || task >= r->dag->ntasks || !r->tasks[task].ready)
+	if (!r || task < 0 || task >= r->nlive || !r->tasks[task].ready)
 		return REASON_NONE;
 	return sched_wait_reason(&(struct ref){ r, task });
 }
@@ -497,7 +522,7 @@ static void tell_waiting(struct sched *s, int64_t now_us)
 		const struct fresh *f = &s->fresh[i];
 		struct live_run *r = f->slot < s->nslots ? s->slots[f->slot] : NULL;
 		const struct ref at = { r, f->task };
-		if (!r || f->task >= r->dag->ntasks || !is_waiting(s, &at, f->seq, now_us))
+		if (!r || f->task >= r->nlive || !is_waiting(s, &at, f->seq, now_us))
 			continue;
 		enum task_state state = live(&at)->state;
 		if (state == TASK_NONE || state == TASK_UP_FOR_RETRY || state == TASK_HELD)

@@ -9,6 +9,7 @@ void sched_free_run(struct live_run *r)
 {
 	if (!r)
 		return;
+	sched_free_mappings(r);
 	dag_unref(r->dag);
 	free(r->tasks);
 	free(r->breakers);
@@ -95,52 +96,101 @@ static bool set_up_again(const struct dag *dag, const struct task_init *tasks, e
 	return more;
 }
 
-static void mark_again(
-	const struct dag *dag, const struct task_init *tasks, bool resume, enum reason *ret)
+/* What the instances of a mapped task say to that. */
+struct instances {
+	int running, again;
+};
+
+/* Those that are named, and those that failed. */
+static void mark_instances(const struct run_init *init, struct instances *of, enum reason *ret)
 {
-	for (int i = 0; i < dag->ntasks; i++) {
-		int at = dag->order[i];
-		const struct task *def = &dag->tasks[at];
-		bool stays = tasks[at].unchosen && tasks[at].state == TASK_SKIPPED &&
-			     !chosen_again(dag, tasks, ret, def);
-		if (ret[at] == REASON_NONE && !stays)
-			ret[at] = why_again(def, &tasks[at], ret, resume);
+	const int ntasks = init->dag->ntasks;
+
+	for (int i = 0; i < init->ninstances; i++) {
+		const struct instance_init *at = &init->instances[i];
+		enum task_state state = at->init.state;
+		bool failed = state == TASK_FAILED || state == TASK_CANCELLED;
+		enum reason *why = &ret[ntasks + i];
+		of[at->task].running += state == TASK_RUNNING;
+		if (!at->init.selected || state == TASK_NONE || state == TASK_RUNNING)
+			continue;
+		if (at->init.clear)
+			*why = REASON_CLEARED;
+		else if (failed && !init->resume)
+			*why = REASON_RERUN_FAILED;
+		of[at->task].again += *why != REASON_NONE;
 	}
 }
 
-void sched_again(
-	const struct dag *dag, const struct task_init *tasks, bool resume, enum reason *ret)
+/* Only instances of it, with the list it has, unless all of it is asked for. While instances run
+ * there is no new list. */
+static enum reason again_by_instances(enum reason why, const struct instances *of)
 {
-	for (int i = 0; i < dag->ntasks; i++)
+	bool whole = why != REASON_NONE && why != REASON_RERUN_FAILED;
+
+	if (of->again > 0 && (!whole || of->running > 0))
+		return REASON_MAPPED;
+	return of->running > 0 ? REASON_NONE : why;
+}
+
+static void mark_again(const struct run_init *init, const struct instances *of, enum reason *ret)
+{
+	const struct dag *dag = init->dag;
+
+	for (int i = 0; i < dag->ntasks; i++) {
+		int at = dag->order[i];
+		const struct task *def = &dag->tasks[at];
+		bool stays = init->tasks[at].unchosen && init->tasks[at].state == TASK_SKIPPED &&
+			     !chosen_again(dag, init->tasks, ret, def);
+		if (ret[at] != REASON_NONE || stays)
+			continue;
+		ret[at] = why_again(def, &init->tasks[at], ret, init->resume);
+		if (def->foreach)
+			ret[at] = again_by_instances(ret[at], &of[at]);
+	}
+}
+
+int sched_again(const struct run_init *init, enum reason *ret)
+{
+	const struct dag *dag = init->dag;
+	struct instances *of = calloc((size_t)dag->ntasks + 1, sizeof *of);
+
+	if (!of)
+		return -1;
+	for (int i = 0; i < dag->ntasks + init->ninstances; i++)
 		ret[i] = REASON_NONE;
+	mark_instances(init, of, ret);
 	do
-		mark_again(dag, tasks, resume, ret);
-	while (set_up_again(dag, tasks, ret));
+		mark_again(init, of, ret);
+	while (set_up_again(dag, init->tasks, ret));
+	free(of);
+	return 0;
 }
 
 /* Clear what is to be done again. */
 static int clear_tasks(
 	struct sched *s, struct live_run *r, const struct run_init *init, int64_t now_us)
 {
-	enum reason *again = init->tasks ? calloc((size_t)r->dag->ntasks + 1, sizeof *again) : NULL;
+	enum reason *again = init->tasks ? calloc((size_t)r->nlive + 1, sizeof *again) : NULL;
 
 	if (!init->tasks)
 		return 0;
-	if (!again)
+	if (!again || sched_again(init, again) < 0) {
+		free(again);
 		return -1;
-	sched_again(r->dag, init->tasks, init->resume, again);
-	for (int i = 0; i < r->dag->ntasks; i++) {
-		if (again[i] == REASON_NONE)
-			continue;
-		sched_set_task(s, &(struct ref){ r, i }, TASK_NONE, again[i], now_us);
 	}
+	for (int i = 0; i < r->nlive; i++)
+		sched_do_again(s, &(struct ref){ r, i }, again[i], now_us);
+	for (int i = 0; r->mappings && i < r->dag->ntasks; i++)
+		if (r->tasks[i].selected)
+			sched_settle_mapping(s, &(struct ref){ r, i }, now_us);
 	free(again);
 	return 0;
 }
 
 static void count_needs(const struct ref *at)
 {
-	const struct task *def = &at->run->dag->tasks[at->task];
+	const struct task *def = def_of(at);
 	struct trigger_counts *c = &live(at)->counts;
 
 	for (int j = 0; j < def->nneeds; j++) {
@@ -167,19 +217,22 @@ static void count_all(struct live_run *r)
 /* One that is set aside starts and ends nothing, but what runs where it is in hand counts. */
 static void count_running(struct live_run *r)
 {
-	for (int i = 0; i < r->dag->ntasks; i++) {
+	for (int i = 0; i < r->nlive; i++) {
 		bool runs = r->tasks[i].state == TASK_RUNNING;
 		r->nflight += runs;
-		r->nwork += runs && !r->dag->tasks[i].teardown;
+		r->nwork += runs && !def_of(&(struct ref){ r, i })->teardown;
 	}
 }
 
-/* Bring a task of a new or restored run into motion. */
-static void take_up(struct sched *s, const struct ref *at, int64_t now_us)
+void sched_take_up(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
 
 	sched_hold_back(s, at, now_us);
+	/* It was not mapped when it began to wait. */
+	if (is_mapped(at) && t->selected && !sched_is_listed(at) &&
+		(task_state_waits(t->state) || t->state == TASK_UP_FOR_RETRY))
+		sched_set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
 	switch (t->state) {
 	case TASK_NONE:
 		sched_judge(s, at, now_us);
@@ -210,10 +263,40 @@ static void take_up(struct sched *s, const struct ref *at, int64_t now_us)
 	}
 }
 
+struct live_task sched_live_task(const struct task_init *from)
+{
+	return (struct live_task){ .map_index = -1,
+		.state = from->state,
+		.reason = from->reason,
+		.tries = from->tries,
+		.failures = from->failures,
+		.lost = from->lost,
+		.due_us = from->due_us,
+		.token = from->token,
+		.work = from->work,
+		.selected = from->selected || from->state == TASK_RUNNING };
+}
+
+struct task_init sched_task_init(const struct live_task *t)
+{
+	return (struct task_init){ .state = t->state,
+		.reason = t->reason,
+		.tries = t->tries,
+		.failures = t->failures,
+		.lost = t->lost,
+		.due_us = t->due_us,
+		.token = t->token,
+		.work = t->work,
+		.selected = t->selected,
+		.unchosen = t->reason == REASON_NOT_CHOSEN };
+}
+
 static struct live_run *new_run(const struct run_init *init)
 {
+	static const struct task_init fresh = { .selected = true };
 	struct live_run *r = calloc(1, sizeof *r);
-	struct live_task *tasks = calloc((size_t)init->dag->ntasks + 1, sizeof *tasks);
+	int room = init->dag->ntasks + init->ninstances;
+	struct live_task *tasks = calloc((size_t)room + 1, sizeof *tasks);
 
 	if (!r || !tasks) {
 		free(r);
@@ -230,30 +313,24 @@ static struct live_run *new_run(const struct run_init *init)
 	r->cancelling = init->cancelling;
 	r->killing = init->killing;
 	r->tasks = tasks;
+	r->tasks_cap = room;
+	r->nlive = r->dag->ntasks;
 	for (int i = 0; i < r->dag->ntasks; i++) {
-		const struct task_init *from = init->tasks ? &init->tasks[i] : NULL;
-		struct live_task *t = &tasks[i];
-		t->selected = true;
-		if (from)
-			*t = (struct live_task){ .state = from->state,
-				.reason = from->reason,
-				.tries = from->tries,
-				.failures = from->failures,
-				.lost = from->lost,
-				.due_us = from->due_us,
-				.token = from->token,
-				.work = from->work,
-				.selected = from->selected || from->state == TASK_RUNNING };
-		r->nopen += t->selected && !task_state_is_final(t->state);
+		tasks[i] = sched_live_task(init->tasks ? &init->tasks[i] : &fresh);
+		tasks[i].def = i;
+		r->nopen += tasks[i].selected && !task_state_is_final(tasks[i].state);
 	}
-	return r;
+	if (sched_make_mappings(r, init) == 0)
+		return r;
+	sched_free_run(r);
+	return NULL;
 }
 
 /* Another process may have had the run meanwhile, with tokens of a block that it reserved later
  * than we did ours: what is left of ours would be smaller than those, and is thrown away. */
 static void outgrow_tokens(struct sched *s, const struct live_run *r)
 {
-	for (int i = 0; i < r->dag->ntasks; i++)
+	for (int i = 0; i < r->nlive; i++)
 		if (r->tasks[i].token >= s->next_token)
 			s->next_token = s->end_token;
 }
@@ -292,20 +369,21 @@ int sched_add_run(struct sched *s, const struct run_init *init, int64_t now_us, 
 	if (r->nopen > 0)
 		sched_set_run(s, r, RUN_RUNNING, REASON_STARTED, now_us);
 	/* What runs first: the teardowns of a run that is being cancelled wait for it. */
-	for (int i = 0; i < r->dag->ntasks; i++)
+	for (int i = 0; i < r->nlive; i++)
 		if (r->tasks[i].state == TASK_RUNNING)
-			take_up(s, &(struct ref){ r, i }, now_us);
+			sched_take_up(s, &(struct ref){ r, i }, now_us);
 	for (int i = 0; i < r->dag->ntasks; i++)
 		if (r->tasks[r->dag->order[i]].state != TASK_RUNNING)
-			take_up(s, &(struct ref){ r, r->dag->order[i] }, now_us);
+			sched_take_up(s, &(struct ref){ r, r->dag->order[i] }, now_us);
+	sched_take_up_instances(s, r, now_us);
 	sched_spread_news(s, now_us);
 	if (r->nopen == 0 && r->nflight == 0 && !run_state_is_final(r->state))
 		sched_finish_run(s, r, now_us);
 	return s->failed ? err_nomem(err) : 0;
 }
 
-bool sched_snapshot(
-	const struct sched *s, int64_t run_id, struct run_init *ret, struct task_init *tasks)
+bool sched_snapshot(const struct sched *s, int64_t run_id, struct run_init *ret,
+	struct task_init *tasks, struct instance_init *instances)
 {
 	const struct live_run *r = find_run(s, run_id);
 
@@ -315,23 +393,27 @@ bool sched_snapshot(
 		.dag = r->dag,
 		.state = r->state,
 		.tasks = tasks,
+		.instances = instances,
+		.ninstances = r->nlive - r->dag->ntasks,
 		.lane = r->lane,
 		.ignore_needs = r->ignore_needs,
 		.cancelling = r->cancelling,
 		.killing = r->killing };
-	for (int i = 0; i < r->dag->ntasks; i++) {
-		const struct live_task *t = &r->tasks[i];
-		tasks[i] = (struct task_init){ .state = t->state,
-			.reason = t->reason,
-			.tries = t->tries,
-			.failures = t->failures,
-			.lost = t->lost,
-			.due_us = t->due_us,
-			.token = t->token,
-			.selected = t->selected,
-			.unchosen = t->reason == REASON_NOT_CHOSEN };
+	for (int i = 0; i < r->dag->ntasks; i++)
+		tasks[i] = sched_task_init(&r->tasks[i]);
+	for (int i = 0; i < ret->ninstances; i++) {
+		const struct live_task *t = &r->tasks[r->dag->ntasks + i];
+		instances[i] =
+			(struct instance_init){ t->def, t->map_index, t->item, sched_task_init(t) };
 	}
 	return true;
+}
+
+int sched_ninstances(const struct sched *s, int64_t run_id)
+{
+	const struct live_run *r = find_run(s, run_id);
+
+	return r ? r->nlive - r->dag->ntasks : 0;
 }
 
 void sched_drop_run(struct sched *s, int64_t run_id)
@@ -350,7 +432,7 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 		HASH_DEL(s->flights, f);
 		free(f);
 	}
-	for (int i = 0; i < r->dag->ntasks; i++)
+	for (int i = 0; i < r->nlive; i++)
 		sched_leave_breaker(s, &r->tasks[i]);
 	sched_drop_shelves(s, r);
 	for (size_t i = 0; i < s->nasking; i++)

@@ -34,7 +34,8 @@ struct change *sched_add_change(
 		.at_us = now_us,
 		.run_id = r ? r->id : 0,
 		.task_index = -1,
-		.map_index = -1 };
+		.map_index = -1,
+		.live = -1 };
 	return c;
 }
 
@@ -44,8 +45,10 @@ struct change *sched_add_task_change(struct sched *s, enum change_kind kind, enu
 	struct change *c = sched_add_change(s, kind, why, at->run, now_us);
 
 	if (c) {
-		c->task = at->run->dag->tasks[at->task].name;
-		c->task_index = at->task;
+		c->task = def_of(at)->name;
+		c->task_index = live(at)->def;
+		c->map_index = live(at)->map_index;
+		c->live = at->task;
 	}
 	return c;
 }
@@ -107,11 +110,16 @@ struct change *sched_set_task(
 		c->state.failures = t->failures;
 		c->state.lost = t->lost;
 		c->state.work = t->work;
-		c->state.hash = at->run->dag->tasks[at->task].hash;
+		c->state.hash = def_of(at)->hash;
 	}
+	if (is_instance(at))
+		sched_count_instance(at, from, to);
+	else if (is_mapped(at) && to == TASK_NONE)
+		sched_unlist(s, at, why, now_us);
 	if (!t->selected)
 		return c;
-	at->run->nopen += task_state_is_final(from) - task_state_is_final(to);
+	if (!is_instance(at))
+		at->run->nopen += task_state_is_final(from) - task_state_is_final(to);
 	if ((task_state_is_final(from) || task_state_is_final(to)) &&
 		sched_grow(s, &s->news, s->nnews, &s->news_cap, sizeof *s->news))
 		s->news[s->nnews++] = *at;
@@ -144,8 +152,11 @@ static enum verdict judge_condition(const struct ref *at, const struct condition
 
 enum verdict sched_verdict(const struct ref *at)
 {
-	const struct task *def = &at->run->dag->tasks[at->task];
+	const struct task *def = def_of(at);
 
+	/* The needs are those of the whole, which met them. */
+	if (is_instance(at))
+		return VERDICT_RUN;
 	if (def->when)
 		return judge_condition(at, def->when);
 	return trigger_judge(def->trigger, &live(at)->counts);
@@ -154,7 +165,7 @@ enum verdict sched_verdict(const struct ref *at)
 void sched_judge(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
-	bool condition = at->run->dag->tasks[at->task].when;
+	bool condition = def_of(at)->when;
 
 	if (!t->selected || t->state != TASK_NONE || t->ready || starts_no_more(at) ||
 		(at->run->cancelling && at->run->nwork > 0))
@@ -178,8 +189,10 @@ void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
 
+	/* A mapped task with a list has begun, as one that runs. */
 	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
-		task_state_is_final(t->state) || sched_verdict(at) == VERDICT_RUN)
+		task_state_is_final(t->state) || sched_verdict(at) == VERDICT_RUN ||
+		(is_mapped(at) && sched_is_listed(at)))
 		return;
 	sched_set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
 }
@@ -237,7 +250,7 @@ enum { JUDGE = 1 << 0, REVIEW = 1 << 1 };
  * count in every run. `todo` (may be NULL): what that asks for, by task. */
 static void recount(const struct ref *at, unsigned char *todo)
 {
-	const struct task *def = &at->run->dag->tasks[at->task];
+	const struct task *def = def_of(at);
 	struct live_task *t = live(at);
 	const enum task_state told = t->told;
 
@@ -252,6 +265,15 @@ static void recount(const struct ref *at, unsigned char *todo)
 		if (todo)
 			todo[d] |= told != TASK_NONE ? JUDGE | REVIEW : JUDGE;
 	}
+}
+
+/* Of an instance its mapped task knows; what follows for that one is told behind. */
+static void tell_news(struct sched *s, const struct ref *at, unsigned char *todo, int64_t now_us)
+{
+	if (is_instance(at))
+		sched_settle_mapping(s, &(struct ref){ at->run, live(at)->def }, now_us);
+	else
+		recount(at, todo);
 }
 
 /* Once all news are told: what one of them ends, another may have opened again. */
@@ -272,16 +294,27 @@ void sched_spread_news(struct sched *s, int64_t now_us)
 {
 	for (size_t first = 0, end; first < s->nnews; first = end) {
 		end = s->nnews;
-		for (size_t i = first; i < end; i++)
-			recount(&s->news[i], NULL);
+		for (size_t i = first; i < end; i++) {
+			const struct ref at = s->news[i];
+			tell_news(s, &at, NULL, now_us);
+		}
 		for (size_t i = first; i < end; i++) {
 			struct ref at = s->news[i];
-			const struct task *def = &at.run->dag->tasks[at.task];
-			for (int j = 0; j < def->ndependents; j++)
+			const struct task *def = def_of(&at);
+			for (int j = 0; !is_instance(&at) && j < def->ndependents; j++)
 				sched_judge(s, &(struct ref){ at.run, def->dependents[j] }, now_us);
 		}
 	}
 	finish_runs(s, now_us);
+}
+
+static size_t tell_all_news(struct sched *s, size_t told, unsigned char *todo, int64_t now_us)
+{
+	for (; told < s->nnews; told++) {
+		const struct ref at = s->news[told];
+		tell_news(s, &at, todo, now_us);
+	}
+	return told;
 }
 
 void sched_review_run(struct sched *s, struct live_run *r, const bool *chosen, int64_t now_us)
@@ -295,15 +328,16 @@ void sched_review_run(struct sched *s, struct live_run *r, const bool *chosen, i
 	}
 	for (int i = 0; i < r->dag->ntasks; i++) {
 		struct ref at = { r, r->dag->order[i] };
-		for (; told < s->nnews; told++)
-			recount(&s->news[told], todo);
+		told = tell_all_news(s, told, todo, now_us);
 		if (todo[at.task] & REVIEW)
 			review(s, &at, now_us);
 		if (todo[at.task] || chosen[at.task])
 			sched_judge(s, &at, now_us);
 	}
-	for (; told < s->nnews; told++)
-		recount(&s->news[told], todo);
+	for (int i = r->dag->ntasks; i < r->nlive; i++)
+		if (chosen[i] && r->tasks[r->tasks[i].def].state == TASK_DEFERRED)
+			sched_judge(s, &(struct ref){ r, i }, now_us);
+	tell_all_news(s, told, todo, now_us);
 	free(todo);
 	finish_runs(s, now_us);
 }

@@ -101,6 +101,15 @@ static const struct reason_row {
 	[REASON_WAIT_TIMED_OUT] = { "wait_timed_out", "waited as long as its timeout allows" },
 	[REASON_APPROVED] = { "approved", "was approved" },
 	[REASON_REJECTED] = { "rejected", "was rejected" },
+	[REASON_MAPPED] = { "mapped", "its instances are being done" },
+	[REASON_MAP_LIMIT] = { "map_limit",
+		"as many instances of its task run as max_active allows" },
+	[REASON_LIST_EMPTY] = { "list_empty", "the list of its foreach is empty" },
+	[REASON_LIST_FAILED] = { "list_failed", "the list of its foreach could not be made" },
+	[REASON_ITEM_GONE] = { "item_gone", "its item is no longer in the list" },
+	[REASON_INSTANCES_DONE] = { "instances_done", "all its instances are done" },
+	[REASON_INSTANCES_FAILED] = { "instances_failed", "at least one of its instances failed" },
+	[REASON_INSTANCES_SKIPPED] = { "instances_skipped", "all its instances were skipped" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 
@@ -243,6 +252,8 @@ bool state_task_may(enum task_state from, enum task_state to, enum reason why)
 {
 	if (why == REASON_MARKED || why == REASON_OUTPUTS_SET || why == REASON_SKIPPED_BY_REQUEST)
 		return may_by_request(from, to, why);
+	if (task_state_is_final(from) && to == TASK_DEFERRED)
+		return why == REASON_MAPPED;
 	if (task_state_is_final(from))
 		return to == TASK_NONE &&
 		       (why == REASON_CLEARED || why == REASON_RERUN_FAILED ||

@@ -98,6 +98,15 @@ enum reason {
 	REASON_WAIT_TIMED_OUT,  /* waited as long as its timeout allows */
 	REASON_APPROVED,        /* a person approved it */
 	REASON_REJECTED,        /* a person rejected it */
+	/* Of mapped tasks. */
+	REASON_MAPPED,            /* deferred: its instances are done */
+	REASON_MAP_LIMIT,         /* max_active instances of it are running */
+	REASON_LIST_EMPTY,        /* skipped: its list has nothing in it */
+	REASON_LIST_FAILED,       /* failed: its list could not be made */
+	REASON_ITEM_GONE,         /* skipped: an instance whose item is in the list no more */
+	REASON_INSTANCES_DONE,    /* success: no instance failed */
+	REASON_INSTANCES_FAILED,  /* failed: at least one instance did */
+	REASON_INSTANCES_SKIPPED, /* skipped: all instances were */
 	REASON_MAX
 };
 
@@ -120,8 +129,9 @@ bool reason_is_derived(enum reason r);
 /* The state was asked for: it is what a person wants, whatever its needs say. */
 bool reason_is_asked(enum reason r);
 /* A final state is left only to TASK_NONE (REASON_CLEARED, REASON_RERUN_FAILED,
- * REASON_NEEDS_AGAIN, REASON_SET_UP_AGAIN, REASON_NEEDS_CHANGED), and to another that is asked for
- * (REASON_MARKED). */
+ * REASON_NEEDS_AGAIN, REASON_SET_UP_AGAIN, REASON_NEEDS_CHANGED), to another that is asked for
+ * (REASON_MARKED), and by a mapped task to TASK_DEFERRED, when instances of it are done again
+ * (REASON_MAPPED). */
 bool state_task_may(enum task_state from, enum task_state to, enum reason why);
 bool state_run_may(enum run_state from, enum run_state to);
 

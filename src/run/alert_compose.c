@@ -104,7 +104,7 @@ static void add_log(json_t *o, const char *home, const json_t *facts, const char
 {
 	const char *run = alert_message_text(facts, "run");
 	int try = (int)json_integer_value(json_object_get(facts, "try"));
-	char *path = *run && *task && try ? paths_log(home, run, task, try) : NULL;
+	char *path = *run && *task && try ? paths_log(home, run, task, -1, try) : NULL;
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
 	char tail[LOG_TAIL + 1];
 	struct stat st;

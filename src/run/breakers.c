@@ -14,6 +14,7 @@
 #include "run/alerts.h"
 #include "run/catalog.h"
 #include "run/engine.h"
+#include "run/name.h"
 #include "store/store.h"
 
 int breakers_apply(struct sched *s, const struct config *config, struct err *err)
@@ -246,16 +247,19 @@ json_t *breakers_held_by(const struct sched *s, const struct active_run *runs, c
 {
 	json_t *list = json_array();
 
-	for (const struct active_run *r = runs; r; r = r->hh.next)
-		for (int i = 0; i < r->dag->ntasks; i++) {
-			struct task_view view;
+	for (const struct active_run *r = runs; r; r = r->hh.next) {
+		struct task_view v;
+		char label[RUN_LABEL_MAX];
+		for (int i = 0; sched_task_view(s, r->id, i, &v); i++) {
 			if (json_array_size(list) == BREAKERS_HELD_MAX)
 				return list;
-			if (r->dag->tasks[i].breakers && sched_task_view(s, r->id, i, &view) &&
-				view.breaker && strcmp(view.breaker, name) == 0)
-				json_array_append_new(list, json_pack("{s:s, s:s}", "run", r->name,
-								    "task", r->dag->tasks[i].name));
+			if (v.breaker && strcmp(v.breaker, name) == 0)
+				json_array_append_new(list,
+					json_pack("{s:s, s:s}", "run", r->name, "task",
+						run_task_label(r->dag->tasks[v.task_index].name,
+							v.map_index, label)));
 		}
+	}
 	return list;
 }
 

@@ -9,6 +9,7 @@
 #include "core/model.h"
 #include "core/zone.h"
 #include "run/daemon_impl.h"
+#include "run/name.h"
 #include "run/pools.h"
 
 enum { WAITS_MAX = 1000 };
@@ -149,15 +150,18 @@ struct flights {
 static void add_flight(void *arg, int64_t token, int64_t run_id, int task)
 {
 	struct flights *f = arg;
+	struct task_view v;
 	struct active_run *r;
+	char label[RUN_LABEL_MAX];
 
 	(void)token;
 	HASH_FIND(hh, f->d->engine.runs, &run_id, sizeof run_id, r);
-	if (!r || task < 0 || task >= r->dag->ntasks ||
+	if (!r || !sched_task_view(f->d->engine.sched, run_id, task, &v) ||
 		(f->dag && strcmp(r->dag->name, f->dag) != 0) || f->n++ >= POOLS_HOLDERS_MAX)
 		return;
-	json_array_append_new(
-		f->list, json_pack("{s:s, s:s}", "run", r->name, "task", r->dag->tasks[task].name));
+	json_array_append_new(f->list,
+		json_pack("{s:s, s:s}", "run", r->name, "task",
+			run_task_label(r->dag->tasks[v.task_index].name, v.map_index, label)));
 }
 
 static struct flights flights(const struct daemon *d, const char *dag)

@@ -114,9 +114,9 @@ void driver_sla_change(struct driver *d, const struct change *c)
 		set(d, run, c->at_us);
 	else if (c->kind == CHANGE_RUN)
 		d->limits[run].at_us = INT64_MAX;
-	else if (c->kind == CHANGE_START && c->task_index >= 0)
+	else if (c->kind == CHANGE_START && c->task_index >= 0 && c->map_index < 0)
 		set(d, c->task_index, c->at_us);
-	else if (c->kind == CHANGE_END && c->task_index >= 0)
+	else if (c->kind == CHANGE_END && c->task_index >= 0 && c->map_index < 0)
 		d->limits[c->task_index].at_us = INT64_MAX;
 	else
 		return;

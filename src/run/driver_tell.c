@@ -88,7 +88,7 @@ static void tell_start(struct driver *d, const struct change *c)
 	p->exit_status = -1;
 	p->signal = 0;
 	set_text(&p->error, NULL);
-	set_text(&p->log_path, paths_log(d->req->home, d->name, c->task, c->attempt.try));
+	set_text(&p->log_path, paths_log(d->req->home, d->name, c->task, -1, c->attempt.try));
 	json_decref(p->outputs);
 	json_decref(p->checks);
 	p->outputs = p->checks = NULL;
@@ -116,6 +116,9 @@ static void tell_end(struct driver *d, const struct change *c)
 
 void driver_tell_change(struct driver *d, const struct change *c)
 {
+	/* What is shown is the mapped task as a whole. */
+	if (c->map_index >= 0)
+		return;
 	switch (c->kind) {
 	case CHANGE_RUN:
 		d->progress.state = c->run.to;
@@ -157,7 +160,7 @@ int driver_progress_init(struct driver *d, const struct store_result *rows, stru
 		p->nkept += t->kept;
 		if (t->try > 0)
 			t->log_path =
-				paths_log(req->home, d->name, req->dag->tasks[i].name, t->try);
+				paths_log(req->home, d->name, req->dag->tasks[i].name, -1, t->try);
 		if (t->kept && t->outputs)
 			json_object_set(d->run->job.outputs, req->dag->tasks[i].name, t->outputs);
 	}

@@ -203,6 +203,40 @@ struct active_run *engine_find(const struct engine *e, int64_t run_id)
 	return r;
 }
 
+/* Whether something of the run is in the store that the rows of its tasks do not tell. */
+static bool has_done_work(const struct run_init *init)
+{
+	for (int i = 0; init->tasks && i < init->dag->ntasks; i++) {
+		const struct task_init *t = &init->tasks[i];
+		bool outputs = t->state == TASK_SUCCESS && !t->clear;
+		if (outputs || (init->dag->tasks[i].foreach && t->state != TASK_NONE))
+			return true;
+	}
+	return false;
+}
+
+/* Its outputs, and the instances of mapped tasks. */
+static int start_from_store(
+	struct engine *e, struct active_run *r, const struct run_init *init, struct err *err)
+{
+	struct store_result rows = { 0 };
+	struct run_init run = *init;
+	struct err why = { 0 };
+
+	if (store_tasks(e->store, r->id, &rows, err) < 0)
+		return -1;
+	restore_outputs(&rows, r->dag, init, r->job.outputs);
+	struct instance_init *instances =
+		restore_instances(&rows, r->dag, init->tasks, &run.ninstances, &why);
+	run.instances = instances;
+	int rc = why.code == ERR_NONE ? sched_add_run(e->sched, &run, clock_now_us(), &why) : -1;
+	if (rc < 0 && err)
+		*err = why;
+	free(instances);
+	store_result_release(&rows);
+	return rc;
+}
+
 int engine_start(struct engine *e, struct active_run *r, struct run_init *init, struct err *err)
 {
 	/* From here on there are tasks to be stopped, and people who may ask for it. */
@@ -210,17 +244,16 @@ int engine_start(struct engine *e, struct active_run *r, struct run_init *init, 
 	init->run_id = r->id;
 	init->dag = r->dag;
 	init->state = r->state;
-	if (breakers_load(e->sched, e->store, r->dag, err) < 0 ||
-		restore_outputs(e->store, r->dag, init, r->job.outputs, err) < 0)
+	if (breakers_load(e->sched, e->store, r->dag, err) < 0)
 		return -1;
 	init->cancelling = r->cancelling != 0;
 	init->killing = r->cancelling == RUN_KILLED;
-	if (sched_add_run(e->sched, init, clock_now_us(), err) < 0)
-		return -1;
+	int rc = has_done_work(init) ? start_from_store(e, r, init, err)
+				     : sched_add_run(e->sched, init, clock_now_us(), err);
 	/* A former owner was killed while it did so. */
-	if (r->cancelling && !init->settling)
+	if (rc == 0 && r->cancelling && !init->settling)
 		sched_cancel_run(e->sched, r->id, init->killing, clock_now_us());
-	return 0;
+	return rc;
 }
 
 static void forget_idle(struct engine *e, const struct active_run *r)
@@ -256,9 +289,8 @@ void engine_halt(struct engine *e, bool hard)
 	e->halting = true;
 	sched_halt(e->sched);
 	HASH_ITER (hh, e->runs, r, next)
-		for (int i = 0; i < r->dag->ntasks; i++)
-			if (sched_task_view(e->sched, r->id, i, &view) &&
-				view.state == TASK_RUNNING)
+		for (int i = 0; sched_task_view(e->sched, r->id, i, &view); i++)
+			if (view.state == TASK_RUNNING)
 				exec_stop(former_exec_of(e, view.token), view.token, how, NULL);
 	engine_flush(e);
 }

@@ -4,6 +4,22 @@
 
 #include "core/model.h"
 #include "run/engine_impl.h"
+#include "run/outputs.h"
+
+/* Those of a mapped task are its instances', unless it has a new list, or they are set. */
+static void follow(struct engine *e, struct active_run *r, const struct change *c)
+{
+	struct task_view whole = { 0 };
+	bool own = c->state.to == TASK_SUCCESS && c->state.outputs;
+
+	sched_task_view(e->sched, r->id, c->task_index, &whole);
+	if (whole.states && c->map_index < 0 && !own)
+		return;
+	const struct outputs_of of = { c->task, c->map_index, whole.ninstances };
+	json_t *outputs = own ? json_loads(c->state.outputs, 0, NULL) : NULL;
+	outputs_set(r->job.outputs, &of, outputs);
+	json_decref(outputs);
+}
 
 /* Tasks that start in the very step that follows see the outputs of others as they are now. Returns
  * whether the run changes at all. */
@@ -15,12 +31,8 @@ static bool follow_outputs(struct engine *e, struct active_run *r)
 
 	for (size_t i = 0; i < n; i++, c++) {
 		any = any || c->run_id == r->id;
-		if (c->run_id != r->id || c->kind != CHANGE_TASK)
-			continue;
-		json_object_del(r->job.outputs, c->task);
-		if (c->state.to == TASK_SUCCESS && c->state.outputs)
-			json_object_set_new(
-				r->job.outputs, c->task, json_loads(c->state.outputs, 0, NULL));
+		if (c->run_id == r->id && c->kind == CHANGE_TASK)
+			follow(e, r, c);
 	}
 	return any;
 }

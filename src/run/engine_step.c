@@ -7,6 +7,8 @@
 #include "core/model.h"
 #include "run/control_wait.h"
 #include "run/engine_impl.h"
+#include "run/mapping.h"
+#include "run/outputs.h"
 #include "run/paths.h"
 #include "run/result.h"
 #include "run/secrets.h"
@@ -48,8 +50,14 @@ static const char *json_text(struct arena *a, json_t *value)
 	return copy;
 }
 
-static void keep_checks(struct engine *e, const struct active_run *r, const struct task *t,
-	int64_t token, json_t *checks)
+/* Whose attempt ended. */
+struct ended {
+	struct active_run *run;
+	const struct task *task;
+	int map_index, ninstances;
+};
+
+static void keep_checks(struct engine *e, const struct ended *of, int64_t token, json_t *checks)
 {
 	struct arena *a = &e->scratch;
 	size_t i;
@@ -59,9 +67,10 @@ static void keep_checks(struct engine *e, const struct active_run *r, const stru
 	{
 		if (!grow(e, &e->checks, e->nchecks, &e->checks_cap, sizeof *e->checks))
 			return;
-		e->checks[e->nchecks++] = (struct check_row){ .run_id = r->id,
+		e->checks[e->nchecks++] = (struct check_row){ .run_id = of->run->id,
 			.token = token,
-			.task = t->name,
+			.task = of->task->name,
+			.map_index = of->map_index,
 			.name = json_text(a, json_object_get(c, "name")),
 			.severity = json_text(a, json_object_get(c, "severity")),
 			.status = json_text(a, json_object_get(c, "status")),
@@ -94,9 +103,10 @@ static enum outcome outcome_of(const struct exec_end *end, const struct result *
 	return r->bad_output && end->outcome == OUTCOME_SUCCESS ? OUTCOME_FAILED : end->outcome;
 }
 
-static void feed(struct engine *e, struct active_run *run, const struct task *t,
-	const struct exec_end *end, const struct result *r)
+static void feed(struct engine *e, const struct ended *of, const struct exec_end *end,
+	const struct result *r)
 {
+	const struct outputs_of own = { of->task->name, of->map_index, of->ninstances };
 	char *result = result_text(r, end), *outputs = NULL;
 	/* The operator's own: checks by their weights. */
 	const json_t *score =
@@ -118,9 +128,9 @@ static void feed(struct engine *e, struct active_run *run, const struct task *t,
 	if (ae.outcome == OUTCOME_SUCCESS && json_object_size(r->outputs)) {
 		outputs = json_dumps(r->outputs, JSON_COMPACT);
 		ae.outputs = outputs;
-		json_object_set(run->job.outputs, t->name, r->outputs);
+		outputs_set(of->run->job.outputs, &own, r->outputs);
 	}
-	keep_checks(e, run, t, end->token, r->checks);
+	keep_checks(e, of, end->token, r->checks);
 	sched_attempt_ended(e->sched, &ae, clock_now_us());
 	free(result);
 	free(outputs);
@@ -211,6 +221,16 @@ static void record_late_end(struct store *s, const struct exec_end *end)
 	store_late_end(s, &late, &recorded, NULL);
 }
 
+/* Of the task that an instance is of: those that have an item. */
+static int ninstances(const struct engine *e, int64_t run_id, const struct task_view *of)
+{
+	struct task_view whole = { 0 };
+
+	if (of->map_index >= 0)
+		sched_task_view(e->sched, run_id, of->task_index, &whole);
+	return whole.ninstances;
+}
+
 void engine_ended(struct engine *e, const struct exec_end *end)
 {
 	struct task_view view;
@@ -225,9 +245,10 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 		return;
 	}
 	struct active_run *run = engine_find(e, run_id);
-	const struct task *t = &run->dag->tasks[task];
-	char *output = paths_output(e->config.home, run->name, t->name, view.tries);
-	char *log = paths_log(e->config.home, run->name, t->name, view.tries);
+	const struct task *t = &run->dag->tasks[view.task_index];
+	const struct ended of = { run, t, view.map_index, ninstances(e, run_id, &view) };
+	char *output = paths_output(e->config.home, run->name, t->name, view.map_index, view.tries);
+	char *log = paths_log(e->config.home, run->name, t->name, view.map_index, view.tries);
 	const struct result_source from = {
 		.output_path = output,
 		.log_path = log,
@@ -240,7 +261,7 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 		e->failed = true;
 		err_nomem(&e->err);
 	} else if (rc == 0) {
-		feed(e, run, t, end, &r);
+		feed(e, &of, end, &r);
 		if (r.found_output)
 			output = spend(e, run_id, output);
 	}
@@ -329,30 +350,47 @@ static void feed_unstarted(struct engine *e)
 	e->nunstarted = 0;
 }
 
-static void prepare_start(struct engine *e, const struct active_run *run, const struct change *c)
+/* The item of an instance, as a new reference; NULL of what is none. */
+static json_t *item_of(const char *text)
 {
-	struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
-		.try = c->attempt.try,
-		.token = c->attempt.token,
-		.work = c->attempt.work,
-		.now_us = c->at_us };
+	return text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+}
+
+static void prepare_job(struct engine *e, const struct active_run *run, const struct job_attempt *a)
+{
 	struct err err = { 0 };
 	struct job job;
 
-	if (control_in_loop(a.task)) {
-		keep_control(e, run, &a);
-		return;
-	}
-	if (job_build(&run->job, &a, &job, &err) < 0) {
-		keep_unstarted(e, c->attempt.token, &err);
+	if (job_build(&run->job, a, &job, &err) < 0) {
+		keep_unstarted(e, a->token, &err);
 		return;
 	}
 	job.exec.epoch = run->epoch;
 	/* Somebody may have tidied it up; a failure shows where the task writes there. */
 	engine_make_work_dir(e, run->name, NULL);
 	if (exec_prepare(e->exec, &job.exec, &err) < 0)
-		keep_unstarted(e, c->attempt.token, &err);
+		keep_unstarted(e, a->token, &err);
 	job_release(&job);
+}
+
+static void prepare_start(struct engine *e, const struct active_run *run, const struct change *c)
+{
+	struct task_view view = { 0 };
+	struct job_attempt a = { .task = &run->dag->tasks[c->task_index],
+		.try = c->attempt.try,
+		.token = c->attempt.token,
+		.work = c->attempt.work,
+		.map_index = c->map_index,
+		.now_us = c->at_us };
+
+	if (c->map_index >= 0)
+		sched_task_view(e->sched, c->run_id, c->live, &view);
+	a.item = item_of(view.item);
+	if (control_in_loop(a.task))
+		keep_control(e, run, &a);
+	else
+		prepare_job(e, run, &a);
+	json_decref(a.item);
 }
 
 int engine_flush(struct engine *e)
@@ -602,30 +640,60 @@ static void answer_wait(
 	control_found_release(&found);
 }
 
-/* Answer what the scheduler asks; what cannot be judged is begun, and says why. */
+static void answer_list(
+	struct engine *e, const struct active_run *run, const struct job_attempt *a, int task)
+{
+	struct mapping m = { 0 };
+	struct err err = { 0 };
+	char text[sizeof(struct err)];
+
+	if (mapping_list(&run->job, a, &m, &err) < 0) {
+		sched_answer_no_list(
+			e->sched, run->id, task, err_format(&err, text, sizeof text), a->now_us);
+		return;
+	}
+	const struct sched_list list = { run->id, task, m.items, m.n };
+	sched_answer_list(e->sched, &list, a->now_us);
+	mapping_release(&m);
+}
+
+/* What cannot be judged is begun, and says why. */
+static void answer_one(struct engine *e, const struct sched_question *q, int64_t now_us)
+{
+	const struct active_run *run = engine_find(e, q->run_id);
+	const struct job_attempt a = { .task = &run->dag->tasks[q->task_index],
+		.try = q->tries + 1,
+		.now_us = now_us,
+		.item = item_of(q->item),
+		.map_index = q->map_index };
+	struct err err = { 0 };
+	bool yes = true;
+
+	if (q->list) {
+		answer_list(e, run, &a, q->task);
+		return;
+	}
+	if (!q->asked)
+		control_only_if(&run->job, &a, &yes, &err);
+	if (a.task->waits && yes && err.code == ERR_NONE) {
+		const struct control_look look = { &run->job, &a, e->store, run->id, q->deadline_us,
+			q->asked };
+		answer_wait(e, &look, q);
+	} else {
+		sched_answer(e->sched, run->id, q->task, yes || err.code != ERR_NONE, now_us);
+	}
+	json_decref(a.item);
+}
+
+/* Answer what the scheduler asks. */
 static bool answer(struct engine *e)
 {
 	int64_t now_us = clock_now_us();
 	size_t n;
 	const struct sched_question *q = sched_questions(e->sched, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct active_run *run = engine_find(e, q[i].run_id);
-		const struct job_attempt a = {
-			.task = &run->dag->tasks[q[i].task], .try = q[i].tries + 1, .now_us = now_us
-		};
-		struct err err = { 0 };
-		bool yes = true;
-		if (!q[i].asked)
-			control_only_if(&run->job, &a, &yes, &err);
-		if (a.task->waits && yes && err.code == ERR_NONE) {
-			const struct control_look look = { &run->job, &a, e->store, run->id,
-				q[i].deadline_us, q[i].asked };
-			answer_wait(e, &look, &q[i]);
-			continue;
-		}
-		sched_answer(e->sched, run->id, q[i].task, yes || err.code != ERR_NONE, now_us);
-	}
+	for (size_t i = 0; i < n; i++)
+		answer_one(e, &q[i], now_us);
 	return n > 0;
 }
 

@@ -250,8 +250,8 @@ void former_forget_run(struct engine *e, const struct active_run *r)
 {
 	struct task_view view;
 
-	for (int i = 0; e->formers.held && i < r->dag->ntasks; i++)
-		if (sched_task_view(e->sched, r->id, i, &view) && view.token)
+	for (int i = 0; e->formers.held && sched_task_view(e->sched, r->id, i, &view); i++)
+		if (view.token)
 			former_forget(e, view.token);
 }
 

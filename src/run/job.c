@@ -16,7 +16,12 @@
 #include "operators/operators.h"
 #include "run/paths.h"
 
-enum { JOB_MAX = 16 << 20, COMMAND_MAX = 1 << 20, WORDS_MAX = 4096 };
+enum { JOB_MAX = 16 << 20, COMMAND_MAX = 1 << 20, WORDS_MAX = 4096, ITEM_VARIABLES = 2 };
+
+static int index_of(const struct job_attempt *a)
+{
+	return a->item ? a->map_index : -1;
+}
 
 static struct template_context context_of(const struct job_context *c, const struct job_attempt *a)
 {
@@ -30,7 +35,7 @@ static struct template_context context_of(const struct job_context *c, const str
 		.params = c->params,
 		.outputs = c->outputs,
 		.task_try = a->try,
-		.map_index = -1,
+		.map_index = index_of(a),
 		.token = a->token,
 		.now_us = a->now_us };
 }
@@ -225,7 +230,8 @@ static bool is_own_variable(const char *entry)
 {
 	static const char *const names[] = { "WEIR_DAG=", "WEIR_TASK=", "WEIR_RUN_ID=", "WEIR_TRY=",
 		"WEIR_TOKEN=", "WEIR_DS=", "WEIR_INTERVAL_",
-		"WEIR_IDEMPOTENCY_KEY=", "WEIR_OUTPUT=", "WEIR_HOME=", "WEIR_CGROUP=", "WEIR_TEST_",
+		"WEIR_IDEMPOTENCY_KEY=", "WEIR_OUTPUT=", "WEIR_MAP_INDEX=", "WEIR_ITEM=",
+		"WEIR_HOME=", "WEIR_CGROUP=", "WEIR_TEST_",
 		"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=" };
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -277,9 +283,24 @@ void job_prepared_release(struct job_prepared *p)
 
 /* The same work, whichever attempt does it. */
 static const char *key_text(struct arena *arena, const struct job_context *c,
-	const struct job_prepared *p, const char *task)
+	const struct job_prepared *p, const struct job_attempt *a)
 {
-	return arena_printf(arena, "%s.%s.%s", c->dag->name, task, p->interval);
+	char of[16] = "";
+
+	if (a->item)
+		snprintf(of, sizeof of, "@%d", a->map_index);
+	return arena_printf(arena, "%s.%s%s.%s", c->dag->name, a->task->name, of, p->interval);
+}
+
+/* What an instance of a mapped task works on: a text as it is, anything else as JSON. */
+static void add_item(struct env *e, const struct job_attempt *a)
+{
+	const char *text = json_string_value(a->item);
+	char *dump = text ? NULL : json_dumps(a->item, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	e->list[e->n++] = arena_printf(e->arena, "WEIR_MAP_INDEX=%d", a->map_index);
+	e->list[e->n++] = arena_printf(e->arena, "WEIR_ITEM=%s", text ? text : dump ? dump : "");
+	free(dump);
 }
 
 /* The environment of one attempt: that of the run, what is said of the task. */
@@ -290,12 +311,11 @@ static int env_init(struct env *e, const struct job_context *c, const struct job
 	const char *const own[] = { arena_printf(arena, "WEIR_TASK=%s", a->task->name),
 		arena_printf(arena, "WEIR_TRY=%d", a->try),
 		arena_printf(arena, "WEIR_TOKEN=%lld", (long long)a->token),
-		arena_printf(
-			arena, "WEIR_IDEMPOTENCY_KEY=%s", key_text(arena, c, p, a->task->name)),
+		arena_printf(arena, "WEIR_IDEMPOTENCY_KEY=%s", key_text(arena, c, p, a)),
 		arena_printf(arena, "WEIR_OUTPUT=%s", output_path) };
 	size_t nown = sizeof own / sizeof *own;
 
-	e->cap = p->nenv + nown + (a->task->env ? a->task->env->n : 0) + 1;
+	e->cap = p->nenv + nown + ITEM_VARIABLES + (a->task->env ? a->task->env->n : 0) + 1;
 	e->list = arena_array(arena, e->cap, sizeof *e->list);
 	e->secrets = json_array();
 	if (!e->list || !e->secrets)
@@ -303,6 +323,8 @@ static int env_init(struct env *e, const struct job_context *c, const struct job
 	memcpy(e->list, p->env, p->nenv * sizeof *e->list);
 	memcpy(e->list + p->nenv, own, sizeof own);
 	e->n = p->nenv + nown;
+	if (a->item)
+		add_item(e, a);
 	return arena->failed ? -1 : 0;
 }
 
@@ -458,7 +480,7 @@ static int build_payload(struct job *j, const struct job_context *c, const struc
 		.report_path = report_path,
 		.key = { .dag = c->dag->name,
 			.task = a->task->name,
-			.map_index = -1,
+			.map_index = index_of(a),
 			.interval_start = c->prepared->start_utc,
 			.interval_end = c->prepared->end_utc,
 			.token = a->token,
@@ -528,7 +550,8 @@ static int build(struct job *j, struct env *e, const struct job_context *c,
 	const struct task *t = a->task;
 	struct template_context tc = context_of(c, a);
 	bool unused;
-	const char *output = own_path(&j->arena, paths_output(c->home, c->run, t->name, a->try));
+	const char *output =
+		own_path(&j->arena, paths_output(c->home, c->run, t->name, index_of(a), a->try));
 
 	/* It was true, or could not be judged: then the attempt says why. */
 	if (t->only_if && job_only_if(c, a, &unused, err) < 0)
@@ -540,7 +563,8 @@ static int build(struct job *j, struct env *e, const struct job_context *c,
 		.cpu_permille = t->limits.cpu_permille,
 		.pids = t->limits.pids,
 		.files = t->limits.files };
-	j->exec.log_path = own_path(&j->arena, paths_log(c->home, c->run, t->name, a->try));
+	j->exec.log_path =
+		own_path(&j->arena, paths_log(c->home, c->run, t->name, index_of(a), a->try));
 	e->arena = &j->arena;
 	if (!output || !j->exec.log_path || env_init(e, c, p, a, output) < 0)
 		return err_nomem(err);

@@ -54,7 +54,9 @@ struct job_attempt {
 	const struct task *task;
 	int try;
 	int64_t token, now_us;
-	int64_t work; /* see table_key; 0: not known */
+	int64_t work;  /* see table_key; 0: not known */
+	json_t *item;  /* of an instance of a mapped task; NULL: it is none */
+	int map_index; /* with item */
 };
 
 /* Render and assemble. On error nothing is kept; a template that cannot be rendered is ERR_INVALID

@@ -47,3 +47,9 @@ void run_ds(const struct zone *zone, int64_t at_us, char *ret, size_t size)
 	zone_to_civil(zone ? zone : zone_utc(), at_us, &c, NULL);
 	snprintf(ret, size, "%04d-%02d-%02d", c.year, c.month, c.day);
 }
+
+const char *run_task_label(const char *task, int map_index, char buf[RUN_LABEL_MAX])
+{
+	snprintf(buf, RUN_LABEL_MAX, map_index < 0 ? "%s" : "%s[%d]", task, map_index);
+	return buf;
+}

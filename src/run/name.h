@@ -17,4 +17,8 @@ char *run_name(const struct run_key *key, const char *ds, bool long_form);
 /* The local date of an instant, "2026-11-19". `zone` NULL: UTC. */
 void run_ds(const struct zone *zone, int64_t at_us, char *ret, size_t size);
 
+enum { RUN_LABEL_MAX = 320 };
+/* What people call a task: "fetch", or "fetch[3]" of an instance. */
+const char *run_task_label(const char *task, int map_index, char buf[RUN_LABEL_MAX]);
+
 #endif

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "core/sched.h"
 #include "run/engine.h"
+#include "run/name.h"
 #include "run/ops_impl.h"
 #include "run/restore.h"
 
@@ -230,7 +231,28 @@ static int plan_run(struct asked *a, const struct run_init *run, struct err *err
 		a->run->name);
 }
 
-static int make_plan(struct asked *a, struct err *err)
+/* The run as it stands where it is in motion. */
+static int plan_in_motion(struct asked *a, struct err *err)
+{
+	size_t n = (size_t)sched_ninstances(a->sched, a->run->id);
+	struct task_init *init = calloc((size_t)a->dag->ntasks + 1, sizeof *init);
+	struct instance_init *instances = calloc(n + 1, sizeof *instances);
+	struct run_init run;
+	int rc = -1;
+
+	if (!init || !instances)
+		err_nomem(err);
+	else if (!sched_snapshot(a->sched, a->run->id, &run, init, instances))
+		err_set(err, ERR_INTERNAL, "run %s is in motion nowhere", a->run->name);
+	else
+		rc = plan_run(a, &run, err);
+	free(init);
+	free(instances);
+	return rc;
+}
+
+/* As the store has it. */
+static int plan_in_store(struct asked *a, struct err *err)
 {
 	struct task_init *init = calloc((size_t)a->dag->ntasks + 1, sizeof *init);
 	struct run_init run = { .run_id = a->run->id,
@@ -239,19 +261,31 @@ static int make_plan(struct asked *a, struct err *err)
 		.tasks = init,
 		.cancelling = a->run->cancelling != 0,
 		.killing = a->run->cancelling == RUN_KILLED };
-	int rc = -1;
+	struct instance_init *instances = NULL;
+	struct store_result rows = { 0 };
+	struct err why = { 0 };
+	int rc = init ? store_tasks(a->ops->store, a->run->id, &rows, &why) : err_nomem(&why);
 
-	request_plan_release(&a->plan);
 	for (int i = 0; init && i < a->dag->ntasks; i++)
 		init[i].selected = true;
-	if (!init)
-		err_nomem(err);
-	else if (a->sched && !sched_snapshot(a->sched, a->run->id, &run, init))
-		err_set(err, ERR_INTERNAL, "run %s is in motion nowhere", a->run->name);
-	else if (a->sched || restore_tasks(a->ops->store, a->run->id, a->dag, init, err) == 0)
-		rc = plan_run(a, &run, err);
+	if (rc == 0) {
+		restore_rows(&rows, a->dag, init);
+		instances = restore_instances(&rows, a->dag, init, &run.ninstances, &why);
+		run.instances = instances;
+		rc = why.code == ERR_NONE ? plan_run(a, &run, &why) : -1;
+	}
+	if (rc < 0 && err)
+		*err = why;
+	store_result_release(&rows);
+	free(instances);
 	free(init);
 	return rc;
+}
+
+static int make_plan(struct asked *a, struct err *err)
+{
+	request_plan_release(&a->plan);
+	return a->sched ? plan_in_motion(a, err) : plan_in_store(a, err);
 }
 
 /* ---- doing it ---------------------------------------------------------------------------- */
@@ -261,13 +295,15 @@ static void add_tasks(struct buf *text, const struct asked *a)
 	size_t n;
 	const struct change *c = sched_changes(a->plan.sched, &n);
 	int told = 0;
+	char label[RUN_LABEL_MAX];
 
 	for (size_t i = 0; i < n; i++) {
 		bool direct = c[i].kind == CHANGE_TASK || c[i].kind == CHANGE_STOP;
 		if (!direct || !c[i].detail)
 			continue;
 		if (told++ < TASKS_TOLD)
-			buf_addf(text, "%s%s", told > 1 ? ", " : "", c[i].task);
+			buf_addf(text, "%s%s", told > 1 ? ", " : "",
+				run_task_label(c[i].task, c[i].map_index, label));
 	}
 	if (told > TASKS_TOLD)
 		buf_addf(text, " and %d more", told - TASKS_TOLD);

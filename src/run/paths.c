@@ -27,9 +27,20 @@ char *paths_store(const char *home)
 	return format("%s/weir.db", home);
 }
 
-char *paths_log(const char *home, const char *run, const char *task, int try)
+/* "@3" of an instance: no task has an "@" in its name. */
+static const char *instance(int map_index, char *buf, size_t size)
 {
-	return format("%s/logs/%s/%s.%d.log", home, run, task, try);
+	if (map_index >= 0)
+		snprintf(buf, size, "@%d", map_index);
+	return map_index >= 0 ? buf : "";
+}
+
+char *paths_log(const char *home, const char *run, const char *task, int map_index, int try)
+{
+	char of[16];
+
+	return format(
+		"%s/logs/%s/%s%s.%d.log", home, run, task, instance(map_index, of, sizeof of), try);
 }
 
 char *paths_log_dir(const char *home, const char *run)
@@ -37,9 +48,12 @@ char *paths_log_dir(const char *home, const char *run)
 	return format("%s/logs/%s", home, run);
 }
 
-char *paths_output(const char *home, const char *run, const char *task, int try)
+char *paths_output(const char *home, const char *run, const char *task, int map_index, int try)
 {
-	return format("%s/work/%s/%s.%d.out", home, run, task, try);
+	char of[16];
+
+	return format(
+		"%s/work/%s/%s%s.%d.out", home, run, task, instance(map_index, of, sizeof of), try);
 }
 
 char *paths_work_dir(const char *home, const char *run)

@@ -1,7 +1,7 @@
 /* The layout of WEIR_HOME.
  *
  *     weir.db                          the store
- *     logs/RUN/TASK.TRY.log            output of an attempt
+ *     logs/RUN/TASK.TRY.log            output of an attempt; TASK@N.TRY.log of an instance
  *     work/RUN/TASK.TRY.out            what an attempt reports (WEIR_OUTPUT, reports of operators)
  *     supervisor/DAG.START-END.PID.journal   of a supervisor and its attempts
  *
@@ -15,9 +15,10 @@
 struct err;
 
 char *paths_store(const char *home);
-char *paths_log(const char *home, const char *run, const char *task, int try);
+/* map_index -1: not an instance */
+char *paths_log(const char *home, const char *run, const char *task, int map_index, int try);
 char *paths_log_dir(const char *home, const char *run);
-char *paths_output(const char *home, const char *run, const char *task, int try);
+char *paths_output(const char *home, const char *run, const char *task, int map_index, int try);
 char *paths_work_dir(const char *home, const char *run);
 char *paths_journal_dir(const char *home);
 /* The file names of all supervisors of one run begin with this. */

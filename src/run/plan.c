@@ -112,17 +112,20 @@ static void restore(const struct task *t, const struct task_row *row, struct tas
 		p->outputs = json_loads(row->outputs, 0, NULL);
 }
 
-static int mark_kept(const struct dag *dag, const struct task_init *tasks,
+static int mark_kept(const struct dag *dag, const struct run_init *run,
 	struct task_progress *ret_progress, struct err *err)
 {
-	enum reason *again = calloc((size_t)dag->ntasks + 1, sizeof *again);
+	size_t n = (size_t)(dag->ntasks + run->ninstances);
+	enum reason *again = calloc(n + 1, sizeof *again);
 
-	if (!again)
+	if (!again || sched_again(run, again) < 0) {
+		free(again);
 		return err_nomem(err);
-	sched_again(dag, tasks, false, again);
+	}
 	for (int i = 0; i < dag->ntasks; i++) {
-		bool done = tasks[i].state == TASK_SUCCESS || tasks[i].state == TASK_SKIPPED;
-		ret_progress[i].selected = tasks[i].selected;
+		enum task_state state = run->tasks[i].state;
+		bool done = state == TASK_SUCCESS || state == TASK_SKIPPED;
+		ret_progress[i].selected = run->tasks[i].selected;
 		ret_progress[i].kept = done && again[i] == REASON_NONE;
 	}
 	free(again);
@@ -139,7 +142,8 @@ int plan_select(const struct run_request *req, const struct store_result *rows,
 		ret_progress[i].retries = dag->tasks[i].retry.retries;
 	}
 	for (size_t i = 0; i < rows->n; i++) {
-		const struct task *t = dag_find(dag, rows->tasks[i].name);
+		const struct task *t =
+			rows->tasks[i].map_index < 0 ? dag_find(dag, rows->tasks[i].name) : NULL;
 		/* A task that this version of the DAG no longer has is history. */
 		if (t)
 			restore(t, &rows->tasks[i], &ret[t->index], &ret_progress[t->index]);
@@ -148,7 +152,15 @@ int plan_select(const struct run_request *req, const struct store_result *rows,
 		return -1;
 	if (req->only && select_only(req, ret, err) < 0)
 		return -1;
-	return mark_kept(dag, ret, ret_progress, err);
+	struct run_init run = { .dag = (struct dag *)dag, .tasks = ret };
+	struct err why = { 0 };
+	struct instance_init *instances = restore_instances(rows, dag, ret, &run.ninstances, &why);
+	run.instances = instances;
+	int rc = why.code == ERR_NONE ? mark_kept(dag, &run, ret_progress, &why) : -1;
+	if (rc < 0 && err)
+		*err = why;
+	free(instances);
+	return rc;
 }
 
 /* ---- dry run -------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "core/sched.h"
 #include "run/catalog.h"
 #include "run/engine.h"
+#include "run/name.h"
 
 int pools_apply(struct sched *s, const struct config *config, struct err *err)
 {
@@ -59,8 +60,10 @@ static void add_pool(void *arg, const struct sched_pool *p)
 			"used", p->used, "running", p->running, "waiting", p->waiting, "held_by"));
 }
 
-static void add_holder(json_t *list, const struct active_run *r, const struct task *t)
+static void add_holder(json_t *list, const struct active_run *r, const struct task_view *v)
 {
+	const struct task *t = &r->dag->tasks[v->task_index];
+	char label[RUN_LABEL_MAX];
 	json_t *pool;
 	size_t i;
 
@@ -69,8 +72,10 @@ static void add_holder(json_t *list, const struct active_run *r, const struct ta
 		json_t *held_by = json_object_get(pool, "held_by");
 		if (strcmp(json_string_value(json_object_get(pool, "pool")), t->pool) == 0 &&
 			json_array_size(held_by) < POOLS_HOLDERS_MAX)
-			json_array_append_new(held_by, json_pack("{s:s, s:s, s:i}", "run", r->name,
-							       "task", t->name, "slots", t->slots));
+			json_array_append_new(
+				held_by, json_pack("{s:s, s:s, s:i}", "run", r->name, "task",
+						 run_task_label(t->name, v->map_index, label),
+						 "slots", t->slots));
 	}
 }
 
@@ -79,12 +84,11 @@ json_t *pools_status(struct sched *s, const struct active_run *runs)
 	json_t *list = json_array();
 
 	sched_each_pool(s, add_pool, list);
-	for (const struct active_run *r = runs; r && json_array_size(list); r = r->hh.next)
-		for (int i = 0; i < r->dag->ntasks; i++) {
-			struct task_view view;
-			if (r->dag->tasks[i].pool && sched_task_view(s, r->id, i, &view) &&
-				view.state == TASK_RUNNING)
-				add_holder(list, r, &r->dag->tasks[i]);
-		}
+	for (const struct active_run *r = runs; r && json_array_size(list); r = r->hh.next) {
+		struct task_view view;
+		for (int i = 0; sched_task_view(s, r->id, i, &view); i++)
+			if (view.state == TASK_RUNNING && r->dag->tasks[view.task_index].pool)
+				add_holder(list, r, &view);
+	}
 	return list;
 }

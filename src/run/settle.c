@@ -21,14 +21,19 @@ struct settling {
 
 /* ---- attempts whose task is no longer in the DAG --------------------------------------- */
 
-static const struct task_row *orphaned_task(const struct settling *s, const char *name)
+static const struct task_row *orphaned_task(const struct settling *s, const struct attempt_row *a)
 {
-	if (dag_find(s->run->dag, name))
+	const struct task *t = dag_find(s->run->dag, a->task);
+
+	/* One that is mapped now, or no more, is another. */
+	if (t && !t->foreach == (a->map_index < 0))
 		return NULL;
-	for (size_t i = 0; i < s->tasks.n; i++)
-		if (strcmp(s->tasks.tasks[i].name, name) == 0 &&
-			s->tasks.tasks[i].state == TASK_RUNNING)
-			return &s->tasks.tasks[i];
+	for (size_t i = 0; i < s->tasks.n; i++) {
+		const struct task_row *row = &s->tasks.tasks[i];
+		if (row->map_index == a->map_index && row->state == TASK_RUNNING &&
+			strcmp(row->name, a->task) == 0)
+			return row;
+	}
 	return NULL;
 }
 
@@ -39,11 +44,12 @@ static int end_orphan(struct settling *s, const struct attempt_row *a, const str
 	const struct engine *e = s->engine;
 	const struct sched_orphan orphan = { .run_id = s->run->id,
 		.task = t->name,
+		.map_index = t->map_index,
 		.hash = t->hash,
 		.tries = a->try,
 		.failures = t->failures,
 		.lost = t->lost };
-	char *output = paths_output(e->config.home, s->run->name, t->name, a->try);
+	char *output = paths_output(e->config.home, s->run->name, t->name, a->map_index, a->try);
 	char *error = output ? result_error(end, 0, NULL) : NULL;
 	struct attempt_end ae = { .token = end->token,
 		.outcome = end->outcome,
@@ -88,9 +94,10 @@ static int add_in_flight(struct settling *s, struct err *err)
 		return err_nomem(err);
 	restore_rows(&s->tasks, dag, init);
 	for (size_t i = 0; i < s->attempts.n; i++) {
-		const struct task *t = dag_find(dag, s->attempts.attempts[i].task);
+		const struct attempt_row *a = &s->attempts.attempts[i];
+		const struct task *t = a->map_index < 0 ? dag_find(dag, a->task) : NULL;
 		if (t)
-			init[t->index].token = s->attempts.attempts[i].token;
+			init[t->index].token = a->token;
 	}
 	struct run_init run = { .tasks = init, .settling = true };
 	int rc = engine_start(s->engine, s->run, &run, err);
@@ -117,7 +124,7 @@ static int take_verdict(struct settling *s, size_t i, struct err *err)
 {
 	struct former_question *q = &s->questions[i];
 	const struct attempt_row *a = &s->attempts.attempts[i];
-	const struct task_row *orphan = orphaned_task(s, a->task);
+	const struct task_row *orphan = orphaned_task(s, a);
 
 	if (q->verdict == FORMER_FENCED)
 		return err_set(

@@ -152,6 +152,13 @@ int backend_wrong_state(const struct change *c, const char *present, struct err 
 		present, task_state_name(c->state.from), task_state_name(c->state.to));
 }
 
+int backend_has_begun(const struct change *c, const char *present, struct err *err)
+{
+	return err_set(err, ERR_INTERNAL,
+		"task %s[%d] of run %" PRId64 " is %s, and cannot have another item", c->task,
+		c->map_index, c->run_id, present);
+}
+
 int backend_bad_token(const struct change *c, int64_t limit, int64_t last, struct err *err)
 {
 	if (c->attempt.token >= limit)

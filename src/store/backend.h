@@ -247,6 +247,7 @@ int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *e
 int backend_no_run(int64_t run_id, struct err *err);
 int backend_no_task(const struct change *c, struct err *err);
 int backend_wrong_state(const struct change *c, const char *present, struct err *err);
+int backend_has_begun(const struct change *c, const char *present, struct err *err);
 int backend_bad_token(const struct change *c, int64_t limit, int64_t last, struct err *err);
 int backend_token_used(const struct change *c, struct err *err);
 /* outcome NULL: there is no such attempt */

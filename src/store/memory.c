@@ -109,7 +109,7 @@ int memory_add(struct memory_store *m, struct mem_list *l, void *row, struct mem
 	if (grow((void **)&m->added, m->nadded, &m->added_cap, sizeof *m->added, err) < 0 ||
 		memory_list_add(l, row, err) < 0)
 		return -1;
-	m->added[m->nadded++] = (struct added){ l, a };
+	m->added[m->nadded++] = (struct added){ .list = l, .attempt = a };
 	return 0;
 }
 
@@ -148,6 +148,10 @@ static void roll_back(struct memory_store *m)
 	}
 	while (m->nadded) {
 		struct added *a = &m->added[--m->nadded];
+		if (a->task) {
+			HASH_DEL(a->run->tasks, a->task);
+			continue;
+		}
 		if (a->list == &m->acts) {
 			memory_act_remove_last(m);
 			continue;
@@ -246,30 +250,41 @@ static struct mem_version *put_version(struct memory_store *m, const struct run_
 	return v;
 }
 
-static int put_task(
-	struct memory_store *m, struct mem_run *run, const char *name, size_t seq, struct err *err)
+static struct mem_task *new_task(struct memory_store *m, struct mem_run *run, const char *name,
+	int map_index, struct err *err)
 {
-	struct mem_task *t = memory_find_task(m, run, name, -1);
 	size_t len = strlen(name);
-	int map_index = -1;
-
-	if (t) {
-		t->seq = seq;
-		return 0;
-	}
-	t = arena_alloc(&m->arena, sizeof *t);
+	struct mem_task *t = arena_alloc(&m->arena, sizeof *t);
 	char *key = arena_alloc(&m->arena, sizeof map_index + len + 1);
-	if (!t || !key)
-		return err_nomem(err);
+
+	if (!t || !key) {
+		err_nomem(err);
+		return NULL;
+	}
 	memcpy(key, &map_index, sizeof map_index);
 	memcpy(key + sizeof map_index, name, len);
 	t->key = key;
-	t->seq = seq;
 	t->row = (struct task_row){
 		.run_id = run->row.id, .name = key + sizeof map_index, .map_index = map_index
 	};
 	HASH_ADD_KEYPTR(hh, run->tasks, key, sizeof map_index + len, t);
-	return t->hh.tbl ? 0 : err_nomem(err);
+	if (t->hh.tbl)
+		return t;
+	err_nomem(err);
+	return NULL;
+}
+
+static int put_task(
+	struct memory_store *m, struct mem_run *run, const char *name, size_t seq, struct err *err)
+{
+	struct mem_task *t = memory_find_task(m, run, name, -1);
+
+	if (!t)
+		t = new_task(m, run, name, -1, err);
+	if (!t)
+		return -1;
+	t->seq = seq;
+	return 0;
 }
 
 int memory_add_event(
@@ -543,6 +558,39 @@ static int change_task(
 		m, run, c, task_state_name(c->state.from), task_state_name(c->state.to), err);
 }
 
+/* An instance, which is found in the order of its task. */
+static int add_instance(struct memory_store *m, struct mem_run *run, const struct change *c,
+	const struct mem_task *whole, struct err *err)
+{
+	if (grow((void **)&m->added, m->nadded, &m->added_cap, sizeof *m->added, err) < 0)
+		return -1;
+	struct mem_task *t = new_task(m, run, c->task, c->map_index, err);
+	if (!t)
+		return -1;
+	t->seq = whole->seq;
+	t->row.item = memory_keep(m, c->item);
+	m->added[m->nadded++] = (struct added){ .run = run, .task = t };
+	return 0;
+}
+
+static int change_item(
+	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
+{
+	const struct mem_task *whole = memory_find_task(m, run, c->task, -1);
+	struct mem_task *t = memory_find_task(m, run, c->task, c->map_index);
+
+	if (!whole)
+		return backend_no_task(c, err);
+	if (!t)
+		return add_instance(m, run, c, whole, err);
+	if (t->row.state != TASK_NONE)
+		return backend_has_begun(c, task_state_name(t->row.state), err);
+	if (memory_save(m, &t->row, sizeof t->row, err) < 0)
+		return -1;
+	t->row.item = memory_keep(m, c->item);
+	return 0;
+}
+
 static bool has_try(struct memory_store *m, const struct mem_task *t, int try)
 {
 	int64_t token = t->row.token;
@@ -642,6 +690,7 @@ static int (*const changers[])(
 	[CHANGE_STOP] = NULL, /* not stored */
 	[CHANGE_BREAKER] = change_breaker,
 	[CHANGE_CANCEL] = change_cancel,
+	[CHANGE_ITEM] = change_item,
 };
 static_assert(sizeof changers / sizeof *changers == CHANGE_KIND_MAX, "one for each kind");
 
@@ -678,7 +727,8 @@ static int add_check(struct memory_store *m, const struct check_row *c, struct e
 		.status = memory_keep(m, c->status),
 		.observed = memory_keep(m, c->observed),
 		.expected = memory_keep(m, c->expected),
-		.sample = memory_keep(m, c->sample) };
+		.sample = memory_keep(m, c->sample),
+		.map_index = c->map_index };
 	return memory_add(m, &run->checks, row, NULL, err);
 }
 

@@ -95,6 +95,8 @@ struct undo {
 struct added {
 	struct mem_list *list;
 	struct mem_attempt *attempt; /* or NULL */
+	struct mem_run *run;         /* with the task, which is in no list; or NULL */
+	struct mem_task *task;
 };
 
 struct memory_store {

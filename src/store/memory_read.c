@@ -16,6 +16,8 @@ static void count_tasks(const struct mem_run *run, struct run_row *row)
 	struct mem_task *t, *next;
 
 	HASH_ITER (hh, run->tasks, t, next) {
+		if (t->row.map_index >= 0)
+			continue;
 		row->ntasks++;
 		row->nsuccess += t->row.state == TASK_SUCCESS;
 		row->nfailed += t->row.state == TASK_FAILED;
@@ -192,6 +194,7 @@ static int put_tasks(
 		row->hash = lend(rows->arena, row->hash);
 		row->outputs = lend(rows->arena, row->outputs);
 		row->waits_for = lend(rows->arena, row->waits_for);
+		row->item = lend(rows->arena, row->item);
 		row->decision = NULL;
 	}
 	free(sorted.items);
@@ -264,7 +267,8 @@ static int put_checks(
 			.status = lend(rows->arena, c->status),
 			.observed = lend(rows->arena, c->observed),
 			.expected = lend(rows->arena, c->expected),
-			.sample = lend(rows->arena, c->sample) };
+			.sample = lend(rows->arena, c->sample),
+			.map_index = c->map_index };
 	}
 	return 0;
 }

@@ -206,7 +206,8 @@ static void put_times(struct rows *rows, struct memory_store *m, struct mem_run 
 
 	HASH_ITER (hh, run->tasks, t, next) {
 		const struct mem_attempt *a = memory_find_attempt(m, t->row.token);
-		if (!a || t->row.state != TASK_SUCCESS || !a->row.started_us || !a->row.ended_us)
+		if (!a || t->row.map_index >= 0 || t->row.state != TASK_SUCCESS ||
+			!a->row.started_us || !a->row.ended_us)
 			continue;
 		struct task_time_row *row = rows_add(rows);
 		if (!row)

@@ -350,7 +350,11 @@ static const char schema_4[] =
 	/* Whom an incident was told; the intervals that are not made good (core/incident.h). */
 	"ALTER TABLE incident ADD COLUMN told_to TEXT;"
 	"ALTER TABLE incident ADD COLUMN undone TEXT;"
-	"ALTER TABLE incident ADD COLUMN eased_us INTEGER;";
+	"ALTER TABLE incident ADD COLUMN eased_us INTEGER;"
+
+	/* Mapped tasks. item: of an instance, JSON text. */
+	"ALTER TABLE task ADD COLUMN item TEXT;"
+	"ALTER TABLE check_result ADD COLUMN map_index INTEGER NOT NULL DEFAULT -1;";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

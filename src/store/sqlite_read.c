@@ -103,6 +103,7 @@ static void read_task(struct sqlite_cursor *c, void *row)
 	r->outputs = sqlite_get_text(c);
 	r->work = sqlite_get_int(c);
 	r->waits_for = sqlite_get_text(c);
+	r->item = sqlite_get_text(c);
 }
 
 static void read_attempt(struct sqlite_cursor *c, void *row)
@@ -149,6 +150,7 @@ static void read_check(struct sqlite_cursor *c, void *row)
 	r->observed = sqlite_get_text(c);
 	r->expected = sqlite_get_text(c);
 	r->sample = sqlite_get_text(c);
+	r->map_index = (int)sqlite_get_int(c);
 }
 
 static void read_audit(struct sqlite_cursor *c, void *row)

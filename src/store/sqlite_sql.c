@@ -87,6 +87,11 @@ static const char *const texts[] = {
 	[SQL_TASK_PUT] = "INSERT INTO task(run_id, name, seq) VALUES (?1, ?2, ?3)"
 			 " ON CONFLICT(run_id, name, map_index) DO UPDATE SET seq = excluded.seq"
 			 " WHERE seq <> excluded.seq",
+	[SQL_ITEM_PUT] = "INSERT INTO task(run_id, name, map_index, seq, item)"
+			 " SELECT run_id, name, ?3, seq, ?4 FROM task"
+			 " WHERE run_id = ?1 AND name = ?2 AND map_index = -1"
+			 " ON CONFLICT(run_id, name, map_index) DO UPDATE SET item = excluded.item"
+			 " WHERE state = 'none'",
 	[SQL_TASK_STATE] =
 		"SELECT state, token FROM task WHERE run_id = ?1 AND name = ?2 AND map_index = ?3",
 	[SQL_TASK_CHANGE] =
@@ -114,7 +119,7 @@ static const char *const texts[] = {
 		" AND map_index = ?4",
 	[SQL_CHECK_INSERT] =
 		"INSERT INTO check_result(run_id, token, task, name, severity, status, observed,"
-		" expected, sample) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+		" expected, sample, map_index) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[SQL_REQUEST_INSERT] =
 		"INSERT INTO audit(at_us, who, what, subject, reason, run_id, detail)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -248,13 +253,14 @@ static const char *const texts[] = {
 		RUN_SELECT "WHERE r.name >= ?1 AND r.name < ?2 ORDER BY r.name LIMIT ?3",
 	[SQL_RUNS_BY_KEY] = RUN_SELECT
 	"WHERE r.dag = ?1 AND r.interval_start_us = ?2 AND r.interval_end_us = ?3",
-	[SQL_TASK_COUNTS] =
-		"SELECT count(*), count(*) FILTER (WHERE state = 'success'),"
-		" count(*) FILTER (WHERE state = 'failed'),"
-		" count(*) FILTER (WHERE state = 'running') FROM task WHERE run_id = ?1",
+	[SQL_TASK_COUNTS] = "SELECT count(*), count(*) FILTER (WHERE state = 'success'),"
+			    " count(*) FILTER (WHERE state = 'failed'),"
+			    " count(*) FILTER (WHERE state = 'running') FROM task WHERE run_id = ?1"
+			    " AND map_index = -1",
 	[SQL_TASKS] =
 		"SELECT name, map_index, state, reason, tries, failures, lost, changed_us, due_us,"
-		" token, hash, outputs, work, waits_for FROM task WHERE run_id = ?1 ORDER BY seq, "
+		" token, hash, outputs, work, waits_for, item FROM task WHERE run_id = ?1 ORDER BY "
+		"seq, "
 		"name, "
 		"map_index",
 	[SQL_ATTEMPTS] =
@@ -268,7 +274,7 @@ static const char *const texts[] = {
 	[SQL_EVENTS] = "SELECT id, at_us, task, map_index, from_state, to_state, reason, detail"
 		       " FROM event WHERE run_id = ?1 AND (?2 IS NULL OR task = ?2) ORDER BY id",
 	[SQL_CHECKS] =
-		"SELECT token, task, name, severity, status, observed, expected, sample"
+		"SELECT token, task, name, severity, status, observed, expected, sample, map_index"
 		" FROM check_result WHERE run_id = ?1 AND (?2 IS NULL OR task = ?2) ORDER BY id",
 	[SQL_ATTEMPT_OPEN] = "SELECT 1 FROM attempt WHERE token = ?1 AND outcome = 'none'",
 	[SQL_AUDITS] = "SELECT at_us, who, what, detail, reason FROM audit WHERE run_id = ?1"
@@ -334,7 +340,7 @@ static const char *const texts[] = {
 		"SELECT t.name, a.ended_us - a.started_us FROM (SELECT id FROM run WHERE dag = ?1"
 		" AND state = 'success' AND ended_us IS NOT NULL"
 		" ORDER BY interval_start_us DESC, interval_end_us DESC LIMIT ?2) r"
-		" CROSS JOIN task t ON t.run_id = r.id AND t.state = 'success'"
+		" CROSS JOIN task t ON t.run_id = r.id AND t.state = 'success' AND t.map_index = -1"
 		" CROSS JOIN attempt a ON a.token = t.token"
 		" WHERE a.started_us IS NOT NULL AND a.ended_us IS NOT NULL"
 		" ORDER BY t.name, a.ended_us - a.started_us",

@@ -353,6 +353,8 @@ static int explain_task(struct sqlite_store *s, const struct change *c, struct e
 		backend_no_task(c, err);
 	else if (r > 0 && c->kind == CHANGE_TASK)
 		backend_wrong_state(c, sqlite_text(&q, 0), err);
+	else if (r > 0 && c->kind == CHANGE_ITEM)
+		backend_has_begun(c, sqlite_text(&q, 0), err);
 	else if (r > 0)
 		backend_bad_token(c, INT64_MAX, sqlite3_column_int64(q.stmt, 1), err);
 	sqlite_done(&q);
@@ -384,6 +386,20 @@ static int change_task(struct sqlite_store *s, const struct change *c, struct er
 	if (n < 0)
 		return -1;
 	return n ? insert_event(s, c, from, to, err) : explain_task(s, c, err);
+}
+
+static int change_item(struct sqlite_store *s, const struct change *c, struct err *err)
+{
+	struct sqlite_query q = sqlite_query(s, SQL_ITEM_PUT, "record an instance of a task");
+
+	sqlite_bind_int(&q, c->run_id);
+	sqlite_bind_text(&q, c->task);
+	sqlite_bind_int(&q, c->map_index);
+	sqlite_bind_text(&q, c->item);
+	int n = sqlite_run(&q, err);
+	if (n < 0)
+		return -1;
+	return n ? 0 : explain_task(s, c, err);
 }
 
 /* Tokens come from store_reserve_tokens: one that was never handed out could be handed out
@@ -484,6 +500,7 @@ static int (*const change_writers[])(struct sqlite_store *, const struct change 
 	[CHANGE_STOP] = NULL, /* not stored */
 	[CHANGE_BREAKER] = change_breaker,
 	[CHANGE_CANCEL] = change_cancel,
+	[CHANGE_ITEM] = change_item,
 };
 static_assert(sizeof change_writers / sizeof *change_writers == CHANGE_KIND_MAX, "one per kind");
 
@@ -500,6 +517,7 @@ static int insert_check(struct sqlite_store *s, const struct check_row *c, struc
 	sqlite_bind_text(&q, c->observed);
 	sqlite_bind_text(&q, c->expected);
 	sqlite_bind_text(&q, c->sample);
+	sqlite_bind_int(&q, c->map_index);
 	if (sqlite_run(&q, err) >= 0)
 		return 0;
 	if (sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_FOREIGNKEY)

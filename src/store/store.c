@@ -119,6 +119,14 @@ static int check_nothing(const struct change *c, struct err *err)
 	return 0;
 }
 
+static int check_item_change(const struct change *c, struct err *err)
+{
+	if (c->map_index >= 0 && c->item)
+		return 0;
+	return err_set(err, ERR_INTERNAL, "run %" PRId64 ", task %s: an instance without its item",
+		c->run_id, c->task);
+}
+
 static const struct change_check {
 	int (*check)(const struct change *c, struct err *err); /* NULL: not stored */
 	bool of_task;
@@ -130,6 +138,7 @@ static const struct change_check {
 	[CHANGE_STOP] = { NULL, true },
 	[CHANGE_BREAKER] = { check_breaker_change, false },
 	[CHANGE_CANCEL] = { check_nothing, false },
+	[CHANGE_ITEM] = { check_item_change, true },
 };
 static_assert(sizeof change_checks / sizeof *change_checks == CHANGE_KIND_MAX, "one for each kind");
 

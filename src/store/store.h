@@ -206,6 +206,7 @@ struct check_row {
 	const char *name, *severity,
 		*status; /* "not_null(day)", "error", "pass" | "fail" | "warn" | "error" */
 	const char *observed, *expected, *sample; /* text; sample: JSON array text */
+	int map_index;                            /* of an instance; -1: not mapped */
 };
 
 /* Something to be done to the world because of a decision: an alert, a call. It is committed with
@@ -384,7 +385,8 @@ struct run_row {
 	/* RUN_STOPPED, RUN_KILLED: it is being cancelled, by TERM or KILL, until it is final; 0: it
 	 * is not. Whoever takes it over cancels it, too. */
 	int cancelling;
-	int ntasks, nsuccess, nfailed, nrunning; /* counts by state, for lists */
+	/* Counts by state, for lists; a mapped task counts as a whole. */
+	int ntasks, nsuccess, nfailed, nrunning;
 };
 
 struct task_row {
@@ -399,6 +401,7 @@ struct task_row {
 	const char *hash;    /* definition of the last attempt, or NULL */
 	const char *outputs; /* JSON object text or NULL */
 	const char *waits_for; /* deferred, awaiting_input: what it waits for; else NULL */
+	const char *item;      /* of an instance: JSON text; NULL for a task as a whole */
 	const char *decision;  /* the store's own: see approval_row */
 };
 

@@ -980,7 +980,7 @@ static void step_ask(struct world *w)
 	struct request q;
 	int tasks[4];
 
-	if (!r->here || !sched_snapshot(w->s, r->id, &run, init))
+	if (!r->here || !sched_snapshot(w->s, r->id, &run, init, NULL))
 		return;
 	if (run_state_is_final(r->state))
 		return;

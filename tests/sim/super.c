@@ -101,7 +101,7 @@ const char *super_label(const struct attempt *a)
 static void write_output(struct sim *w, const struct attempt *a)
 {
 	char *path = paths_output(
-		world_home(), a->run->name, a->run->dag->dag->tasks[a->task].name, a->try);
+		world_home(), a->run->name, a->run->dag->dag->tasks[a->task].name, -1, a->try);
 	char *dir = paths_work_dir(world_home(), a->run->name);
 	char text[64];
 

@@ -70,7 +70,7 @@ static void refuse_commits(bool refuse)
 
 static bool has_log(const struct world *w, const char *task)
 {
-	char *path = paths_log(w->home, "d", task, 1);
+	char *path = paths_log(w->home, "d", task, -1, 1);
 	bool has = path && io_exists(path);
 
 	free(path);
