@@ -9,6 +9,7 @@
 #include "conf/breaker_conf.h"
 #include "conf/config.h"
 #include "conf/dagfile.h"
+#include "conf/foreach.h"
 #include "conf/schedule.h"
 #include "conf/schema.h"
 #include "conf/template.h"
@@ -188,6 +189,7 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 	} tables[] = {
 		{ "dag", dagfile_fields },
 		{ "task", dagfile_task_fields },
+		{ "foreach", foreach_fields },
 		{ "group", dagfile_group_fields },
 		{ "fragment", dagfile_fragment_fields },
 		{ "schedule", schedule_fields },
@@ -207,7 +209,8 @@ static int doc_fields(const char *which, struct buf *out, struct err *err)
 		return 0;
 	}
 	return err_set(err, ERR_USAGE,
-		"doc fields dag|task|group|fragment|schedule|contract|config|breaker, or a type of "
+		"doc fields dag|task|foreach|group|fragment|schedule|contract|config|breaker, or a "
+		"type of "
 		"channel");
 }
 

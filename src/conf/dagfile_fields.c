@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "conf/dagfile_impl.h"
+#include "conf/foreach.h"
 #include "conf/schedule.h"
 #include "conf/sla.h"
 
@@ -255,6 +256,10 @@ const struct field dagfile_task_fields[] = {
 		.help = "The operator's parameters; see weir-operators(7)." },
 	{ .key = "needs", .type = FIELD_LIST, .item = &name_item, .flags = FIELD_OR_ONE,
 		.help = "Tasks and groups that come first; by default all of them must succeed." },
+	{ .key = "foreach", .type = FIELD_ANY, .flags = FIELD_TEMPLATE,
+		.help = "It is done once for each item of a list, a range of dates, or what a glob "
+			"finds; see MAPPING.",
+		.example = "[eu, us, apac]" },
 	{ .key = "trigger", .type = FIELD_ENUM, .values = trigger_names, .def = "all_success",
 		.help = "When what it needs lets it run; see weir-triggers(7)." },
 	{ .key = "when", .type = FIELD_STRING,
@@ -430,6 +435,11 @@ static json_t *task_schema(const struct dagfile_operators *ops)
 		json_array_append_new(
 			kinds, json_pack("{s:[s]}", "required", task_kind_name(kind)));
 	}
+	json_t *properties = json_object_get(task, "properties");
+	json_t *mapping = foreach_json_schema();
+	json_object_set(mapping, "description",
+		json_object_get(json_object_get(properties, "foreach"), "description"));
+	json_object_set_new(properties, "foreach", mapping);
 	json_object_set_new(task, "oneOf", kinds);
 	json_object_set_new(task, "allOf", rules);
 	return task;

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "conf/config.h"
 #include "conf/dagfile_impl.h"
+#include "conf/foreach.h"
 #include "conf/sla.h"
 #include "conf/template.h"
 
@@ -233,6 +234,23 @@ static void load_pool(struct dag_loader *l, struct task *t)
 			l->diags, DIAG_WARNING, own, "slots: the task has no pool to take them of");
 }
 
+/* What steers a run is done once in it, and so is what takes down. */
+static void load_foreach(struct dag_loader *l, struct task *t, const struct node *n)
+{
+	const struct node *key = node_key(n, "foreach");
+
+	if (key && t->kind == TASK_CONTROL) {
+		diag_node(l->diags, DIAG_ERROR, key,
+			"foreach: a control task steers the whole run and cannot be mapped");
+		diag_hint(l->diags, "map the tasks behind it");
+	} else if (key && node_get(n, "teardown")) {
+		diag_node(l->diags, DIAG_ERROR, key,
+			"foreach: a teardown runs once and cannot be mapped");
+	} else {
+		t->foreach = foreach_load(node_get(n, "foreach"), &l->dag->arena, l->diags);
+	}
+}
+
 void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *n)
 {
 	const struct node *key = l->sources[t->index].key;
@@ -257,6 +275,7 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	load_pool(l, t);
 	snprintf(what, sizeof what, "task %.128s: sla", t->name);
 	t->sla = sla_load(node_get(n, "sla"), what, dagfile_has_ticks(l), &l->dag->arena, l->diags);
+	load_foreach(l, t, n);
 	t->description = node_text(node_get(n, "description"));
 	t->owner = node_text(dagfile_setting(l, t, "owner"));
 	t->runbook = node_text(dagfile_setting(l, t, "runbook"));
@@ -276,6 +295,7 @@ struct task_check {
 	const struct task *task;
 	const char *
 		*upstream; /* names of all it needs, directly or not; made when first asked for */
+	bool before_items; /* what is checked is what makes the list of a mapped task */
 	struct buf hashed; /* what its definition says */
 };
 
@@ -309,6 +329,20 @@ static const char *const *upstream_of(struct task_check *c)
 	return names;
 }
 
+/* The list of `foreach`, where it stands in the file. */
+static const struct node *items_of(const struct task *t)
+{
+	const struct node *items = t && t->foreach ? t->foreach->items : NULL;
+
+	return items && items->type == NODE_SEQ ? items : NULL;
+}
+
+/* Also where what is wrong with it was said. */
+static bool is_mapped(const struct task_check *c)
+{
+	return c->task && node_key(c->loader->sources[c->task->index].node, "foreach");
+}
+
 static void check_template(void *arg, const struct schema_template *t, struct diags *diags)
 {
 	struct task_check *c = arg;
@@ -318,6 +352,8 @@ static void check_template(void *arg, const struct schema_template *t, struct di
 		.upstream = strstr(t->text, "tasks.") ? upstream_of(c) : NULL,
 		.has_task = true,
 		.has_interval = true,
+		.has_item = is_mapped(c) && !c->before_items,
+		.items = items_of(c->task),
 		.sql = t->sql };
 
 	template_check(t->text, &scope, t->node, t->file, diags);
@@ -378,9 +414,10 @@ static void check_variable(struct task_check *c, const struct node *key, const s
 			node_type_name(value->type));
 }
 
+/* What is not the same for all tasks is checked for each. */
 static bool names_tasks(const struct node *n)
 {
-	return node_text(n) && strstr(n->text, "tasks.");
+	return node_text(n) && (strstr(n->text, "tasks.") || strstr(n->text, "item"));
 }
 
 /* What the defaults say is checked once, but for what each task may see of others. */
@@ -427,11 +464,23 @@ static void check_only_if(struct task_check *c)
 	template_free(t);
 }
 
+static void check_foreach(struct task_check *c)
+{
+	const struct schema_env env = { .check_template = check_template, .arg = c };
+
+	if (!c->task->foreach)
+		return;
+	c->before_items = true;
+	foreach_check(c->task->foreach, &env, c->loader->diags);
+	c->before_items = false;
+}
+
 static void check_setting(struct task_check *c, const struct node *task_node)
 {
 	const struct node *cwd = dagfile_setting(c->loader, c->task, "cwd");
 	const struct node *own = node_get(task_node, "env"), *all = c->task->env;
 
+	check_foreach(c);
 	check_only_if(c);
 	if (node_get(task_node, "cwd") || names_tasks(cwd))
 		check_text(c, cwd);
@@ -532,6 +581,16 @@ static void hash_limits(struct buf *out, const struct task_limits *l)
 			(long long)l->cpu_permille, (long long)l->pids, (long long)l->files);
 }
 
+/* Other limits make no other work. */
+static void hash_foreach(struct buf *out, const struct foreach *f)
+{
+	const struct node *const parts[] = { f ? f->items : NULL, f ? f->from : NULL,
+		f ? f->to : NULL, f ? f->until : NULL, f ? f->step : NULL, f ? f->glob : NULL };
+
+	for (size_t i = 0; f && i < sizeof parts / sizeof *parts; i++)
+		describe(out, parts[i]);
+}
+
 static void hash_task(struct task_check *c)
 {
 	struct task *t = (struct task *)c->task;
@@ -543,6 +602,7 @@ static void hash_task(struct task_check *c)
 	describe(&c->hashed, t->with);
 	describe(&c->hashed, t->env);
 	hash_limits(&c->hashed, &t->limits);
+	hash_foreach(&c->hashed, t->foreach);
 	if (digest_of(c->hashed.data, c->hashed.len, t->hash) < 0)
 		t->hash[0] = '\0';
 }

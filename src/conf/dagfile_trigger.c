@@ -201,8 +201,8 @@ static unsigned may_of(const struct dag *dag, const unsigned *may, const struct 
 		if (dag->tasks[t->needs[j]].chooses || (may[t->needs[j]] & BEHIND_CHOICE))
 			own |= BEHIND_CHOICE;
 	}
-	/* A command may ask for it, by its exit status. */
-	if (t->kind == TASK_RUN || t->when || t->only_if || (own & BEHIND_CHOICE))
+	/* A command may ask for it, by its exit status; and there may be nothing to map over. */
+	if (t->kind == TASK_RUN || t->foreach || t->when || t->only_if || (own & BEHIND_CHOICE))
 		own |= BIT(TASK_SKIPPED);
 	return own | (t->nneeds && !t->when ? trigger_may(t->trigger, needs) : 0);
 }

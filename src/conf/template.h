@@ -36,6 +36,8 @@ struct template *template_parse(
 void template_free(struct template *t);
 bool template_is_literal(const char *text);        /* holds no "{{" */
 bool template_is_single(const struct template *t); /* one expression, nothing beside it */
+/* May the value of a single one be a list? */
+bool template_can_be_list(const struct template *t);
 
 /* Which names exist, for validation. All arrays NULL-ended; NULL: none. */
 struct template_scope {
@@ -46,6 +48,8 @@ struct template_scope {
 	bool has_interval;            /* ds, data_interval_* and run.* exist */
 	bool sql;                     /* the text is SQL: a value must stand where SQL takes one */
 	const char *task; /* the task it stands in: names are seen from there; NULL: full names */
+	bool has_item;    /* item exists: the task is mapped, and its list is made */
+	const struct node *items; /* the list, where it stands in the file; else NULL */
 };
 
 /* Check every name, filter and argument count and literal type. Errors to diags at their
@@ -63,6 +67,7 @@ struct template_context {
 	json_t *params;          /* object */
 	json_t *outputs;         /* object: task name -> object of its outputs */
 	int task_try, map_index; /* try from 1; map_index -1: not mapped */
+	json_t *item;            /* of a mapped task; NULL: none */
 	int64_t token, now_us;
 	const char *(*getenv)(const char *name); /* NULL: getenv(3) */
 };

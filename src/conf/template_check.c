@@ -176,6 +176,39 @@ static void check_output(struct checker *c, const struct primary *x)
 	report(c, x->span, "unknown task \"%s\"%s", task, hint);
 }
 
+/* Of a list that stands in the file, some item must have the key. */
+static void check_item_key(struct checker *c, const struct primary *x)
+{
+	const struct node *list = c->scope->items, *first = NULL;
+	char key[160], hint[400] = "";
+	const char *known[64];
+	size_t n = 0;
+
+	snprintf(key, sizeof key, "%.*s", (int)strcspn(x->rest, "."), x->rest);
+	for (size_t i = 0; list && i < list->n; i++) {
+		const struct node *item = list->items[i];
+		bool template = node_text(item) && !template_is_literal(item->text);
+		if (template || node_get(item, key))
+			return;
+		if (!first && item->type == NODE_MAP)
+			first = item;
+	}
+	if (!list || list->n == 0)
+		return;
+	while (first && n < first->n && n + 1 < sizeof known / sizeof *known) {
+		known[n] = first->keys[n]->text;
+		n++;
+	}
+	known[n] = NULL;
+	suggest(hint, sizeof hint, key, known);
+	report(c, x->span, "no item of foreach has the key \"%s\"%s", key, hint);
+}
+
+static bool is_item(const struct template_name *name)
+{
+	return strcmp(name->name, "item") == 0 || strcmp(name->name, "item.") == 0;
+}
+
 static void check_name(struct checker *c, const struct primary *x)
 {
 	if (!x->name)
@@ -183,12 +216,17 @@ static void check_name(struct checker *c, const struct primary *x)
 	else if (x->name->needs_task && !c->scope->has_task)
 		report(c, x->span, "%s exists only inside a task",
 			x->name->shown ? x->name->shown : x->name->name);
+	else if (is_item(x->name) && !c->scope->has_item)
+		report(c, x->span,
+			"item exists only in a task with foreach, once its list is made");
 	else if (x->name->needs_interval && !c->scope->has_interval)
 		report(c, x->span, "%s exists only in a run, not here", x->name->name);
 	else if (strcmp(x->name->name, "params.") == 0)
 		check_param(c, x);
 	else if (strcmp(x->name->name, "tasks.") == 0)
 		check_output(c, x);
+	else if (strcmp(x->name->name, "item.") == 0)
+		check_item_key(c, x);
 }
 
 static unsigned types_of(const struct primary *x)
@@ -329,6 +367,29 @@ static unsigned check_expr(struct checker *c, const struct expr *x)
 	for (const struct call *call = x->calls; call; call = call->next)
 		types = check_call(c, call, types);
 	return types;
+}
+
+/* What an expression whose names and filters were checked may be. */
+static unsigned gives_of(const struct expr *x)
+{
+	const struct call *last = x->calls;
+
+	while (last && last->next)
+		last = last->next;
+	if (last)
+		return last->filter ? last->filter->gives : TYPES_ANY;
+	if (x->op == EXPR_GROUP)
+		return gives_of(x->left);
+	if (x->op != EXPR_HEAD)
+		return TYPE_SET(VALUE_BOOL);
+	/* The types of params are all scalars. */
+	bool param = x->head.name && strcmp(x->head.name->name, "params.") == 0;
+	return param ? TYPES_SCALAR : types_of(&x->head);
+}
+
+bool template_can_be_list(const struct template *t)
+{
+	return template_is_single(t) && (gives_of(t->parts->expr) & TYPE_SET(VALUE_LIST));
 }
 
 static void misplaced(void *arg, const struct expr *x, const struct err *err)

@@ -85,6 +85,13 @@ static const struct template_filter filters[] = {
 	{ "last", "last", 0, 0, { 0 }, LIST, TYPES_ANY, 0, template_filter_last,
 		"The last item of a list; null when it is empty.", "\"a/b\" | split(\"/\") | last",
 		"b" },
+	{ "compact", "compact", 0, 0, { 0 }, LIST, LIST, 0, template_filter_compact,
+		"A list without its nulls: of the outputs of a mapped task, what was written.",
+		"\"a/b\" | split(\"/\") | compact | join(\" \")", "a b" },
+	{ "sum", "sum", 0, 0, { 0 }, LIST, TYPES_NUMBER, 0, template_filter_sum,
+		"The sum of a list of numbers, or texts of such; nulls are left out, and that of "
+		"none is 0.",
+		"\"3/4\" | split(\"/\") | sum", "7" },
 	{ "length", "length", 0, 0, { 0 }, STRING | LIST | OBJECT, INT, 0, template_filter_length,
 		"How many characters, items or keys.", "\"abc\" | length", "3" },
 	{ "int", "int", 0, 0, { 0 }, STRING | INT | REAL | BOOL, INT, 0, template_filter_int,

@@ -45,6 +45,10 @@ TEMPLATE_FILTER_FN(add);
 TEMPLATE_FILTER_FN(basename);
 TEMPLATE_FILTER_FN(dirname);
 
+/* template_filters_list.c: v is a list. */
+TEMPLATE_FILTER_FN(compact);
+TEMPLATE_FILTER_FN(sum);
+
 /* template_filters_quote.c: for other languages. */
 TEMPLATE_FILTER_FN(json);
 TEMPLATE_FILTER_FN(sh);

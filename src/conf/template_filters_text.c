@@ -35,16 +35,6 @@ static int take(struct eval *e, struct buf *out, struct value *v, struct err *er
 	return rc;
 }
 
-static int keep(struct eval *e, json_t *list, struct value *v, struct err *err)
-{
-	if (!e->keep)
-		e->keep = json_array();
-	if (!list || json_array_append_new(e->keep, list) < 0)
-		return err_nomem(err);
-	*v = (struct value){ .type = VALUE_LIST, .json = list };
-	return 0;
-}
-
 TEMPLATE_FILTER_FN(default)
 {
 	UNUSED_ARGS;
@@ -144,7 +134,7 @@ TEMPLATE_FILTER_FN(split)
 		at = hit + args[0].len;
 	}
 	if (rc == 0)
-		return keep(e, list, v, err);
+		return template_value_keep(e, list, v, err);
 	json_decref(list);
 	return rc;
 }

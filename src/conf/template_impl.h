@@ -206,6 +206,8 @@ int template_value_copy(
 	struct eval *e, const char *s, size_t len, struct value *ret, struct err *err);
 /* Borrows json, which outlives the evaluation. */
 int template_value_from_json(struct eval *e, json_t *json, struct value *ret, struct err *err);
+/* Takes a list, or NULL where there was no memory for it. */
+int template_value_keep(struct eval *e, json_t *list, struct value *ret, struct err *err);
 /* A value as JSON: times as text. New reference, or NULL with err. */
 json_t *template_value_to_json(const struct value *v, struct err *err);
 /* Append the text. A null, a list or an object is an error that says what to do. */

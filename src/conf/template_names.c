@@ -173,6 +173,12 @@ static int get_map_index(struct eval *e, const char *rest, struct value *ret, st
 	return 0;
 }
 
+/* The item, or what is inside it. */
+static int get_item(struct eval *e, const char *rest, struct value *ret, struct err *err)
+{
+	return from_walk(e, walk(e->ctx->item, rest ? rest : ""), ret, err);
+}
+
 #define STRING TYPE_SET(VALUE_STRING)
 #define INT TYPE_SET(VALUE_INT)
 #define INSTANT TYPE_SET(VALUE_INSTANT)
@@ -200,9 +206,14 @@ static const struct template_name names[] = {
 	{ "task.token", NULL, INT, true, false, get_token,
 		"The fencing token of this try: larger than that of any try before it." },
 	{ "task.map_index", NULL, INT, true, false, get_map_index,
-		"The index of a mapped task, from 0; null for others." },
+		"The place of the item in the list of foreach, from 0; null for other tasks." },
+	{ "item", NULL, TYPES_ANY, true, false, get_item,
+		"Of a task with foreach, the item of the list that it is done for." },
+	{ "item.", "item.KEY", TYPES_ANY, true, false, get_item,
+		"Of an item that is a mapping, what it has under that key." },
 	{ "tasks.", "tasks.TASK.outputs.NAME", TYPES_ANY, true, false, get_output,
-		"What a task upstream reported, for example rows; null when it did not." },
+		"What a task upstream reported, for example rows; null when it did not. Of a task "
+		"with foreach, a list with what was reported for each item." },
 	{ "now", NULL, INSTANT, false, false, get_now,
 		"The time of rendering. Results that depend on it differ when run again; prefer "
 		"ds." },

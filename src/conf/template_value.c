@@ -48,6 +48,16 @@ void template_eval_release(struct eval *e)
 	*e = (struct eval){ .ctx = e->ctx };
 }
 
+int template_value_keep(struct eval *e, json_t *list, struct value *ret, struct err *err)
+{
+	if (!e->keep)
+		e->keep = json_array();
+	if (!list || json_array_append_new(e->keep, list) < 0)
+		return err_nomem(err);
+	*ret = (struct value){ .type = VALUE_LIST, .json = list };
+	return 0;
+}
+
 struct value template_value_null(bool missing)
 {
 	return (struct value){ .type = VALUE_NULL, .missing = missing };

@@ -142,6 +142,47 @@ static void test_triggers(void **state)
 	dag_unref(dag);
 }
 
+static void test_foreach(void **state)
+{
+	struct dag *dag =
+		load("dag: d\n"
+		     "tasks:\n"
+		     "  a: { run: x, foreach: [eu, us] }\n"
+		     "  b: { run: x, needs: a, foreach: '{{ tasks.a.outputs.f }}' }\n"
+		     "  c: { run: x, foreach: { dates: { from: 2026-01-01, to: '{{ ds }}' }, "
+		     "max_active: 2, max_items: 40 } }\n"
+		     "  e: { run: x, foreach: { glob: '*.csv', max_items: 100000 } }\n"
+		     "  f: { run: x, foreach: { items: [eu, us], max_active: 9 } }\n"
+		     "  g: { run: x, foreach: [eu, uk] }\n"
+		     "  h: { run: x }\n");
+	const struct foreach *a = task(dag, "a")->foreach, *b = task(dag, "b")->foreach,
+			     *c = task(dag, "c")->foreach, *e = task(dag, "e")->foreach;
+
+	(void)state;
+	assert_int_equal(a->kind, FOREACH_ITEMS);
+	assert_int_equal(a->items->n, 2);
+	assert_int_equal(a->max_items, FOREACH_ITEMS_DEFAULT);
+	assert_int_equal(a->max_active, 0);
+	assert_int_equal(b->kind, FOREACH_ITEMS);
+	assert_string_equal(b->items->text, "{{ tasks.a.outputs.f }}");
+	assert_int_equal(c->kind, FOREACH_DATES);
+	assert_string_equal(c->from->text, "2026-01-01");
+	assert_string_equal(c->to->text, "{{ ds }}");
+	assert_null(c->until);
+	assert_null(c->step);
+	assert_int_equal(c->max_items, 40);
+	assert_int_equal(c->max_active, 2);
+	assert_int_equal(e->kind, FOREACH_GLOB);
+	assert_string_equal(e->glob->text, "*.csv");
+	assert_int_equal(e->max_items, FOREACH_ITEMS_MAX);
+	assert_null(task(dag, "h")->foreach);
+	/* Another list is other work; other limits are not. */
+	assert_string_equal(task(dag, "a")->hash, task(dag, "f")->hash);
+	assert_string_not_equal(task(dag, "a")->hash, task(dag, "g")->hash);
+	assert_string_not_equal(task(dag, "a")->hash, task(dag, "h")->hash);
+	dag_unref(dag);
+}
+
 static void test_top(void **state)
 {
 	struct dag *dag = load("dag: nightly\n"
@@ -754,6 +795,7 @@ static int remove_dir(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_foreach),
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_triggers),
 		cmocka_unit_test(test_policies),

@@ -146,6 +146,65 @@ static void test_names(void **state)
 	CHECK_PAIRS(pairs);
 }
 
+/* The item of a mapped task. */
+static void test_item(void **state)
+{
+	struct template_context ctx = context();
+	struct buf out;
+	struct err err;
+
+	(void)state;
+	ctx.item = json_pack("{s:s, s:{s:i}}", "path", "in/a.csv", "size", "rows", 7);
+	ctx.map_index = 3;
+	buf_init(&out, 200);
+	assert_int_equal(template_text("{{ item.path | basename }} {{ item.size.rows }} "
+				       "{{ task.map_index }} {{ item.size | json }}",
+				 &ctx, &out, &err),
+		0);
+	assert_string_equal(out.data, "a.csv 7 3 {\"rows\":7}");
+	assert_int_equal(template_text("{{ item.none }}", &ctx, &out, &err), -1);
+	assert_non_null(strstr(err.msg, "it has no value here"));
+	assert_int_equal(template_text("{{ item }}", &ctx, &out, &err), -1);
+	assert_non_null(strstr(err.msg, "it is a mapping"));
+	json_decref(ctx.item);
+	buf_clear(&out);
+	ctx.item = json_string("eu");
+	assert_int_equal(template_text("{{ item | upper }}", &ctx, &out, &err), 0);
+	assert_string_equal(out.data, "EU");
+	json_decref(ctx.item);
+	ctx.item = NULL;
+	assert_int_equal(template_text("{{ item }}", &ctx, &out, &err), -1);
+	buf_release(&out);
+}
+
+static void test_list_filters(void **state)
+{
+	static const struct {
+		const char *list, *compact, *sum;
+	} rows[] = {
+		{ "[]", "[]", "0" },
+		{ "[null, 1, null, 2]", "[1,2]", "3" },
+		{ "[1, 2.5]", "[1,2.5]", "3.5" },
+		{ "[\"3\", \"0.5\", 1]", "[\"3\",\"0.5\",1]", "4.5" },
+		{ "[1, \"x\"]", "[1,\"x\"]",
+			"!item 2 of the list: the string \"x\" is not a number" },
+		{ "[true]", "[true]",
+			"!item 1 of the list: a sum needs numbers, got the boolean true" },
+		{ "[9223372036854775807, 1]", "[9223372036854775807,1]", "!the sum is too large" },
+		{ "[[1], null]", "[[1]]", "!a sum needs numbers, got a list" },
+	};
+	json_t *saved = params;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		params = json_pack("{s:o}", "l", json_loads(rows[i].list, 0, NULL));
+		check_render("{{ params.l | compact | json }}", rows[i].compact);
+		check_render("{{ params.l | sum }}", rows[i].sum);
+		json_decref(params);
+	}
+	params = saved;
+}
+
 static void test_literals(void **state)
 {
 	static const struct pair pairs[] = {
@@ -338,7 +397,7 @@ static void test_filters_by_their_examples(void **state)
 	char text[200];
 
 	(void)state;
-	assert_int_equal(n, 36);
+	assert_int_equal(n, 38);
 	for (size_t i = 0; i < n; i++) {
 		snprintf(text, sizeof text, "{{ %s }}", filters[i].example);
 		check_render(text, filters[i].result);
@@ -576,7 +635,7 @@ static const char *const scope_params[] = { "region", "n", NULL };
 static const char *const scope_upstream[] = { "load", "clean_orders", NULL };
 static const char *const scope_tasks[] = { "load", "clean_orders", "report", "orders", NULL };
 static const struct template_scope full_scope = { scope_params, scope_upstream, scope_tasks, true,
-	true, false, NULL };
+	true, false, NULL, false, NULL };
 
 /* The first diagnostic of text as an SQL file: its line and column are exact. */
 static void check_check(
@@ -677,6 +736,43 @@ static void test_check_scopes(void **state)
 	check_check(&bare, "{{ ds }}", 4, "ds exists only in a run");
 	check_check(&bare, "{{ run.id }}", 4, "run.id exists only in a run");
 	check_check(&bare, "{{ env.X }} {{ dag.name }} {{ now }}", 0, NULL);
+	check_check(&full_scope, "{{ item }}", 4, "item exists only in a task with foreach");
+	check_check(&full_scope, "{{ item.path }}", 4, "item exists only in a task with foreach");
+	struct template_scope mapped = full_scope;
+	mapped.has_item = true;
+	check_check(&mapped, "{{ item }} {{ item.path }} {{ item | add_days(1) }}", 0, NULL);
+}
+
+static void test_can_be_list(void **state)
+{
+	static const struct {
+		const char *text;
+		bool can;
+	} rows[] = {
+		{ "{{ tasks.load.outputs.x }}", true },
+		{ "{{ tasks.load.outputs.x | compact }}", true },
+		{ "{{ params.region | split(',') }}", true },
+		{ "{{ (tasks.load.outputs.x) }}", true },
+		{ "{{ tasks.load.outputs.x | default('') }}", true },
+		{ "{{ item.parts }}", true },
+		{ "{{ params.region }}", false },
+		{ "{{ env.X }}", false },
+		{ "{{ ds }}", false },
+		{ "{{ 'a' }}", false },
+		{ "{{ ds == '2026' }}", false },
+		{ "{{ (ds == '2026') }}", false },
+		{ "{{ tasks.load.outputs.x | join(',') }}", false },
+		{ "x{{ tasks.load.outputs.x }}", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct template *t = template_parse(rows[i].text, NULL, NULL, NULL);
+		assert_non_null(t);
+		if (template_can_be_list(t) != rows[i].can)
+			fail_msg("%s", rows[i].text);
+		template_free(t);
+	}
 }
 
 /* All errors of a text, at their lines. */
@@ -775,6 +871,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_item),
+		cmocka_unit_test(test_list_filters),
 		cmocka_unit_test(test_literals),
 		cmocka_unit_test(test_comparisons),
 		cmocka_unit_test(test_truth),
@@ -787,6 +885,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_check_scopes),
+		cmocka_unit_test(test_can_be_list),
 		cmocka_unit_test(test_check_reports_all),
 		cmocka_unit_test(test_check_in_a_node),
 		cmocka_unit_test(test_check_of_a_large_text),
