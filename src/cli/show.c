@@ -11,6 +11,7 @@
 #include "cli/groupview.h"
 #include "cli/home.h"
 #include "cli/runview.h"
+#include "cli/show_impl.h"
 #include "cli/slaview.h"
 #include "cli/term.h"
 #include "cli/when.h"
@@ -20,23 +21,11 @@
 #include "conf/yaml.h"
 #include "core/breaker.h"
 #include "core/state.h"
+#include "run/mapping.h"
 
-/* All that the store knows of one run. */
-struct view {
-	const struct args *args;
-	struct store *store;
-	struct store_result run, tasks, attempts, checks, audits, events;
-	const struct run_row *r;
-	struct dag *dag; /* of the run's version, when it is needed */
-	bool dag_read;
-	struct term term;
-	struct buf out;
-	struct err *err;
-};
-
-static int view_open(struct view *v, const struct args *args, struct err *err)
+static int view_open(struct show_view *v, const struct args *args, struct err *err)
 {
-	*v = (struct view){ .args = args, .err = err };
+	*v = (struct show_view){ .args = args, .err = err };
 	buf_init(&v->out, 256u << 20);
 	term_init(&v->term, stdout, args);
 	if (cli_store_open(args, &v->store, err) < 0 ||
@@ -59,7 +48,7 @@ static void release(struct store_result *r)
 		store_result_release(r);
 }
 
-static void view_close(struct view *v)
+static void view_close(struct show_view *v)
 {
 	dag_unref(v->dag);
 	release(&v->events);
@@ -72,18 +61,9 @@ static void view_close(struct view *v)
 	buf_release(&v->out);
 }
 
-/* The attempt the task's state comes from; NULL: it had none. */
-static const struct attempt_row *last_attempt(const struct view *v, const struct task_row *t)
-{
-	for (size_t i = v->attempts.n; i-- > 0;)
-		if (v->attempts.attempts[i].token == t->token)
-			return &v->attempts.attempts[i];
-	return NULL;
-}
-
 /* ---- head ---------------------------------------------------------------------------- */
 
-static void line(struct view *v, const char *name, const char *text)
+static void line(struct show_view *v, const char *name, const char *text)
 {
 	if (!text || !*text)
 		return;
@@ -93,7 +73,7 @@ static void line(struct view *v, const char *name, const char *text)
 	buf_addc(&v->out, '\n');
 }
 
-static void params_line(struct view *v)
+static void params_line(struct show_view *v)
 {
 	json_t *params = cli_json_of_text(v->r->params), *value;
 	const char *key;
@@ -113,7 +93,7 @@ static void params_line(struct view *v)
 }
 
 /* What the DAG's own text says of it: owner and runbook. */
-static void dag_lines(struct view *v)
+static void dag_lines(struct show_view *v)
 {
 	struct yaml_doc doc;
 	struct bundle_part part;
@@ -134,7 +114,7 @@ static void dag_lines(struct view *v)
 	free(text);
 }
 
-static void process_line(struct view *v)
+static void process_line(struct show_view *v)
 {
 	char text[160];
 
@@ -145,8 +125,7 @@ static void process_line(struct view *v)
 	line(v, "process", text);
 }
 
-/* The version the run has; NULL: it is not known, or cannot be loaded any more. */
-static const struct dag *dag_of(struct view *v)
+const struct dag *show_dag_of(struct show_view *v)
 {
 	const struct dagfile_env env = { .operators = cli_operators() };
 	struct diags diags;
@@ -164,15 +143,15 @@ static const struct dag *dag_of(struct view *v)
 }
 
 /* INT64_MAX: no SLA says. */
-static int64_t deadline_us(struct view *v)
+static int64_t deadline_us(struct show_view *v)
 {
-	const struct dag *dag = dag_of(v);
+	const struct dag *dag = show_dag_of(v);
 
 	return dag ? slaview_deadline_us(dag, v->r->interval_start_us, v->r->interval_end_us)
 		   : INT64_MAX;
 }
 
-static void deadline_line(struct view *v)
+static void deadline_line(struct show_view *v)
 {
 	int64_t at = deadline_us(v);
 	char when[WHEN_SIZE];
@@ -190,7 +169,7 @@ static void deadline_line(struct view *v)
 	buf_release(&text);
 }
 
-static void interval_line(struct view *v)
+static void interval_line(struct show_view *v)
 {
 	struct buf text;
 
@@ -206,7 +185,7 @@ static void interval_line(struct view *v)
 	buf_release(&text);
 }
 
-static void started_line(struct view *v)
+static void started_line(struct show_view *v)
 {
 	int64_t took = runview_took_us(v->r, clock_now_us());
 	char when[WHEN_SIZE], ago[WHEN_SIZE], t[32], text[160];
@@ -219,7 +198,7 @@ static void started_line(struct view *v)
 	line(v, "started", text);
 }
 
-static void head(struct view *v)
+static void head(struct show_view *v)
 {
 	const struct run_row *r = v->r;
 	enum style style = runview_style(r);
@@ -250,238 +229,6 @@ static void head(struct view *v)
 	process_line(v);
 }
 
-/* ---- tasks --------------------------------------------------------------------------- */
-
-static void add_rows_cell(struct grid *g, const struct task_row *t)
-{
-	static const struct {
-		const char *key, *name;
-	} rows[] = { { "rows_in", "in" }, { "rows_out", "out" }, { "rows_rejected", "rejected" },
-		{ "rows", "rows" } };
-	json_t *outputs = cli_json_of_text(t->outputs);
-	char text[160] = "", n[32];
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		const json_t *v = json_object_get(outputs, rows[i].key);
-		size_t used = strlen(text);
-		if (!json_is_integer(v) || (i >= 2 && json_integer_value(v) == 0) ||
-			(i == 3 && used))
-			continue;
-		snprintf(text + used, sizeof text - used, "%s%s %s", used ? ", " : "",
-			units_format_count(json_integer_value(v), n, sizeof n), rows[i].name);
-	}
-	grid_add(g, STYLE_NONE, text);
-	json_decref(outputs);
-}
-
-/* The pool a task takes slots of, by the run's version of the DAG; NULL: none, or unknown. */
-static const char *pool_of(struct view *v, const char *task)
-{
-	const struct dag *dag = dag_of(v);
-	const struct task *t = dag ? dag_find(dag, task) : NULL;
-
-	return t ? t->pool : NULL;
-}
-
-/* The breaker that stopped a task, as the events of its run tell; owned, NULL: none. */
-static char *breaker_of(const struct view *v, const struct task_row *t)
-{
-	struct store_result events;
-	char *name = NULL;
-
-	if (t->reason != REASON_BREAKER_OPEN ||
-		store_events(v->store, v->r->id, t->name, &events, NULL) < 0)
-		return NULL;
-	for (size_t i = events.n; i-- > 0 && !name;)
-		if (strcmp(events.events[i].reason, reason_name(REASON_BREAKER_OPEN)) == 0 &&
-			events.events[i].detail)
-			name = strdup(events.events[i].detail);
-	store_result_release(&events);
-	return name;
-}
-
-/* How it stands. */
-static void add_breaker_state(struct view *v, struct buf *out, const char *name)
-{
-	struct store_result rows = { .n = 0 };
-	char when[WHEN_SIZE];
-	int64_t now_us = clock_now_us();
-	struct breaker b;
-
-	if (store_breakers(v->store, name, &rows, NULL) == 0 && rows.n &&
-		breaker_parse(rows.breakers[0].text, &b) && b.state != BREAKER_CLOSED) {
-		bool open = b.state == BREAKER_OPEN;
-		buf_addf(out, ": %s since %s", open ? "open" : "half-open",
-			when_ago(b.since_us, now_us, when));
-		if (open && b.until_us < INT64_MAX)
-			buf_addf(out, ", next probe %s", when_ago(b.until_us, now_us, when));
-		else
-			buf_addstr(out, open ? ", until it is closed" : ", a probe runs");
-	}
-	store_result_release(&rows);
-}
-
-static void add_breaker_cell(struct view *v, struct grid *g, const struct task_row *t)
-{
-	char *name = breaker_of(v, t);
-	struct buf text;
-
-	buf_init(&text, 1024);
-	buf_addstr(&text, reason_text(t->reason));
-	if (name)
-		buf_addf(&text, " %s", name);
-	if (name && t->state == TASK_HELD)
-		add_breaker_state(v, &text, name);
-	grid_add(g, STYLE_NONE, text.data);
-	buf_release(&text);
-	free(name);
-}
-
-/* What it waits for, since when and until when. */
-static void add_wait_cell(struct grid *g, const struct task_row *t)
-{
-	const char *what = t->waits_for ? t->waits_for : "what is not there yet";
-	char since[WHEN_SIZE], until[WHEN_SIZE], text[160];
-
-	snprintf(text, sizeof text, " (since %s%s%s)",
-		when_ago(t->changed_us, clock_now_us(), since), t->due_us ? ", until " : "",
-		t->due_us ? when_local(t->due_us, until) : "");
-	grid_addf(g, STYLE_NONE, "waits for %s%s%s",
-		t->state == TASK_AWAITING_INPUT ? "a decision: " : "", what, text);
-}
-
-static void add_why_cell(
-	struct view *v, struct grid *g, const struct task_row *t, const struct attempt_row *a)
-{
-	char first[600], when[WHEN_SIZE];
-	bool plain = t->state == TASK_SUCCESS || t->state == TASK_NONE || t->state == TASK_RUNNING;
-
-	if (t->state == TASK_UP_FOR_RETRY) {
-		grid_addf(g, STYLE_NONE, "next try %s: %s",
-			when_ago(t->due_us, clock_now_us(), when),
-			a && a->error ? text_first_line(a->error, first, sizeof first)
-				      : reason_text(t->reason));
-		return;
-	}
-	if (plain) {
-		grid_add(g, STYLE_NONE, "");
-		return;
-	}
-	if (t->reason == REASON_BREAKER_OPEN) {
-		add_breaker_cell(v, g, t);
-		return;
-	}
-	if (task_state_waits(t->state)) {
-		add_wait_cell(g, t);
-		return;
-	}
-	const char *pool = t->reason == REASON_POOL_FULL ? pool_of(v, t->name) : NULL;
-	if (pool) {
-		grid_addf(g, STYLE_NONE, "%s %s", reason_text(t->reason), pool);
-		return;
-	}
-	if (a && a->error && t->state == TASK_FAILED)
-		grid_addf(g, STYLE_NONE, "%s (%s)", text_first_line(a->error, first, sizeof first),
-			t->reason == REASON_RETRIES_SPENT && t->failures == 1
-				? "no retries are set"
-				: reason_text(t->reason));
-	else
-		grid_add(g, STYLE_NONE, reason_text(t->reason));
-}
-
-static const struct grid_column task_columns[] = {
-	{ "STATE", 0 },
-	{ "TASK", GRID_FLEX },
-	{ "TRIES", GRID_RIGHT },
-	{ "TOOK", GRID_RIGHT },
-	{ "ROWS", 0 },
-	{ "WHY", GRID_FLEX },
-};
-
-static void add_task(struct view *v, struct grid *g, const struct task_row *t)
-{
-	const struct attempt_row *a = last_attempt(v, t);
-	int64_t us = -1;
-	char took[32];
-
-	if (a && a->started_us)
-		us = (a->ended_us ? a->ended_us : clock_now_us()) - a->started_us;
-	grid_add(g, runview_task_style(t->state), task_state_name(t->state));
-	if (t->map_index >= 0)
-		grid_addf(g, STYLE_NONE, "%s[%d]", t->name, t->map_index);
-	else
-		grid_add(g, STYLE_NONE, t->name);
-	grid_addf(g, STYLE_NONE, "%d", t->tries);
-	grid_add(g, STYLE_NONE, runview_took(us, took, sizeof took));
-	add_rows_cell(g, t);
-	add_why_cell(v, g, t, a);
-}
-
-/* The group that begins with this task, as one line: from its first start to its last end, and how
- * many are in which state. */
-static void add_group(struct view *v, struct grid *g, size_t first)
-{
-	const struct task_row *rows = v->tasks.tasks;
-	struct group_tally tally = { 0 };
-	int64_t from = INT64_MAX, until = 0;
-	struct buf counts;
-	char took[32];
-	int tries = 0;
-
-	for (size_t i = first; i < v->tasks.n; i++) {
-		const struct attempt_row *a = last_attempt(v, &rows[i]);
-		if (!groupview_same(rows[i].name, rows[first].name))
-			continue;
-		groupview_count(&tally, rows[i].state);
-		tries += rows[i].tries;
-		if (!a || !a->started_us)
-			continue;
-		int64_t end = a->ended_us ? a->ended_us : clock_now_us();
-		from = a->started_us < from ? a->started_us : from;
-		until = end > until ? end : until;
-	}
-	enum task_state state = groupview_state(&tally);
-	buf_init(&counts, BUF_MAX_TEXT);
-	groupview_add_counts(&counts, &tally);
-	grid_add(g, runview_task_style(state), task_state_name(state));
-	grid_addf(g, STYLE_NONE, "%.*s (%d)", (int)groupview_prefix(rows[first].name),
-		rows[first].name, tally.n);
-	grid_addf(g, STYLE_NONE, "%d", tries);
-	grid_add(g, STYLE_NONE, runview_took(until ? until - from : -1, took, sizeof took));
-	grid_add(g, STYLE_NONE, "");
-	grid_add(g, STYLE_NONE, counts.data);
-	buf_release(&counts);
-}
-
-/* Was a task of its group before it? */
-static bool is_shown(const struct view *v, size_t at)
-{
-	for (size_t i = at; i-- > 0;)
-		if (groupview_same(v->tasks.tasks[i].name, v->tasks.tasks[at].name))
-			return true;
-	return false;
-}
-
-/* What failed is shown beside its group, too. */
-static void tasks(struct view *v)
-{
-	bool expand = args_has(v->args, "expand");
-	struct grid g;
-
-	grid_init(&g, task_columns, sizeof task_columns / sizeof *task_columns);
-	for (size_t i = 0; i < v->tasks.n; i++) {
-		const struct task_row *t = &v->tasks.tasks[i];
-		bool grouped = !expand && groupview_prefix(t->name) > 0;
-		if (grouped && !is_shown(v, i))
-			add_group(v, &g, i);
-		if (!grouped || t->state == TASK_FAILED || t->state == TASK_UP_FOR_RETRY)
-			add_task(v, &g, t);
-	}
-	buf_addc(&v->out, '\n');
-	grid_print(&g, &v->term, 2, &v->out);
-	grid_release(&g);
-}
-
 /* ---- checks, events, what to do next ------------------------------------------------- */
 
 static const struct grid_column check_columns[] = {
@@ -495,51 +242,66 @@ static const struct grid_column check_columns[] = {
 };
 
 /* The try of an attempt; 0: it is not known. */
-static int try_of(const struct view *v, int64_t token)
+static int try_of(const struct show_view *v, int64_t token)
 {
-	for (size_t i = v->attempts.n; i-- > 0;)
-		if (v->attempts.attempts[i].token == token)
-			return v->attempts.attempts[i].try;
-	return 0;
+	const struct attempt_row *a = show_attempt(v, token);
+
+	return a ? a->
+	try:
+		0;
 }
 
-/* Is it of the last attempt of its task? */
-static bool is_current(const struct view *v, const struct check_row *c)
+/* Which attempts are the last ones of their tasks; NULL without memory. */
+static bool *find_current(const struct show_view *v)
 {
-	for (size_t i = 0; i < v->tasks.n; i++)
-		if (v->tasks.tasks[i].token == c->token)
-			return true;
-	return false;
+	bool *current = calloc(v->attempts.n + 1, sizeof *current);
+
+	for (size_t i = 0; current && i < v->tasks.n; i++) {
+		const struct attempt_row *a = show_attempt(v, v->tasks.tasks[i].token);
+		if (a)
+			current[a - v->attempts.attempts] = true;
+	}
+	return current;
 }
 
-static void checks(struct view *v)
+static void add_check(struct grid *g, const struct check_row *c, const struct attempt_row *a)
 {
+	bool pass = strcmp(c->status, "pass") == 0;
+	char name[MAPPING_NAME_SIZE];
+
+	grid_add(g, STYLE_NONE, c->name);
+	grid_add(g, STYLE_NONE, mapping_name(c->task, a ? a->map_index : -1, name, sizeof name));
+	grid_addf(g, STYLE_NONE, "%d", a ? a->try : 0);
+	grid_add(g,
+		pass                             ? STYLE_GOOD
+		: strcmp(c->status, "warn") == 0 ? STYLE_WARN
+						 : STYLE_BAD,
+		c->status);
+	grid_add(g, STYLE_NONE, c->observed);
+	grid_add(g, STYLE_NONE, c->expected);
+	grid_add(g, STYLE_NONE, c->sample && strcmp(c->sample, "[]") ? c->sample : "");
+}
+
+static void checks(struct show_view *v)
+{
+	bool *current = find_current(v), all = args_has(v->args, "verbose");
 	struct grid g;
-	bool all = args_has(v->args, "verbose");
 
 	grid_init(&g, check_columns, sizeof check_columns / sizeof *check_columns);
 	for (size_t i = 0; i < v->checks.n; i++) {
 		const struct check_row *c = &v->checks.checks[i];
-		bool pass = strcmp(c->status, "pass") == 0;
-		if (!all && (pass || !is_current(v, c)))
-			continue;
-		grid_add(&g, STYLE_NONE, c->name);
-		grid_add(&g, STYLE_NONE, c->task);
-		grid_addf(&g, STYLE_NONE, "%d", try_of(v, c->token));
-		grid_add(&g,
-			pass                             ? STYLE_GOOD
-			: strcmp(c->status, "warn") == 0 ? STYLE_WARN
-							 : STYLE_BAD,
-			c->status);
-		grid_add(&g, STYLE_NONE, c->observed);
-		grid_add(&g, STYLE_NONE, c->expected);
-		grid_add(&g, STYLE_NONE, c->sample && strcmp(c->sample, "[]") ? c->sample : "");
+		const struct attempt_row *a = show_attempt(v, c->token);
+		bool told = a && current && current[a - v->attempts.attempts] &&
+			    strcmp(c->status, "pass") != 0;
+		if (all || told)
+			add_check(&g, c, a);
 	}
 	if (g.n) {
 		buf_addc(&v->out, '\n');
 		grid_print(&g, &v->term, 2, &v->out);
 	}
 	grid_release(&g);
+	free(current);
 }
 
 static const struct grid_column audit_columns[] = {
@@ -551,7 +313,7 @@ static const struct grid_column audit_columns[] = {
 };
 
 /* What people did to the run. */
-static void audits(struct view *v)
+static void audits(struct show_view *v)
 {
 	struct grid g;
 	char when[WHEN_SIZE];
@@ -580,16 +342,17 @@ static const struct grid_column event_columns[] = {
 	{ "DETAIL", GRID_FLEX },
 };
 
-static void events(struct view *v)
+static void events(struct show_view *v)
 {
 	struct grid g;
-	char when[WHEN_SIZE];
+	char when[WHEN_SIZE], name[MAPPING_NAME_SIZE];
 
 	grid_init(&g, event_columns, sizeof event_columns / sizeof *event_columns);
 	for (size_t i = 0; i < v->events.n; i++) {
 		const struct event_row *e = &v->events.events[i];
 		grid_add(&g, STYLE_NONE, when_local(e->at_us, when));
-		grid_add(&g, STYLE_NONE, e->task ? e->task : "(run)");
+		grid_add(&g, STYLE_NONE,
+			e->task ? mapping_name(e->task, e->map_index, name, sizeof name) : "(run)");
 		if (e->from && e->to && strcmp(e->from, e->to) == 0)
 			grid_addf(&g, STYLE_NONE, "stays %s", e->to);
 		else if (e->from && *e->from)
@@ -603,10 +366,10 @@ static void events(struct view *v)
 	grid_release(&g);
 }
 
-static void next_steps(struct view *v)
+static void next_steps(struct show_view *v)
 {
 	const struct run_row *r = v->r;
-	char run[300], path[600], when[WHEN_SIZE];
+	char run[300], path[600], when[WHEN_SIZE], task[MAPPING_NAME_SIZE], word[300];
 	size_t before = v->out.len;
 	int shown = 0;
 
@@ -618,14 +381,18 @@ static void next_steps(struct view *v)
 	for (size_t i = 0; i < v->tasks.n && shown < 3; i++) {
 		const struct task_row *t = &v->tasks.tasks[i];
 		bool running = t->state == TASK_RUNNING && !runview_abandoned(r);
+		cli_shell_word(
+			mapping_name(t->name, t->map_index, task, sizeof task), word, sizeof word);
 		if (t->state == TASK_AWAITING_INPUT) {
-			buf_addf(&v->out, "  weir approve %s %s    # or reject it\n", run, t->name);
+			buf_addf(&v->out, "  weir approve %s %s    # or reject it\n", run, word);
 			shown++;
 			continue;
 		}
-		if (t->state != TASK_FAILED && t->state != TASK_UP_FOR_RETRY && !running)
+		bool told = t->state == TASK_FAILED || t->state == TASK_UP_FOR_RETRY || running;
+		/* A mapped task has no log: its instances have. */
+		if (!told || !t->tries)
 			continue;
-		buf_addf(&v->out, "  weir logs %s %s%s\n", run, t->name, running ? " -f" : "");
+		buf_addf(&v->out, "  weir logs %s %s%s\n", run, word, running ? " -f" : "");
 		shown++;
 	}
 	if (r->state != RUN_QUEUED || r->wanted)
@@ -645,7 +412,7 @@ static void next_steps(struct view *v)
 
 /* ---- JSON ---------------------------------------------------------------------------- */
 
-static json_t *attempts_json(const struct view *v)
+static json_t *attempts_json(const struct show_view *v)
 {
 	json_t *list = json_array();
 
@@ -654,7 +421,7 @@ static json_t *attempts_json(const struct view *v)
 	return list;
 }
 
-static json_t *check_json(const struct view *v, const struct check_row *c)
+static json_t *check_json(const struct show_view *v, const struct check_row *c)
 {
 	json_t *o = runview_check_json(c);
 
@@ -662,7 +429,7 @@ static json_t *check_json(const struct view *v, const struct check_row *c)
 	return o;
 }
 
-static int show_json(struct view *v)
+static int show_json(struct show_view *v)
 {
 	json_t *o = runview_json(v->r), *list = json_array();
 	int64_t deadline = deadline_us(v);
@@ -672,7 +439,7 @@ static int show_json(struct view *v)
 
 	for (size_t i = 0; i < v->tasks.n; i++) {
 		json_t *task = runview_task_json(&v->tasks.tasks[i]);
-		char *breaker = breaker_of(v, &v->tasks.tasks[i]);
+		char *breaker = show_breaker_of(v, &v->tasks.tasks[i]);
 		if (breaker)
 			json_object_set_new(task, "breaker", json_string(breaker));
 		json_array_append_new(list, task);
@@ -699,7 +466,7 @@ static int show_json(struct view *v)
 
 /* ---- the command --------------------------------------------------------------------- */
 
-static int show_dag(struct view *v)
+static int show_dag(struct show_view *v)
 {
 	char *text = NULL;
 
@@ -718,7 +485,7 @@ static int show_dag(struct view *v)
 	return 0;
 }
 
-static int show(struct view *v)
+static int show(struct show_view *v)
 {
 	if (args_has(v->args, "dag"))
 		return show_dag(v);
@@ -726,9 +493,13 @@ static int show(struct view *v)
 		return show_json(v);
 	if (args_has(v->args, "events")) {
 		events(v);
+	} else if (args_operand(v->args, 1)) {
+		if (show_tasks(v) < 0)
+			return -1;
 	} else {
 		head(v);
-		tasks(v);
+		if (show_tasks(v) < 0)
+			return -1;
 		checks(v);
 		audits(v);
 		next_steps(v);
@@ -739,7 +510,7 @@ static int show(struct view *v)
 
 static int show_run(const struct args *args, struct err *err)
 {
-	struct view v;
+	struct show_view v;
 	int rc = view_open(&v, args, err);
 
 	if (rc == 0)
@@ -749,7 +520,9 @@ static int show_run(const struct args *args, struct err *err)
 }
 
 static const struct option show_options[] = {
-	{ .name = "expand", .kind = VALUE_FLAG, .help = "a line for each task of a group, too" },
+	{ .name = "expand",
+		.kind = VALUE_FLAG,
+		.help = "a line for each task of a group, and for each instance of a mapped task" },
 	{ .name = "events", .kind = VALUE_FLAG, .help = "every change of state, with its reason" },
 	{ .name = "dag",
 		.kind = VALUE_FLAG,
@@ -760,6 +533,8 @@ static const struct operand show_operands[] = {
 	{ "RUN", VALUE_RUN, false, false,
 		"a run: its name (nightly_sales@2026-11-19) or number, or a DAG's name for its "
 		"latest run (of the intervals that have ended, where there is one)" },
+	{ "TASK", VALUE_TASK, true, false,
+		"only this task or group; of a mapped task all instances, or one as fetch[3]" },
 	{ 0 }
 };
 
@@ -767,8 +542,9 @@ const struct command command_show = {
 	.name = "show",
 	.group = "Look",
 	.summary = "show a run: its tasks, why they failed, what to do next",
-	.doc = "A group of tasks is one line, with how many of them are in which state; those that "
-	       "failed or are tried again are listed all the same. With --json all tasks are.\n\n"
+	.doc = "A group of tasks is one line, with how many of them are in which state, and so is "
+	       "a mapped task with its instances; those that failed or are tried again are listed "
+	       "all the same. With --json all are.\n\n"
 	       "Of the checks, those of each task's last try that did not pass are listed; with "
 	       "--verbose all, also of earlier tries.",
 	.options = show_options,

@@ -1,0 +1,424 @@
+/* The tasks of a run, as weir show tells of them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/near.h"
+#include "base/units.h"
+#include "cli/grid.h"
+#include "cli/groupview.h"
+#include "cli/home.h"
+#include "cli/runview.h"
+#include "cli/show_impl.h"
+#include "cli/when.h"
+#include "core/breaker.h"
+#include "core/model.h"
+#include "core/state.h"
+#include "run/mapping.h"
+
+static int by_token(const void *token, const void *attempt)
+{
+	int64_t a = *(const int64_t *)token, b = ((const struct attempt_row *)attempt)->token;
+
+	return (a > b) - (a < b);
+}
+
+const struct attempt_row *show_attempt(const struct show_view *v, int64_t token)
+{
+	return token && v->attempts.n ? bsearch(&token, v->attempts.attempts, v->attempts.n,
+						sizeof *v->attempts.attempts, by_token)
+				      : NULL;
+}
+
+/* ---- tasks --------------------------------------------------------------------------- */
+
+/* A count; of a mapped task those of its instances together. -1: there is none. */
+static json_int_t count_of(const json_t *v)
+{
+	json_int_t sum = 0;
+	json_t *item;
+	size_t i;
+
+	if (json_is_integer(v))
+		return json_integer_value(v);
+	json_array_foreach(v, i, item)
+	{
+		if (!json_is_integer(item) && !json_is_null(item))
+			return -1;
+		sum += json_integer_value(item);
+	}
+	return json_is_array(v) ? sum : -1;
+}
+
+static void add_rows_cell(struct grid *g, const struct task_row *t)
+{
+	static const struct {
+		const char *key, *name;
+	} rows[] = { { "rows_in", "in" }, { "rows_out", "out" }, { "rows_rejected", "rejected" },
+		{ "rows", "rows" } };
+	json_t *outputs = cli_json_of_text(t->outputs);
+	char text[160] = "", n[32];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_int_t count = count_of(json_object_get(outputs, rows[i].key));
+		size_t used = strlen(text);
+		if (count < 0 || (i >= 2 && count == 0) || (i == 3 && used))
+			continue;
+		snprintf(text + used, sizeof text - used, "%s%s %s", used ? ", " : "",
+			units_format_count(count, n, sizeof n), rows[i].name);
+	}
+	grid_add(g, STYLE_NONE, text);
+	json_decref(outputs);
+}
+
+/* The pool a task takes slots of, by the run's version of the DAG; NULL: none, or unknown. */
+static const char *pool_of(struct show_view *v, const char *task)
+{
+	const struct dag *dag = show_dag_of(v);
+	const struct task *t = dag ? dag_find(dag, task) : NULL;
+
+	return t ? t->pool : NULL;
+}
+
+/* The breaker that stopped a task, as the events of its run tell; owned, NULL: none. */
+char *show_breaker_of(const struct show_view *v, const struct task_row *t)
+{
+	struct store_result events;
+	char *name = NULL;
+
+	if (t->reason != REASON_BREAKER_OPEN ||
+		store_events(v->store, v->r->id, t->name, &events, NULL) < 0)
+		return NULL;
+	for (size_t i = events.n; i-- > 0 && !name;)
+		if (strcmp(events.events[i].reason, reason_name(REASON_BREAKER_OPEN)) == 0 &&
+			events.events[i].detail)
+			name = strdup(events.events[i].detail);
+	store_result_release(&events);
+	return name;
+}
+
+/* How it stands. */
+static void add_breaker_state(struct show_view *v, struct buf *out, const char *name)
+{
+	struct store_result rows = { .n = 0 };
+	char when[WHEN_SIZE];
+	int64_t now_us = clock_now_us();
+	struct breaker b;
+
+	if (store_breakers(v->store, name, &rows, NULL) == 0 && rows.n &&
+		breaker_parse(rows.breakers[0].text, &b) && b.state != BREAKER_CLOSED) {
+		bool open = b.state == BREAKER_OPEN;
+		buf_addf(out, ": %s since %s", open ? "open" : "half-open",
+			when_ago(b.since_us, now_us, when));
+		if (open && b.until_us < INT64_MAX)
+			buf_addf(out, ", next probe %s", when_ago(b.until_us, now_us, when));
+		else
+			buf_addstr(out, open ? ", until it is closed" : ", a probe runs");
+	}
+	store_result_release(&rows);
+}
+
+static void add_breaker_cell(struct show_view *v, struct grid *g, const struct task_row *t)
+{
+	char *name = show_breaker_of(v, t);
+	struct buf text;
+
+	buf_init(&text, 1024);
+	buf_addstr(&text, reason_text(t->reason));
+	if (name)
+		buf_addf(&text, " %s", name);
+	if (name && t->state == TASK_HELD)
+		add_breaker_state(v, &text, name);
+	grid_add(g, STYLE_NONE, text.data);
+	buf_release(&text);
+	free(name);
+}
+
+/* What it waits for, since when and until when. */
+static void add_wait_cell(struct grid *g, const struct task_row *t)
+{
+	const char *what = t->waits_for ? t->waits_for : "what is not there yet";
+	char since[WHEN_SIZE], until[WHEN_SIZE], text[160];
+
+	snprintf(text, sizeof text, " (since %s%s%s)",
+		when_ago(t->changed_us, clock_now_us(), since), t->due_us ? ", until " : "",
+		t->due_us ? when_local(t->due_us, until) : "");
+	grid_addf(g, STYLE_NONE, "waits for %s%s%s",
+		t->state == TASK_AWAITING_INPUT ? "a decision: " : "", what, text);
+}
+
+static void add_why_cell(
+	struct show_view *v, struct grid *g, const struct task_row *t, const struct attempt_row *a)
+{
+	char first[600], when[WHEN_SIZE];
+	bool plain = t->state == TASK_SUCCESS || t->state == TASK_NONE || t->state == TASK_RUNNING;
+
+	if (t->state == TASK_UP_FOR_RETRY) {
+		grid_addf(g, STYLE_NONE, "next try %s: %s",
+			when_ago(t->due_us, clock_now_us(), when),
+			a && a->error ? text_first_line(a->error, first, sizeof first)
+				      : reason_text(t->reason));
+		return;
+	}
+	if (plain) {
+		grid_add(g, STYLE_NONE, "");
+		return;
+	}
+	if (t->reason == REASON_BREAKER_OPEN) {
+		add_breaker_cell(v, g, t);
+		return;
+	}
+	if (task_state_waits(t->state)) {
+		add_wait_cell(g, t);
+		return;
+	}
+	const char *pool = t->reason == REASON_POOL_FULL ? pool_of(v, t->name) : NULL;
+	if (pool) {
+		grid_addf(g, STYLE_NONE, "%s %s", reason_text(t->reason), pool);
+		return;
+	}
+	if (a && a->error && t->state == TASK_FAILED)
+		grid_addf(g, STYLE_NONE, "%s (%s)", text_first_line(a->error, first, sizeof first),
+			t->reason == REASON_RETRIES_SPENT && t->failures == 1
+				? "no retries are set"
+				: reason_text(t->reason));
+	else
+		grid_add(g, STYLE_NONE, reason_text(t->reason));
+}
+
+static const struct grid_column task_columns[] = {
+	{ "STATE", 0 },
+	{ "TASK", GRID_FLEX },
+	{ "TRIES", GRID_RIGHT },
+	{ "TOOK", GRID_RIGHT },
+	{ "ROWS", 0 },
+	{ "WHY", GRID_FLEX },
+};
+
+static void add_task(struct show_view *v, struct grid *g, const struct task_row *t)
+{
+	char name[MAPPING_NAME_SIZE];
+
+	const struct attempt_row *a = show_attempt(v, t->token);
+	int64_t us = -1;
+	char took[32];
+
+	if (a && a->started_us)
+		us = (a->ended_us ? a->ended_us : clock_now_us()) - a->started_us;
+	grid_add(g, runview_task_style(t->state), task_state_name(t->state));
+	grid_add(g, STYLE_NONE, mapping_name(t->name, t->map_index, name, sizeof name));
+	grid_addf(g, STYLE_NONE, "%d", t->tries);
+	grid_add(g, STYLE_NONE, runview_took(us, took, sizeof took));
+	add_rows_cell(g, t);
+	add_why_cell(v, g, t, a);
+}
+
+/* Several rows as one line: from the first start to the last end, and how many are in which
+ * state. */
+struct span {
+	struct group_tally tally;
+	int64_t from_us, until_us;
+	int tries;
+};
+
+static void span_add(struct show_view *v, struct span *s, const struct task_row *t)
+{
+	const struct attempt_row *a = show_attempt(v, t->token);
+
+	groupview_count(&s->tally, t->state);
+	s->tries += t->tries;
+	if (!a || !a->started_us)
+		return;
+	int64_t end = a->ended_us ? a->ended_us : clock_now_us();
+	s->from_us = !s->until_us || a->started_us < s->from_us ? a->started_us : s->from_us;
+	s->until_us = end > s->until_us ? end : s->until_us;
+}
+
+static void add_span(
+	struct grid *g, const struct span *s, enum task_state state, const struct task_row *whole)
+{
+	struct buf counts;
+	char took[32];
+
+	buf_init(&counts, BUF_MAX_TEXT);
+	groupview_add_counts(&counts, &s->tally);
+	grid_addf(g, STYLE_NONE, "%d", s->tries);
+	grid_add(g, STYLE_NONE,
+		runview_took(s->until_us ? s->until_us - s->from_us : -1, took, sizeof took));
+	if (whole)
+		add_rows_cell(g, whole);
+	else
+		grid_add(g, STYLE_NONE, "");
+	bool told = whole && state == TASK_CANCELLED;
+	grid_addf(g, STYLE_NONE, "%s%s%s", told ? reason_text(whole->reason) : "", told ? ": " : "",
+		counts.data);
+	buf_release(&counts);
+}
+
+/* The group that begins with this task. */
+static void add_group(struct show_view *v, struct grid *g, size_t first)
+{
+	const struct task_row *rows = v->tasks.tasks;
+	struct span span = { 0 };
+
+	for (size_t i = first; i < v->tasks.n; i++)
+		if (rows[i].map_index < 0 && groupview_same(rows[i].name, rows[first].name))
+			span_add(v, &span, &rows[i]);
+	enum task_state state = groupview_state(&span.tally);
+	grid_add(g, runview_task_style(state), task_state_name(state));
+	grid_addf(g, STYLE_NONE, "%.*s (%d)", (int)groupview_prefix(rows[first].name),
+		rows[first].name, span.tally.n);
+	add_span(g, &span, state, NULL);
+}
+
+/* Was a task of its group before it? */
+static bool is_shown(const struct show_view *v, size_t at)
+{
+	for (size_t i = at; i-- > 0;)
+		if (groupview_same(v->tasks.tasks[i].name, v->tasks.tasks[at].name))
+			return true;
+	return false;
+}
+
+/* ---- mapped tasks --------------------------------------------------------------------- */
+
+enum { INSTANCES_SHOWN = 5 };
+
+static bool is_bad(const struct task_row *t)
+{
+	return t->state == TASK_FAILED || t->state == TASK_UP_FOR_RETRY;
+}
+
+/* A mapped task, whose `n` instances stand behind it. While they are done, it stands as they do. */
+static void add_mapping(struct show_view *v, struct grid *g, size_t at, size_t n)
+{
+	const struct task_row *whole = &v->tasks.tasks[at];
+	struct span span = { 0 };
+
+	for (size_t i = 1; i <= n; i++)
+		span_add(v, &span, &whole[i]);
+	enum task_state state =
+		task_state_waits(whole->state) ? groupview_state(&span.tally) : whole->state;
+	grid_add(g, runview_task_style(state), task_state_name(state));
+	grid_addf(g, STYLE_NONE, "%s (%zu)", whole->name, n);
+	add_span(g, &span, state, whole);
+}
+
+/* The first of the instances that failed or are tried again. */
+static void add_bad(struct show_view *v, struct grid *g, size_t at, size_t n)
+{
+	const struct task_row *whole = &v->tasks.tasks[at];
+	size_t bad = 0;
+
+	for (size_t i = 1; i <= n; i++)
+		if (is_bad(&whole[i]) && bad++ < INSTANCES_SHOWN)
+			add_task(v, g, &whole[i]);
+	if (bad <= INSTANCES_SHOWN)
+		return;
+	grid_add(g, STYLE_NONE, "");
+	grid_addf(g, STYLE_NONE, "... %zu more", bad - INSTANCES_SHOWN);
+	for (int i = 0; i < 3; i++)
+		grid_add(g, STYLE_NONE, "");
+	grid_addf(g, STYLE_NONE, "weir show RUN %s lists them all", whole->name);
+}
+
+/* ---- the table ------------------------------------------------------------------------ */
+
+static size_t count_instances(const struct show_view *v, size_t at)
+{
+	const struct task_row *rows = v->tasks.tasks;
+	size_t n = 0;
+
+	while (at + n + 1 < v->tasks.n && rows[at + n + 1].map_index >= 0 &&
+		strcmp(rows[at + n + 1].name, rows[at].name) == 0)
+		n++;
+	return n;
+}
+
+/* The task and those of its group, or, of "fetch[3]", that one. */
+static bool is_asked_for(const char *word, const struct task_row *t)
+{
+	size_t len;
+	int map_index;
+
+	if (!mapping_split_name(word, &len, &map_index) || strncmp(t->name, word, len) != 0)
+		return false;
+	if (t->name[len])
+		return t->name[len] == '.' && map_index < 0;
+	return map_index < 0 || map_index == t->map_index;
+}
+
+static int add_asked_for(struct show_view *v, struct grid *g, const char *word)
+{
+	int found = 0;
+
+	for (size_t i = 0; i < v->tasks.n; i++)
+		if (is_asked_for(word, &v->tasks.tasks[i])) {
+			size_t n = v->tasks.tasks[i].map_index < 0 ? count_instances(v, i) : 0;
+			if (n)
+				add_mapping(v, g, i, n);
+			else
+				add_task(v, g, &v->tasks.tasks[i]);
+			found++;
+		}
+	return found;
+}
+
+/* What failed is shown beside its group, too. */
+static void add_all(struct show_view *v, struct grid *g)
+{
+	bool expand = args_has(v->args, "expand");
+	size_t n;
+
+	for (size_t i = 0; i < v->tasks.n; i += n + 1) {
+		const struct task_row *t = &v->tasks.tasks[i];
+		bool grouped = !expand && groupview_prefix(t->name) > 0;
+		n = count_instances(v, i);
+		if (grouped && !is_shown(v, i))
+			add_group(v, g, i);
+		if (n && (!grouped || is_bad(t)))
+			add_mapping(v, g, i, n);
+		else if (!grouped || is_bad(t))
+			add_task(v, g, t);
+		if (!expand)
+			add_bad(v, g, i, n);
+		for (size_t k = 1; expand && k <= n; k++)
+			add_task(v, g, &t[k]);
+	}
+}
+
+static int say_unknown(const struct show_view *v, const char *word)
+{
+	const char **names = calloc(v->tasks.n + 1, sizeof *names);
+	size_t n = 0;
+
+	for (size_t i = 0; names && i < v->tasks.n; i++)
+		if (v->tasks.tasks[i].map_index < 0)
+			names[n++] = v->tasks.tasks[i].name;
+	const char *near = names ? near_find(word, names, n) : NULL;
+	err_set(v->err, ERR_NOT_FOUND, "%s has no task \"%s\"%s%s%s", v->r->name, word,
+		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	free(names);
+	return -1;
+}
+
+int show_tasks(struct show_view *v)
+{
+	const char *word = args_operand(v->args, 1);
+	struct grid g;
+	int rc = 0;
+
+	grid_init(&g, task_columns, sizeof task_columns / sizeof *task_columns);
+	if (!word)
+		add_all(v, &g);
+	else if (!add_asked_for(v, &g, word))
+		rc = say_unknown(v, word);
+	if (!word)
+		buf_addc(&v->out, '\n');
+	if (rc == 0)
+		grid_print(&g, &v->term, word ? 0 : 2, &v->out);
+	grid_release(&g);
+	return rc;
+}
