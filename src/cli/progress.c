@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/groupview.h"
 #include "cli/progress_impl.h"
 #include "cli/when.h"
 
@@ -37,18 +38,47 @@ struct observer *progress_new(enum progress_mode mode, FILE *out, bool colour, b
 
 /* ---- a task -------------------------------------------------------------------------- */
 
+const struct task *progress_def(const struct run_progress *p, int i)
+{
+	return &p->dag->tasks[i < p->dag->ntasks ? i : p->tasks[i].def];
+}
+
+const char *progress_name(const struct run_progress *p, int i, char buf[MAPPING_NAME_SIZE])
+{
+	int map_index = i < p->dag->ntasks ? -1 : p->tasks[i].map_index;
+
+	return mapping_name(progress_def(p, i)->name, map_index, buf, MAPPING_NAME_SIZE);
+}
+
+static struct group_tally tally_of(const struct task_progress *t)
+{
+	struct group_tally g = { .n = t->ninstances };
+
+	memcpy(g.by_state, t->nin, sizeof g.by_state);
+	return g;
+}
+
+enum task_state progress_state(const struct task_progress *t)
+{
+	const struct group_tally g = tally_of(t);
+
+	return g.n && t->state == TASK_DEFERRED ? groupview_state(&g) : t->state;
+}
+
 const char *progress_label(const struct task_progress *t)
 {
+	enum task_state state = progress_state(t);
+
 	if (t->kept)
 		return "kept";
-	if (t->state == TASK_NONE)
+	if (state == TASK_NONE)
 		return t->selected ? "waiting" : "left out";
-	return task_state_name(t->state);
+	return task_state_name(state);
 }
 
 enum style progress_style(const struct task_progress *t)
 {
-	switch (t->state) {
+	switch (progress_state(t)) {
 	case TASK_SUCCESS:
 		return t->kept ? STYLE_DIM : STYLE_GOOD;
 	case TASK_FAILED:
@@ -85,13 +115,19 @@ void progress_add_try(struct buf *out, const struct task_progress *t)
 		buf_addf(out, "try %d/%d", t->try, most);
 }
 
+/* Of a mapped task, what its instances counted together. */
 static bool count_of(const struct task_progress *t, const char *key, json_int_t *ret)
 {
 	const json_t *v = json_object_get(t->outputs, key);
+	json_t *item;
+	size_t i;
 
-	if (!json_is_integer(v))
-		return false;
-	*ret = json_integer_value(v);
+	if (t->ninstances == 0 || !json_is_array(v)) {
+		*ret = json_integer_value(v);
+		return json_is_integer(v);
+	}
+	*ret = 0;
+	json_array_foreach(v, i, item) *ret += json_integer_value(item);
 	return true;
 }
 
@@ -145,7 +181,7 @@ static void add_checks(struct buf *out, const struct task_progress *t)
 static void add_waits(struct buf *out, const struct run_progress *p, int i)
 {
 	enum { NAMED = 3 };
-	const struct task *task = &p->dag->tasks[i];
+	const struct task *task = progress_def(p, i);
 	int n = 0;
 
 	for (int k = 0; k < task->nneeds; k++) {
@@ -160,7 +196,7 @@ static void add_waits(struct buf *out, const struct run_progress *p, int i)
 
 static void add_culprit(struct buf *out, const struct run_progress *p, int i)
 {
-	const struct task *task = &p->dag->tasks[i];
+	const struct task *task = progress_def(p, i);
 
 	for (int k = 0; k < task->nneeds; k++) {
 		enum task_state s = p->tasks[task->needs[k]].state;
@@ -187,7 +223,7 @@ void progress_add_error(struct buf *out, const struct run_progress *p, int i)
 		buf_addstr(out, text_first_line(t->error, line, sizeof line));
 	else if (t->outcome == OUTCOME_TIMEOUT)
 		buf_addf(out, "timed out after %s",
-			units_format_duration(p->dag->tasks[i].timeout_us, text, sizeof text));
+			units_format_duration(progress_def(p, i)->timeout_us, text, sizeof text));
 	else if (t->signal)
 		buf_addf(out, "ended by signal %d (%s)", t->signal, strsignal(t->signal));
 	else if (t->outcome == OUTCOME_FAILED && t->exit_status > 0)
@@ -234,10 +270,29 @@ static void add_wait(struct buf *out, const struct run_progress *p, const struct
 				text, sizeof text));
 }
 
+/* How its instances stand, and what they counted. */
+static void add_instances(struct buf *out, const struct task_progress *t)
+{
+	const struct group_tally g = tally_of(t);
+
+	groupview_add_counts(out, &g);
+	if (t->state != TASK_SUCCESS)
+		return;
+	struct buf rows;
+	buf_init(&rows, BUF_MAX_TEXT);
+	add_rows(&rows, t);
+	buf_addf(out, "%s%s", rows.len ? ": " : "", rows.data);
+	buf_release(&rows);
+}
+
 void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 {
 	const struct task_progress *t = &p->tasks[i];
 
+	if (t->ninstances && t->state != TASK_NONE) {
+		add_instances(out, t);
+		return;
+	}
 	switch (t->state) {
 	case TASK_NONE:
 		if (t->selected)
@@ -267,8 +322,8 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 		break;
 	case TASK_QUEUED:
 		buf_addstr(out, reason_text(t->reason));
-		if (t->reason == REASON_POOL_FULL && p->dag->tasks[i].pool)
-			buf_addf(out, " %s", p->dag->tasks[i].pool);
+		if (t->reason == REASON_POOL_FULL && progress_def(p, i)->pool)
+			buf_addf(out, " %s", progress_def(p, i)->pool);
 		break;
 	case TASK_SUCCESS:
 		add_rows(out, t);
@@ -297,6 +352,23 @@ void progress_count(const struct run_progress *p, int *ret_total, int *ret_done)
 	for (int i = 0; i < p->dag->ntasks; i++) {
 		*ret_total += progress_counts(p, i);
 		*ret_done += progress_counts(p, i) && task_state_is_final(p->tasks[i].state);
+	}
+}
+
+void progress_count_work(const struct run_progress *p, int *ret_total, int *ret_done)
+{
+	*ret_total = *ret_done = 0;
+	for (int i = 0; i < p->dag->ntasks; i++) {
+		const struct task_progress *t = &p->tasks[i];
+		bool over = task_state_is_final(t->state);
+		if (!progress_counts(p, i))
+			continue;
+		*ret_total += t->ninstances ? t->ninstances : 1;
+		if (!t->ninstances)
+			*ret_done += over;
+		for (int s = 0; t->ninstances && s < TASK_STATE_MAX; s++)
+			*ret_done +=
+				over || task_state_is_final((enum task_state)s) ? t->nin[s] : 0;
 	}
 }
 

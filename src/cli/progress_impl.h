@@ -4,6 +4,7 @@
 
 #include "cli/progress.h"
 #include "cli/term.h"
+#include "run/mapping.h"
 
 struct buf;
 
@@ -11,6 +12,12 @@ struct observer *progress_tty_new(FILE *out, bool colour, bool expand);
 struct observer *progress_plain_new(FILE *out, bool colour, bool quiet);
 struct observer *progress_json_new(FILE *out);
 
+/* The definition of a task or instance. */
+const struct task *progress_def(const struct run_progress *p, int i);
+/* "fetch", "fetch[3]"; into buf, which is returned. */
+const char *progress_name(const struct run_progress *p, int i, char buf[MAPPING_NAME_SIZE]);
+/* Its state; of a mapped task whose instances are done, the one that tells most of these. */
+enum task_state progress_state(const struct task_progress *t);
 /* The word for a task's state: as the state, but "waiting", "left out" and "kept". */
 const char *progress_label(const struct task_progress *t);
 enum style progress_style(const struct task_progress *t);
@@ -28,6 +35,8 @@ void progress_add_error(struct buf *out, const struct run_progress *p, int i);
 bool progress_counts(const struct run_progress *p, int i);
 /* How many do, and how many of them are in a final state. */
 void progress_count(const struct run_progress *p, int *ret_total, int *ret_done);
+/* The same, where each instance of a mapped task counts for itself. */
+void progress_count_work(const struct run_progress *p, int *ret_total, int *ret_done);
 /* All that is to be done had been done before: known from the start. */
 bool progress_nothing_done(const struct run_progress *p);
 /* "mk is kept though its definition changed; --from mk does it again"; nothing when none is. */

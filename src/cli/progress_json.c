@@ -17,6 +17,7 @@ static const char *const event_names[] = {
 	[EVENT_TASK_STARTED] = "task_started",
 	[EVENT_TASK_RETRY] = "task_retry",
 	[EVENT_TASK_WAITING] = "task_waiting",
+	[EVENT_TASK_MAPPED] = "task_mapped",
 	[EVENT_TASK_FINISHED] = "task_finished",
 	[EVENT_RUN_STOPPING] = "run_stopping",
 	[EVENT_NOTE] = "note",
@@ -47,11 +48,33 @@ static void set_attempt(json_t *o, const struct run_progress *p, const struct ta
 	set(o, "log", cli_json_text(t->log_path));
 }
 
+/* What it works on is told when it starts. */
+static void set_instance(json_t *o, const struct task_progress *t, enum run_event_kind kind)
+{
+	set(o, "map_index", json_integer(t->map_index));
+	if (kind == EVENT_TASK_STARTED)
+		set(o, "item", cli_json_of_text(t->item));
+}
+
+static json_t *counts_of(const struct task_progress *t)
+{
+	json_t *o = json_pack("{s:i}", "total", t->ninstances);
+
+	for (int s = 0; s < TASK_STATE_MAX; s++)
+		if (t->nin[s])
+			set(o, task_state_name((enum task_state)s), json_integer(t->nin[s]));
+	return o;
+}
+
 static void set_task(json_t *o, const struct run_progress *p, int i, enum run_event_kind kind)
 {
 	const struct task_progress *t = &p->tasks[i];
 
-	set(o, "task", cli_json_text(p->dag->tasks[i].name));
+	set(o, "task", cli_json_text(progress_def(p, i)->name));
+	if (i >= p->dag->ntasks)
+		set_instance(o, t, kind);
+	else if (t->ninstances)
+		set(o, "instances", counts_of(t));
 	set(o, "state", json_string(task_state_name(t->state)));
 	set(o, "reason", json_string(reason_name(t->reason)));
 	if (t->breaker)
@@ -62,6 +85,8 @@ static void set_task(json_t *o, const struct run_progress *p, int i, enum run_ev
 		set(o, "log", cli_json_text(t->log_path));
 		return;
 	}
+	if (kind == EVENT_TASK_MAPPED)
+		return;
 	if (kind == EVENT_TASK_WAITING) {
 		set(o, "for", cli_json_text(t->waits_for));
 		set(o, "due", cli_json_time(t->due_us));
@@ -144,9 +169,9 @@ static void json_event(
 	set(o, "run", cli_json_text(p->run));
 	if (e->text)
 		set(o, "text", cli_json_text(e->text));
-	if (e->task >= 0 &&
-		(e->kind == EVENT_TASK_STARTED || e->kind == EVENT_TASK_RETRY ||
-			e->kind == EVENT_TASK_WAITING || e->kind == EVENT_TASK_FINISHED))
+	if (e->task >= 0 && (e->kind == EVENT_TASK_STARTED || e->kind == EVENT_TASK_RETRY ||
+				    e->kind == EVENT_TASK_WAITING || e->kind == EVENT_TASK_MAPPED ||
+				    e->kind == EVENT_TASK_FINISHED))
 		set_task(o, p, e->task, e->kind);
 	if (e->kind == EVENT_RUN_STARTED || e->kind == EVENT_RUN_FINISHED)
 		set_run(o, p);

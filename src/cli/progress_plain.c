@@ -87,14 +87,14 @@ static void task_line(
 	const struct task_progress *t = &p->tasks[e->task];
 	enum style style = progress_style(t);
 	struct buf detail;
-	char text[32] = "";
+	char text[32] = "", name[MAPPING_NAME_SIZE];
 
 	if (o->quiet && t->state != TASK_FAILED)
 		return;
 	buf_init(&detail, BUF_MAX_TEXT);
 	progress_add_detail(&detail, p, e->task);
 	add_time(o, e);
-	text_add_padded(&o->line, p->dag->tasks[e->task].name, o->name_width, false);
+	text_add_padded(&o->line, progress_name(p, e->task, name), o->name_width, false);
 	buf_addf(&o->line, "  %s%-*s%s  ", style_on(style, o->colour), LABEL_WIDTH, label,
 		style_off(style, o->colour));
 	if (t->try > 1 || t->retries > 0) {
@@ -146,6 +146,9 @@ static void plain_event(
 		break;
 	case EVENT_TASK_WAITING:
 		task_line(o, p, e, "waiting");
+		break;
+	case EVENT_TASK_MAPPED:
+		task_line(o, p, e, "mapped");
 		break;
 	case EVENT_TASK_FINISHED:
 		task_line(o, p, e, progress_label(&p->tasks[e->task]));

@@ -33,6 +33,12 @@ static void clean(const struct summary *s, const char *text)
 	text_add(s->out, text, -1);
 }
 
+/* With instances. */
+static int ntasks(const struct run_progress *p)
+{
+	return p->ntasks > p->dag->ntasks ? p->ntasks : p->dag->ntasks;
+}
+
 static void nothing_done(const struct summary *s)
 {
 	const struct run_progress *p = s->p;
@@ -158,9 +164,10 @@ static void add_check(const struct summary *s, const char *task, const json_t *c
 
 static void checks(const struct summary *s)
 {
+	char name[MAPPING_NAME_SIZE];
 	bool any = false;
 
-	for (int i = 0; i < s->p->dag->ntasks; i++) {
+	for (int i = 0; i < ntasks(s->p); i++) {
 		const struct task_progress *t = &s->p->tasks[i];
 		for (size_t k = 0; k < json_array_size(t->checks); k++) {
 			const json_t *c = json_array_get(t->checks, k);
@@ -170,7 +177,7 @@ static void checks(const struct summary *s)
 			if (!any)
 				heading(s, "checks");
 			any = true;
-			add_check(s, s->p->dag->tasks[i].name, c);
+			add_check(s, progress_name(s->p, i, name), c);
 		}
 	}
 }
@@ -195,9 +202,10 @@ static void add_place(const struct summary *s, const char *where)
 
 static void quarantine(const struct summary *s)
 {
+	char name[MAPPING_NAME_SIZE];
 	bool any = false;
 
-	for (int i = 0; i < s->p->dag->ntasks; i++) {
+	for (int i = 0; i < ntasks(s->p); i++) {
 		const struct task_progress *t = &s->p->tasks[i];
 		json_int_t n = json_integer_value(json_object_get(t->outputs, "rows_rejected"));
 		const char *where = output_text(t, "quarantine");
@@ -208,7 +216,7 @@ static void quarantine(const struct summary *s)
 			heading(s, "quarantine");
 		any = true;
 		buf_addstr(s->out, "  ");
-		clean(s, s->p->dag->tasks[i].name);
+		clean(s, progress_name(s->p, i, name));
 		buf_addf(s->out, "  %s row%s rejected", units_format_count(n, count, sizeof count),
 			n == 1 ? "" : "s");
 		if (where) {
@@ -221,21 +229,22 @@ static void quarantine(const struct summary *s)
 
 static void published(const struct summary *s)
 {
+	char name[MAPPING_NAME_SIZE];
 	bool any = false;
 
-	for (int i = 0; i < s->p->dag->ntasks; i++) {
+	for (int i = 0; i < ntasks(s->p); i++) {
 		const struct task_progress *t = &s->p->tasks[i];
 		const char *where = output_text(t, "path");
 		if (!where)
 			where = output_text(t, "table");
-		if (s->p->dag->tasks[i].kind != TASK_PUBLISH || t->state != TASK_SUCCESS ||
+		if (progress_def(s->p, i)->kind != TASK_PUBLISH || t->state != TASK_SUCCESS ||
 			t->kept || !where)
 			continue;
 		if (!any)
 			heading(s, "published");
 		any = true;
 		buf_addstr(s->out, "  ");
-		clean(s, s->p->dag->tasks[i].name);
+		clean(s, progress_name(s->p, i, name));
 		buf_addstr(s->out, "  ");
 		clean(s, where);
 		buf_addc(s->out, '\n');
@@ -249,12 +258,13 @@ enum { FAILURES_SHOWN = 10 };
 static void failure(const struct summary *s, int i)
 {
 	const struct task_progress *t = &s->p->tasks[i];
+	char name[MAPPING_NAME_SIZE];
 	struct buf why;
 
 	buf_init(&why, BUF_MAX_TEXT);
 	progress_add_error(&why, s->p, i);
 	buf_addstr(s->out, "  ");
-	clean(s, s->p->dag->tasks[i].name);
+	clean(s, progress_name(s->p, i, name));
 	buf_addstr(s->out, "  ");
 	clean(s, why.data);
 	if (t->try > 0) {
@@ -271,16 +281,20 @@ static void failure(const struct summary *s, int i)
 	buf_release(&why);
 }
 
+/* Of a mapped task, the instances that did. */
 static bool failed(const struct summary *s, int i)
 {
-	return s->p->tasks[i].state == TASK_FAILED && progress_counts(s->p, i);
+	const struct task_progress *t = &s->p->tasks[i];
+	bool counts = progress_counts(s->p, i < s->p->dag->ntasks ? i : t->def);
+
+	return t->state == TASK_FAILED && counts && t->nin[TASK_FAILED] == 0;
 }
 
 static int failures(const struct summary *s)
 {
 	int n = 0;
 
-	for (int i = 0; i < s->p->dag->ntasks; i++) {
+	for (int i = 0; i < ntasks(s->p); i++) {
 		if (!failed(s, i) || n++ >= FAILURES_SHOWN)
 			continue;
 		if (n == 1)
@@ -299,10 +313,12 @@ static void next_steps(const struct summary *s)
 
 	cli_shell_word(s->p->run, run, sizeof run);
 	heading(s, "next");
-	for (int i = 0; i < s->p->dag->ntasks && shown < 3; i++) {
-		if (!failed(s, i))
+	for (int i = 0; i < ntasks(s->p) && shown < 3; i++) {
+		char name[MAPPING_NAME_SIZE];
+		if (!failed(s, i) || !s->p->tasks[i].try)
 			continue;
-		buf_addf(s->out, "  weir logs %s %s\n", run, s->p->dag->tasks[i].name);
+		buf_addf(s->out, "  weir logs %s %s\n", run,
+			cli_shell_word(progress_name(s->p, i, name), word, sizeof word));
 		shown++;
 	}
 	if (s->p->dag->runbook)

@@ -92,7 +92,7 @@ enum { RANKS = 8, FINISHED = 3 };
 /* The order in which tasks get a place when there are more than lines. */
 static int rank(const struct task_progress *t)
 {
-	switch (t->state) {
+	switch (progress_state(t)) {
 	case TASK_RUNNING:
 		return 0;
 	case TASK_UP_FOR_RETRY:
@@ -116,7 +116,7 @@ static void look_at(struct item *item, const struct run_progress *p)
 	item->ended_us = 0;
 	for (int i = item->first; i < item->first + item->n; i++) {
 		const struct task_progress *t = &p->tasks[i];
-		groupview_count(&item->tally, t->state);
+		groupview_count(&item->tally, progress_state(t));
 		if (rank(t) < item->rank)
 			item->rank = rank(t);
 		if (t->ended_us > item->ended_us)
@@ -239,9 +239,9 @@ static void task_line(struct tty *o, const struct run_progress *p, int i)
 	if (progress_elapsed_us(p, t) >= 0)
 		units_format_elapsed(progress_elapsed_us(p, t), elapsed, sizeof elapsed);
 	buf_init(&text, BUF_MAX_TEXT);
-	left = put(o, style, symbol(o, t->state), 2, left);
-	left = put(o, t->state == TASK_RUNNING ? STYLE_BOLD : STYLE_NONE, p->dag->tasks[i].name,
-		o->name_width, left);
+	left = put(o, style, symbol(o, progress_state(t)), 2, left);
+	left = put(o, progress_state(t) == TASK_RUNNING ? STYLE_BOLD : STYLE_NONE,
+		p->dag->tasks[i].name, o->name_width, left);
 	left = put(o, STYLE_NONE, "", 2, left);
 	left = put(o, style, progress_label(t), LABEL_WIDTH, left);
 	if (t->try > 1 || t->state == TASK_UP_FOR_RETRY)
@@ -316,7 +316,7 @@ static void hidden_line(struct tty *o, const struct run_progress *p)
 	struct buf text;
 
 	for (int i = 0; i < p->dag->ntasks; i++)
-		groupview_count(&hidden, p->tasks[i].state);
+		groupview_count(&hidden, progress_state(&p->tasks[i]));
 	for (int k = 0; k < o->nchosen; k++)
 		for (int s = 0; s < TASK_STATE_MAX; s++)
 			hidden.by_state[s] -= o->items[o->chosen[k]].tally.by_state[s];
@@ -346,7 +346,7 @@ static void bar_line(struct tty *o, const struct run_progress *p)
 	struct buf text;
 	char elapsed[32];
 
-	progress_count(p, &total, &done);
+	progress_count_work(p, &total, &done);
 	if (left > BAR_WIDTH + 20) {
 		add_bar(o, done, total, p->nfailed > 0);
 		left -= BAR_WIDTH;

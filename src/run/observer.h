@@ -12,8 +12,12 @@
 #include "core/model.h"
 #include "core/state.h"
 
-/* A task as it stands. One per task of the DAG, by task index. */
+/* A task as it stands, or an instance of a mapped one. */
 struct task_progress {
+	int def, map_index;      /* of an instance: its task in the DAG, and which one it is */
+	const char *item;        /* of an instance: JSON text */
+	int ninstances;          /* of a mapped task with a list: how many it has */
+	int nin[TASK_STATE_MAX]; /* and how many of them are in which state */
 	enum task_state state;
 	enum reason reason;
 	int try;               /* of the attempt in flight or the last one; 0: none yet */
@@ -49,7 +53,9 @@ struct run_progress {
 	bool stopping; /* Ctrl-C was seen */
 	int jobs;
 	int64_t started_us, now_us;
-	struct task_progress *tasks; /* dag->ntasks */
+	/* By live number (core/sched.h): those of the DAG, and behind them instances. */
+	struct task_progress *tasks;
+	int ntasks;
 	int ndone, nrunning, nfailed, nkept;
 };
 
@@ -59,6 +65,7 @@ enum run_event_kind {
 	EVENT_TASK_STARTED,
 	EVENT_TASK_RETRY,    /* the attempt failed; next try at due_us */
 	EVENT_TASK_WAITING,  /* it is deferred, or awaits input */
+	EVENT_TASK_MAPPED,   /* its list is made: its instances are done */
 	EVENT_TASK_FINISHED, /* final state reached (success, failed, skipped, upstream_failed,
 				cancelled) */
 	EVENT_RUN_STOPPING,  /* Ctrl-C or a limit */
@@ -71,7 +78,7 @@ enum run_event_kind {
 struct run_event {
 	enum run_event_kind kind;
 	int64_t at_us;
-	int task;         /* index, or -1 */
+	int task;         /* live number, or -1 */
 	const char *text; /* EVENT_NOTE, EVENT_RUN_SETTLING, EVENT_RUN_STOPPING */
 };
 
