@@ -43,11 +43,11 @@ const struct task *progress_def(const struct run_progress *p, int i)
 	return &p->dag->tasks[i < p->dag->ntasks ? i : p->tasks[i].def];
 }
 
-const char *progress_name(const struct run_progress *p, int i, char buf[MAPPING_NAME_SIZE])
+const char *progress_name(const struct run_progress *p, int i, char buf[RUN_LABEL_MAX])
 {
 	int map_index = i < p->dag->ntasks ? -1 : p->tasks[i].map_index;
 
-	return mapping_name(progress_def(p, i)->name, map_index, buf, MAPPING_NAME_SIZE);
+	return run_task_label(progress_def(p, i)->name, map_index, buf);
 }
 
 static struct group_tally tally_of(const struct task_progress *t)

@@ -4,7 +4,7 @@
 
 #include "cli/progress.h"
 #include "cli/term.h"
-#include "run/mapping.h"
+#include "run/name.h"
 
 struct buf;
 
@@ -15,7 +15,7 @@ struct observer *progress_json_new(FILE *out);
 /* The definition of a task or instance. */
 const struct task *progress_def(const struct run_progress *p, int i);
 /* "fetch", "fetch[3]"; into buf, which is returned. */
-const char *progress_name(const struct run_progress *p, int i, char buf[MAPPING_NAME_SIZE]);
+const char *progress_name(const struct run_progress *p, int i, char buf[RUN_LABEL_MAX]);
 /* Its state; of a mapped task whose instances are done, the one that tells most of these. */
 enum task_state progress_state(const struct task_progress *t);
 /* The word for a task's state: as the state, but "waiting", "left out" and "kept". */

@@ -87,7 +87,7 @@ static void task_line(
 	const struct task_progress *t = &p->tasks[e->task];
 	enum style style = progress_style(t);
 	struct buf detail;
-	char text[32] = "", name[MAPPING_NAME_SIZE];
+	char text[32] = "", name[RUN_LABEL_MAX];
 
 	if (o->quiet && t->state != TASK_FAILED)
 		return;

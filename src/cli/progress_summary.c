@@ -164,7 +164,7 @@ static void add_check(const struct summary *s, const char *task, const json_t *c
 
 static void checks(const struct summary *s)
 {
-	char name[MAPPING_NAME_SIZE];
+	char name[RUN_LABEL_MAX];
 	bool any = false;
 
 	for (int i = 0; i < ntasks(s->p); i++) {
@@ -202,7 +202,7 @@ static void add_place(const struct summary *s, const char *where)
 
 static void quarantine(const struct summary *s)
 {
-	char name[MAPPING_NAME_SIZE];
+	char name[RUN_LABEL_MAX];
 	bool any = false;
 
 	for (int i = 0; i < ntasks(s->p); i++) {
@@ -229,7 +229,7 @@ static void quarantine(const struct summary *s)
 
 static void published(const struct summary *s)
 {
-	char name[MAPPING_NAME_SIZE];
+	char name[RUN_LABEL_MAX];
 	bool any = false;
 
 	for (int i = 0; i < ntasks(s->p); i++) {
@@ -258,7 +258,7 @@ enum { FAILURES_SHOWN = 10 };
 static void failure(const struct summary *s, int i)
 {
 	const struct task_progress *t = &s->p->tasks[i];
-	char name[MAPPING_NAME_SIZE];
+	char name[RUN_LABEL_MAX];
 	struct buf why;
 
 	buf_init(&why, BUF_MAX_TEXT);
@@ -314,7 +314,7 @@ static void next_steps(const struct summary *s)
 	cli_shell_word(s->p->run, run, sizeof run);
 	heading(s, "next");
 	for (int i = 0; i < ntasks(s->p) && shown < 3; i++) {
-		char name[MAPPING_NAME_SIZE];
+		char name[RUN_LABEL_MAX];
 		if (!failed(s, i) || !s->p->tasks[i].try)
 			continue;
 		buf_addf(s->out, "  weir logs %s %s\n", run,

@@ -21,7 +21,7 @@
 #include "conf/yaml.h"
 #include "core/breaker.h"
 #include "core/state.h"
-#include "run/mapping.h"
+#include "run/name.h"
 
 static int view_open(struct show_view *v, const struct args *args, struct err *err)
 {
@@ -267,10 +267,10 @@ static bool *find_current(const struct show_view *v)
 static void add_check(struct grid *g, const struct check_row *c, const struct attempt_row *a)
 {
 	bool pass = strcmp(c->status, "pass") == 0;
-	char name[MAPPING_NAME_SIZE];
+	char name[RUN_LABEL_MAX];
 
 	grid_add(g, STYLE_NONE, c->name);
-	grid_add(g, STYLE_NONE, mapping_name(c->task, a ? a->map_index : -1, name, sizeof name));
+	grid_add(g, STYLE_NONE, run_task_label(c->task, a ? a->map_index : -1, name));
 	grid_addf(g, STYLE_NONE, "%d", a ? a->try : 0);
 	grid_add(g,
 		pass                             ? STYLE_GOOD
@@ -345,14 +345,14 @@ static const struct grid_column event_columns[] = {
 static void events(struct show_view *v)
 {
 	struct grid g;
-	char when[WHEN_SIZE], name[MAPPING_NAME_SIZE];
+	char when[WHEN_SIZE], name[RUN_LABEL_MAX];
 
 	grid_init(&g, event_columns, sizeof event_columns / sizeof *event_columns);
 	for (size_t i = 0; i < v->events.n; i++) {
 		const struct event_row *e = &v->events.events[i];
 		grid_add(&g, STYLE_NONE, when_local(e->at_us, when));
 		grid_add(&g, STYLE_NONE,
-			e->task ? mapping_name(e->task, e->map_index, name, sizeof name) : "(run)");
+			e->task ? run_task_label(e->task, e->map_index, name) : "(run)");
 		if (e->from && e->to && strcmp(e->from, e->to) == 0)
 			grid_addf(&g, STYLE_NONE, "stays %s", e->to);
 		else if (e->from && *e->from)
@@ -369,7 +369,7 @@ static void events(struct show_view *v)
 static void next_steps(struct show_view *v)
 {
 	const struct run_row *r = v->r;
-	char run[300], path[600], when[WHEN_SIZE], task[MAPPING_NAME_SIZE], word[300];
+	char run[300], path[600], when[WHEN_SIZE], task[RUN_LABEL_MAX], word[300];
 	size_t before = v->out.len;
 	int shown = 0;
 
@@ -381,8 +381,7 @@ static void next_steps(struct show_view *v)
 	for (size_t i = 0; i < v->tasks.n && shown < 3; i++) {
 		const struct task_row *t = &v->tasks.tasks[i];
 		bool running = t->state == TASK_RUNNING && !runview_abandoned(r);
-		cli_shell_word(
-			mapping_name(t->name, t->map_index, task, sizeof task), word, sizeof word);
+		cli_shell_word(run_task_label(t->name, t->map_index, task), word, sizeof word);
 		if (t->state == TASK_AWAITING_INPUT) {
 			buf_addf(&v->out, "  weir approve %s %s    # or reject it\n", run, word);
 			shown++;

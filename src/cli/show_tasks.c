@@ -16,7 +16,7 @@
 #include "core/breaker.h"
 #include "core/model.h"
 #include "core/state.h"
-#include "run/mapping.h"
+#include "run/name.h"
 
 static int by_token(const void *token, const void *attempt)
 {
@@ -199,7 +199,7 @@ static const struct grid_column task_columns[] = {
 
 static void add_task(struct show_view *v, struct grid *g, const struct task_row *t)
 {
-	char name[MAPPING_NAME_SIZE];
+	char name[RUN_LABEL_MAX];
 
 	const struct attempt_row *a = show_attempt(v, t->token);
 	int64_t us = -1;
@@ -208,7 +208,7 @@ static void add_task(struct show_view *v, struct grid *g, const struct task_row 
 	if (a && a->started_us)
 		us = (a->ended_us ? a->ended_us : clock_now_us()) - a->started_us;
 	grid_add(g, runview_task_style(t->state), task_state_name(t->state));
-	grid_add(g, STYLE_NONE, mapping_name(t->name, t->map_index, name, sizeof name));
+	grid_add(g, STYLE_NONE, run_task_label(t->name, t->map_index, name));
 	grid_addf(g, STYLE_NONE, "%d", t->tries);
 	grid_add(g, STYLE_NONE, runview_took(us, took, sizeof took));
 	add_rows_cell(g, t);
@@ -343,7 +343,7 @@ static bool is_asked_for(const char *word, const struct task_row *t)
 	size_t len;
 	int map_index;
 
-	if (!mapping_split_name(word, &len, &map_index) || strncmp(t->name, word, len) != 0)
+	if (!run_split_label(word, &len, &map_index) || strncmp(t->name, word, len) != 0)
 		return false;
 	if (t->name[len])
 		return t->name[len] == '.' && map_index < 0;

@@ -1,11 +1,14 @@
 #include "run/name.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/civil.h"
 #include "base/units.h"
+#include "core/model.h"
 #include "core/zone.h"
 #include "store/store.h"
 
@@ -52,4 +55,21 @@ const char *run_task_label(const char *task, int map_index, char buf[RUN_LABEL_M
 {
 	snprintf(buf, RUN_LABEL_MAX, map_index < 0 ? "%s" : "%s[%d]", task, map_index);
 	return buf;
+}
+
+bool run_split_label(const char *label, size_t *ret_len, int *ret_map_index)
+{
+	const char *open = strchr(label, '['), *p = open ? open + 1 : "";
+	int index = 0;
+
+	*ret_len = open ? (size_t)(open - label) : strlen(label);
+	*ret_map_index = -1;
+	if (!open)
+		return true;
+	while (isdigit((unsigned char)*p) && index < FOREACH_ITEMS_MAX)
+		index = index * 10 + (*p++ - '0');
+	if (p == open + 1 || strcmp(p, "]") != 0 || index >= FOREACH_ITEMS_MAX)
+		return false;
+	*ret_map_index = index;
+	return true;
 }

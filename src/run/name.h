@@ -20,5 +20,8 @@ void run_ds(const struct zone *zone, int64_t at_us, char *ret, size_t size);
 enum { RUN_LABEL_MAX = 320 };
 /* What people call a task: "fetch", or "fetch[3]" of an instance. */
 const char *run_task_label(const char *task, int map_index, char buf[RUN_LABEL_MAX]);
+/* The reverse: how many bytes of the label are the task's name, and the index, -1 without one.
+ * False: what stands in brackets is none. */
+bool run_split_label(const char *label, size_t *ret_len, int *ret_map_index);
 
 #endif
