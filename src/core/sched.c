@@ -201,7 +201,7 @@ bool sched_task_view(const struct sched *s, int64_t run_id, int task, struct tas
 		.task_index = t->def,
 		.map_index = t->map_index,
 		.item = t->item,
-		.ninstances = m ? m->n : 0,
+		.ninstances = m ? m->nitems : 0,
 		.states = m ? m->states : NULL };
 	return true;
 }

@@ -283,9 +283,10 @@ struct task_view {
 	int task_index;      /* in the DAG */
 	int map_index;       /* -1: not an instance */
 	const char *item;    /* of an instance: JSON text; else NULL */
-	/* Of a mapped task: how many instances it has, and in which states; NULL: none yet. */
+	/* Of a mapped task: how many items its list has; and in which states its instances are, by
+	 * enum task_state, with those that have no item any more. NULL: it has no list. */
 	int ninstances;
-	const int *states; /* by enum task_state */
+	const int *states;
 };
 /* A run as it stands, such as another scheduler takes it in, with the same live numbers. There is
  * room for dag->ntasks `tasks` and sched_ninstances() `instances` (NULL: the run has none), whose

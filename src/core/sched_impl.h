@@ -75,6 +75,7 @@ struct live_task {
 struct live_mapping {
 	int *list; /* live numbers, by map index; all that there ever were */
 	int n, cap;
+	int nitems; /* of the present list, which is shorter when it has become so */
 	int states[TASK_STATE_MAX]; /* how many are in which */
 	struct arena items;
 	struct gate gate; /* max_active */

@@ -34,6 +34,7 @@ static int add_instance(struct live_run *r, const struct instance_init *init)
 	t->map_index = init->map_index;
 	t->item = init->item ? arena_strdup(&m->items, init->item) : NULL;
 	m->states[t->state]++;
+	m->nitems += t->reason != REASON_ITEM_GONE;
 	return m->items.failed ? -1 : put_instance(m, init->map_index, r->nlive++);
 }
 
@@ -234,6 +235,7 @@ static bool put_list(
 	for (int i = 0; i < list->n; i++)
 		if (!put_item(s, whole, i, list->items[i], now_us))
 			return false;
+	m->nitems = list->n;
 	return true;
 }
 

@@ -1075,7 +1075,7 @@ static void test_dropped_timer(void **state)
 static void test_orphan(void **state)
 {
 	static const struct story st = { .name = "orphan", .dag = "a" };
-	const struct sched_orphan o = { 7, "gone", "hash", 3, 2, 1 };
+	const struct sched_orphan o = { 7, "gone", "hash", -1, 3, 2, 1 };
 	const struct attempt_end e = { .token = 55, .outcome = OUTCOME_LOST, .error = "why" };
 	struct task_view v;
 	struct world w;

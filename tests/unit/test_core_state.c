@@ -26,11 +26,11 @@ static const char *const task_matrix[] = {
 	/* awaiting    */ "c    .     y     y     .     .     .     .     y    y    y    .    y",
 	/* retry       */ "c    .     y     y     y     y     .     y     .    y    y    .    y",
 	/* held        */ "c    y     y     y     y     y     .     .     .    y    y    .    y",
-	/* success     */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
-	/* failed      */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
-	/* skipped     */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
-	/* upstream    */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
-	/* cancelled   */ "r    .     .     .     .     .     .     .     .    .    .    .    .",
+	/* success     */ "r    .     .     .     d     .     .     .     .    .    .    .    .",
+	/* failed      */ "r    .     .     .     d     .     .     .     .    .    .    .    .",
+	/* skipped     */ "r    .     .     .     d     .     .     .     .    .    .    .    .",
+	/* upstream    */ "r    .     .     .     d     .     .     .     .    .    .    .    .",
+	/* cancelled   */ "r    .     .     .     d     .     .     .     .    .    .    .    .",
 };
 
 /* m when marked, s when skipped by request, o when its outputs are set. */
@@ -100,6 +100,8 @@ static bool expected(char m, enum reason why)
 		return why == REASON_CLEARED || why == REASON_RERUN_FAILED ||
 		       why == REASON_NEEDS_AGAIN || why == REASON_SET_UP_AGAIN ||
 		       why == REASON_NEEDS_CHANGED;
+	case 'd':
+		return why == REASON_MAPPED;
 	default:
 		return false;
 	}

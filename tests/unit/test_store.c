@@ -384,9 +384,9 @@ static void test_checks(void **state)
 
 	open_run(f, &o, &id, &epoch);
 	struct check_row rows[] = {
-		{ id, 5, "daily", "not_null(day)", "error", "pass", "0", "0", NULL },
-		{ id, 5, "daily", "unique(day)", "warn", "fail", "2 rows", "0 rows", "[[\"x\"]]" },
-		{ id, 6, "orders", "row_count", "error", "error", NULL, NULL, NULL },
+		{ id, 5, "daily", "not_null(day)", "error", "pass", "0", "0", NULL, -1 },
+		{ id, 5, "daily", "unique(day)", "warn", "fail", "2 rows", "0 rows", "[[\"x\"]]", 3 },
+		{ id, 6, "orders", "row_count", "error", "error", NULL, NULL, NULL, -1 },
 	};
 	struct store_lease lease = { id, epoch };
 	struct store_batch b = { .leases = &lease, .nleases = 1, .checks = rows, .nchecks = 3 };
@@ -401,6 +401,8 @@ static void test_checks(void **state)
 	assert_string_equal(r.checks[2].status, "error");
 	assert_int_equal(r.checks[2].token, 6);
 	assert_int_equal(r.checks[2].run_id, id);
+	assert_int_equal(r.checks[1].map_index, 3);
+	assert_int_equal(r.checks[2].map_index, -1);
 	store_result_release(&r);
 	OK(f, store_checks(f->s, id, "daily", &r, &f->err));
 	assert_int_equal(r.n, 2);

@@ -649,7 +649,7 @@ static void test_prune(void **state)
 			start(id, "orders", 1, token + i),
 		};
 		struct check_row check = { id, 1, "orders", "unique", "warn", "pass", NULL, NULL,
-			NULL };
+			NULL, -1 };
 		struct store_batch b = {
 			.changes = c, .nchanges = 2, .checks = &check, .nchecks = 1
 		};
