@@ -36,6 +36,7 @@ static struct template_context context_of(const struct job_context *c, const str
 		.outputs = c->outputs,
 		.task_try = a->try,
 		.map_index = index_of(a),
+		.item = a->item,
 		.token = a->token,
 		.now_us = a->now_us };
 }
