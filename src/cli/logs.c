@@ -16,6 +16,7 @@
 #include "cli/runview.h"
 #include "cli/term.h"
 #include "core/state.h"
+#include "run/name.h"
 #include "run/paths.h"
 
 enum { LOG_JSON_MAX = 64 << 20, LOG_TAIL = 8192, FOLLOW_MS = 300 };
@@ -26,14 +27,50 @@ struct logs {
 	struct store_result run, attempts;
 	const struct run_row *r;
 	char *home;
+	char *task;    /* whose they are; NULL: all */
+	int map_index; /* of this instance; -1: all */
+	bool *last;    /* by attempt: the last of its task */
 	struct err *err;
 };
 
 /* ---- which attempts ------------------------------------------------------------------ */
 
+static int by_task(const void *a, const void *b, void *rows)
+{
+	const size_t i = *(const size_t *)a, k = *(const size_t *)b;
+	const struct attempt_row *one = (const struct attempt_row *)rows + i,
+				 *other = (const struct attempt_row *)rows + k;
+	int c = strcmp(one->task, other->task);
+
+	if (c == 0)
+		c = (one->map_index > other->map_index) - (one->map_index < other->map_index);
+	return c ? c : (i > k) - (i < k);
+}
+
 static bool same_task(const struct attempt_row *a, const struct attempt_row *b)
 {
 	return strcmp(a->task, b->task) == 0 && a->map_index == b->map_index;
+}
+
+/* Mark the last attempt of each task: in the order of tokens it is the last one. */
+static int find_last(struct logs *l)
+{
+	const struct attempt_row *rows = l->attempts.attempts;
+	size_t n = l->attempts.n;
+
+	l->last = calloc(n + 1, sizeof *l->last);
+	size_t *order = calloc(n + 1, sizeof *order);
+	for (size_t i = 0; order && i < n; i++)
+		order[i] = i;
+	if (!order || !l->last) {
+		free(order);
+		return err_nomem(l->err);
+	}
+	qsort_r(order, n, sizeof *order, by_task, (void *)rows);
+	for (size_t i = 0; i < n; i++)
+		l->last[order[i]] = i + 1 == n || !same_task(&rows[order[i]], &rows[order[i + 1]]);
+	free(order);
+	return 0;
 }
 
 static bool wanted(const struct logs *l, size_t i)
@@ -41,51 +78,77 @@ static bool wanted(const struct logs *l, size_t i)
 	const struct attempt_row *a = &l->attempts.attempts[i];
 	long try = args_int(l->args, "try", 0);
 
-	if (try)
-		return a->try == try;
-	for (size_t k = i + 1; k < l->attempts.n; k++)
-		if (same_task(a, &l->attempts.attempts[k]))
-			return false;
-	return true;
+	if (l->map_index >= 0 && a->map_index != l->map_index)
+		return false;
+	return try ? a->try ==
+	try : l
+		->last[i];
+}
+
+/* Is it what was asked for? */
+static bool is_asked_for(const struct logs *l, const struct task_row *t)
+{
+	return strcmp(t->name, l->task) == 0 && t->map_index == l->map_index;
+}
+
+static int no_try(const struct logs *l, const struct task_row *t)
+{
+	long try = args_int(l->args, "try", 0);
+	char label[RUN_LABEL_MAX];
+
+	run_task_label(t->name, t->map_index, label);
+	if (t->tries && try)
+		return err_set(l->err, ERR_NOT_FOUND, "%s of %s has no try %ld; its last one is %d",
+			label, l->r->name, try, t->tries);
+	if (l->attempts.n && t->map_index < 0)
+		return err_set(
+			l->err, ERR_NOT_FOUND, "no instance of %s has a try %ld", label, try);
+	return err_set(l->err, ERR_NOT_FOUND, "%s of %s was not started: %s", label, l->r->name,
+		task_state_name(t->state));
+}
+
+static int no_task(const struct logs *l, const struct store_result *tasks)
+{
+	const char *names[1024];
+	size_t n = 0, instances = 0;
+
+	for (size_t i = 0; i < tasks->n; i++) {
+		const struct task_row *t = &tasks->tasks[i];
+		if (t->map_index >= 0)
+			instances += strcmp(t->name, l->task) == 0;
+		else if (n < 1024)
+			names[n++] = t->name;
+	}
+	if (l->map_index >= 0 && instances)
+		return err_set(l->err, ERR_NOT_FOUND,
+			"%s of %s has no instance %d: it has %zu, from 0", l->task, l->r->name,
+			l->map_index, instances);
+	const char *near = near_find(l->task, names, n);
+	if (near && strcmp(near, l->task) == 0)
+		return err_set(
+			l->err, ERR_NOT_FOUND, "%s of %s has no instances", l->task, l->r->name);
+	return near ? err_set(l->err, ERR_NOT_FOUND, "%s has no task \"%s\"; did you mean \"%s\"?",
+			      l->r->name, l->task, near)
+		    : err_set(l->err, ERR_NOT_FOUND, "%s has no task \"%s\"; see \"weir show %s\"",
+			      l->r->name, l->task, l->r->name);
 }
 
 /* Why there is no log: no such task, not started yet, or no such try. */
-static int none_found(const struct logs *l, const char *task)
+static int none_found(const struct logs *l)
 {
 	struct store_result tasks;
-	const char *names[1024];
-	size_t n = 0;
-	int rc;
+	size_t i = 0;
 
-	if (!task && l->attempts.n)
+	if (!l->task && l->attempts.n)
 		return err_set(l->err, ERR_NOT_FOUND, "no task of %s has a try %ld", l->r->name,
 			args_int(l->args, "try", 0));
-	if (!task)
+	if (!l->task)
 		return err_set(l->err, ERR_NOT_FOUND, "no task of %s was started yet", l->r->name);
 	if (store_tasks(l->store, l->r->id, &tasks, l->err) < 0)
 		return -1;
-	for (size_t i = 0; i < tasks.n; i++) {
-		if (strcmp(tasks.tasks[i].name, task) == 0) {
-			rc = l->attempts.n
-				     ? err_set(l->err, ERR_NOT_FOUND,
-					       "%s of %s has no try %ld; its "
-					       "last one is %d",
-					       task, l->r->name, args_int(l->args, "try", 0),
-					       l->attempts.attempts[l->attempts.n - 1].try)
-				     : err_set(l->err, ERR_NOT_FOUND,
-					       "%s of %s was not started: %s", task, l->r->name,
-					       task_state_name(tasks.tasks[i].state));
-			store_result_release(&tasks);
-			return rc;
-		}
-		if (n < 1024)
-			names[n++] = tasks.tasks[i].name;
-	}
-	const char *near = near_find(task, names, n);
-	rc = near ? err_set(l->err, ERR_NOT_FOUND, "%s has no task \"%s\"; did you mean \"%s\"?",
-			    l->r->name, task, near)
-		  : err_set(l->err, ERR_NOT_FOUND, "%s has no task \"%s\"; see \"weir show %s\"",
-			    l->r->name, task, l->r->name);
+	while (i < tasks.n && !is_asked_for(l, &tasks.tasks[i]))
+		i++;
+	int rc = i < tasks.n ? no_try(l, &tasks.tasks[i]) : no_task(l, &tasks);
 	store_result_release(&tasks);
 	return rc;
 }
@@ -94,11 +157,12 @@ static int none_found(const struct logs *l, const char *task)
 
 static void header(const struct logs *l, const struct attempt_row *a, const char *path)
 {
-	char took[32];
+	char took[32], label[RUN_LABEL_MAX];
 
 	if (args_has(l->args, "quiet"))
 		return;
-	printf("==> %s %s, try %d: ", l->r->name, a->task, a->try);
+	printf("==> %s %s, try %d: ", l->r->name, run_task_label(a->task, a->map_index, label),
+		a->try);
 	if (a->outcome == OUTCOME_NONE)
 		printf("running");
 	else
@@ -267,12 +331,12 @@ static int follow_log(const struct logs *l, const struct attempt_row *a, const c
 
 /* ---- the command --------------------------------------------------------------------- */
 
-static int each_log(struct logs *l, const char *task)
+static int each_log(struct logs *l)
 {
 	bool json = args_has(l->args, "json"), follow = args_has(l->args, "follow");
 	json_t *list = json ? json_array() : NULL;
 	size_t found = 0;
-	int rc = 0;
+	int rc = find_last(l);
 
 	for (size_t i = 0; i < l->attempts.n && rc == 0; i++) {
 		const struct attempt_row *a = &l->attempts.attempts[i];
@@ -291,11 +355,26 @@ static int each_log(struct logs *l, const char *task)
 		found++;
 	}
 	if (rc == 0 && !found)
-		rc = none_found(l, task);
+		rc = none_found(l);
 	if (rc == 0 && json)
 		return cli_print_json(json_pack("{s:o}", "logs", list), l->err);
 	json_decref(list);
 	return rc;
+}
+
+/* "fetch", or "fetch[3]". */
+static int take_task(struct logs *l, const char *word)
+{
+	size_t len;
+
+	l->map_index = -1;
+	if (!word)
+		return 0;
+	if (!run_split_label(word, &len, &l->map_index))
+		return err_set(l->err, ERR_USAGE,
+			"\"%.100s\" names no instance; one is fetch[3], from 0", word);
+	l->task = strndup(word, len);
+	return l->task ? 0 : err_nomem(l->err);
 }
 
 static int logs_run(const struct args *args, struct err *err)
@@ -309,21 +388,23 @@ static int logs_run(const struct args *args, struct err *err)
 			task ? "--follow and --json exclude each other"
 			     : "--follow needs a task: weir logs RUN TASK "
 			       "--follow");
-	if (!(l.home = cli_home(args, err)))
-		return -1;
+	if (take_task(&l, task) < 0 || !(l.home = cli_home(args, err)))
+		goto out;
 	if (cli_store_open(args, &l.store, err) < 0)
 		goto out;
 	if (store_run_find(l.store, args_operand(args, 0), &l.run, err) < 0)
 		goto out;
 	l.r = &l.run.runs[0];
-	if (store_attempts(l.store, l.r->id, task, &l.attempts, err) == 0) {
-		rc = each_log(&l, task);
+	if (store_attempts(l.store, l.r->id, l.task, &l.attempts, err) == 0) {
+		rc = each_log(&l);
 		store_result_release(&l.attempts);
 	}
 	store_result_release(&l.run);
 out:
 	store_close(l.store);
 	free(l.home);
+	free(l.task);
+	free(l.last);
 	return rc;
 }
 
@@ -343,7 +424,10 @@ static const struct option logs_options[] = {
 };
 static const struct operand logs_operands[] = { { "RUN", VALUE_RUN, false, false,
 							"a run, as for \"weir show\"" },
-	{ "TASK", VALUE_TASK, true, false, "one of its tasks; default: all that were started" },
+	{ "TASK", VALUE_TASK, true, false,
+		"one of its tasks, or an instance of a mapped one as fetch[3]; default: all that "
+		"were "
+		"started" },
 	{ 0 } };
 
 const struct command command_logs = {

@@ -275,7 +275,10 @@ static void add_instances(struct buf *out, const struct task_progress *t)
 {
 	const struct group_tally g = tally_of(t);
 
-	groupview_add_counts(out, &g);
+	if (t->nin[TASK_NONE] == t->ninstances)
+		buf_addf(out, "%d item%s", t->ninstances, t->ninstances == 1 ? "" : "s");
+	else
+		groupview_add_counts(out, &g);
 	if (t->state != TASK_SUCCESS)
 		return;
 	struct buf rows;

@@ -53,7 +53,8 @@ static void run_started(struct plain *o, const struct run_progress *p, const str
 	int total, done, kept = 0;
 
 	for (int i = 0; i < p->dag->ntasks; i++) {
-		int w = text_width(p->dag->tasks[i].name);
+		/* "fetch[999]" */
+		int w = text_width(p->dag->tasks[i].name) + (p->dag->tasks[i].foreach ? 5 : 0);
 		if (w > o->name_width)
 			o->name_width = w < NAME_WIDTH_MAX ? w : NAME_WIDTH_MAX;
 	}
@@ -104,7 +105,8 @@ static void task_line(
 		buf_addpad(
 			&o->line, ' ', 9 - (o->line.len - before < 9 ? o->line.len - before : 9));
 	}
-	if (e->kind != EVENT_TASK_STARTED && progress_elapsed_us(p, t) >= 0)
+	if (e->kind != EVENT_TASK_STARTED && e->kind != EVENT_TASK_MAPPED &&
+		progress_elapsed_us(p, t) >= 0)
 		units_format_elapsed(progress_elapsed_us(p, t), text, sizeof text);
 	buf_addf(&o->line, "%7s  ", text);
 	text_add(&o->line, detail.data, -1);

@@ -148,13 +148,19 @@ json_t *runview_json(const struct run_row *r)
 	return o;
 }
 
+static void set_map_index(json_t *o, int map_index)
+{
+	json_object_set_new(o, "map_index", map_index >= 0 ? json_integer(map_index) : json_null());
+}
+
 json_t *runview_task_json(const struct task_row *t)
 {
 	json_t *o = json_object();
 
 	json_object_set_new(o, "task", cli_json_text(t->name));
-	json_object_set_new(
-		o, "map_index", t->map_index >= 0 ? json_integer(t->map_index) : json_null());
+	set_map_index(o, t->map_index);
+	if (t->map_index >= 0)
+		json_object_set_new(o, "item", cli_json_of_text(t->item));
 	json_object_set_new(o, "state", json_string(task_state_name(t->state)));
 	json_object_set_new(o, "reason", json_string(reason_name(t->reason)));
 	json_object_set_new(o, "try", json_integer(t->tries));
@@ -173,6 +179,7 @@ json_t *runview_attempt_json(const struct attempt_row *a)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "task", cli_json_text(a->task));
+	set_map_index(o, a->map_index);
 	json_object_set_new(o, "try", json_integer(a->try));
 	json_object_set_new(o, "token", json_integer(a->token));
 	cli_json_set_outcome(o, a->outcome, a->exit_status, a->signal);
@@ -188,6 +195,7 @@ json_t *runview_check_json(const struct check_row *c)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "task", cli_json_text(c->task));
+	set_map_index(o, c->map_index);
 	json_object_set_new(o, "name", cli_json_text(c->name));
 	json_object_set_new(o, "severity", cli_json_text(c->severity));
 	json_object_set_new(o, "status", cli_json_text(c->status));
@@ -203,6 +211,7 @@ json_t *runview_event_json(const struct event_row *e)
 
 	json_object_set_new(o, "at", cli_json_time(e->at_us));
 	json_object_set_new(o, "task", cli_json_text(e->task));
+	set_map_index(o, e->task ? e->map_index : -1);
 	json_object_set_new(o, "from", cli_json_text(e->from));
 	json_object_set_new(o, "to", cli_json_text(e->to));
 	json_object_set_new(o, "reason", cli_json_text(e->reason));

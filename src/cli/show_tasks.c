@@ -34,43 +34,41 @@ const struct attempt_row *show_attempt(const struct show_view *v, int64_t token)
 
 /* ---- tasks --------------------------------------------------------------------------- */
 
-/* A count; of a mapped task those of its instances together. -1: there is none. */
-static json_int_t count_of(const json_t *v)
-{
-	json_int_t sum = 0;
-	json_t *item;
-	size_t i;
+/* Counts that operators report. */
+enum { ROWS_KINDS = 4 };
+static const struct {
+	const char *key, *name;
+} rows_kinds[ROWS_KINDS] = { { "rows_in", "in" }, { "rows_out", "out" },
+	{ "rows_rejected", "rejected" }, { "rows", "rows" } };
+struct rows {
+	json_int_t n[ROWS_KINDS];
+	bool known[ROWS_KINDS];
+};
 
-	if (json_is_integer(v))
-		return json_integer_value(v);
-	json_array_foreach(v, i, item)
-	{
-		if (!json_is_integer(item) && !json_is_null(item))
-			return -1;
-		sum += json_integer_value(item);
+static void rows_add(struct rows *r, const char *text)
+{
+	json_t *outputs = text ? json_loads(text, 0, NULL) : NULL;
+
+	for (size_t i = 0; i < ROWS_KINDS; i++) {
+		const json_t *n = json_object_get(outputs, rows_kinds[i].key);
+		r->n[i] += json_integer_value(n);
+		r->known[i] |= json_is_integer(n);
 	}
-	return json_is_array(v) ? sum : -1;
+	json_decref(outputs);
 }
 
-static void add_rows_cell(struct grid *g, const struct task_row *t)
+static void add_rows_cell(struct grid *g, const struct rows *r)
 {
-	static const struct {
-		const char *key, *name;
-	} rows[] = { { "rows_in", "in" }, { "rows_out", "out" }, { "rows_rejected", "rejected" },
-		{ "rows", "rows" } };
-	json_t *outputs = cli_json_of_text(t->outputs);
 	char text[160] = "", n[32];
 
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		json_int_t count = count_of(json_object_get(outputs, rows[i].key));
+	for (size_t i = 0; i < ROWS_KINDS; i++) {
 		size_t used = strlen(text);
-		if (count < 0 || (i >= 2 && count == 0) || (i == 3 && used))
+		if (!r->known[i] || (i >= 2 && r->n[i] == 0) || (i == 3 && used))
 			continue;
 		snprintf(text + used, sizeof text - used, "%s%s %s", used ? ", " : "",
-			units_format_count(count, n, sizeof n), rows[i].name);
+			units_format_count(r->n[i], n, sizeof n), rows_kinds[i].name);
 	}
 	grid_add(g, STYLE_NONE, text);
-	json_decref(outputs);
 }
 
 /* The pool a task takes slots of, by the run's version of the DAG; NULL: none, or unknown. */
@@ -191,27 +189,39 @@ static void add_why_cell(
 static const struct grid_column task_columns[] = {
 	{ "STATE", 0 },
 	{ "TASK", GRID_FLEX },
+	{ "ITEM", GRID_FLEX },
 	{ "TRIES", GRID_RIGHT },
 	{ "TOOK", GRID_RIGHT },
 	{ "ROWS", 0 },
 	{ "WHY", GRID_FLEX },
 };
 
+/* What an instance works on: a text as it is, all else as JSON. */
+static void add_item_cell(struct grid *g, const struct task_row *t)
+{
+	json_t *item = cli_json_of_text(t->item);
+	const char *text = json_string_value(item);
+
+	grid_add(g, STYLE_NONE, text ? text : t->item ? t->item : "");
+	json_decref(item);
+}
+
 static void add_task(struct show_view *v, struct grid *g, const struct task_row *t)
 {
-	char name[RUN_LABEL_MAX];
-
 	const struct attempt_row *a = show_attempt(v, t->token);
+	char name[RUN_LABEL_MAX], took[32];
+	struct rows rows = { 0 };
 	int64_t us = -1;
-	char took[32];
 
+	rows_add(&rows, t->outputs);
 	if (a && a->started_us)
 		us = (a->ended_us ? a->ended_us : clock_now_us()) - a->started_us;
 	grid_add(g, runview_task_style(t->state), task_state_name(t->state));
 	grid_add(g, STYLE_NONE, run_task_label(t->name, t->map_index, name));
+	add_item_cell(g, t);
 	grid_addf(g, STYLE_NONE, "%d", t->tries);
 	grid_add(g, STYLE_NONE, runview_took(us, took, sizeof took));
-	add_rows_cell(g, t);
+	add_rows_cell(g, &rows);
 	add_why_cell(v, g, t, a);
 }
 
@@ -221,6 +231,7 @@ struct span {
 	struct group_tally tally;
 	int64_t from_us, until_us;
 	int tries;
+	struct rows rows; /* of instances */
 };
 
 static void span_add(struct show_view *v, struct span *s, const struct task_row *t)
@@ -244,13 +255,11 @@ static void add_span(
 
 	buf_init(&counts, BUF_MAX_TEXT);
 	groupview_add_counts(&counts, &s->tally);
+	grid_add(g, STYLE_NONE, "");
 	grid_addf(g, STYLE_NONE, "%d", s->tries);
 	grid_add(g, STYLE_NONE,
 		runview_took(s->until_us ? s->until_us - s->from_us : -1, took, sizeof took));
-	if (whole)
-		add_rows_cell(g, whole);
-	else
-		grid_add(g, STYLE_NONE, "");
+	add_rows_cell(g, &s->rows);
 	bool told = whole && state == TASK_CANCELLED;
 	grid_addf(g, STYLE_NONE, "%s%s%s", told ? reason_text(whole->reason) : "", told ? ": " : "",
 		counts.data);
@@ -297,8 +306,10 @@ static void add_mapping(struct show_view *v, struct grid *g, size_t at, size_t n
 	const struct task_row *whole = &v->tasks.tasks[at];
 	struct span span = { 0 };
 
-	for (size_t i = 1; i <= n; i++)
+	for (size_t i = 1; i <= n; i++) {
 		span_add(v, &span, &whole[i]);
+		rows_add(&span.rows, whole[i].outputs);
+	}
 	enum task_state state =
 		task_state_waits(whole->state) ? groupview_state(&span.tally) : whole->state;
 	grid_add(g, runview_task_style(state), task_state_name(state));
@@ -319,9 +330,9 @@ static void add_bad(struct show_view *v, struct grid *g, size_t at, size_t n)
 		return;
 	grid_add(g, STYLE_NONE, "");
 	grid_addf(g, STYLE_NONE, "... %zu more", bad - INSTANCES_SHOWN);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		grid_add(g, STYLE_NONE, "");
-	grid_addf(g, STYLE_NONE, "weir show RUN %s lists them all", whole->name);
+	grid_addf(g, STYLE_NONE, "weir show %s %s lists them all", v->r->name, whole->name);
 }
 
 /* ---- the table ------------------------------------------------------------------------ */

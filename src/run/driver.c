@@ -349,6 +349,7 @@ static int carry_out(struct driver *d, struct err *err)
 	say_unmet_needs(d);
 	if (engine_start(e, d->run, &init, err) < 0)
 		return -1;
+	driver_progress_instances(d);
 	if (d->nsignals > 0)
 		sched_cancel_run(e->sched, d->run->id, d->nsignals > 1, clock_now_us());
 	engine_step(e);

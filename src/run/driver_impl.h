@@ -21,6 +21,7 @@ struct driver {
 	struct exec_provider executors;
 	struct task_init *init; /* by task index */
 	struct run_progress progress;
+	int progress_cap; /* of progress.tasks */
 	struct event *on_int, *on_term, *on_tick, *on_again, *on_limit;
 	struct driver_limit *limits; /* by task index, then of the run; NULL: there are none */
 	const char *told_breaker;    /* of which it was said that it holds tasks; NULL: of none */
@@ -52,6 +53,8 @@ void driver_sla_change(struct driver *d, const struct change *c);
 void driver_tell(struct driver *d, enum run_event_kind kind, int task, const char *text);
 void driver_tell_change(struct driver *d, const struct change *c);
 int driver_progress_init(struct driver *d, const struct store_result *rows, struct err *err);
+/* Those that the run has already, once it is in the scheduler. */
+void driver_progress_instances(struct driver *d);
 void driver_progress_release(struct driver *d);
 
 #endif

@@ -49,12 +49,54 @@ static void tell_held(struct driver *d, const struct change *c)
 	driver_tell(d, EVENT_NOTE, -1, text);
 }
 
+/* What is told of an instance is told of the whole, too: how many are how far, since when. */
+static void count_instance(struct driver *d, const struct change *c, enum task_state from)
+{
+	struct task_progress *whole = &d->progress.tasks[c->task_index];
+
+	whole->nin[from]--;
+	whole->nin[c->state.to]++;
+	d->progress.nrunning += (c->state.to == TASK_RUNNING) - (from == TASK_RUNNING);
+}
+
+/* All that is needed later is what failed, and why. */
+static void forget_instance(struct task_progress *p)
+{
+	json_decref(p->outputs);
+	json_decref(p->checks);
+	p->outputs = p->checks = NULL;
+	set_text(&p->item, NULL);
+	if (p->state != TASK_FAILED)
+		set_text(&p->log_path, NULL);
+}
+
+/* Those of its instances, as tasks behind it see them. */
+static void take_outputs(struct driver *d, const struct change *c)
+{
+	struct task_progress *p = &d->progress.tasks[c->live];
+
+	json_decref(p->outputs);
+	p->outputs = json_incref(json_object_get(d->run->job.outputs, c->task));
+}
+
+static void tell_mapped(struct driver *d, const struct change *c)
+{
+	struct task_progress *p = &d->progress.tasks[c->live];
+
+	p->started_us = c->at_us;
+	p->ended_us = 0;
+	driver_tell(d, EVENT_TASK_MAPPED, c->live, NULL);
+}
+
 static void tell_state(struct driver *d, const struct change *c)
 {
-	struct task_progress *p = &d->progress.tasks[c->task_index];
+	struct task_progress *p = &d->progress.tasks[c->live];
 
 	/* From the state that is shown, which can be ahead (driver_progress_init). */
-	count_states(d, p->state, c->state.to);
+	if (c->map_index < 0)
+		count_states(d, p->state, c->state.to);
+	else
+		count_instance(d, c, p->state);
 	p->state = c->state.to;
 	p->reason = c->reason;
 	p->breaker = c->reason == REASON_BREAKER_OPEN ? c->detail : NULL;
@@ -66,20 +108,28 @@ static void tell_state(struct driver *d, const struct change *c)
 	} else if (c->state.to == TASK_HELD) {
 		tell_held(d, c);
 	} else if (c->state.to == TASK_UP_FOR_RETRY) {
-		driver_tell(d, EVENT_TASK_RETRY, c->task_index, NULL);
+		driver_tell(d, EVENT_TASK_RETRY, c->live, NULL);
+	} else if (c->reason == REASON_MAPPED) {
+		tell_mapped(d, c);
 	} else if (task_state_waits(c->state.to)) {
 		set_text(&p->waits_for, c->state.waits_for ? strdup(c->state.waits_for) : NULL);
-		driver_tell(d, EVENT_TASK_WAITING, c->task_index, NULL);
+		driver_tell(d, EVENT_TASK_WAITING, c->live, NULL);
 	} else if (task_state_is_final(c->state.to)) {
 		if (!p->ended_us)
 			p->ended_us = c->at_us;
-		driver_tell(d, EVENT_TASK_FINISHED, c->task_index, NULL);
+		if (p->ninstances)
+			take_outputs(d, c);
+		if (c->reason == REASON_LIST_FAILED && c->detail)
+			set_text(&p->error, strdup(c->detail));
+		driver_tell(d, EVENT_TASK_FINISHED, c->live, NULL);
+		if (c->map_index >= 0)
+			forget_instance(p);
 	}
 }
 
 static void tell_start(struct driver *d, const struct change *c)
 {
-	struct task_progress *p = &d->progress.tasks[c->task_index];
+	struct task_progress *p = &d->progress.tasks[c->live];
 
 	p->try = c->attempt.try;
 	p->started_us = c->at_us;
@@ -88,16 +138,17 @@ static void tell_start(struct driver *d, const struct change *c)
 	p->exit_status = -1;
 	p->signal = 0;
 	set_text(&p->error, NULL);
-	set_text(&p->log_path, paths_log(d->req->home, d->name, c->task, -1, c->attempt.try));
+	set_text(&p->log_path,
+		paths_log(d->req->home, d->name, c->task, c->map_index, c->attempt.try));
 	json_decref(p->outputs);
 	json_decref(p->checks);
 	p->outputs = p->checks = NULL;
-	driver_tell(d, EVENT_TASK_STARTED, c->task_index, NULL);
+	driver_tell(d, EVENT_TASK_STARTED, c->live, NULL);
 }
 
 static void tell_end(struct driver *d, const struct change *c)
 {
-	struct task_progress *p = &d->progress.tasks[c->task_index];
+	struct task_progress *p = &d->progress.tasks[c->live];
 	json_t *result = c->attempt.result ? json_loads(c->attempt.result, 0, NULL) : NULL;
 
 	p->outcome = c->attempt.outcome;
@@ -114,10 +165,73 @@ static void tell_end(struct driver *d, const struct change *c)
 	json_decref(result);
 }
 
+/* ---- instances ------------------------------------------------------------------------ */
+
+static int make_room(struct driver *d, int n)
+{
+	struct run_progress *p = &d->progress;
+
+	if (n > d->progress_cap) {
+		int cap = n > 2 * d->progress_cap ? n : 2 * d->progress_cap;
+		struct task_progress *grown = reallocarray(p->tasks, (size_t)cap, sizeof *grown);
+		if (!grown)
+			return -1;
+		p->tasks = grown;
+		d->progress_cap = cap;
+	}
+	while (p->ntasks < n)
+		p->tasks[p->ntasks++] = (struct task_progress){ .def = -1 };
+	return 0;
+}
+
+static struct task_progress *add_instance(
+	struct driver *d, int live, int task, int map_index, enum task_state state)
+{
+	struct task_progress *p = &d->progress.tasks[live], *whole = &d->progress.tasks[task];
+
+	*p = (struct task_progress){ .def = task,
+		.map_index = map_index,
+		.state = state,
+		.retries = whole->retries,
+		.selected = whole->selected };
+	whole->ninstances++;
+	whole->nin[state]++;
+	return p;
+}
+
+/* An instance of that item; it may have been there with another one. */
+static void put_instance(struct driver *d, const struct change *c)
+{
+	struct task_progress *p = &d->progress.tasks[c->live];
+
+	if (p->def < 0)
+		p = add_instance(d, c->live, c->task_index, c->map_index, TASK_NONE);
+	set_text(&p->item, strdup(c->item));
+}
+
+void driver_progress_instances(struct driver *d)
+{
+	struct task_view v;
+
+	for (int i = d->req->dag->ntasks; sched_task_view(d->engine.sched, d->run->id, i, &v);
+		i++) {
+		if (make_room(d, i + 1) < 0)
+			return;
+		struct task_progress *p = add_instance(d, i, v.task_index, v.map_index, v.state);
+		p->reason = v.reason;
+		p->try = v.tries;
+		p->due_us = v.due_us;
+		set_text(&p->item, v.item ? strdup(v.item) : NULL);
+		d->progress.nrunning += v.state == TASK_RUNNING;
+	}
+}
+
 void driver_tell_change(struct driver *d, const struct change *c)
 {
-	/* What is shown is the mapped task as a whole. */
-	if (c->map_index >= 0)
+	/* Without memory for it nothing is told of an instance. */
+	if (c->kind == CHANGE_ITEM && make_room(d, c->live + 1) == 0)
+		put_instance(d, c);
+	if (c->live >= d->progress.ntasks)
 		return;
 	switch (c->kind) {
 	case CHANGE_RUN:
@@ -144,6 +258,7 @@ int driver_progress_init(struct driver *d, const struct store_result *rows, stru
 
 	driver_progress_release(d);
 	p->tasks = calloc((size_t)req->dag->ntasks + 1, sizeof *p->tasks);
+	p->ntasks = d->progress_cap = p->tasks ? req->dag->ntasks : 0;
 	free(d->init);
 	d->init = calloc((size_t)req->dag->ntasks + 1, sizeof *d->init);
 	if (!p->tasks || !d->init)
@@ -169,8 +284,9 @@ int driver_progress_init(struct driver *d, const struct store_result *rows, stru
 
 void driver_progress_release(struct driver *d)
 {
-	for (int i = 0; d->progress.tasks && i < d->req->dag->ntasks; i++) {
+	for (int i = 0; i < d->progress.ntasks; i++) {
 		struct task_progress *t = &d->progress.tasks[i];
+		free((char *)t->item);
 		free((char *)t->error);
 		free((char *)t->waits_for);
 		free((char *)t->log_path);
@@ -179,4 +295,5 @@ void driver_progress_release(struct driver *d)
 	}
 	free(d->progress.tasks);
 	d->progress.tasks = NULL;
+	d->progress.ntasks = 0;
 }
