@@ -8,6 +8,7 @@
 #include "cli/runview.h"
 #include "cli/term.h"
 #include "core/request.h"
+#include "run/name.h"
 
 /* ---- the tasks --------------------------------------------------------------------------- */
 
@@ -73,6 +74,48 @@ static void add_then(struct grid *g, const json_t *task)
 		add_becomes(g, to, task);
 }
 
+enum { INSTANCES_SHOWN = 10 };
+
+/* Are both instances of one task of which the same becomes? */
+static bool same(const json_t *a, const json_t *b)
+{
+	static const char *const keys[] = { "task", "from", "to", "effect", "why" };
+
+	if (!json_object_get(a, "map_index") || !json_object_get(b, "map_index"))
+		return false;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (!is(a, keys[i], cli_get_text(b, keys[i])))
+			return false;
+	return true;
+}
+
+/* Of many instances that go the same way the first are named, the others counted. */
+static void add_task(struct grid *g, const json_t *list, size_t i)
+{
+	const json_t *task = json_array_get(list, i);
+	const json_t *index = json_object_get(task, "map_index");
+	const char *from = cli_get_text(task, "from");
+	char label[RUN_LABEL_MAX];
+	size_t before = 0, n = 1;
+
+	while (before < i && before <= INSTANCES_SHOWN &&
+		same(json_array_get(list, i - before - 1), task))
+		before++;
+	if (before > INSTANCES_SHOWN)
+		return;
+	run_task_label(
+		cli_get_text(task, "task"), index ? (int)json_integer_value(index) : -1, label);
+	if (before == INSTANCES_SHOWN)
+		while (i + n < json_array_size(list) && same(json_array_get(list, i + n), task))
+			n++;
+	if (n > 1)
+		grid_addf(g, STYLE_NONE, "... %zu more", n);
+	else
+		grid_add(g, STYLE_NONE, label);
+	grid_add(g, style_of(from), from);
+	add_then(g, task);
+}
+
 static void add_tasks(struct buf *out, const json_t *answer, const struct term *term)
 {
 	const json_t *list = json_object_get(answer, "tasks"), *task;
@@ -83,13 +126,7 @@ static void add_tasks(struct buf *out, const json_t *answer, const struct term *
 	if (json_array_size(list) == 0)
 		return;
 	grid_init(&g, dry ? dry_columns : columns, sizeof columns / sizeof *columns);
-	json_array_foreach((json_t *)list, i, task)
-	{
-		const char *from = cli_get_text(task, "from");
-		grid_add(&g, STYLE_NONE, cli_get_text(task, "task"));
-		grid_add(&g, style_of(from), from);
-		add_then(&g, task);
-	}
+	json_array_foreach((json_t *)list, i, task) add_task(&g, list, i);
 	grid_print(&g, term, 2, out);
 	grid_release(&g);
 }

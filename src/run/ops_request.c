@@ -29,7 +29,7 @@ struct asked {
 	struct dag *dag;
 	bool newest; /* `dag` is the newest version, not the one the run has */
 	bool paused; /* its DAG */
-	int *tasks;
+	int *tasks, *map_indices;
 	char *outputs, *detail;
 	struct request request;
 	struct request_plan plan;
@@ -39,6 +39,7 @@ static void release(struct asked *a)
 {
 	request_plan_release(&a->plan);
 	free(a->tasks);
+	free(a->map_indices);
 	free(a->outputs);
 	free(a->detail);
 	dag_unref(a->dag);
@@ -133,6 +134,28 @@ static int load_dag(struct asked *a, struct err *err)
 
 /* ---- what is asked for ------------------------------------------------------------------- */
 
+/* "fetch", or of a mapped task an instance, "fetch[3]". */
+static int find_task(struct asked *a, const char *word, int i, struct err *err)
+{
+	size_t len;
+
+	if (!run_split_label(word, &len, &a->map_indices[i]))
+		return err_set(err, ERR_USAGE,
+			"\"%.100s\" names no instance; one is fetch[3], from 0", word);
+	char *name = strndup(word, len);
+	const struct task *t = name ? ops_find_task(a->dag, name, err) : NULL;
+	if (!name)
+		err_nomem(err);
+	free(name);
+	if (!t)
+		return -1;
+	a->tasks[i] = t->index;
+	if (a->map_indices[i] < 0 || t->foreach)
+		return 0;
+	return err_set(err, ERR_NOT_FOUND, "task %s of DAG %s is not mapped: it has no instances",
+		t->name, a->dag->name);
+}
+
 static int find_tasks(struct asked *a, struct err *err)
 {
 	const char *const *names = a->q->tasks;
@@ -141,28 +164,30 @@ static int find_tasks(struct asked *a, struct err *err)
 	while (names && names[n])
 		n++;
 	a->tasks = calloc((size_t)n + 1, sizeof *a->tasks);
-	if (!a->tasks)
+	a->map_indices = calloc((size_t)n + 1, sizeof *a->map_indices);
+	if (!a->tasks || !a->map_indices)
 		return err_nomem(err);
-	for (int i = 0; i < n; i++) {
-		const struct task *t = ops_find_task(a->dag, names[i], err);
-		if (!t)
+	for (int i = 0; i < n; i++)
+		if (find_task(a, names[i], i, err) < 0)
 			return -1;
-		a->tasks[i] = t->index;
-	}
 	a->request.tasks = a->tasks;
+	a->request.map_indices = a->map_indices;
 	a->request.ntasks = n;
 	return 0;
 }
 
-static json_t *outputs_of(struct store *s, int64_t run_id, const char *task, struct err *err)
+/* Those of the one task that is asked for. */
+static json_t *outputs_of(const struct asked *a, struct err *err)
 {
+	const char *task = a->dag->tasks[a->tasks[0]].name;
 	struct store_result rows;
 	json_t *found = NULL;
 
-	if (store_tasks(s, run_id, &rows, err) < 0)
+	if (store_tasks(a->ops->store, a->run->id, &rows, err) < 0)
 		return NULL;
 	for (size_t i = 0; i < rows.n; i++)
-		if (strcmp(rows.tasks[i].name, task) == 0 && rows.tasks[i].outputs)
+		if (rows.tasks[i].map_index == a->map_indices[0] && rows.tasks[i].outputs &&
+			strcmp(rows.tasks[i].name, task) == 0)
 			found = json_loads(rows.tasks[i].outputs, 0, NULL);
 	store_result_release(&rows);
 	if (!found && !(found = json_object()))
@@ -177,8 +202,7 @@ static int merge_outputs(struct asked *a, struct err *err)
 		return 0;
 	if (a->request.ntasks != 1)
 		return err_set(err, ERR_USAGE, "outputs are of one task: name one");
-	json_t *all =
-		outputs_of(a->ops->store, a->run->id, a->dag->tasks[a->request.tasks[0]].name, err);
+	json_t *all = outputs_of(a, err);
 	if (!all)
 		return -1;
 	json_object_update(all, (json_t *)a->q->outputs);
@@ -460,20 +484,40 @@ static int carry_out(struct asked *a, struct err *err)
 
 /* ---- the answer -------------------------------------------------------------------------- */
 
+static void add_task_json(json_t *list, const struct asked *a, const struct request_task *t)
+{
+	if (t->effect == EFFECT_NONE)
+		return;
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "task", a->dag->tasks[t->task].name,
+		"from", task_state_name(t->from), "to", task_state_name(t->to), "effect",
+		request_effect_name(t->effect), "why", reason_name(t->why));
+	if (o && t->map_index >= 0)
+		json_object_set_new(o, "map_index", json_integer(t->map_index));
+	json_array_append_new(list, o);
+}
+
+/* In topological order, the instances of a task behind it. */
 static json_t *tasks_json(const struct asked *a)
 {
+	const struct request_plan *p = &a->plan;
+	int ndag = a->dag->ntasks;
 	json_t *list = json_array();
+	int *first = calloc((size_t)ndag + 1, sizeof *first);
+	int *next = calloc((size_t)p->ntasks + 1, sizeof *next);
 
-	for (int i = 0; i < a->dag->ntasks; i++) {
-		const struct task *def = &a->dag->tasks[a->dag->order[i]];
-		const struct request_task *t = &a->plan.tasks[def->index];
-		if (t->effect == EFFECT_NONE)
-			continue;
-		json_array_append_new(list,
-			json_pack("{s:s, s:s, s:s, s:s, s:s}", "task", def->name, "from",
-				task_state_name(t->from), "to", task_state_name(t->to), "effect",
-				request_effect_name(t->effect), "why", reason_name(t->why)));
+	/* Chains of live numbers by task; 0 ends them, for no instance has it. */
+	for (int i = p->ntasks - 1; first && next && i >= ndag; i--) {
+		next[i] = first[p->tasks[i].task];
+		first[p->tasks[i].task] = i;
 	}
+	for (int k = 0; first && next && k < ndag; k++) {
+		int task = a->dag->order[k];
+		add_task_json(list, a, &p->tasks[task]);
+		for (int i = first[task]; i; i = next[i])
+			add_task_json(list, a, &p->tasks[i]);
+	}
+	free(first);
+	free(next);
 	return list;
 }
 
