@@ -229,6 +229,10 @@ static int choose_named(
 		at.task = m->list[map_index];
 	else if (is_mapped(&at) && choose_instances(&at, q, chosen) > 0)
 		return 0;
+	else if (is_mapped(&at) && q->verb == REQUEST_SKIP && live(&at)->state == TASK_DEFERRED)
+		return err_set(err, ERR_REFUSED,
+			"all instances of task %s run or have ended: there is nothing to skip",
+			def_of(&at)->name);
 	if (!q->failed && check_task(&at, q, err) < 0)
 		return -1;
 	chosen[at.task] = true;
@@ -370,6 +374,10 @@ static void set_state(
 	};
 	bool mark = q->verb == REQUEST_MARK;
 	bool rest = mark && is_mapped(at) && sched_is_listed(at);
+
+	/* With all of its mapped task it was left out. */
+	if (mark && live(at)->state == q->mark)
+		return;
 	struct change *c = sched_set_task(s, at, mark ? q->mark : rows[q->verb].to,
 		mark ? REASON_MARKED : rows[q->verb].why, now_us);
 
