@@ -20,6 +20,7 @@
 #include "operators/operators.h"
 #include "run/breakers.h"
 #include "run/daemon_impl.h"
+#include "run/name.h"
 #include "run/paths.h"
 
 #define RETRY_US US_PER_SECOND
@@ -110,7 +111,8 @@ static void on_breaker(void *arg, const struct change *c)
 static void on_change(void *arg, struct active_run *r, const struct change *c)
 {
 	struct daemon *d = arg;
-	char try[16];
+	char try[16], label[RUN_LABEL_MAX];
+	const char *task = c->task ? run_task_label(c->task, c->map_index, label) : NULL;
 
 	daemon_sla_changed(d, r, c);
 	/* What ended makes room: the daemon looks at it once this step is done. */
@@ -123,14 +125,14 @@ static void on_change(void *arg, struct active_run *r, const struct change *c)
 			{ "to", run_state_name(c->run.to) }, { "reason", reason_name(c->reason) });
 	} else if (c->kind == CHANGE_TASK) {
 		bool bad = c->state.to == TASK_FAILED || c->state.to == TASK_UP_FOR_RETRY;
-		say(d, bad ? LEVEL_WARN : LEVEL_INFO, "task", { "run", r->name },
-			{ "task", c->task }, { "from", task_state_name(c->state.from) },
+		say(d, bad ? LEVEL_WARN : LEVEL_INFO, "task", { "run", r->name }, { "task", task },
+			{ "from", task_state_name(c->state.from) },
 			{ "to", task_state_name(c->state.to) },
 			{ "reason", reason_name(c->reason) });
 	} else if (c->kind == CHANGE_END && c->attempt.error) {
 		snprintf(try, sizeof try, "%d", c->attempt.try);
-		say(d, LEVEL_WARN, "attempt", { "run", r->name }, { "task", c->task },
-			{ "try", try }, { "outcome", outcome_name(c->attempt.outcome) },
+		say(d, LEVEL_WARN, "attempt", { "run", r->name }, { "task", task }, { "try", try },
+			{ "outcome", outcome_name(c->attempt.outcome) },
 			{ "error", c->attempt.error });
 	}
 }

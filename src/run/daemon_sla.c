@@ -366,8 +366,8 @@ static bool has_begun(const struct daemon *d, const struct active_run *r)
 {
 	struct task_view v;
 
-	for (int i = 0; i < r->dag->ntasks; i++)
-		if (sched_task_view(d->engine.sched, r->id, i, &v) && v.tries > 0)
+	for (int i = 0; sched_task_view(d->engine.sched, r->id, i, &v); i++)
+		if (v.tries > 0)
 			return true;
 	return false;
 }
@@ -382,7 +382,7 @@ static bool act_on_task(struct daemon *d, struct missed *m, const struct active_
 
 	if (!t || !sched_task_view(d->engine.sched, r->id, t->index, &v))
 		return true;
-	if (task_state_is_final(v.state) || (!cancel && v.tries > 0))
+	if (task_state_is_final(v.state) || (!cancel && (v.tries > 0 || v.states)))
 		return true;
 	snprintf(detail, sizeof detail, "its SLA was missed: %s", m->key.kind);
 	const struct request q = { .verb = cancel ? REQUEST_CANCEL : REQUEST_SKIP,
@@ -484,18 +484,20 @@ void daemon_sla_made(struct daemon *d, const struct active_run *r)
 
 void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct change *c)
 {
+	/* A mapped task begins with its first instance, and ends as a whole. */
+	bool whole = c->kind == CHANGE_TASK && c->map_index < 0;
+
 	daemon_sla_began(d, r, c);
 	if (c->kind == CHANGE_RUN && run_state_is_final(c->run.to))
 		has_ended(d, r, NULL);
-	else if (c->kind == CHANGE_TASK && task_state_is_final(c->state.to))
+	else if (whole && task_state_is_final(c->state.to))
 		has_ended(d, r, c->task);
 	if (c->kind == CHANGE_RUN && c->run.to == RUN_SUCCESS)
 		has_come(d, r, NULL, false);
 	else if (c->kind == CHANGE_START) {
 		has_come(d, r, NULL, true);
 		has_come(d, r, c->task, true);
-	} else if (c->kind == CHANGE_TASK &&
-		   (c->state.to == TASK_SUCCESS || c->state.to == TASK_SKIPPED))
+	} else if (whole && (c->state.to == TASK_SUCCESS || c->state.to == TASK_SKIPPED))
 		has_come(d, r, c->task, false);
 	if (d->sla->dirty)
 		event_active(d->on_turn, 0, 0);

@@ -203,13 +203,13 @@ struct active_run *engine_find(const struct engine *e, int64_t run_id)
 	return r;
 }
 
-/* Whether something of the run is in the store that the rows of its tasks do not tell. */
+/* Whether something of the run is in the store beside the states of its tasks: outputs, or
+ * instances, which may wait for a new list. */
 static bool has_done_work(const struct run_init *init)
 {
 	for (int i = 0; init->tasks && i < init->dag->ntasks; i++) {
 		const struct task_init *t = &init->tasks[i];
-		bool outputs = t->state == TASK_SUCCESS && !t->clear;
-		if (outputs || (init->dag->tasks[i].foreach && t->state != TASK_NONE))
+		if (init->dag->tasks[i].foreach || (t->state == TASK_SUCCESS && !t->clear))
 			return true;
 	}
 	return false;

@@ -652,6 +652,8 @@ static void answer_list(
 			e->sched, run->id, task, err_format(&err, text, sizeof text), a->now_us);
 		return;
 	}
+	/* Those of a former list. */
+	outputs_set(run->job.outputs, &(struct outputs_of){ a->task->name, -1, 0 }, NULL);
 	const struct sched_list list = { run->id, task, m.items, m.n };
 	sched_answer_list(e->sched, &list, a->now_us);
 	mapping_release(&m);

@@ -177,6 +177,19 @@ static int find_tasks(struct asked *a, struct err *err)
 }
 
 /* Those of the one task that is asked for. */
+/* Of a mapped task those of its instances. A new reference, or NULL. */
+static json_t *outputs_of_whole(
+	const struct asked *a, const struct store_result *rows, const char *task)
+{
+	const struct run_init all_of_it = { 0 };
+	json_t *all = json_object();
+
+	restore_outputs(rows, a->dag, &all_of_it, all);
+	json_t *found = json_incref(json_object_get(all, task));
+	json_decref(all);
+	return found;
+}
+
 static json_t *outputs_of(const struct asked *a, struct err *err)
 {
 	const char *task = a->dag->tasks[a->tasks[0]].name;
@@ -186,9 +199,11 @@ static json_t *outputs_of(const struct asked *a, struct err *err)
 	if (store_tasks(a->ops->store, a->run->id, &rows, err) < 0)
 		return NULL;
 	for (size_t i = 0; i < rows.n; i++)
-		if (rows.tasks[i].map_index == a->map_indices[0] && rows.tasks[i].outputs &&
-			strcmp(rows.tasks[i].name, task) == 0)
+		if (a->map_indices[0] >= 0 && rows.tasks[i].map_index == a->map_indices[0] &&
+			rows.tasks[i].outputs && strcmp(rows.tasks[i].name, task) == 0)
 			found = json_loads(rows.tasks[i].outputs, 0, NULL);
+	if (a->map_indices[0] < 0)
+		found = outputs_of_whole(a, &rows, task);
 	store_result_release(&rows);
 	if (!found && !(found = json_object()))
 		err_nomem(err);

@@ -46,14 +46,18 @@ static int count_items(const struct store_result *rows, size_t first)
 void restore_outputs(const struct store_result *rows, const struct dag *dag,
 	const struct run_init *init, json_t *outputs)
 {
+	bool set = false; /* those of the mapped task were, by request */
 	int n = 0;
 
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct task_row *row = &rows->tasks[i];
 		const struct task *t = task_of(dag, row);
+		if (row->map_index < 0)
+			set = row->outputs != NULL;
 		if (row->map_index == 0)
 			n = count_items(rows, i);
 		if (!t || !row->outputs || row->state != TASK_SUCCESS ||
+			(row->map_index >= 0 && set) ||
 			(init->tasks && init->tasks[t->index].clear))
 			continue;
 		const struct outputs_of of = { t->name, row->map_index, n };
