@@ -18,6 +18,7 @@
 #include "http/client.h"
 #include "http/route.h"
 #include "run/daemon.h"
+#include "run/name.h"
 #include "run/paths.h"
 #include "run/why.h"
 #include "store/store.h"
@@ -38,6 +39,8 @@ struct gathered {
 	struct store *store;
 	struct store_result kept[KEPT_MAX];
 	size_t nkept;
+	struct store_result *last; /* of the task that was told of last */
+	const char *last_task;
 	char *logs[KEPT_MAX];
 	size_t nlogs;
 	struct dag *dag;
@@ -55,44 +58,96 @@ static struct store_result *place(struct gathered *g)
 	return g->nkept < KEPT_MAX ? &g->kept[g->nkept] : NULL;
 }
 
-static size_t attempts_of(void *arg, const char *task, const struct attempt_row **ret)
+/* The attempts of a task with all its instances: asked for once, while it is told of. */
+static struct store_result *attempts_with(struct gathered *g, const char *task)
+{
+	struct store_result *r = place(g);
+
+	if (g->last && strcmp(g->last_task, task) == 0)
+		return g->last;
+	if (!r || store_attempts(g->store, g->f.common.run->id, task, r, NULL) < 0)
+		return NULL;
+	g->nkept++;
+	g->last_task = task;
+	return g->last = r;
+}
+
+static size_t attempts_of(void *arg, const struct task_row *t, const struct attempt_row **ret)
+{
+	struct store_result *r = attempts_with(arg, t->name);
+	struct attempt_row *own;
+	size_t n = 0;
+
+	for (size_t i = 0; r && i < r->n; i++)
+		n += r->attempts[i].map_index == t->map_index;
+	own = r ? arena_array(&r->arena, n + 1, sizeof *own) : NULL;
+	if (!own)
+		return 0;
+	n = 0;
+	for (size_t i = 0; i < r->n; i++)
+		if (r->attempts[i].map_index == t->map_index)
+			own[n++] = r->attempts[i];
+	*ret = own;
+	return n;
+}
+
+static const char *said_by(void *arg, const struct task_row *t, enum reason reason)
 {
 	struct gathered *g = arg;
 	struct store_result *r = place(g);
 
-	if (!r || store_attempts(g->store, g->f.common.run->id, task, r, NULL) < 0)
-		return 0;
+	if (!r || store_events(g->store, g->f.common.run->id, t->name, r, NULL) < 0)
+		return NULL;
 	g->nkept++;
-	*ret = r->attempts;
-	return r->n;
+	for (size_t i = r->n; i-- > 0;)
+		if (r->events[i].map_index == t->map_index && r->events[i].detail &&
+			strcmp(r->events[i].reason, reason_name(reason)) == 0)
+			return r->events[i].detail;
+	return NULL;
+}
+
+/* "fetch", "fetch[3]": the attempt of it that runs; 0: none is known. */
+static int64_t running_since(const struct store_result *attempts, int map_index)
+{
+	for (size_t i = attempts->n; i-- > 0;) {
+		const struct attempt_row *a = &attempts->attempts[i];
+		if (a->map_index != map_index)
+			continue;
+		if (a->outcome != OUTCOME_NONE)
+			return 0;
+		return a->started_us ? a->started_us : a->queued_us;
+	}
+	return 0;
 }
 
 static int64_t since_of(void *arg, const char *run, const char *task)
 {
 	struct gathered *g = arg;
 	struct store_result found, attempts;
+	int map_index;
 	int64_t ret = 0;
+	size_t len;
 
-	if (store_run_find(g->store, run, &found, NULL) < 0)
+	if (!run_split_label(task, &len, &map_index) ||
+		store_run_find(g->store, run, &found, NULL) < 0)
 		return 0;
-	if (store_attempts(g->store, found.runs[0].id, task, &attempts, NULL) == 0) {
-		const struct attempt_row *a =
-			attempts.n ? &attempts.attempts[attempts.n - 1] : NULL;
-		if (a && a->outcome == OUTCOME_NONE)
-			ret = a->started_us ? a->started_us : a->queued_us;
+	char *name = strndup(task, len);
+	if (name && store_attempts(g->store, found.runs[0].id, name, &attempts, NULL) == 0) {
+		ret = running_since(&attempts, map_index);
 		store_result_release(&attempts);
 	}
+	free(name);
 	store_result_release(&found);
 	return ret;
 }
 
-static const char *log_of(void *arg, const char *task, int try)
+static const char *log_of(void *arg, const struct attempt_row *a)
 {
 	struct gathered *g = arg;
 
 	if (g->nlogs >= KEPT_MAX)
 		return NULL;
-	char *path = paths_log(g->home, g->f.common.run->name, task, -1, try);
+	char *path = paths_log(g->home, g->f.common.run->name, a->task, a->map_index, a->try);
 	if (path && !io_exists(path)) {
 		free(path);
 		return NULL;
@@ -593,7 +648,7 @@ static int why_command(const struct args *args, struct err *err)
 	g->args = args;
 	g->f.common.now_us = clock_now_us();
 	g->f.common.source = (struct why_source){
-		.arg = g, .attempts = attempts_of, .since = since_of, .log = log_of
+		.arg = g, .attempts = attempts_of, .said = said_by, .since = since_of, .log = log_of
 	};
 	if ((g->home = cli_home(args, err)) && open_store(g, err) == 0) {
 		g->f.common.home = g->home;

@@ -177,13 +177,34 @@ static json_t *waits(const struct daemon *d, const struct active_run *r)
 {
 	json_t *o = json_object();
 
-	for (int i = 0; i < r->dag->ntasks && json_object_size(o) < WAITS_MAX; i++) {
+	struct task_view v;
+	char label[RUN_LABEL_MAX];
+
+	for (int i = 0;
+		json_object_size(o) < WAITS_MAX && sched_task_view(d->engine.sched, r->id, i, &v);
+		i++) {
 		enum reason why = sched_waits_for(d->engine.sched, r->id, i);
 		if (why != REASON_NONE)
-			json_object_set_new(
-				o, r->dag->tasks[i].name, json_string(reason_name(why)));
+			json_object_set_new(o,
+				run_task_label(
+					r->dag->tasks[v.task_index].name, v.map_index, label),
+				json_string(reason_name(why)));
 	}
 	return o;
+}
+
+/* Of "fetch" or "fetch[3]"; -1: the run has no such task. */
+static int find_live(const struct daemon *d, const struct active_run *r, const char *label)
+{
+	size_t len;
+	int map_index;
+
+	if (!run_split_label(label, &len, &map_index))
+		return -1;
+	char *name = strndup(label, len);
+	const struct task *t = name ? dag_find(r->dag, name) : NULL;
+	free(name);
+	return t ? sched_find_task(d->engine.sched, r->id, t->index, map_index) : -1;
 }
 
 static json_t *run_in_hand(const struct daemon *d, const char *name, const char *task)
@@ -193,11 +214,11 @@ static json_t *run_in_hand(const struct daemon *d, const char *name, const char 
 	HASH_ITER (hh, d->engine.runs, r, next) {
 		if (strcmp(r->name, name) != 0)
 			continue;
-		const struct task *t = task ? dag_find(r->dag, task) : NULL;
-		int ahead = t ? sched_ahead(d->engine.sched, r->id, t->index) : -1;
+		int live = task ? find_live(d, r, task) : -1;
+		int ahead = live >= 0 ? sched_ahead(d->engine.sched, r->id, live) : -1;
 		return json_pack("{s:s, s:s, s:o, s:o, s:o}", "run", r->name, "state",
 			run_state_name(r->state), "waits", waits(d, r), "task",
-			text_or_null(t ? t->name : NULL), "ahead",
+			text_or_null(live >= 0 ? task : NULL), "ahead",
 			ahead >= 0 ? json_integer(ahead) : json_null());
 	}
 	return json_null();

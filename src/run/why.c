@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/near.h"
 #include "core/model.h"
+#include "run/name.h"
 #include "run/why_impl.h"
 #include "store/store.h"
 
@@ -233,17 +234,23 @@ void why_switches(struct why *w, const struct why_facts *f, struct why_node *und
 static const char *count_states(struct why *w, const struct why_facts *f)
 {
 	int n[TASK_STATE_MAX] = { 0 }, shown = 0;
+	size_t all = 0;
 	struct buf b;
 
 	buf_init(&b, TEXT_MAX);
-	for (size_t i = 0; i < f->ntasks; i++)
+	for (size_t i = 0; i < f->ntasks; i++) {
+		/* A mapped task counts as one. */
+		if (f->tasks[i].map_index >= 0)
+			continue;
 		n[f->tasks[i].state]++;
+		all++;
+	}
 	for (int s = 0; s < TASK_STATE_MAX; s++)
 		if (n[s])
 			buf_addf(&b, "%s%d %s", shown++ ? ", " : "", n[s],
 				s == TASK_NONE ? "waiting" : task_state_name((enum task_state)s));
-	const char *text = why_printf(w, "of %zu task%s: %s", f->ntasks, f->ntasks == 1 ? "" : "s",
-		shown ? b.data : "none");
+	const char *text = why_printf(
+		w, "of %zu task%s: %s", all, all == 1 ? "" : "s", shown ? b.data : "none");
 	buf_release(&b);
 	return text;
 }
@@ -402,11 +409,20 @@ static void add_run(struct why *w, const struct why_facts *f, struct why_walk *k
 static int no_task(const struct why_facts *f, const char *task, struct err *err)
 {
 	const char **names = calloc(f->ntasks + 1, sizeof *names);
+	size_t n = 0, instances = 0, len = strcspn(task, "[");
 
-	for (size_t i = 0; names && i < f->ntasks; i++)
-		names[i] = f->tasks[i].name;
-	const char *near = names ? near_find(task, names, f->ntasks) : NULL;
-	if (near)
+	for (size_t i = 0; names && i < f->ntasks; i++) {
+		if (f->tasks[i].map_index < 0)
+			names[n++] = f->tasks[i].name;
+		else if (strncmp(f->tasks[i].name, task, len) == 0 && !f->tasks[i].name[len])
+			instances++;
+	}
+	const char *near = names ? near_find(task, names, n) : NULL;
+	if (instances)
+		err_set(err, ERR_NOT_FOUND,
+			"%s has no instance \"%.128s\": %.*s has %zu, from %.*s[0]", f->run->name,
+			task, (int)len, task, instances, (int)len, task);
+	else if (near)
 		err_set(err, ERR_NOT_FOUND, "%s has no task \"%.128s\"; did you mean \"%s\"?",
 			f->run->name, task, near);
 	else
@@ -416,12 +432,21 @@ static int no_task(const struct why_facts *f, const char *task, struct err *err)
 	return -1;
 }
 
+static bool is_named(const struct task_row *t, const char *label)
+{
+	size_t len;
+	int map_index;
+
+	return run_split_label(label, &len, &map_index) && map_index == t->map_index &&
+	       strncmp(t->name, label, len) == 0 && !t->name[len];
+}
+
 int why_run(struct why *w, const struct why_facts *f, const char *task, struct err *err)
 {
 	size_t row = 0;
 
-	for (; task && row < f->ntasks && strcmp(f->tasks[row].name, task) != 0; row++)
-		;
+	while (task && row < f->ntasks && !is_named(&f->tasks[row], task))
+		row++;
 	if (task && row == f->ntasks)
 		return no_task(f, task, err);
 	struct why_walk *k = why_walk_new(w, f);

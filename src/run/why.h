@@ -93,12 +93,15 @@ void why_release(struct why *w);
 /* Who knows more about single tasks; any may be NULL. */
 struct why_source {
 	void *arg;
-	/* The attempts of a task, oldest first; borrowed as long as the tree. Returns how many. */
-	size_t (*attempts)(void *arg, const char *task, const struct attempt_row **ret);
-	/* Since when a task of another run runs; 0: unknown. */
+	/* The attempts of a task or instance, oldest first; borrowed as long as the tree. Returns
+	 * how many. */
+	size_t (*attempts)(void *arg, const struct task_row *t, const struct attempt_row **ret);
+	/* What the newest event of that reason said; borrowed likewise. NULL: nothing. */
+	const char *(*said)(void *arg, const struct task_row *t, enum reason reason);
+	/* Since when a task of another run runs ("fetch", "fetch[3]"); 0: unknown. */
 	int64_t (*since)(void *arg, const char *run, const char *task);
 	/* The path of an attempt's log; borrowed as above. NULL: unknown. */
-	const char *(*log)(void *arg, const char *task, int try);
+	const char *(*log)(void *arg, const struct attempt_row *a);
 };
 
 /* What holds for runs and DAGs alike. */
@@ -123,7 +126,7 @@ struct why_facts {
 	size_t nbreakers;
 	struct why_source source;
 };
-/* `task` NULL: of the run. ERR_NOT_FOUND with the nearest name; ERR_NOMEM. */
+/* `task`: "fetch", "fetch[3]"; NULL: of the run. ERR_NOT_FOUND with the nearest name; ERR_NOMEM. */
 int why_run(struct why *w, const struct why_facts *f, const char *task, struct err *err);
 
 struct why_dag_facts {
@@ -152,6 +155,7 @@ enum why_follow {
 	FOLLOW_POOL,       /* who holds its pool */
 	FOLLOW_BREAKER,    /* what opened its circuit breakers, and until when */
 	FOLLOW_SWITCH,     /* who paused or froze it */
+	FOLLOW_INSTANCES,  /* of a mapped task: those that failed or are not done */
 	FOLLOW_REQUESTS,   /* what people asked of it, and its tries */
 	FOLLOW_ATTEMPTS    /* its tries */
 };

@@ -68,6 +68,25 @@ static const struct why_row rows[] = {
 	{ REASON_BREAKER_OPEN, IN(SKIPPED), "was not run: its circuit breaker was open",
 		FOLLOW_BREAKER },
 	{ REASON_BREAKER_OPEN, IN(FAILED), "failed: its circuit breaker was open", FOLLOW_BREAKER },
+	{ REASON_MAPPED, IN(DEFERRED), "is being done for each of {total} items: {instances}",
+		FOLLOW_INSTANCES },
+	{ REASON_MAP_LIMIT, IN(QUEUED),
+		"as many instances of it run as its max_active allows ({max_active}){ahead}",
+		FOLLOW_LIMIT },
+	{ REASON_LIST_EMPTY, IN(SKIPPED), "was not run: the list of its foreach is empty",
+		FOLLOW_NOTHING },
+	{ REASON_LIST_FAILED, IN(FAILED), "the list of its foreach could not be made",
+		FOLLOW_NOTHING },
+	{ REASON_ITEM_GONE, IN(SKIPPED), "was not run: a new list has no item for it",
+		FOLLOW_NOTHING },
+	{ REASON_INSTANCES_DONE, IN(SUCCESS), "was done for each of {total} items: {instances}",
+		FOLLOW_NOTHING },
+	{ REASON_INSTANCES_FAILED, IN(FAILED), "of its {total} instances: {instances}",
+		FOLLOW_INSTANCES },
+	{ REASON_INSTANCES_SKIPPED, IN(SKIPPED),
+		"was not run: all of its {total} instances were "
+		"skipped",
+		FOLLOW_INSTANCES },
 };
 
 /* Of runs, of attempts, or said of what passes at once: no task stays in a state for one. */

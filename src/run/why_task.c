@@ -9,7 +9,12 @@
 #include "run/why_walk.h"
 #include "store/store.h"
 
-enum { CHAIN_SHOWN = 2, TRIES_SHOWN = 3, FRONTIER_MAX = 8, TEXT_SIZE = 1024 };
+enum { CHAIN_SHOWN = 2, TRIES_SHOWN = 3, FRONTIER_MAX = 8, INSTANCES_MAX = 5, TEXT_SIZE = 1024 };
+
+/* What is told of a run, the most telling first. */
+static const enum task_state telling_states[] = { TASK_FAILED, TASK_UP_FOR_RETRY, TASK_HELD,
+	TASK_AWAITING_INPUT, TASK_DEFERRED, TASK_QUEUED, TASK_RUNNING, TASK_SCHEDULED,
+	TASK_CANCELLED, TASK_NONE };
 
 struct why_walk *why_walk_new(struct why *w, const struct why_facts *f)
 {
@@ -20,20 +25,27 @@ struct why_walk *why_walk_new(struct why *w, const struct why_facts *f)
 		return NULL;
 	*k = (struct why_walk){ .w = w, .f = f };
 	k->index = calloc(f->ntasks + 1, sizeof *k->index);
+	k->instances = calloc(f->ntasks + 1, sizeof *k->instances);
 	k->row = calloc(ndag + 1, sizeof *k->row);
 	k->node = calloc(f->ntasks + 1, sizeof(struct why_node *));
 	k->queue = calloc(f->ntasks + 1, sizeof *k->queue);
 	k->parent = calloc(f->ntasks + 1, sizeof *k->parent);
 	k->mark = calloc(f->ntasks + 1, sizeof *k->mark);
-	if (!k->index || !k->row || !k->node || !k->queue || !k->parent || !k->mark) {
+	if (!k->index || !k->instances || !k->row || !k->node || !k->queue || !k->parent ||
+		!k->mark) {
 		why_walk_free(k);
 		return NULL;
 	}
 	for (size_t i = 0; i < ndag; i++)
 		k->row[i] = f->ntasks;
-	for (size_t i = 0; i < f->ntasks; i++) {
+	for (size_t i = 0, whole = 0; i < f->ntasks; i++) {
 		const struct task *t = f->dag ? dag_find(f->dag, f->tasks[i].name) : NULL;
 		k->index[i] = t ? t->index : -1;
+		if (f->tasks[i].map_index >= 0) {
+			k->instances[whole]++;
+			continue;
+		}
+		whole = i;
 		if (t)
 			k->row[t->index] = i;
 	}
@@ -45,6 +57,7 @@ void why_walk_free(struct why_walk *k)
 	if (!k)
 		return;
 	free(k->index);
+	free(k->instances);
 	free(k->row);
 	free(k->node);
 	free(k->queue);
@@ -68,7 +81,7 @@ static const char *run_task(const struct telling *t)
 	const struct why_facts *f = t->k->f;
 
 	return why_printf(t->k->w, "%s %s", f->run ? why_word(t->k->w, f->run->name) : "",
-		why_word(t->k->w, t->row->name));
+		why_word(t->k->w, why_label(t->k->w, t->row)));
 }
 
 /* A run that no daemon has is taken up again in the foreground. NULL: its date is not known. */
@@ -100,7 +113,9 @@ static void add_steps(const struct telling *t)
 
 	switch (t->row->state) {
 	case TASK_FAILED:
-		why_step(w, &(struct why_step){ "logs", words, "what it said" });
+		/* A mapped task has no log, but its instances have. */
+		if (t->row->tries)
+			why_step(w, &(struct why_step){ "logs", words, "what it said" });
 		add_retry(t, words);
 		break;
 	case TASK_UP_FOR_RETRY:
@@ -170,7 +185,7 @@ static const char *log_of(const struct telling *t, const struct attempt_row *a)
 {
 	const struct why_source *s = &t->k->f->source;
 
-	return a && s->log ? s->log(s->arg, a->task, a->try) : NULL;
+	return a && s->log ? s->log(s->arg, a) : NULL;
 }
 
 /* Tries that ended alike, from `first` to `last`, as one. */
@@ -457,13 +472,21 @@ static size_t find_roots(struct why_walk *k, size_t from, enum why_follow follow
 	return n;
 }
 
+/* What came of no attempt is told by its event. */
+static const char *said(const struct telling *t, enum reason reason)
+{
+	const struct why_source *s = &t->k->f->source;
+
+	return s->said ? s->said(s->arg, t->row, reason) : NULL;
+}
+
 static struct why_node *add_task_node(const struct telling *t, struct why_node *under, size_t row)
 {
 	const struct task_row *r = t->row;
 	const struct why_row *says = why_row(r->state, why_reason(t->k, r));
 	const struct attempt_row *a = why_last_ended(t);
 	struct why_node n = { .kind = WHY_TASK,
-		.subject = r->name,
+		.subject = why_label(t->k->w, r),
 		.state = task_state_name(r->state),
 		.reason = reason_name(why_reason(t->k, r)),
 		.text = says ? why_text(t, says->text) : reason_text(r->reason),
@@ -471,7 +494,9 @@ static struct why_node *add_task_node(const struct telling *t, struct why_node *
 		.until_us = r->state == TASK_UP_FOR_RETRY || task_state_waits(r->state) ? r->due_us
 											: 0 };
 
-	if (r->state == TASK_UP_FOR_RETRY || r->state == TASK_FAILED)
+	if (r->reason == REASON_LIST_FAILED)
+		n.detail = said(t, r->reason);
+	else if (r->state == TASK_UP_FOR_RETRY || r->state == TASK_FAILED)
 		n.detail = error_of(t->k->w, a);
 	if (r->state != TASK_NONE)
 		n.log = log_of(t, t->nattempts ? &t->attempts[t->nattempts - 1] : NULL);
@@ -575,6 +600,37 @@ static void follow_needs(const struct telling *t, struct why_node *under, bool c
 	}
 }
 
+/* ---- instances ------------------------------------------------------------------------ */
+
+/* Those that the whole's state comes of: that failed, or are not done. */
+static bool tells(const struct task_row *whole, const struct task_row *t)
+{
+	if (task_state_is_final(whole->state))
+		return t->state == whole->state && t->state != TASK_SUCCESS;
+	return t->state == TASK_FAILED || !task_state_is_final(t->state);
+}
+
+/* In the order in which states tell: a few by name. */
+static void follow_instances(const struct telling *t, struct why_node *under, size_t row)
+{
+	struct why_walk *k = t->k;
+	size_t n = 0, told = 0, count = k->instances[row];
+	size_t *rows = calloc(count + 1, sizeof *rows);
+
+	if (!rows)
+		return;
+	for (size_t s = 0; s < sizeof telling_states / sizeof *telling_states; s++)
+		for (size_t i = row + 1; i <= row + count; i++)
+			if (k->f->tasks[i].state == telling_states[s] &&
+				tells(t->row, &k->f->tasks[i]))
+				rows[n++] = i;
+	for (; told < n && told < INSTANCES_MAX; told++)
+		why_task(k, under, rows[told]);
+	struct rest rest = count_rest(k, rows + told, n - told);
+	add_rest(k, under, &rest);
+	free(rows);
+}
+
 /* ---- a task --------------------------------------------------------------------------- */
 
 static void follow(const struct telling *t, struct why_node *under, size_t row, enum why_follow how)
@@ -606,8 +662,11 @@ static void follow(const struct telling *t, struct why_node *under, size_t row, 
 	case FOLLOW_SWITCH:
 		follow_switch(t, under);
 		return;
+	case FOLLOW_INSTANCES:
+		follow_instances(t, under, row);
+		return;
 	case FOLLOW_REQUESTS:
-		why_requests(t->k->w, t->k->f, under, t->row->name);
+		why_requests(t->k->w, t->k->f, under, why_label(t->k->w, t->row));
 		follow_attempts(t, under);
 		return;
 	case FOLLOW_ATTEMPTS:
@@ -624,7 +683,7 @@ void why_task(struct why_walk *k, struct why_node *under, size_t row)
 	if (k->node[row])
 		return;
 	if (k->f->source.attempts && t.row->tries)
-		t.nattempts = k->f->source.attempts(k->f->source.arg, t.row->name, &t.attempts);
+		t.nattempts = k->f->source.attempts(k->f->source.arg, t.row, &t.attempts);
 	struct why_node *n = add_task_node(&t, under, row);
 	if (!n)
 		return;
@@ -635,16 +694,12 @@ void why_task(struct why_walk *k, struct why_node *under, size_t row)
 
 /* ---- a run ---------------------------------------------------------------------------- */
 
-/* What is told of a run, the most telling first. */
-static const enum task_state telling_states[] = { TASK_FAILED, TASK_UP_FOR_RETRY, TASK_HELD,
-	TASK_AWAITING_INPUT, TASK_DEFERRED, TASK_QUEUED, TASK_RUNNING, TASK_SCHEDULED,
-	TASK_CANCELLED, TASK_NONE };
-
 static bool is_told(const struct why_walk *k, size_t row, enum task_state s)
 {
 	const struct task_row *t = &k->f->tasks[row];
 
-	if (t->state != s)
+	/* An instance is told with its whole. */
+	if (t->state != s || t->map_index >= 0)
 		return false;
 	if (s == TASK_CANCELLED && k->f->run->state != RUN_CANCELLED)
 		return false;

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "core/condition.h"
 #include "core/model.h"
+#include "run/name.h"
 #include "run/why_walk.h"
 #include "store/store.h"
 
@@ -22,10 +23,21 @@ const struct task_row *why_need(const struct why_walk *k, const struct task *def
 	return row < k->f->ntasks ? &k->f->tasks[row] : NULL;
 }
 
+const char *why_label(struct why *w, const struct task_row *t)
+{
+	char label[RUN_LABEL_MAX];
+
+	return t->map_index < 0 ? t->name
+				: why_printf(w, "%s", run_task_label(t->name, t->map_index, label));
+}
+
 enum reason why_reason(const struct why_walk *k, const struct task_row *t)
 {
 	const json_t *waits = json_object_get(json_object_get(k->f->live, "run"), "waits");
-	const char *name = t->state == TASK_QUEUED ? why_get(waits, t->name) : NULL;
+	char label[RUN_LABEL_MAX];
+	const char *name = t->state == TASK_QUEUED
+				   ? why_get(waits, run_task_label(t->name, t->map_index, label))
+				   : NULL;
 	int now = name ? reason_by_name(name) : -1;
 
 	return now >= 0 && why_row(t->state, (enum reason)now) ? (enum reason)now : t->reason;
@@ -65,8 +77,9 @@ static void value_ahead(const struct telling *t, struct buf *out)
 {
 	const json_t *run = json_object_get(t->k->f->live, "run");
 	const char *task = why_get(run, "task");
+	char label[RUN_LABEL_MAX];
 
-	if (!task || strcmp(task, t->row->name) != 0 ||
+	if (!task || strcmp(task, run_task_label(t->row->name, t->row->map_index, label)) != 0 ||
 		!json_is_integer(json_object_get(run, "ahead")))
 		return;
 	if (why_int(run, "ahead") == 0)
@@ -247,6 +260,34 @@ static void value_counts(const struct telling *t, struct buf *out)
 		buf_addstr(out, "nothing is known");
 }
 
+static void value_instances(const struct telling *t, struct buf *out)
+{
+	size_t row = (size_t)(t->row - t->k->f->tasks);
+	int n[TASK_STATE_MAX] = { 0 }, shown = 0;
+
+	for (size_t i = 1; i <= t->k->instances[row]; i++)
+		n[t->row[i].state]++;
+	for (int s = 0; s < TASK_STATE_MAX; s++)
+		if (n[s])
+			buf_addf(out, "%s%d %s", shown++ ? ", " : "", n[s],
+				s == TASK_NONE ? "waiting" : task_state_name((enum task_state)s));
+	if (!shown)
+		buf_addstr(out, "none is known");
+}
+
+static void value_total(const struct telling *t, struct buf *out)
+{
+	buf_addf(out, "%zu", t->k->instances[t->row - t->k->f->tasks]);
+}
+
+static void value_max_active(const struct telling *t, struct buf *out)
+{
+	if (t->def && t->def->foreach)
+		buf_addf(out, "%d", t->def->foreach->max_active);
+	else
+		buf_addc(out, '?');
+}
+
 static void value_waits(const struct telling *t, struct buf *out)
 {
 	buf_addstr(out, t->row->waits_for ? t->row->waits_for : "what it has not said");
@@ -262,14 +303,17 @@ static const struct {
 	{ "end", value_end },
 	{ "failed", value_failed },
 	{ "host", value_host },
+	{ "instances", value_instances },
 	{ "limit", value_limit },
 	{ "lost", value_lost },
+	{ "max_active", value_max_active },
 	{ "pool", value_pool },
 	{ "retry", value_retry },
 	{ "rule", value_rule },
 	{ "skipped", value_skipped },
 	{ "slots", value_slots },
 	{ "spent", value_spent },
+	{ "total", value_total },
 	{ "tries", value_tries },
 	{ "try", value_try },
 	{ "waiting", value_waiting },

@@ -12,6 +12,7 @@ struct why_walk {
 	struct why *w;
 	const struct why_facts *f;
 	int *index;             /* of a row: its task in the DAG; -1: the DAG has none */
+	size_t *instances;      /* of the row of a mapped task: how many rows of instances follow */
 	size_t *row;            /* of a task in the DAG: its row, or f->ntasks */
 	struct why_node **node; /* of a row: where it stands in the tree */
 	size_t *queue, *parent; /* of the search for roots; by row */
@@ -30,6 +31,8 @@ struct telling {
 
 /* The definition of a row; NULL: unknown. */
 const struct task *why_def(const struct why_walk *k, size_t row);
+/* "fetch", "fetch[3]" */
+const char *why_label(struct why *w, const struct task_row *t);
 /* The row of the i-th need; NULL: the run has none of it. */
 const struct task_row *why_need(const struct why_walk *k, const struct task *def, int i);
 /* Why a task is in its state: what the daemon says of one that waits now, else what is recorded. */

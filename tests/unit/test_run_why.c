@@ -221,11 +221,11 @@ struct world {
 	char text[TEXT_SIZE];
 };
 
-static size_t attempts(void *arg, const char *task, const struct attempt_row **ret)
+static size_t attempts(void *arg, const struct task_row *t, const struct attempt_row **ret)
 {
 	struct world *wo = arg;
 
-	(void)task;
+	(void)t;
 	*ret = &wo->attempt;
 	return 1;
 }
@@ -397,6 +397,110 @@ static void test_cases(void **state)
 			fail_msg("%s:\n%s\nwanted:\n%s", cases[i].name, got, cases[i].want);
 		clear(&wo);
 	}
+}
+
+/* ---- mapped tasks ------------------------------------------------------------------------ */
+
+static const char *said(void *arg, const struct task_row *t, enum reason reason)
+{
+	(void)arg, (void)t;
+	return reason == REASON_LIST_FAILED ? "foreach: it is no list" : NULL;
+}
+
+/* Task "a" is mapped and has `n` instances, in these states. */
+static void make_mapped(
+	struct world *wo, const struct row *whole, const struct row *states, size_t n)
+{
+	static const struct foreach foreach = { .max_items = 9, .max_active = 2 };
+	struct row rows[] = { *whole, { "b", "a", TASK_NONE, REASON_NONE, 0, NULL, false } };
+
+	make(wo, rows, 2);
+	wo->dag->tasks[0].foreach = &foreach;
+	wo->tasks = realloc(wo->tasks, (n + 2) * sizeof *wo->tasks);
+	wo->tasks[n + 1] = wo->tasks[1];
+	wo->tasks[0].tries = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool ran = states[i].state != TASK_QUEUED && states[i].state != TASK_NONE;
+		wo->tasks[i + 1] = (struct task_row){ .name = "a",
+			.map_index = (int)i,
+			.state = states[i].state,
+			.reason = states[i].reason,
+			.tries = ran,
+			.failures = ran };
+	}
+	wo->f.tasks = wo->tasks;
+	wo->f.ntasks = n + 2;
+	wo->f.source.said = said;
+}
+
+static void test_mapped(void **state)
+{
+	static const struct row
+		open = { .name = "a", .state = TASK_DEFERRED, .reason = REASON_MAPPED },
+		failed = { .name = "a", .state = TASK_FAILED, .reason = REASON_INSTANCES_FAILED },
+		no_list = { .name = "a", .state = TASK_FAILED, .reason = REASON_LIST_FAILED };
+	static const struct row states[] = {
+		{ .state = TASK_SUCCESS, .reason = REASON_SUCCEEDED },
+		{ .state = TASK_QUEUED, .reason = REASON_MAP_LIMIT },
+		{ .state = TASK_NONE, .reason = REASON_NONE },
+		{ .state = TASK_FAILED, .reason = REASON_RETRIES_SPENT },
+		{ .state = TASK_FAILED, .reason = REASON_RETRIES_SPENT },
+	};
+	struct world wo;
+
+	(void)state;
+	make_mapped(&wo, &open, states, 5);
+	assert_string_equal(explain(&wo, "b"),
+		"b none: waits for a\n"
+		"  a deferred: is being done for each of 5 items: 1 waiting, 1 queued, 1 success, "
+		"2 failed\n"
+		"    a[3] failed: failed 1 times, its retries are spent: exit status 1 [no route "
+		"to "
+		"host]\n"
+		"    a[4] failed: failed 1 times, its retries are spent: exit status 1 [no route "
+		"to "
+		"host]\n"
+		"    a[1] queued: as many instances of it run as its max_active allows (2)\n"
+		"    a[2] none: waits for its turn\n");
+	why_release(&wo.w);
+	why_init(&wo.w);
+	assert_string_equal(explain(&wo, "a[2]"), "a[2] none: waits for its turn\n");
+	assert_string_equal(explain(&wo, "a[5]"),
+		"sales@2026-11-19 has no instance \"a[5]\": a has 5, from a[0]");
+	clear(&wo);
+	make_mapped(&wo, &failed, states, 5);
+	assert_string_equal(explain(&wo, "a"),
+		"a failed: of its 5 instances: 1 waiting, 1 queued, 1 success, 2 failed\n"
+		"  a[3] failed: failed 1 times, its retries are spent: exit status 1 [no route to "
+		"host]\n"
+		"  a[4] failed: failed 1 times, its retries are spent: exit status 1 [no route to "
+		"host]\n");
+	clear(&wo);
+	make_mapped(&wo, &no_list, states, 0);
+	assert_string_equal(explain(&wo, "a"),
+		"a failed: the list of its foreach could not be made [foreach: it is no list]\n");
+	clear(&wo);
+}
+
+/* Of ten thousand a few are told, the rest is counted. */
+static void test_many_instances(void **state)
+{
+	static const struct row failed = {
+		.name = "a", .state = TASK_FAILED, .reason = REASON_INSTANCES_FAILED
+	};
+	struct row *states = calloc(10000, sizeof *states);
+	struct world wo;
+
+	(void)state;
+	for (int i = 0; i < 10000; i++)
+		states[i] = (struct row){ .state = TASK_FAILED, .reason = REASON_RETRIES_SPENT };
+	make_mapped(&wo, &failed, states, 10000);
+	const char *got = explain(&wo, NULL);
+	assert_non_null(strstr(got, "\n    a[4] failed"));
+	assert_null(strstr(got, "a[5]"));
+	assert_non_null(strstr(got, "\n    9995 more -: failed\n"));
+	clear(&wo);
+	free(states);
 }
 
 /* ---- what else is known ----------------------------------------------------------------- */
@@ -631,6 +735,8 @@ int main(void)
 		cmocka_unit_test(test_no_impossible_row),
 		cmocka_unit_test(test_scheduler),
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_mapped),
+		cmocka_unit_test(test_many_instances),
 		cmocka_unit_test(test_live),
 		cmocka_unit_test(test_not_in_hand),
 		cmocka_unit_test(test_backfill),
