@@ -81,20 +81,27 @@ static const char *pool_of(struct show_view *v, const char *task)
 }
 
 /* The breaker that stopped a task, as the events of its run tell; owned, NULL: none. */
-char *show_breaker_of(const struct show_view *v, const struct task_row *t)
+/* The newest detail that the events of a task's reason tell; owned, NULL: none. */
+static char *detail_of(const struct show_view *v, const struct task_row *t)
 {
 	struct store_result events;
-	char *name = NULL;
+	char *detail = NULL;
 
-	if (t->reason != REASON_BREAKER_OPEN ||
-		store_events(v->store, v->r->id, t->name, &events, NULL) < 0)
+	if (store_events(v->store, v->r->id, t->name, &events, NULL) < 0)
 		return NULL;
-	for (size_t i = events.n; i-- > 0 && !name;)
-		if (strcmp(events.events[i].reason, reason_name(REASON_BREAKER_OPEN)) == 0 &&
-			events.events[i].detail)
-			name = strdup(events.events[i].detail);
+	for (size_t i = events.n; i-- > 0 && !detail;) {
+		const struct event_row *e = &events.events[i];
+		if (e->map_index == t->map_index && e->detail &&
+			strcmp(e->reason, reason_name(t->reason)) == 0)
+			detail = strdup(e->detail);
+	}
 	store_result_release(&events);
-	return name;
+	return detail;
+}
+
+char *show_breaker_of(const struct show_view *v, const struct task_row *t)
+{
+	return t->reason == REASON_BREAKER_OPEN ? detail_of(v, t) : NULL;
 }
 
 /* How it stands. */
@@ -166,6 +173,14 @@ static void add_why_cell(
 	}
 	if (t->reason == REASON_BREAKER_OPEN) {
 		add_breaker_cell(v, g, t);
+		return;
+	}
+	if (t->reason == REASON_LIST_FAILED) {
+		char *detail = detail_of(v, t);
+		grid_add(g, STYLE_NONE,
+			detail ? text_first_line(detail, first, sizeof first)
+			       : reason_text(t->reason));
+		free(detail);
 		return;
 	}
 	if (task_state_waits(t->state)) {

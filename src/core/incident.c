@@ -296,6 +296,9 @@ static bool change(
 		next->undone = count_undone(next, put, a);
 		return true;
 	case INCIDENT_RESOLVES:
+		if (put->keeps_warning && next->severity <= SEVERITY_WARNING &&
+			next->run_id == put->run_id)
+			return false;
 		next->undone = put->id ? NULL : count_undone(next, put, a);
 		*ret_tell = !next->undone;
 		if (next->undone)
@@ -382,8 +385,22 @@ static size_t of_success(
 	size_t n = put_one(put, 0, c, INCIDENT_RESOLVES, INCIDENT_TASK_FAILED, SEVERITY_INFO);
 
 	n = put_one(put, n, c, INCIDENT_RESOLVES, INCIDENT_LOST_TOO_OFTEN, SEVERITY_INFO);
-	return put_one(put, n, c, checks->warnings ? INCIDENT_OPENS : INCIDENT_RESOLVES,
+	n = put_one(put, n, c, checks->warnings ? INCIDENT_OPENS : INCIDENT_RESOLVES,
 		INCIDENT_CHECK_FAILED, checks->warnings ? SEVERITY_WARNING : SEVERITY_INFO);
+	/* Its instances have succeeded, and may have warned. */
+	put[n - 1].keeps_warning = c->reason == REASON_INSTANCES_DONE;
+	return n;
+}
+
+/* It says nothing of the others: all that it can do is to go wrong. */
+static size_t of_instance(
+	const struct change *c, const struct incident_checks *checks, struct incident_put *put)
+{
+	if (c->state.to == TASK_FAILED && c->reason != REASON_MARKED)
+		return of_failure(c, checks, put);
+	if (c->state.to != TASK_SUCCESS || !checks->warnings)
+		return 0;
+	return put_one(put, 0, c, INCIDENT_OPENS, INCIDENT_CHECK_FAILED, SEVERITY_WARNING);
 }
 
 /* Half-open it is neither well nor worse. */
@@ -403,6 +420,11 @@ static size_t of_breaker(const struct change *c, struct incident_put *put)
 size_t incident_of_change(const struct change *c, const struct incident_checks *checks,
 	struct incident_put put[INCIDENTS_PER_CHANGE])
 {
+	if (c->kind == CHANGE_TASK && c->map_index >= 0)
+		return of_instance(c, checks, put);
+	/* It was told of with the first instance. */
+	if (c->kind == CHANGE_TASK && c->reason == REASON_INSTANCES_FAILED)
+		return 0;
 	/* Who marks a task as failed knows it. */
 	if (c->kind == CHANGE_TASK && c->state.to == TASK_FAILED && c->reason != REASON_MARKED)
 		return of_failure(c, checks, put);

@@ -127,6 +127,8 @@ struct incident_put {
 	const char *by, *reason; /* a person's doing */
 	const struct incident_route *routes;
 	size_t nroutes;
+	/* Resolves: but for what is a warning of this very run. */
+	bool keeps_warning;
 };
 
 /* What becomes of an incident: `present` is the unresolved one of the key, or the one of the id;
@@ -147,9 +149,10 @@ struct incident_checks {
 	int errors, warnings; /* that failed, by severity */
 };
 enum { INCIDENTS_PER_CHANGE = 4 };
-/* What a change means: a final failure opens, success resolves; a breaker, as its name says. Fills
- * kind, what, severity and time of at most INCIDENTS_PER_CHANGE puts; returns how many. DAG, facts
- * and routes are the caller's to add. */
+/* What a change means: a final failure opens, success resolves; a breaker, as its name says.
+ * Instances that fail open that of their task, or are counted there, and what becomes of the whole
+ * resolves it. Fills kind, what, severity and time of at most INCIDENTS_PER_CHANGE puts; returns
+ * how many. DAG, facts and routes are the caller's to add. */
 size_t incident_of_change(const struct change *c, const struct incident_checks *checks,
 	struct incident_put put[INCIDENTS_PER_CHANGE]);
 

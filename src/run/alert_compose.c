@@ -99,12 +99,20 @@ static void add_log_lines(json_t *lines, char *text)
 	}
 }
 
+/* Which instance of a mapped task the facts are of; -1: of none. */
+static int index_of(const json_t *facts)
+{
+	const json_t *index = json_object_get(facts, "map_index");
+
+	return json_is_integer(index) ? (int)json_integer_value(index) : -1;
+}
+
 /* A part of a line, where the tail begins within one, is left out. */
 static void add_log(json_t *o, const char *home, const json_t *facts, const char *task)
 {
 	const char *run = alert_message_text(facts, "run");
 	int try = (int)json_integer_value(json_object_get(facts, "try"));
-	char *path = *run && *task && try ? paths_log(home, run, task, -1, try) : NULL;
+	char *path = *run && *task && try ? paths_log(home, run, task, index_of(facts), try) : NULL;
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
 	char tail[LOG_TAIL + 1];
 	struct stat st;
@@ -249,7 +257,10 @@ static void add_commands(json_t *o, const struct incident *i, const json_t *fact
 		add_breaker_commands(list, i, facts);
 		run = "";
 	}
-	if (*run && *i->task)
+	if (*run && *i->task && index_of(facts) >= 0)
+		add_command(
+			list, "its log", "weir logs %s '%s[%d]'", run, i->task, index_of(facts));
+	else if (*run && *i->task && json_object_get(facts, "try"))
 		add_command(list, "its log", "weir logs %s %s", run, i->task);
 	if (*run)
 		add_command(list, "the run", "weir show %s", run);
@@ -264,8 +275,9 @@ static void add_commands(json_t *o, const struct incident *i, const json_t *fact
 
 static void add_facts(json_t *o, json_t *facts, bool detailed)
 {
-	static const char *const keys[] = { "run", "ds", "try", "tries", "outcome", "exit_status",
-		"signal", "dependents", "deadline", "owner", "checks", "expected", "costs" };
+	static const char *const keys[] = { "run", "ds", "map_index", "try", "tries", "outcome",
+		"exit_status", "signal", "dependents", "deadline", "owner", "checks", "expected",
+		"costs" };
 	const char *error = alert_message_text(facts, "error");
 
 	if (!detailed)

@@ -13,6 +13,7 @@
 #include "run/alerts.h"
 #include "run/breakers.h"
 #include "run/engine_impl.h"
+#include "run/name.h"
 
 enum { ERROR_MAX = 2000, CHECK_TEXT_MAX = 200, NAMES_MAX = 20, LOOK_BACK = 8 };
 
@@ -132,6 +133,24 @@ static void add_deadline(json_t *o, const struct active_run *r, const struct tas
 	buf_release(&text);
 }
 
+/* Of an instance it says which one it is. */
+static void set_error(json_t *o, const struct change *c, const char *error)
+{
+	char label[RUN_LABEL_MAX];
+	struct buf text;
+
+	if (c->map_index < 0) {
+		set_text(o, "error", error, ERROR_MAX);
+		return;
+	}
+	buf_init(&text, BUF_MAX_TEXT);
+	buf_addf(&text, "%s: %s", run_task_label(c->task, c->map_index, label),
+		error ? error : "failed");
+	set_text(o, "error", text.data, ERROR_MAX);
+	json_object_set_new(o, "map_index", json_integer(c->map_index));
+	buf_release(&text);
+}
+
 static void add_task_facts(
 	json_t *o, const struct active_run *r, const struct change *c, const struct change *end)
 {
@@ -146,6 +165,8 @@ static void add_task_facts(
 	set_text(o, "dir", r->dag->dir, ERROR_MAX);
 	json_object_set_new(o, "dependents", dependents_of(r->dag, c->task_index));
 	add_deadline(o, r, t);
+	if (c->reason == REASON_LIST_FAILED)
+		set_text(o, "error", c->detail, ERROR_MAX);
 	if (!end)
 		return;
 	json_object_set_new(o, "try", json_integer(end->attempt.try));
@@ -154,7 +175,7 @@ static void add_task_facts(
 		json_object_set_new(o, "exit_status", json_integer(end->attempt.exit_status));
 	if (end->attempt.signal)
 		json_object_set_new(o, "signal", json_integer(end->attempt.signal));
-	set_text(o, "error", end->attempt.error, ERROR_MAX);
+	set_error(o, c, end->attempt.error);
 }
 
 static const char *facts_of(struct engine *e, const struct active_run *r, const struct change *c,
@@ -210,10 +231,6 @@ static int add_change(struct engine *e, const struct change *changes, size_t i, 
 		puts[k].start_us = r->job.interval_start_us;
 		puts[k].end_us = r->job.interval_end_us;
 		puts[k].alone = each_counts(r->dag);
-		/* Each of the copies of a mapped task fails and succeeds for itself. */
-		if (c->map_index >= 0 && c->kind == CHANGE_TASK)
-			puts[k].task =
-				arena_printf(&e->incident_arena, "%s[%d]", c->task, c->map_index);
 		if (puts[k].what == INCIDENT_OPENS)
 			puts[k].facts = facts_of(e, r, c, end, checks);
 		alerts_route(e->config.alerts, r->dag, &e->incident_arena, &puts[k]);

@@ -22,9 +22,12 @@ static struct arena arena;
 
 static struct change task_to(enum task_state to, enum reason why)
 {
-	struct change c = {
-		.kind = CHANGE_TASK, .reason = why, .at_us = 5, .run_id = 3, .task = "t"
-	};
+	struct change c = { .kind = CHANGE_TASK,
+		.reason = why,
+		.at_us = 5,
+		.run_id = 3,
+		.task = "t",
+		.map_index = -1 };
 
 	c.state.to = to;
 	return c;
@@ -81,6 +84,46 @@ static void test_meaning(void **state)
 	check_meaning(run_to(RUN_FAILED, REASON_SOME_FAILED), 0, 0, "");
 	check_meaning(run_to(RUN_FAILED, REASON_TIMED_OUT), 0, 0, "opened run_failed error, ");
 	check_meaning(run_to(RUN_SUCCESS, REASON_ALL_DONE), 0, 0, "resolved run_failed , ");
+}
+
+static struct change instance_to(enum task_state to, enum reason why)
+{
+	struct change c = task_to(to, why);
+
+	c.map_index = 3;
+	return c;
+}
+
+/* Of a mapped task there is one: instances open it, the whole resolves it. */
+static void test_mapped(void **state)
+{
+	(void)state;
+	check_meaning(
+		instance_to(TASK_FAILED, REASON_RETRIES_SPENT), 0, 0, "opened task_failed error, ");
+	check_meaning(instance_to(TASK_FAILED, REASON_MARKED), 0, 0, "");
+	check_meaning(instance_to(TASK_SUCCESS, REASON_SUCCEEDED), 0, 0, "");
+	check_meaning(
+		instance_to(TASK_SUCCESS, REASON_SUCCEEDED), 0, 1, "opened check_failed warning, ");
+	check_meaning(task_to(TASK_FAILED, REASON_INSTANCES_FAILED), 0, 0, "");
+	check_meaning(task_to(TASK_FAILED, REASON_LIST_FAILED), 0, 0, "opened task_failed error, ");
+	check_meaning(task_to(TASK_SUCCESS, REASON_INSTANCES_DONE), 0, 0,
+		"resolved task_failed , resolved lost_too_often , resolved check_failed , ");
+}
+
+static void test_keeps_warning(void **state)
+{
+	struct incident warned = { .severity = SEVERITY_WARNING, .run_id = 7 }, next;
+	struct incident_put put = { .what = INCIDENT_RESOLVES, .keeps_warning = true, .run_id = 7 };
+	bool tell;
+
+	(void)state;
+	assert_false(incident_apply(&warned, &put, &next, &tell));
+	put.run_id = 8; /* the next run has no warnings */
+	assert_true(incident_apply(&warned, &put, &next, &tell));
+	assert_int_equal(next.state, INCIDENT_RESOLVED);
+	put.run_id = 7;
+	warned.severity = SEVERITY_ERROR; /* which is mended */
+	assert_true(incident_apply(&warned, &put, &next, &tell));
 }
 
 /* ---- what becomes of an incident ---------------------------------------------------------- */
@@ -240,6 +283,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_meaning),
+		cmocka_unit_test(test_mapped),
+		cmocka_unit_test(test_keeps_warning),
 		cmocka_unit_test(test_worse),
 		cmocka_unit_test(test_wakes),
 		cmocka_unit_test(test_glob),
