@@ -1,5 +1,7 @@
 #include "cli/rules.h"
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/node.h"
 #include "cli/term.h"
@@ -10,6 +12,24 @@ static void add(struct buf *out, const char *what, const char *text)
 {
 	buf_addf(out, "%s%s", out->len ? ", " : "", what);
 	text_add(out, text, -1);
+}
+
+/* "for each of 3 items" */
+static void add_foreach(struct buf *out, const struct foreach *f)
+{
+	char count[40];
+
+	if (f->kind == FOREACH_ITEMS && f->items->type == NODE_SEQ) {
+		snprintf(count, sizeof count, "%zu item%s", f->items->n,
+			f->items->n == 1 ? "" : "s");
+		add(out, "for each of ", count);
+	} else if (f->kind == FOREACH_DATES) {
+		add(out, "for each of ", f->from->text);
+		buf_addstr(out, f->to ? " to " : " until ");
+		text_add(out, f->to ? f->to->text : f->until->text, -1);
+	} else {
+		add(out, "for each of ", f->glob ? f->glob->text : f->items->text);
+	}
 }
 
 void rules_add(struct buf *out, const struct dag *dag, const struct task *t)
@@ -25,6 +45,8 @@ void rules_add(struct buf *out, const struct dag *dag, const struct task *t)
 		add(&all, "when ", t->when->text);
 	else if (t->trigger != TRIGGER_ALL_SUCCESS && !t->teardown)
 		add(&all, "", trigger_name(t->trigger));
+	if (t->foreach)
+		add_foreach(&all, t->foreach);
 	if (t->only_if)
 		add(&all, "if ", t->only_if->text);
 	if (t->forgiven != t->teardown)
@@ -41,6 +63,13 @@ void rules_set_json(json_t *object, const struct dag *dag, const struct task *t)
 		json_object_set_new(object, "when", json_string(t->when->text));
 	else
 		json_object_set_new(object, "trigger", json_string(trigger_name(t->trigger)));
+	if (t->foreach) {
+		struct buf text;
+		buf_init(&text, 1 << 16);
+		add_foreach(&text, t->foreach);
+		json_object_set_new(object, "foreach", json_string(text.data));
+		buf_release(&text);
+	}
 	if (t->only_if)
 		json_object_set_new(object, "if", json_string(t->only_if->text));
 	for (int i = 0; i < t->nsetups; i++)

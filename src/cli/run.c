@@ -51,6 +51,10 @@ static void add_what(struct buf *out, const struct plan_task *p)
 {
 	char *with = p->with ? json_dumps(p->with, JSON_COMPACT) : NULL;
 
+	if (p->items == 0)
+		buf_addstr(out, "its list is empty");
+	else if (p->items > 0)
+		buf_addf(out, "%d item%s, the first: ", p->items, p->items == 1 ? "" : "s");
 	if (p->command)
 		buf_addstr(out, p->command);
 	else if (with)
@@ -89,7 +93,7 @@ static void print_plan(const struct args *args, const struct dag *dag, const str
 		buf_addf(&out, what.len ? "  [%s]\n" : "%s\n", what.data);
 		buf_clear(&what);
 		add_what(&what, p);
-		if (run && what.len) {
+		if ((run || p->items == 0) && what.len) {
 			buf_addstr(&out, "            ");
 			text_add(&out, what.data, term.width > 14 ? term.width - 13 : -1);
 			buf_addc(&out, '\n');
@@ -111,6 +115,9 @@ static json_t *plan_json(const struct dag *dag, const struct plan *plan)
 			"action", plan_action_name(p->action), "state", task_state_name(p->state),
 			"tries", p->tries, "stale", p->stale);
 		rules_set_json(t, dag, &dag->tasks[p->task]);
+		if (dag->tasks[p->task].foreach)
+			json_object_set_new(
+				t, "items", p->items < 0 ? json_null() : json_integer(p->items));
 		if (p->command)
 			json_object_set_new(t, "command", json_string(p->command));
 		if (p->with)

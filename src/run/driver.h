@@ -58,6 +58,8 @@ struct plan_task {
 	enum task_state state; /* as it stands now */
 	int tries;
 	bool stale;    /* kept, though its definition changed since it was done */
+	int items;     /* of a mapped task: how long its list is; -1: not mapped, or not known yet.
+			  What follows is then of its first item */
 	char *command; /* commands: as it would be run; NULL where it depends on outputs not there
 			  yet */
 	json_t *with;  /* operators: rendered parameters; NULL likewise */

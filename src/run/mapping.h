@@ -22,7 +22,7 @@ struct job_attempt;
 struct job_context;
 struct template_context;
 
-enum { MAPPING_ITEM_MAX = 64 << 10, MAPPING_BYTES_MAX = 64 << 20, RUN_LABEL_MAX = 160 };
+enum { MAPPING_ITEM_MAX = 64 << 10, MAPPING_BYTES_MAX = 64 << 20 };
 
 struct mapping {
 	struct arena arena; /* the texts live in it */

@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/near.h"
 #include "conf/config.h"
 #include "core/model.h"
 #include "operators/operators.h"
 #include "run/control.h"
 #include "run/driver_impl.h"
+#include "run/mapping.h"
 #include "run/paths.h"
 #include "run/restore.h"
 
@@ -211,28 +213,56 @@ static enum plan_action action_of(const struct task_init *init, const struct tas
 	return init->selected ? PLAN_RUN : PLAN_LEAVE_OUT;
 }
 
+/* The list of a mapped task, as far as it can be known, and its first item (new reference). */
+static int plan_list(struct dry *dry, struct job_attempt *a, struct plan_task *ret, struct err *err)
+{
+	struct mapping list;
+
+	if (mapping_list(&dry->job, a, &list, err) < 0)
+		return -1;
+	int rc = 0;
+	if (list.n > 0)
+		a->item = json_loads(list.items[0], JSON_DECODE_ANY, NULL);
+	else if (a->task->nneeds)
+		rc = err_set(err, ERR_INVALID, "its list is empty so far");
+	else
+		ret->action = PLAN_SKIP;
+	ret->items = rc < 0 ? -1 : list.n;
+	mapping_release(&list);
+	return rc;
+}
+
+static void render(struct dry *dry, struct job_attempt *a, struct plan_task *ret)
+{
+	struct err err = { 0 };
+	bool known = !a->task->foreach || plan_list(dry, a, ret, &err) == 0;
+
+	if (known && ret->action == PLAN_RUN && a->task->kind == TASK_RUN)
+		ret->command = job_command_text(&dry->job, a, &err);
+	else if (known && ret->action == PLAN_RUN)
+		ret->with = job_with(&dry->job, a, &err);
+	if (!ret->command && !ret->with && err.code != ERR_NONE)
+		ret->unknown = strdup(err.msg);
+	json_decref(a->item);
+}
+
 static void plan_one(struct dry *dry, const struct task *t, struct plan_task *ret)
 {
 	const struct task_progress *p = &dry->progress[t->index];
-	const struct job_attempt a = { .task = t, .try = p->try + 1 };
-	struct err err = { 0 };
+	struct job_attempt a = { .task = t, .try = p->try + 1 };
 
 	*ret = (struct plan_task){ .task = t->index,
 		.action = action_of(&dry->init[t->index], p),
 		.state = p->state,
 		.tries = p->try,
-		.stale = p->stale };
-	bool yes;
-	if (ret->action == PLAN_RUN && control_only_if(&dry->job, &a, &yes, NULL) == 0 && !yes)
+		.stale = p->stale,
+		.items = -1 };
+	bool yes, run = ret->action == PLAN_RUN;
+	/* Of a mapped task it is judged for each item. */
+	if (run && !t->foreach && control_only_if(&dry->job, &a, &yes, NULL) == 0 && !yes)
 		ret->action = PLAN_SKIP;
-	if (ret->action != PLAN_RUN)
-		return;
-	if (t->kind == TASK_RUN)
-		ret->command = job_command_text(&dry->job, &a, &err);
-	else
-		ret->with = job_with(&dry->job, &a, &err);
-	if (!ret->command && !ret->with)
-		ret->unknown = strdup(err.msg);
+	else if (run)
+		render(dry, &a, ret);
 }
 
 int driver_plan(const struct run_request *req, struct plan *ret, struct err *err)
@@ -257,9 +287,10 @@ int driver_plan(const struct run_request *req, struct plan *ret, struct err *err
 		goto out;
 	if (!ret->run)
 		ret->run = run_name(&key, req->ds, false);
+	restore_outputs(&rows, req->dag, &(struct run_init){ .tasks = dry.init }, outputs);
 	for (size_t i = 0; i < n; i++)
-		if (dry.progress[i].kept && dry.progress[i].outputs)
-			json_object_set(outputs, req->dag->tasks[i].name, dry.progress[i].outputs);
+		if (!dry.progress[i].kept)
+			json_object_del(outputs, req->dag->tasks[i].name);
 	dry.job = (struct job_context){ .dag = req->dag,
 		.config = req->config,
 		.home = req->home,
