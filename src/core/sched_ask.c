@@ -21,11 +21,11 @@ static bool is_asking(const struct asking *a)
 }
 
 /* What waits goes on waiting while it is held; it is asked again when it is no longer. */
-static bool is_held(struct sched *s, const struct ref *at, int64_t now_us)
+static bool stays_held(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	if (!task_state_waits(live(at)->state))
 		return sched_hold_it(s, at, now_us);
-	return held_why(at) != REASON_NONE;
+	return is_held(at);
 }
 
 void sched_tidy_asking(struct sched *s, int64_t now_us)
@@ -36,7 +36,7 @@ void sched_tidy_asking(struct sched *s, int64_t now_us)
 		const struct asking a = s->asking[i];
 		if (!is_asking(&a))
 			continue;
-		if (!starts_no_more(&a.at) && !is_held(s, &a.at, now_us))
+		if (!starts_no_more(&a.at) && !stays_held(s, &a.at, now_us))
 			s->asking[kept++] = a;
 		else
 			live(&a.at)->ready = false;

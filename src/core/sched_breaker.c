@@ -207,8 +207,8 @@ static uint64_t id_of(const struct ref *at)
 }
 
 /* The task of an entry, if it is still held by it. */
-static bool is_held(const struct sched *s, const struct live_breaker *g, const struct heap_entry *e,
-	struct ref *ret)
+static bool is_held_by(const struct sched *s, const struct live_breaker *g,
+	const struct heap_entry *e, struct ref *ret)
 {
 	size_t slot = e->id >> SCHED_SLOT_SHIFT;
 	int task = (int)(uint32_t)e->id;
@@ -230,7 +230,7 @@ static void tidy(struct sched *s, struct live_breaker *g)
 	struct heap all = g->held;
 	heap_init(&g->held);
 	for (size_t i = 0; i < all.n; i++)
-		if (is_held(s, g, &all.entries[i], &at))
+		if (is_held_by(s, g, &all.entries[i], &at))
 			kept += heap_push(&g->held, all.entries[i].key, all.entries[i].id) == 0;
 	s->failed |= kept < (size_t)g->nheld;
 	heap_release(&all);
@@ -255,7 +255,7 @@ static void let_one_go(struct sched *s, struct live_breaker *g)
 	struct ref at;
 
 	while (heap_pop(&g->held, &e)) {
-		if (!is_held(s, g, &e, &at))
+		if (!is_held_by(s, g, &e, &at))
 			continue;
 		sched_push_back(s, &at, e.key);
 		return;

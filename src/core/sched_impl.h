@@ -227,14 +227,19 @@ static inline struct live_mapping *mapping_of(const struct ref *at)
 	return &at->run->mappings[live(at)->def];
 }
 
-/* Why a request holds it; REASON_NONE: none does. */
+/* A request holds it, or its mapped task, or the run. */
+static inline bool is_held(const struct ref *at)
+{
+	return live(at)->held || at->run->tasks[live(at)->def].held || at->run->held;
+}
+
 static inline enum reason held_why(const struct ref *at)
 {
 	const struct live_task *t = live(at), *whole = &at->run->tasks[t->def];
 
 	if (t->held || whole->held)
 		return t->held ? t->held_why : whole->held_why;
-	return at->run->held ? at->run->held_why : REASON_NONE;
+	return at->run->held_why;
 }
 
 /* A cancelled run starts nothing but its teardowns; a cancelled task has no further try. */

@@ -372,7 +372,7 @@ bool sched_hold_it(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
 
-	if (held_why(at) == REASON_NONE)
+	if (!is_held(at))
 		return false;
 	if (t->state != TASK_HELD)
 		sched_set_task(s, at, TASK_HELD, held_why(at), now_us);
