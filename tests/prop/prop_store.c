@@ -96,6 +96,7 @@ static void add_tasks(struct buf *b, struct store *s, int64_t id)
 			t->failures, t->lost, t->changed_us, t->due_us, t->token);
 		add_text(b, t->hash);
 		add_text(b, t->outputs);
+		add_text(b, t->item);
 		buf_addc(b, '\n');
 	}
 	store_result_release(&r);
@@ -139,8 +140,8 @@ static void add_checks(struct buf *b, struct store *s, int64_t id)
 	assert_int_equal(store_checks(s, id, NULL, &r, NULL), 0);
 	for (size_t i = 0; i < r.n; i++) {
 		const struct check_row *c = &r.checks[i];
-		buf_addf(b, "check %" PRId64 " %" PRId64 " %s %s %s %s", c->run_id, c->token,
-			c->task, c->name, c->severity, c->status);
+		buf_addf(b, "check %" PRId64 " %" PRId64 " %s %d %s %s %s", c->run_id, c->token,
+			c->task, c->map_index, c->name, c->severity, c->status);
 		add_text(b, c->observed);
 		add_text(b, c->expected);
 		add_text(b, c->sample);
@@ -534,7 +535,7 @@ static struct change some_change(struct world *w, int64_t id)
 		.at_us = w->now_us,
 		.run_id = id,
 		.task = tasks[below(w, NTASKS)],
-		.map_index = one_in(w, 30) ? 0 : -1 };
+		.map_index = one_in(w, 3) ? below(w, 3) : -1 };
 
 	if (c.kind == CHANGE_RUN) {
 		c.run.from = (enum run_state)below(w, RUN_STATE_MAX);
@@ -547,6 +548,8 @@ static struct change some_change(struct world *w, int64_t id)
 		c.state.hash = texts[below(w, 5)];
 		c.state.outputs = texts[below(w, 5)];
 		c.detail = texts[below(w, 5)];
+	} else if (c.kind == CHANGE_ITEM) {
+		c.item = texts[below(w, 5)];
 	} else if (c.kind == CHANGE_BREAKER) {
 		c.reason = one_in(w, 2) ? REASON_NONE : REASON_BREAKER_TRIPPED;
 		c.breaker.name = breakers[below(w, NBREAKERS)];
@@ -571,6 +574,31 @@ static struct change some_change(struct world *w, int64_t id)
 	return c;
 }
 
+static bool is_of(const struct change *c, const char *task, int map_index)
+{
+	return c->map_index == map_index && strcmp(c->task, task) == 0;
+}
+
+/* An instance that is not there is made first. */
+static void make_instance_fit(struct world *w, struct change *c)
+{
+	struct store_result r;
+	bool there = c->map_index < 0;
+
+	if (c->kind == CHANGE_RUN || c->kind == CHANGE_BREAKER || c->kind == CHANGE_STOP ||
+		store_tasks(w->s[1], c->run_id, &r, NULL) < 0)
+		return;
+	for (size_t k = 0; k < r.n; k++)
+		there = there || is_of(c, r.tasks[k].name, r.tasks[k].map_index);
+	store_result_release(&r);
+	if (c->kind == CHANGE_ITEM && c->map_index < 0)
+		c->map_index = below(w, 3);
+	if (there && c->kind != CHANGE_ITEM)
+		return;
+	c->kind = CHANGE_ITEM;
+	c->item = "[1]";
+}
+
 /* Make most changes fit what is stored and what the batch did before, so that whole
  * batches often pass. */
 static void make_fit(struct world *w, struct change *c, size_t i)
@@ -579,6 +607,7 @@ static void make_fit(struct world *w, struct change *c, size_t i)
 
 	if (one_in(w, 10))
 		return;
+	make_instance_fit(w, &c[i]);
 	if (c[i].kind == CHANGE_RUN &&
 		store_runs(w->s[1], &(struct run_filter){ .state = -1 }, &r, NULL) == 0) {
 		for (size_t k = 0; k < r.n; k++)
@@ -593,12 +622,12 @@ static void make_fit(struct world *w, struct change *c, size_t i)
 	}
 	if (c[i].kind == CHANGE_TASK && store_tasks(w->s[1], c[i].run_id, &r, NULL) == 0) {
 		for (size_t k = 0; k < r.n; k++)
-			if (strcmp(r.tasks[k].name, c[i].task) == 0)
+			if (is_of(&c[i], r.tasks[k].name, r.tasks[k].map_index))
 				c[i].state.from = r.tasks[k].state;
 		store_result_release(&r);
 		for (size_t k = 0; k < i; k++)
 			if (c[k].kind == CHANGE_TASK && c[k].run_id == c[i].run_id &&
-				strcmp(c[k].task, c[i].task) == 0)
+				is_of(&c[i], c[k].task, c[k].map_index))
 				c[i].state.from = c[k].state.to;
 		while (!state_task_may(c[i].state.from, c[i].state.to, c[i].reason)) {
 			c[i].state.to = (enum task_state)below(w, TASK_STATE_MAX);
@@ -612,7 +641,7 @@ static void make_fit(struct world *w, struct change *c, size_t i)
 	if (c[i].kind == CHANGE_END &&
 		store_attempts_in_flight(w->s[1], c[i].run_id, &r, NULL) == 0) {
 		for (size_t k = 0; k < r.n; k++)
-			if (strcmp(r.attempts[k].task, c[i].task) == 0)
+			if (is_of(&c[i], r.attempts[k].task, r.attempts[k].map_index))
 				c[i].attempt.token = r.attempts[k].token;
 		store_result_release(&r);
 		c[i].attempt.outcome = (enum outcome)(1 + below(w, OUTCOME_MAX - 1));
@@ -639,7 +668,8 @@ static void step_commit(struct world *w)
 			.severity = "warn",
 			.status = one_in(w, 50) ? NULL : "pass",
 			.observed = texts[below(w, 5)],
-			.sample = texts[below(w, 5)] };
+			.sample = texts[below(w, 5)],
+			.map_index = below(w, 3) - 1 };
 	struct store_lease leases[] = { { id, some_epoch(w, id) },
 		{ other, some_epoch(w, other) } };
 	struct store_batch b = { .leases = leases,
