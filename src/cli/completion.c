@@ -379,7 +379,8 @@ static bool print_tasks_of_run(struct store *s, const char *ref)
 		return false;
 	if (store_tasks(s, run.runs[0].id, &tasks, NULL) == 0) {
 		for (size_t i = 0; i < tasks.n; i++)
-			puts(tasks.tasks[i].name);
+			if (tasks.tasks[i].map_index < 0)
+				puts(tasks.tasks[i].name);
 		store_result_release(&tasks);
 	}
 	store_result_release(&run);

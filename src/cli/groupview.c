@@ -13,9 +13,9 @@ static_assert(sizeof telling / sizeof *telling == TASK_STATE_MAX, "each state sp
 
 size_t groupview_prefix(const char *task)
 {
-	const char *dot = strchr(task, '.');
+	size_t n = strcspn(task, ".[");
 
-	return dot ? (size_t)(dot - task) : 0;
+	return task[n] ? n : 0;
 }
 
 bool groupview_same(const char *task, const char *other)

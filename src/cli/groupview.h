@@ -18,7 +18,8 @@ struct group_tally {
 	int n;
 };
 
-/* How many bytes of a task's name are its outermost group; 0: it is in none. */
+/* How many bytes of a task's name are its outermost group, or, of an instance "fetch[3]" of one
+ * that is in none, the mapped task; 0: it is in none. */
 size_t groupview_prefix(const char *task);
 bool groupview_same(const char *task, const char *other); /* in the same outermost group */
 void groupview_count(struct group_tally *g, enum task_state s);

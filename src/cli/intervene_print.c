@@ -55,8 +55,11 @@ static void add_then(struct grid *g, const json_t *task)
 	const char *to = cli_get_text(task, "to");
 	bool first = is(task, "from", "none") || is(task, "from", "upstream_failed");
 
-	if (is(task, "effect", "starts"))
-		grid_add(g, STYLE_NONE, first ? "runs" : "runs again");
+	if (is(task, "to", "deferred") && is(task, "why", "mapped"))
+		grid_add(g, STYLE_NONE, "goes on, with these of its instances");
+	else if (is(task, "effect", "starts"))
+		grid_addf(g, STYLE_NONE, "runs%s%s", first ? "" : " again",
+			cli_get_flag(task, "new_list") ? ", with a new list" : "");
 	else if (is(task, "effect", "waits"))
 		grid_addf(
 			g, STYLE_NONE, "runs %swhen what it needs is done", first ? "" : "again ");

@@ -14,6 +14,7 @@
 #include "cli/term.h"
 #include "cli/when.h"
 #include "core/state.h"
+#include "run/name.h"
 
 /* ---- status -------------------------------------------------------------------------- */
 
@@ -64,6 +65,9 @@ static const struct run_row **sorted(const struct store_result *runs, struct err
 
 static bool in_state(const struct task_row *t, const enum task_state *states)
 {
+	/* Its instances are in a state: they tell. */
+	if (t->reason == REASON_MAPPED || t->reason == REASON_INSTANCES_FAILED)
+		return false;
 	for (; *states != TASK_NONE; states++)
 		if (t->state == *states)
 			return true;
@@ -74,6 +78,7 @@ static bool in_state(const struct task_row *t, const enum task_state *states)
 static json_t *tasks_in(
 	struct store *s, const struct run_row *r, const enum task_state *states, struct err *err)
 {
+	char label[RUN_LABEL_MAX];
 	struct store_result tasks;
 	json_t *names = json_array();
 
@@ -81,9 +86,12 @@ static json_t *tasks_in(
 		json_decref(names);
 		return NULL;
 	}
-	for (size_t i = 0; i < tasks.n; i++)
-		if (in_state(&tasks.tasks[i], states))
-			json_array_append_new(names, cli_json_text(tasks.tasks[i].name));
+	for (size_t i = 0; i < tasks.n; i++) {
+		const struct task_row *t = &tasks.tasks[i];
+		if (in_state(t, states))
+			json_array_append_new(
+				names, cli_json_text(run_task_label(t->name, t->map_index, label)));
+	}
 	store_result_release(&tasks);
 	return names;
 }
@@ -98,20 +106,18 @@ static int count_group(const json_t *names, size_t i)
 	const char *name = json_string_value(json_array_get(names, i));
 	int n = 0;
 
-	for (size_t k = i; k < json_array_size(names); k++)
-		n += groupview_same(json_string_value(json_array_get(names, k)), name);
+	while (i + (size_t)n < json_array_size(names) &&
+		groupview_same(json_string_value(json_array_get(names, i + (size_t)n)), name))
+		n++;
 	return n;
 }
 
-/* Is a name of its group before it? */
+/* Is a name of its group before it? Those of one stand side by side. */
 static bool is_named(const json_t *names, size_t i)
 {
 	const char *name = json_string_value(json_array_get(names, i));
 
-	for (size_t k = 0; k < i; k++)
-		if (groupview_same(json_string_value(json_array_get(names, k)), name))
-			return true;
-	return false;
+	return i > 0 && groupview_same(json_string_value(json_array_get(names, i - 1)), name);
 }
 
 /* "a, load (3), b and 2 more": several of one group in one. */

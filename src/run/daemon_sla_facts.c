@@ -8,6 +8,7 @@
 #include "core/foresight.h"
 #include "core/model.h"
 #include "run/daemon_sla.h"
+#include "run/name.h"
 
 /* Of a DAG with many tasks fewer runs are looked at. */
 enum { TIMES_MAX = 20000, NAMES_SHOWN = 3 };
@@ -38,10 +39,13 @@ static void add_names(
 	int n = 0;
 
 	for (size_t i = 0; i < tasks->n; i++) {
-		if (tasks->tasks[i].state != state)
+		const struct task_row *t = &tasks->tasks[i];
+		char label[RUN_LABEL_MAX];
+		if (t->state != state || t->reason == REASON_INSTANCES_FAILED)
 			continue;
 		if (n < NAMES_SHOWN)
-			buf_addf(b, "%s%s", n ? ", " : before, tasks->tasks[i].name);
+			buf_addf(b, "%s%s", n ? ", " : before,
+				run_task_label(t->name, t->map_index, label));
 		n++;
 	}
 	if (n > NAMES_SHOWN)
@@ -90,16 +94,22 @@ static void look_at_task(
 {
 	const struct task_row *t = NULL;
 
-	for (size_t i = 0; i < tasks->n && !t; i++)
-		if (strcmp(tasks->tasks[i].name, name) == 0)
-			t = &tasks->tasks[i];
+	bool begun = false;
+
+	/* The task as a whole comes first, its instances behind it. */
+	for (size_t i = 0; i < tasks->n; i++) {
+		if (strcmp(tasks->tasks[i].name, name) != 0)
+			continue;
+		t = t ? t : &tasks->tasks[i];
+		begun = begun || tasks->tasks[i].tries > 0;
+	}
 	if (!t) {
 		snprintf(ret->detail, sizeof ret->detail, "the run does not have the task");
 		return;
 	}
 	ret->facts.done = t->state == TASK_SUCCESS || t->state == TASK_SKIPPED;
 	ret->facts.ended_us = task_state_is_final(t->state) ? t->changed_us : 0;
-	ret->facts.started_us = t->tries > 0 ? first_start(d, ret->run_id, name) : 0;
+	ret->facts.started_us = begun ? first_start(d, ret->run_id, name) : 0;
 	if (ret->facts.done && !ret->facts.started_us)
 		ret->facts.started_us = t->changed_us;
 	ret->final = task_state_is_final(t->state);

@@ -499,6 +499,15 @@ static int carry_out(struct asked *a, struct err *err)
 
 /* ---- the answer -------------------------------------------------------------------------- */
 
+/* A mapped task as a whole that is done again: what becomes of its instances its list will say. */
+static bool has_new_list(const struct asked *a, const struct request_task *t)
+{
+	bool again = t->effect == EFFECT_STARTS || t->effect == EFFECT_WAITS;
+
+	return t->map_index < 0 && a->dag->tasks[t->task].foreach && again &&
+	       t->to != TASK_DEFERRED;
+}
+
 static void add_task_json(json_t *list, const struct asked *a, const struct request_task *t)
 {
 	if (t->effect == EFFECT_NONE)
@@ -508,6 +517,8 @@ static void add_task_json(json_t *list, const struct asked *a, const struct requ
 		request_effect_name(t->effect), "why", reason_name(t->why));
 	if (o && t->map_index >= 0)
 		json_object_set_new(o, "map_index", json_integer(t->map_index));
+	if (o && has_new_list(a, t))
+		json_object_set_new(o, "new_list", json_true());
 	json_array_append_new(list, o);
 }
 
@@ -528,7 +539,8 @@ static json_t *tasks_json(const struct asked *a)
 	for (int k = 0; first && next && k < ndag; k++) {
 		int task = a->dag->order[k];
 		add_task_json(list, a, &p->tasks[task]);
-		for (int i = first[task]; i; i = next[i])
+		bool anew = has_new_list(a, &p->tasks[task]);
+		for (int i = anew ? 0 : first[task]; i; i = next[i])
 			add_task_json(list, a, &p->tasks[i]);
 	}
 	free(first);
