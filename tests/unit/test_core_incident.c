@@ -117,13 +117,13 @@ static void test_keeps_warning(void **state)
 	bool tell;
 
 	(void)state;
-	assert_false(incident_apply(&warned, &put, &next, &tell));
+	assert_false(incident_apply(&warned, &put, &arena, &next, &tell));
 	put.run_id = 8; /* the next run has no warnings */
-	assert_true(incident_apply(&warned, &put, &next, &tell));
+	assert_true(incident_apply(&warned, &put, &arena, &next, &tell));
 	assert_int_equal(next.state, INCIDENT_RESOLVED);
 	put.run_id = 7;
 	warned.severity = SEVERITY_ERROR; /* which is mended */
-	assert_true(incident_apply(&warned, &put, &next, &tell));
+	assert_true(incident_apply(&warned, &put, &arena, &next, &tell));
 }
 
 /* ---- what becomes of an incident ---------------------------------------------------------- */
