@@ -385,7 +385,8 @@ static void test_checks(void **state)
 	open_run(f, &o, &id, &epoch);
 	struct check_row rows[] = {
 		{ id, 5, "daily", "not_null(day)", "error", "pass", "0", "0", NULL, -1 },
-		{ id, 5, "daily", "unique(day)", "warn", "fail", "2 rows", "0 rows", "[[\"x\"]]", 3 },
+		{ id, 5, "daily", "unique(day)", "warn", "fail", "2 rows", "0 rows", "[[\"x\"]]",
+			3 },
 		{ id, 6, "orders", "row_count", "error", "error", NULL, NULL, NULL, -1 },
 	};
 	struct store_lease lease = { id, epoch };
