@@ -39,6 +39,19 @@ enum task_state groupview_state(const struct group_tally *g)
 	return TASK_NONE;
 }
 
+bool groupview_is_mapping(enum task_state s, enum reason r)
+{
+	switch (r) {
+	case REASON_MAPPED:
+	case REASON_INSTANCES_DONE:
+	case REASON_INSTANCES_FAILED:
+	case REASON_INSTANCES_SKIPPED:
+		return true;
+	default:
+		return s == TASK_CANCELLED;
+	}
+}
+
 void groupview_add_counts(struct buf *out, const struct group_tally *g)
 {
 	bool first = true;

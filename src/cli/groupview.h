@@ -25,6 +25,8 @@ bool groupview_same(const char *task, const char *other); /* in the same outermo
 void groupview_count(struct group_tally *g, enum task_state s);
 /* The one state that says most of them all: failed, when one is; success, when all are done. */
 enum task_state groupview_state(const struct group_tally *g);
+/* Does a mapped task in that state stand as its instances do? It need not have any. */
+bool groupview_is_mapping(enum task_state s, enum reason r);
 /* "3 success, 1 failed", in the order of the states. */
 void groupview_add_counts(struct buf *out, const struct group_tally *g);
 

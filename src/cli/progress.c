@@ -275,7 +275,7 @@ static void add_instances(struct buf *out, const struct task_progress *t)
 {
 	const struct group_tally g = tally_of(t);
 
-	if (t->nin[TASK_NONE] == t->ninstances)
+	if (t->state == TASK_DEFERRED && t->nin[TASK_NONE] >= t->ninstances)
 		buf_addf(out, "%d item%s", t->ninstances, t->ninstances == 1 ? "" : "s");
 	else
 		groupview_add_counts(out, &g);
@@ -292,7 +292,7 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 {
 	const struct task_progress *t = &p->tasks[i];
 
-	if (t->ninstances && t->state != TASK_NONE) {
+	if (t->ninstances && groupview_is_mapping(t->state, t->reason)) {
 		add_instances(out, t);
 		return;
 	}

@@ -73,6 +73,8 @@ static void set_task(json_t *o, const struct run_progress *p, int i, enum run_ev
 	set(o, "task", cli_json_text(progress_def(p, i)->name));
 	if (i >= p->dag->ntasks)
 		set_instance(o, t, kind);
+	else if (t->ninstances && kind == EVENT_TASK_MAPPED)
+		set(o, "items", json_integer(t->ninstances));
 	else if (t->ninstances)
 		set(o, "instances", counts_of(t));
 	set(o, "state", json_string(task_state_name(t->state)));

@@ -321,14 +321,17 @@ static void add_mapping(struct show_view *v, struct grid *g, size_t at, size_t n
 	const struct task_row *whole = &v->tasks.tasks[at];
 	struct span span = { 0 };
 
+	/* Those of a former, longer list do not count. */
 	for (size_t i = 1; i <= n; i++) {
+		if (whole[i].reason == REASON_ITEM_GONE)
+			continue;
 		span_add(v, &span, &whole[i]);
 		rows_add(&span.rows, whole[i].outputs);
 	}
 	enum task_state state =
 		task_state_waits(whole->state) ? groupview_state(&span.tally) : whole->state;
 	grid_add(g, runview_task_style(state), task_state_name(state));
-	grid_addf(g, STYLE_NONE, "%s (%zu)", whole->name, n);
+	grid_addf(g, STYLE_NONE, "%s (%d)", whole->name, span.tally.n);
 	add_span(g, &span, state, whole);
 }
 
@@ -376,17 +379,25 @@ static bool is_asked_for(const char *word, const struct task_row *t)
 	return map_index < 0 || map_index == t->map_index;
 }
 
+/* A mapped task by how its instances stand, any other by itself. */
+static void add_whole(struct show_view *v, struct grid *g, size_t at, size_t n)
+{
+	const struct task_row *t = &v->tasks.tasks[at];
+
+	if (n && groupview_is_mapping(t->state, t->reason))
+		add_mapping(v, g, at, n);
+	else
+		add_task(v, g, t);
+}
+
 static int add_asked_for(struct show_view *v, struct grid *g, const char *word)
 {
 	int found = 0;
 
 	for (size_t i = 0; i < v->tasks.n; i++)
 		if (is_asked_for(word, &v->tasks.tasks[i])) {
-			size_t n = v->tasks.tasks[i].map_index < 0 ? count_instances(v, i) : 0;
-			if (n)
-				add_mapping(v, g, i, n);
-			else
-				add_task(v, g, &v->tasks.tasks[i]);
+			bool whole = v->tasks.tasks[i].map_index < 0;
+			add_whole(v, g, i, whole ? count_instances(v, i) : 0);
 			found++;
 		}
 	return found;
@@ -404,10 +415,8 @@ static void add_all(struct show_view *v, struct grid *g)
 		n = count_instances(v, i);
 		if (grouped && !is_shown(v, i))
 			add_group(v, g, i);
-		if (n && (!grouped || is_bad(t)))
-			add_mapping(v, g, i, n);
-		else if (!grouped || is_bad(t))
-			add_task(v, g, t);
+		if (!grouped || is_bad(t))
+			add_whole(v, g, i, n);
 		if (!expand)
 			add_bad(v, g, i, n);
 		for (size_t k = 1; expand && k <= n; k++)

@@ -223,7 +223,7 @@ static int choose_named(
 	struct ref at = { (struct live_run *)r, q->tasks[i] };
 
 	if (map_index >= 0 && (!m || map_index >= m->n))
-		return err_set(err, ERR_REFUSED, "task %s has no instance %d; it has %d",
+		return err_set(err, ERR_NOT_FOUND, "task %s has no instance %d; it has %d",
 			def_of(&at)->name, map_index, m ? m->n : 0);
 	if (map_index >= 0)
 		at.task = m->list[map_index];

@@ -50,12 +50,14 @@ static void tell_held(struct driver *d, const struct change *c)
 }
 
 /* What is told of an instance is told of the whole, too: how many are how far, since when. */
-static void count_instance(struct driver *d, const struct change *c, enum task_state from)
+static void count_instance(struct driver *d, const struct change *c, const struct task_progress *p)
 {
 	struct task_progress *whole = &d->progress.tasks[c->task_index];
+	enum task_state from = p->state;
 
-	whole->nin[from]--;
-	whole->nin[c->state.to]++;
+	/* Those of a former, longer list do not count. */
+	whole->nin[from] -= p->reason != REASON_ITEM_GONE;
+	whole->nin[c->state.to] += c->reason != REASON_ITEM_GONE;
 	d->progress.nrunning += (c->state.to == TASK_RUNNING) - (from == TASK_RUNNING);
 }
 
@@ -96,7 +98,7 @@ static void tell_state(struct driver *d, const struct change *c)
 	if (c->map_index < 0)
 		count_states(d, p->state, c->state.to);
 	else
-		count_instance(d, c, p->state);
+		count_instance(d, c, p);
 	p->state = c->state.to;
 	p->reason = c->reason;
 	p->breaker = c->reason == REASON_BREAKER_OPEN ? c->detail : NULL;
@@ -184,28 +186,29 @@ static int make_room(struct driver *d, int n)
 	return 0;
 }
 
-static struct task_progress *add_instance(
-	struct driver *d, int live, int task, int map_index, enum task_state state)
+static struct task_progress *add_instance(struct driver *d, int live, int task, int map_index)
 {
 	struct task_progress *p = &d->progress.tasks[live], *whole = &d->progress.tasks[task];
 
 	*p = (struct task_progress){ .def = task,
 		.map_index = map_index,
-		.state = state,
 		.retries = whole->retries,
 		.selected = whole->selected };
-	whole->ninstances++;
-	whole->nin[state]++;
 	return p;
 }
 
 /* An instance of that item; it may have been there with another one. */
 static void put_instance(struct driver *d, const struct change *c)
 {
-	struct task_progress *p = &d->progress.tasks[c->live];
+	struct task_progress *p = &d->progress.tasks[c->live],
+			     *whole = &d->progress.tasks[c->task_index];
 
-	if (p->def < 0)
-		p = add_instance(d, c->live, c->task_index, c->map_index, TASK_NONE);
+	if (p->def < 0) {
+		p = add_instance(d, c->live, c->task_index, c->map_index);
+		whole->nin[TASK_NONE]++;
+	}
+	/* The items of a list come in their order. */
+	whole->ninstances = c->map_index + 1;
 	set_text(&p->item, strdup(c->item));
 }
 
@@ -217,7 +220,11 @@ void driver_progress_instances(struct driver *d)
 		i++) {
 		if (make_room(d, i + 1) < 0)
 			return;
-		struct task_progress *p = add_instance(d, i, v.task_index, v.map_index, v.state);
+		struct task_progress *p = add_instance(d, i, v.task_index, v.map_index);
+		bool counts = v.reason != REASON_ITEM_GONE;
+		d->progress.tasks[v.task_index].ninstances += counts;
+		d->progress.tasks[v.task_index].nin[v.state] += counts;
+		p->state = v.state;
 		p->reason = v.reason;
 		p->try = v.tries;
 		p->due_us = v.due_us;

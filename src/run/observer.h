@@ -16,8 +16,8 @@
 struct task_progress {
 	int def, map_index;      /* of an instance: its task in the DAG, and which one it is */
 	const char *item;        /* of an instance: JSON text */
-	int ninstances;          /* of a mapped task with a list: how many it has */
-	int nin[TASK_STATE_MAX]; /* and how many of them are in which state */
+	int ninstances;          /* of a mapped task with a list: how many items are in it */
+	int nin[TASK_STATE_MAX]; /* how many of their instances are in which state */
 	enum task_state state;
 	enum reason reason;
 	int try;               /* of the attempt in flight or the last one; 0: none yet */

@@ -266,7 +266,7 @@ static void value_instances(const struct telling *t, struct buf *out)
 	int n[TASK_STATE_MAX] = { 0 }, shown = 0;
 
 	for (size_t i = 1; i <= t->k->instances[row]; i++)
-		n[t->row[i].state]++;
+		n[t->row[i].state] += t->row[i].reason != REASON_ITEM_GONE;
 	for (int s = 0; s < TASK_STATE_MAX; s++)
 		if (n[s])
 			buf_addf(out, "%s%d %s", shown++ ? ", " : "", n[s],
@@ -277,7 +277,11 @@ static void value_instances(const struct telling *t, struct buf *out)
 
 static void value_total(const struct telling *t, struct buf *out)
 {
-	buf_addf(out, "%zu", t->k->instances[t->row - t->k->f->tasks]);
+	size_t n = 0;
+
+	for (size_t i = 1; i <= t->k->instances[t->row - t->k->f->tasks]; i++)
+		n += t->row[i].reason != REASON_ITEM_GONE;
+	buf_addf(out, "%zu", n);
 }
 
 static void value_max_active(const struct telling *t, struct buf *out)
