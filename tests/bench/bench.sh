@@ -2,7 +2,7 @@
 # Weir's figures, each beside a rival found on this machine or a raw limit of it, taken in the
 # same run, in turns. `make bench` runs it.
 #
-#     bench.sh [FIGURE...]      tasks disk spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim;
+#     bench.sh [FIGURE...]      tasks mapping disk spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim;
 #                               default: all
 #
 #     WEIR          the binary; default ./weir
@@ -236,6 +236,35 @@ figure_tasks() {
 	compare_graph chain "1,000 tasks, a chain" 1.5
 	compare_in_memory
 	compare_ten_thousand
+}
+
+# ---- mapped tasks ----
+
+# One task over a list, planned, run and shown: ten times the items cost ten times as much.
+figure_mapping() {
+	for n in 1000 10000; do
+		awk -v n=$n 'BEGIN {
+			printf "dag: map%d\ntasks:\n  t: { run: /bin/true, foreach: [", n
+			for (i = 1; i <= n; i++) printf "%s%d", (i > 1 ? ", " : ""), i
+			print "] }"
+		}' >map$n.yaml
+	done
+	many=$(((runs + 1) / 2))
+	i=0
+	while [ $i -lt $many ]; do
+		for n in 1000 10000 1000; do
+			weir_run map$n.run map$n.yaml --quiet
+			once map$n.plan "$weir" run map$n.yaml --dry-run --force
+			once map$n.show "$weir" show map$n --expand
+		done
+		i=$((i + 1))
+	done
+	for part in plan run show; do
+		awk '{ print $1 * 10 }' map1000.$part >map.ten.$part
+		r=$(ratio map10000.$part map.ten.$part)
+		row "mapping of 10,000: $part" "$(seconds map10000.$part)" \
+			"$(seconds map.ten.$part) ten times 1,000" "$r" 1.2 "$r"
+	done
 }
 
 # ---- what durability and supervision cost ----
@@ -593,11 +622,11 @@ figure_sim() {
 # shellcheck disable=SC2086 # CC may be words
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -O2 -o probe "$here/probe.c"
 machine
-for figure in ${*:-tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim}; do
+for figure in ${*:-tasks mapping disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim}; do
 	case $figure in
-	tasks | disk | durable | spawn | pools | breaker | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
+	tasks | mapping | disk | durable | spawn | pools | breaker | load | csv | start | daemon | cron | sla | trigger | store | restart | reattach | alerts | sim) "figure_$figure" ;;
 	*)
-		echo "bench.sh: $figure: not a figure; they are tasks disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
+		echo "bench.sh: $figure: not a figure; they are tasks mapping disk durable spawn pools breaker load csv start daemon cron sla trigger store restart reattach alerts sim" >&2
 		exit 2
 		;;
 	esac
