@@ -271,14 +271,21 @@ static void add_wait(struct buf *out, const struct run_progress *p, const struct
 }
 
 /* How its instances stand, and what they counted. */
-static void add_instances(struct buf *out, const struct task_progress *t)
+static void add_instances(struct buf *out, const struct run_progress *p, int i)
 {
+	const struct task_progress *t = &p->tasks[i];
 	const struct group_tally g = tally_of(t);
+	char name[RUN_LABEL_MAX];
+	int k = p->dag->ntasks;
 
 	if (t->state == TASK_DEFERRED && t->nin[TASK_NONE] >= t->ninstances)
 		buf_addf(out, "%d item%s", t->ninstances, t->ninstances == 1 ? "" : "s");
 	else
 		groupview_add_counts(out, &g);
+	while (k < p->ntasks && (p->tasks[k].def != i || p->tasks[k].state != TASK_FAILED))
+		k++;
+	if (t->state == TASK_FAILED && k < p->ntasks)
+		buf_addf(out, ": %s", progress_name(p, k, name));
 	if (t->state != TASK_SUCCESS)
 		return;
 	struct buf rows;
@@ -293,7 +300,7 @@ void progress_add_detail(struct buf *out, const struct run_progress *p, int i)
 	const struct task_progress *t = &p->tasks[i];
 
 	if (t->ninstances && groupview_is_mapping(t->state, t->reason)) {
-		add_instances(out, t);
+		add_instances(out, p, i);
 		return;
 	}
 	switch (t->state) {

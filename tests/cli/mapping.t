@@ -241,8 +241,8 @@ exits 0 "another left out"
 kill -9 "$daemon"; wait "$daemon" 2>/dev/null
 echo '{"ids": [1]}' >dags/items.json
 : >"$GO"
-await grep -q "end 8" "$WITNESS"
-is "$(grep -c '^end' "$WITNESS")" 8 "its tasks outlive a daemon that is killed"
+ended() { [ "$(grep -c '^end' "$WITNESS")" = "$1" ]; }
+check "its tasks outlive a daemon that is killed" await ended 8
 daemon --jobs 8
 comes failed "SELECT state FROM run WHERE dag = 'big'" "the next one goes on to the end"
 is "$(grep '^start' "$WITNESS" | sort | uniq -d)" "" "nothing is begun twice"
