@@ -143,9 +143,9 @@ static int check_mapping(const struct ref *at, const struct request *q, struct e
 			t->map_index, name);
 	if (is_mapped(at) && q->verb == REQUEST_MARK && m->states[TASK_RUNNING] > 0)
 		return err_set(err, ERR_REFUSED,
-			"%d instances of task %s are running: cancel it first, then it can be "
+			"instances of task %s are running (%d): cancel it first, then it can be "
 			"marked",
-			m->states[TASK_RUNNING], name);
+			name, m->states[TASK_RUNNING]);
 	return 0;
 }
 

@@ -92,7 +92,10 @@ int64_t backend_least_token(void)
 
 bool backend_records_hash(const struct change *c, const char *present)
 {
-	return c->state.hash && (c->state.to == TASK_RUNNING || !present);
+	/* A mapped task begins with its list. */
+	bool listed = c->reason == REASON_MAPPED && !task_state_is_final(c->state.from);
+
+	return c->state.hash && (c->state.to == TASK_RUNNING || listed || !present);
 }
 
 /* Rows: from. */

@@ -77,6 +77,43 @@ static void test_instances(void **state)
 	store_result_release(&r);
 }
 
+static void check_hash(struct fixture *f, int64_t id, const char *want)
+{
+	struct store_result r;
+
+	OK(f, store_tasks(f->s, id, &r, &f->err));
+	assert_string_equal(r.tasks[2].name, "daily");
+	assert_string_equal(r.tasks[2].hash, want);
+	store_result_release(&r);
+}
+
+/* The definition of a mapped task is the one it had when its list was made. */
+static void test_hash(void **state)
+{
+	struct fixture *f = *state;
+	struct run_open o = opening(f, "sales", 19);
+	int64_t id, epoch;
+
+	open_run(f, &o, &id, &epoch);
+	struct change c = task_change(id, "daily", TASK_NONE, TASK_DEFERRED, REASON_MAPPED);
+	c.state.hash = "one";
+	OK(f, commit(f, id, epoch, &c, 1));
+	c = task_change(id, "daily", TASK_DEFERRED, TASK_FAILED, REASON_INSTANCES_FAILED);
+	c.state.hash = "two";
+	OK(f, commit(f, id, epoch, &c, 1));
+	c = task_change(id, "daily", TASK_FAILED, TASK_DEFERRED, REASON_MAPPED);
+	c.state.hash = "two";
+	OK(f, commit(f, id, epoch, &c, 1));
+	check_hash(f, id, "one"); /* what is kept of it is of that one */
+	c = task_change(id, "daily", TASK_DEFERRED, TASK_NONE, REASON_CLEARED);
+	c.state.hash = "two";
+	OK(f, commit(f, id, epoch, &c, 1));
+	c = task_change(id, "daily", TASK_NONE, TASK_DEFERRED, REASON_MAPPED);
+	c.state.hash = "two";
+	OK(f, commit(f, id, epoch, &c, 1));
+	check_hash(f, id, "two");
+}
+
 /* A new list: what waits has another item; what has begun has not. */
 static void test_new_items(void **state)
 {
@@ -169,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(test_instances),
+		BOTH(test_hash),
 		BOTH(test_new_items),
 		BOTH(test_refused),
 		BOTH(test_times),
