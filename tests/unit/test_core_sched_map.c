@@ -429,6 +429,68 @@ static void test_held_before_list(void **state)
 	world_release(&w);
 }
 
+static const struct breaker_policy policy = { .failures = 2,
+	.window_us = 60 * SEC,
+	.open_us = 10 * SEC,
+	.max_open_us = 60 * SEC,
+	.factor = 1,
+	.probes = 1,
+	.ramp = 10,
+	.counts = 1u << BREAKER_TRANSIENT };
+
+/* One job at a time, until two of six have failed. */
+static void open_breaker(struct world *w, enum on_open on_open)
+{
+	static const char *const api[] = { "api", NULL };
+
+	world_init(w);
+	w->dag->tasks[MAPPED].breakers = api;
+	w->dag->tasks[MAPPED].on_open = on_open;
+	begin(w, 1);
+	assert_int_equal(sched_set_breaker(w->s, "api", &policy), 0);
+	add(w);
+	tick(w, 0);
+	end_as(w, BEFORE, OUTCOME_SUCCESS);
+	give(w, 6);
+	end_instance(w, 0, OUTCOME_FAILED);
+	end_instance(w, 1, OUTCOME_FAILED);
+}
+
+static void test_breaker(void **state)
+{
+	struct world w;
+
+	(void)state;
+	open_breaker(&w, ON_OPEN_HOLD);
+	assert_int_equal(in_state(&w, TASK_HELD), 4);
+	assert_int_equal(instance(&w, 2).reason, REASON_BREAKER_OPEN);
+	assert_string_equal(instance(&w, 5).breaker, "api");
+	expect(&w, MAPPED, TASK_DEFERRED, REASON_MAPPED);
+	tick(&w, 10 * SEC);
+	assert_int_equal(in_state(&w, TASK_RUNNING), 1); /* the probe */
+	const struct attempt_end e = { .token = instance(&w, 2).token, .outcome = OUTCOME_SUCCESS };
+	assert_true(sched_attempt_ended(w.s, &e, 11 * SEC));
+	for (int64_t s = 11; s < 20; s++)
+		tick(&w, s * SEC);
+	assert_int_equal(in_state(&w, TASK_RUNNING), 1);
+	world_release(&w);
+}
+
+static void test_breaker_skips(void **state)
+{
+	struct world w;
+
+	(void)state;
+	open_breaker(&w, ON_OPEN_SKIP);
+	assert_int_equal(in_state(&w, TASK_SKIPPED), 4);
+	expect(&w, MAPPED, TASK_FAILED, REASON_INSTANCES_FAILED);
+	world_release(&w);
+	open_breaker(&w, ON_OPEN_FAIL);
+	assert_int_equal(in_state(&w, TASK_FAILED), 6);
+	expect(&w, MAPPED, TASK_FAILED, REASON_INSTANCES_FAILED);
+	world_release(&w);
+}
+
 static void test_cancel_run(void **state)
 {
 	struct world w;
@@ -619,6 +681,8 @@ int main(void)
 		cmocka_unit_test(test_max_active),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_held_before_list),
+		cmocka_unit_test(test_breaker),
+		cmocka_unit_test(test_breaker_skips),
 		cmocka_unit_test(test_cancel_run),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_rerun_failed),
