@@ -86,7 +86,6 @@ struct mem_attempt *memory_find_attempt(struct memory_store *m, int64_t token)
 void memory_begin(struct memory_store *m)
 {
 	m->nundo = m->nadded = 0;
-	m->next_event_at_begin = m->next_event;
 	m->next_plan_at_begin = m->next_plan;
 	m->next_act_at_begin = m->next_act;
 	m->next_incident_at_begin = m->next_incident;
@@ -162,7 +161,6 @@ static void roll_back(struct memory_store *m)
 		if (a->attempt)
 			HASH_DEL(m->attempts, a->attempt);
 	}
-	m->next_event = m->next_event_at_begin;
 	m->next_plan = m->next_plan_at_begin;
 	m->next_act = m->next_act_at_begin;
 	m->next_incident = m->next_incident_at_begin;
@@ -295,7 +293,8 @@ int memory_add_event(
 	if (!e)
 		return err_nomem(err);
 	*e = *from;
-	e->id = m->next_event++;
+	const struct event_row *last = run->events.n ? run->events.items[run->events.n - 1] : NULL;
+	e->id = last ? last->id + 1 : 1;
 	e->run_id = run->row.id;
 	return memory_add(m, &run->events, e, NULL, err);
 }
@@ -855,7 +854,7 @@ int store_open_memory(struct store **ret, struct err *err)
 		return err_nomem(err);
 	m->base.ops = &ops;
 	arena_init(&m->arena, arena_size_max);
-	m->next_token = m->next_event = m->next_plan = m->next_act = 1;
+	m->next_token = m->next_plan = m->next_act = 1;
 	m->next_incident = 1;
 	*ret = &m->base;
 	return 0;

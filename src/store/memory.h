@@ -116,7 +116,7 @@ struct memory_store {
 	struct mem_attempt *attempts;
 	int64_t next_act, next_act_at_begin;
 	int64_t next_incident, next_incident_at_begin;
-	int64_t next_token, next_event, next_event_at_begin, next_plan, next_plan_at_begin;
+	int64_t next_token, next_plan, next_plan_at_begin;
 	struct undo *undo;
 	size_t nundo, undo_cap;
 	struct added *added;

@@ -345,20 +345,6 @@ static void remove_versions(struct memory_store *m, const struct run_row *r)
 	}
 }
 
-/* SQLite gives a number that is free at the end out again. */
-static void reset_next_event(struct memory_store *m)
-{
-	m->next_event = 1;
-	for (size_t i = 0; i < m->runs.n; i++) {
-		const struct mem_run *run = m->runs.items[i];
-		if (!run || !run->events.n)
-			continue;
-		const struct event_row *e = run->events.items[run->events.n - 1];
-		if (e->id >= m->next_event)
-			m->next_event = e->id + 1;
-	}
-}
-
 int memory_prune(
 	struct store *s, int64_t before_us, int max, struct store_result *ret, struct err *err)
 {
@@ -382,7 +368,6 @@ int memory_prune(
 	for (size_t i = 0; i < plans.n && i < max_plans; i++)
 		remove_plan(m, plans.items[i]);
 	memory_breaker_prune(m, before_us, max);
-	reset_next_event(m);
 	memory_slas_prune(m, before_us, max);
 	r = 0;
 out:

@@ -354,7 +354,26 @@ static const char schema_4[] =
 
 	/* Mapped tasks. item: of an instance, JSON text. */
 	"ALTER TABLE task ADD COLUMN item TEXT;"
-	"ALTER TABLE check_result ADD COLUMN map_index INTEGER NOT NULL DEFAULT -1;";
+	"ALTER TABLE check_result ADD COLUMN map_index INTEGER NOT NULL DEFAULT -1;"
+
+	/* Events in the order of their runs, numbered in each: a page less for each commit to write
+	 * than with an index of runs, and what is forgotten together lies together. */
+	"CREATE TABLE event_of_run ("
+	"	run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+	"	id INTEGER NOT NULL,"
+	"	at_us INTEGER NOT NULL,"
+	"	task TEXT," /* NULL: of the run */
+	"	map_index INTEGER NOT NULL DEFAULT -1,"
+	"	from_state TEXT," /* NULL: the run was created */
+	"	to_state TEXT NOT NULL,"
+	"	reason TEXT NOT NULL,"
+	"	detail TEXT,"
+	"	PRIMARY KEY (run_id, id)"
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO event_of_run SELECT run_id, id, at_us, task, map_index, from_state, to_state,"
+	"	reason, detail FROM event ORDER BY run_id, id;"
+	"DROP TABLE event;"
+	"ALTER TABLE event_of_run RENAME TO event;";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

@@ -42,6 +42,11 @@
 	"SELECT id, dag, task, kind, start_us, end_us, deadline_us, found_us, ended_us," \
 	" ended, detail, acts, acted FROM sla_miss "
 
+/* Columns and the first values of a new event of the run ?2. */
+#define EVENT_INSERT                                                                          \
+	"INSERT INTO event(run_id, id, at_us, task, map_index, from_state, to_state, reason," \
+	" detail) SELECT ?2, (SELECT coalesce(max(id), 0) + 1 FROM event WHERE run_id = ?2), ?1"
+
 static const char *const texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
@@ -103,9 +108,7 @@ static const char *const texts[] = {
 	[SQL_TASK_TOKEN] =
 		"UPDATE task SET token = ?4 WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
 		" AND token < ?4",
-	[SQL_EVENT_INSERT] =
-		"INSERT INTO event(at_us, run_id, task, map_index, from_state, to_state, reason,"
-		" detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[SQL_EVENT_INSERT] = EVENT_INSERT ", ?3, ?4, ?5, ?6, ?7, ?8",
 	[SQL_ATTEMPT_INSERT] =
 		"INSERT INTO attempt(token, run_id, task, map_index, try, queued_us, version)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT version FROM run WHERE id = ?2))",
@@ -178,19 +181,16 @@ static const char *const texts[] = {
 		"SELECT a.run_id, a.task, a.map_index, t.state, a.outcome, a.ended_us, a.try"
 		" FROM attempt a JOIN task t ON (t.run_id, t.name, t.map_index) ="
 		" (a.run_id, a.task, a.map_index) WHERE a.token = ?1",
-	[SQL_LATE_EVENT] =
-		"INSERT INTO event(at_us, run_id, task, map_index, from_state, to_state, reason,"
-		" detail) SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM"
-		" event WHERE run_id = ?2 AND task = ?3 AND map_index = ?4 AND reason = ?6"
-		" AND detail = ?7)",
+	[SQL_LATE_EVENT] = EVENT_INSERT
+	", ?3, ?4, ?5, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM"
+	" event WHERE run_id = ?2 AND task = ?3 AND map_index = ?4 AND reason = ?6"
+	" AND detail = ?7)",
 	[SQL_APPROVALS] = APPROVAL_SELECT "WHERE t.state = 'awaiting_input' AND t.decision IS NULL"
 					  " ORDER BY t.changed_us, t.run_id, t.name",
 	[SQL_APPROVAL] = APPROVAL_SELECT "WHERE t.run_id = ?1 AND t.name = ?2 AND t.map_index = ?3",
 	[SQL_DECIDE] = "UPDATE task SET decision = ?4 WHERE run_id = ?1 AND name = ?2"
 		       " AND map_index = ?3 AND state = 'awaiting_input' AND decision IS NULL",
-	[SQL_DECIDE_EVENT] =
-		"INSERT INTO event(at_us, run_id, task, map_index, from_state, to_state, reason,"
-		" detail) VALUES (?1, ?2, ?3, ?4, 'awaiting_input', 'awaiting_input', ?5, ?6)",
+	[SQL_DECIDE_EVENT] = EVENT_INSERT ", ?3, ?4, 'awaiting_input', 'awaiting_input', ?5, ?6",
 	[SQL_ACT_PUT] =
 		"INSERT INTO outbox(key, kind, payload, created_us, due_us)"
 		" SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE key = ?1)",

@@ -427,8 +427,8 @@ struct attempt_row {
 };
 
 struct event_row {
-	int64_t id, at_us, run_id;
-	const char *task; /* NULL: of the run */
+	int64_t id, at_us, run_id; /* numbered within its run */
+	const char *task;          /* NULL: of the run */
 	int map_index;
 	const char *from, *to, *reason;
 	const char *detail; /* the breaker, of REASON_BREAKER_OPEN; or text; NULL: none */

@@ -33,12 +33,13 @@ INSERT INTO attempt(token, run_id, task, map_index, try, outcome, exit_status, q
 		ended_us)
 	SELECT token, id, 't', -1, 1, state, state = 'failed', at + 3600010000, at + 3600012000,
 		at + 3605000000 FROM made;
-INSERT INTO event(at_us, run_id, task, from_state, to_state, reason)
-	SELECT at + 3600000000, id, NULL, NULL, 'queued', 'created' FROM made UNION ALL
-	SELECT at + 3600010000, id, NULL, 'queued', 'running', 'started' FROM made UNION ALL
-	SELECT at + 3600010000, id, 't', 'none', 'running', 'started' FROM made UNION ALL
-	SELECT at + 3605000000, id, 't', 'running', state, 'succeeded' FROM made UNION ALL
-	SELECT at + 3605000000, id, NULL, 'running', state, 'all_done' FROM made;
+INSERT INTO event(run_id, id, at_us, task, from_state, to_state, reason)
+	SELECT id, 1, at + 3600000000, NULL, NULL, 'queued', 'created' FROM made UNION ALL
+	SELECT id, 2, at + 3600010000, NULL, 'queued', 'running', 'started' FROM made UNION ALL
+	SELECT id, 3, at + 3600010000, 't', 'none', 'running', 'started' FROM made UNION ALL
+	SELECT id, 4, at + 3605000000, 't', 'running', state, 'succeeded' FROM made UNION ALL
+	SELECT id, 5, at + 3605000000, NULL, 'running', state, 'all_done' FROM made
+	ORDER BY 1, 2;
 INSERT INTO plan(at_us, dag, action, why, start_us, end_us, run_after_us, count)
 	SELECT at + 3600000000, dag, 'create', 'due', at, at + 3600000000, at + 3600000000, 1 FROM made;
 INSERT INTO dag(name, path, dir, version, present, changed_us)

@@ -261,6 +261,7 @@ static void test_older_database(void **state)
 		int64_t us;
 		OK(f, store_typical_us(f->s, "sales", 5, &us, &f->err));
 		assert_int_equal(us, 30);
+		assert_int_equal(count_events(f, 1), 1);
 		if (flags & STORE_READ_ONLY)
 			continue;
 		OK(f, store_prune(f->s, 100, 5, &r, &f->err));
