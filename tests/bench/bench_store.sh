@@ -69,6 +69,12 @@ figure_history() {
 	reading "$what" runs
 	reading "$what" why past_017
 	reading "$what" why past_007 t
+	run=$(sqlite3 "$work/full/weir.db" "SELECT name FROM run WHERE dag = 'past_007'
+		ORDER BY interval_start_us DESC LIMIT 1")
+	reading "$what" why "$run"
+	reading "$what" why "$run" t
+	for _ in $(seq "$runs"); do once version.once "$weir" --version; done
+	row "what each of those takes at least: weir --version" "$(millis version.once 1000)" "" -
 	scheduling "$what"
 	backfill_plan full
 	rm -rf "$work/full" "$work/empty"

@@ -3,6 +3,8 @@
  *     probe time COMMAND...        seconds, CPU seconds, largest resident KiB
  *     probe start N COMMAND...     median milliseconds of N starts
  *     probe sync FILE N            median milliseconds of N appends of 4 KiB and fdatasync
+ *     probe create FOLDER N        median microseconds of N files made in it, which must not be
+ * there
  *
  * COMMAND's stdout goes to /dev/null. The CPU is that of COMMAND and all it waited for; time and
  * start fail when it does. */
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -122,6 +125,26 @@ static void sync_it(const char *path, int n)
 	free(values);
 }
 
+static void create_it(const char *folder, int n)
+{
+	double *values = room(n);
+	char path[4096];
+
+	if (mkdir(folder, 0700) < 0)
+		die(folder);
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof path, "%s/%d", folder, i);
+		double begin = now_s();
+		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		values[i] = now_s() - begin;
+		if (fd < 0)
+			die(path);
+		close(fd);
+	}
+	printf("%.3f\n", median(values, n) * 1e6);
+	free(values);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 2 && strcmp(argv[1], "time") == 0)
@@ -130,7 +153,10 @@ int main(int argc, char **argv)
 		start(atoi(argv[2]), argv + 3);
 	else if (argc == 4 && strcmp(argv[1], "sync") == 0)
 		sync_it(argv[2], atoi(argv[3]));
+	else if (argc == 4 && strcmp(argv[1], "create") == 0)
+		create_it(argv[2], atoi(argv[3]));
 	else
-		die("usage: probe time COMMAND... | start N COMMAND... | sync FILE N");
+		die("usage: probe time COMMAND... | start N COMMAND... | sync FILE N | "
+		    "create FOLDER N");
 	return 0;
 }
