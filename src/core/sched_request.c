@@ -430,7 +430,11 @@ static int cancel_run(struct sched *s, struct live_run *r, const struct request 
 		sched_finish_run(s, r, now_us);
 	for (size_t i = before; i < s->nchanges; i++)
 		s->changes[i].detail = detail;
-	return 0;
+	if (s->nchanges > before)
+		return 0;
+	return err_set(err, ERR_REFUSED,
+		"it is being cancelled already, and only teardowns are left in it; weir cancel "
+		"--kill ends them, too");
 }
 
 int sched_request(

@@ -428,6 +428,35 @@ static void test_held(void **state)
 	dag_unref(dag);
 }
 
+/* Where only teardowns are left a cancel holds for what they do; asked for twice it changes
+ * nothing, and says so. */
+static void test_cancel_twice(void **state)
+{
+	struct sched *s = sched_new(&(struct sched_config){ .max_running = 2, .seed = 1 });
+	struct dag *dag = make_dag("a;b:teardown a");
+	struct task_init init[2] = { { .state = TASK_SUCCESS, .tries = 1, .selected = true },
+		{ .state = TASK_NONE, .selected = true } };
+	const struct run_init run = {
+		.run_id = RUN_ID, .dag = dag, .state = RUN_RUNNING, .tasks = init, .resume = true
+	};
+	struct request q = { .verb = REQUEST_CANCEL };
+	struct err err = { 0 };
+
+	(void)state;
+	sched_set_tokens(s, 1, 100);
+	assert_int_equal(sched_add_run(s, &run, 1, NULL), 0);
+	assert_int_equal(sched_tick(s, 1, NULL), 0);
+	assert_int_equal(sched_running(s), 1);
+	assert_int_equal(sched_request(s, RUN_ID, &q, 2, &err), 0);
+	assert_int_equal(sched_request(s, RUN_ID, &q, 3, &err), -1);
+	assert_int_equal(err.code, ERR_REFUSED);
+	assert_non_null(strstr(err.msg, "only teardowns"));
+	q.hard = true;
+	assert_int_equal(sched_request(s, RUN_ID, &q, 4, &err), 0);
+	sched_free(s);
+	dag_unref(dag);
+}
+
 /* What waited for its next try when it was held may end its retries; what was held before its first
  * one has none. */
 static void test_held_retry(void **state)
@@ -523,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_in_motion),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_held_retry),
+		cmocka_unit_test(test_cancel_twice),
 		cmocka_unit_test(test_asking),
 	};
 
