@@ -211,12 +211,14 @@ struct sched_question {
 	const char *item;          /* of an instance: JSON text; else NULL */
 	bool list;           /* its list is asked for: sched_answer_list, sched_answer_no_list */
 	bool asked;          /* its `if` was answered before */
+	bool waits;          /* it is deferred, or awaits input */
 	int64_t deadline_us; /* of the wait, where that was said before; 0: none */
 };
 /* Borrowed until the next call of anything but this. */
 const struct sched_question *sched_questions(struct sched *s, size_t *ret_n);
 /* `yes`: it takes its turn, a task that waits at once: what it waited for is there, which its
- * attempt tells; else it is skipped (REASON_CONDITION_FALSE). */
+ * attempt tells (without a token for it, it asks again with the next tick); else it is skipped
+ * (REASON_CONDITION_FALSE). */
 void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t now_us);
 /* It is skipped for another reason. */
 void sched_answer_skip(struct sched *s, int64_t run_id, int task, enum reason why, int64_t now_us);
@@ -241,6 +243,7 @@ struct sched_wait {
 	int64_t deadline_us; /* for how long; 0: for ever. Said once: the first one stays */
 	const char *what;    /* in words; copied. NULL: not known. Said once, too */
 	bool skip;           /* skipped at the deadline, not failed (REASON_WAIT_TIMED_OUT) */
+	bool unseen; /* it could not be looked at: asked soon again, also past the deadline */
 };
 void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_us);
 /* Something came in that a task waits for: it is asked with the next tick. False when the task does

@@ -71,6 +71,7 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
 			.list = is_mapped(at),
 			.tries = t->tries,
 			.asked = t->asked,
+			.waits = task_state_waits(t->state),
 			.deadline_us = task_state_waits(t->state) ? t->due_us : 0 };
 	}
 	return s->questions;
@@ -102,7 +103,7 @@ static void wait_more(
 			s, at, to, w->input ? REASON_AWAITING_INPUT : REASON_WAITING, now_us);
 		if (c)
 			c->state.waits_for = sched_keep(s, w->what);
-	} else if (t->due_us && now_us >= t->due_us) {
+	} else if (t->due_us && now_us >= t->due_us && !w->unseen) {
 		sched_set_task(
 			s, at, w->skip ? TASK_SKIPPED : TASK_FAILED, REASON_WAIT_TIMED_OUT, now_us);
 		return;
@@ -113,6 +114,8 @@ static void wait_more(
 	/* What comes at the very last is not missed. */
 	if (t->due_us && t->ask_us > t->due_us)
 		t->ask_us = t->due_us;
+	if (w->unseen && t->ask_us < now_us + US_PER_SECOND)
+		t->ask_us = now_us + US_PER_SECOND;
 	sched_arm(s, at);
 }
 
@@ -150,9 +153,8 @@ void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t n
 		sched_push_ready(s, &at);
 	} else if (sched_may_start(s)) {
 		sched_start(s, &at, now_us);
-	} else {
-		struct sched_wait again = { run_id, task, .again_us = now_us + US_PER_SECOND };
-		wait_more(s, &at, &again, now_us);
+	} else if (!s->halted) {
+		sched_push_ready(s, &at); /* asked again, when there are tokens */
 	}
 }
 

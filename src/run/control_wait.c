@@ -261,7 +261,10 @@ static int look_for_decision(const struct look *k, struct err *err)
 		return 0;
 	if (store_approval(k->l->store, k->l->run_id, k->l->attempt->task->name, &r, err) < 0)
 		return -1;
-	if (r.n > 0 && r.approvals[0].decision)
+	/* What it has then is of a former time; and nothing can be decided yet. */
+	if (k->l->waits && (r.n == 0 || r.approvals[0].state != TASK_AWAITING_INPUT))
+		rc = err_set(err, ERR_BUSY, "that it is asked is not recorded yet");
+	else if (r.n > 0 && r.approvals[0].decision)
 		rc = take_decision(k, r.approvals[0].decision, err);
 	else if (until_us && now_us >= until_us)
 		rc = decide_by_time(k, err);

@@ -25,6 +25,7 @@ struct control_look {
 	int64_t run_id;
 	int64_t deadline_us; /* of the wait; 0: none, or not known */
 	bool asked;          /* not for the first time: what the store has of it is of this wait */
+	bool waits;          /* so it is said; the store may not have heard of it yet */
 };
 
 struct control_found {

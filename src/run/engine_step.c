@@ -294,7 +294,7 @@ static void keep_control(
 	struct control_end end = { 0 };
 	struct err err = { 0 };
 
-	const struct control_look look = { &run->job, a, e->store, run->id, 0, true };
+	const struct control_look look = { &run->job, a, e->store, run->id, 0, true, false };
 	if (a->task->waits)
 		control_wait_run(&look, &end, &err);
 	else
@@ -326,13 +326,19 @@ static void feed_control(struct engine *e, const struct unstarted *u, struct att
 	free(outputs);
 }
 
+/* A full disk is none of the task's doing. */
+static bool passes(const struct err *err)
+{
+	return err_info(err->code)->transient || err->code == ERR_STORE;
+}
+
 static void feed_unstarted(struct engine *e)
 {
 	char text[sizeof(struct err)];
 
 	for (size_t i = 0; i < e->nunstarted; i++) {
 		struct unstarted *u = &e->unstarted[i];
-		bool transient = err_info(u->why.code)->transient;
+		bool transient = passes(&u->why);
 		struct attempt_end ae = { .token = u->token,
 			.outcome = transient ? OUTCOME_LOST : OUTCOME_FAILED,
 			.exit_status = -1,
@@ -621,8 +627,8 @@ int engine_commit_settled(struct engine *e, const struct active_run *settling, s
 	return 0;
 }
 
-/* What a task waits for: there, or not yet. An error that passes is like not yet; any other one its
- * attempt tells. */
+/* What a task waits for: there, or not yet. Where an error that passes says neither it is asked
+ * again, whatever its deadline; any other one its attempt tells. */
 static void answer_wait(
 	struct engine *e, const struct control_look *look, const struct sched_question *q)
 {
@@ -631,9 +637,10 @@ static void answer_wait(
 	int64_t now_us = look->attempt->now_us;
 	bool failed = control_wait_look(look, &found, &err) < 0;
 
+	found.wait.unseen = failed;
 	if (found.skip)
 		sched_answer_skip(e->sched, q->run_id, q->task, REASON_REJECTED, now_us);
-	else if (found.there || (failed && !err_info(err.code)->transient))
+	else if (found.there || (failed && !passes(&err)))
 		sched_answer(e->sched, q->run_id, q->task, true, now_us);
 	else
 		sched_answer_wait(e->sched, &found.wait, now_us);
@@ -679,7 +686,7 @@ static void answer_one(struct engine *e, const struct sched_question *q, int64_t
 		control_only_if(&run->job, &a, &yes, &err);
 	if (a.task->waits && yes && err.code == ERR_NONE) {
 		const struct control_look look = { &run->job, &a, e->store, run->id, q->deadline_us,
-			q->asked };
+			q->asked, q->waits };
 		answer_wait(e, &look, q);
 	} else {
 		sched_answer(e->sched, run->id, q->task, yes || err.code != ERR_NONE, now_us);
@@ -704,7 +711,8 @@ static int decide(struct engine *e, struct err *err)
 	do {
 		if (sched_tick(e->sched, clock_now_us(), err) < 0)
 			return -1;
-	} while (answer(e));
+		/* What is there and finds no token is asked again in the next step. */
+	} while (answer(e) && sched_tokens_left(e->sched) > 0);
 	return 0;
 }
 

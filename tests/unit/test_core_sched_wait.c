@@ -242,6 +242,64 @@ static void test_asked_again(void **state)
 	world_release(&w);
 }
 
+/* What is there and finds no token takes its turn with the next one, deadline or not; and the first
+ * time it keeps the deadline that it was not told yet. */
+static void test_no_token(void **state)
+{
+	struct sched_question q;
+	struct world w;
+
+	(void)state;
+	world_init(&w, 4);
+	add(&w, NULL, 0);
+	assert_int_equal(tick(&w, 0, &q), 1);
+	sched_set_tokens(w.s, 100, 100);
+	sched_answer(w.s, RUN, W, true, 0);
+	assert_int_equal(view(&w, W).state, TASK_NONE);
+	assert_int_equal(tick(&w, 0, &q), 1);
+	assert_true(q.asked);
+	assert_false(q.waits);
+	not_yet(&w, 0, 5 * SEC, 10 * SEC);
+	assert_int_equal(view(&w, W).due_us, 10 * SEC);
+	assert_int_equal(tick(&w, 10 * SEC, &q), 1);
+	assert_true(q.waits);
+	sched_answer(w.s, RUN, W, true, 10 * SEC);
+	assert_int_equal(view(&w, W).state, TASK_DEFERRED);
+	sched_set_tokens(w.s, 100, 200);
+	assert_int_equal(tick(&w, 11 * SEC, &q), 1);
+	sched_answer(w.s, RUN, W, true, 11 * SEC);
+	assert_int_equal(view(&w, W).state, TASK_RUNNING);
+	world_release(&w);
+}
+
+/* What could not be looked at is asked again in a second, even past its deadline. */
+static void test_unseen(void **state)
+{
+	struct sched_wait unseen = { .run_id = RUN,
+		.task = W,
+		.again_us = 5 * SEC,
+		.deadline_us = 10 * SEC,
+		.unseen = true };
+	struct sched_question q;
+	struct world w;
+
+	(void)state;
+	world_init(&w, 4);
+	add(&w, NULL, 0);
+	assert_int_equal(tick(&w, 0, &q), 1);
+	sched_answer_wait(w.s, &unseen, 0);
+	assert_int_equal(view(&w, W).state, TASK_DEFERRED);
+	assert_int_equal(sched_wake_us(w.s), 5 * SEC);
+	assert_int_equal(tick(&w, 10 * SEC, &q), 1);
+	sched_answer_wait(w.s, &unseen, 10 * SEC);
+	assert_int_equal(view(&w, W).state, TASK_DEFERRED);
+	assert_int_equal(tick(&w, 11 * SEC - 1, &q), 0);
+	assert_int_equal(tick(&w, 11 * SEC, &q), 1);
+	not_yet(&w, 11 * SEC, 12 * SEC, 10 * SEC);
+	assert_int_equal(view(&w, W).state, TASK_FAILED);
+	world_release(&w);
+}
+
 /* Looks are spread, by no more than was said. */
 static void test_spread(void **state)
 {
@@ -278,6 +336,8 @@ int main(void)
 		cmocka_unit_test(test_restored),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_asked_again),
+		cmocka_unit_test(test_no_token),
+		cmocka_unit_test(test_unseen),
 		cmocka_unit_test(test_spread),
 	};
 

@@ -292,6 +292,48 @@ static void test_decided_by_time(void **state)
 	world_release(&w);
 }
 
+static void set_task(struct world *w, enum task_state from, enum task_state to)
+{
+	struct store_result r;
+
+	assert_int_equal(store_run_find(w->store, "d@2026-11-19", &r, &w->err), 0);
+	const struct store_lease lease = { r.runs[0].id, r.runs[0].epoch };
+	store_result_release(&r);
+	const struct change c = { .kind = CHANGE_TASK,
+		.run_id = lease.run_id,
+		.task = "w",
+		.map_index = -1,
+		.state = { .from = from, .to = to } };
+	const struct store_batch b = {
+		.leases = &lease, .nleases = 1, .changes = &c, .nchanges = 1
+	};
+	assert_int_equal(store_commit(w->store, &b, &w->err), 0);
+}
+
+/* The store has not heard yet that it is asked anew: what it has was said of a former time, and
+ * nothing is decided by the time. */
+static void test_not_recorded_yet(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, "approval", "prompt: ok?, timeout: 1h, default: approve");
+	decide(&w, true, NULL);
+	set_task(&w, TASK_AWAITING_INPUT, TASK_RUNNING);
+	w.look.asked = w.look.waits = true;
+	assert_int_equal(look(&w), -1);
+	assert_true(err_info(w.err.code)->transient);
+	assert_false(w.found.there);
+	w.look.deadline_us = END_US;
+	assert_int_equal(look(&w), -1);
+	assert_int_equal(w.err.code, ERR_BUSY);
+	/* Its attempt does not wait. */
+	w.look.waits = false;
+	assert_int_equal(look(&w), 0);
+	assert_true(w.found.there);
+	world_release(&w);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -321,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_decided_by_time),
+		cmocka_unit_test(test_not_recorded_yet),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
