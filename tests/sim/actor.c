@@ -135,6 +135,7 @@ static struct active_run *take(struct actor *n, const struct run_row *row, int64
 		.name = row->name,
 		.ds = row->ds,
 		.state = row->state,
+		.cancelling = row->cancelling,
 		.dag = r->dag->dag,
 		.config = n->w->config,
 		.params = params,
@@ -221,7 +222,7 @@ static void scan(struct actor *n)
 
 static void cancel(struct actor *n)
 {
-	n->asked->cancel_heard = is_heard(n, n->asked);
+	n->asked->killing |= n->hard;
 	sched_cancel_run(n->engine.sched, n->asked->id, n->hard, clock_now_us());
 	engine_step(&n->engine);
 }

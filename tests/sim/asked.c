@@ -99,15 +99,46 @@ static bool is_used(const struct ask *q, int task)
 	return false;
 }
 
-bool asked_may_all(const struct ask *q, bool in_hand)
+/* What a choice left out is done again when it is named, or chosen anew. */
+static bool is_maybe(const struct ask *q, int task)
+{
+	const struct ttask *t = &q->run->tasks[task];
+
+	return is_again(q) && is_meant(q, task) && !is_named(q, task) && t->state == TASK_SKIPPED &&
+	       t->reason == REASON_NOT_CHOSEN;
+}
+
+static bool is_target(const struct ask *q, int task)
+{
+	const struct trun *r = q->run;
+	enum task_state state = r->tasks[task].state;
+
+	if (cancels_run(q)) {
+		bool stays = r->dag->dag->tasks[task].teardown && !q->hard &&
+			     (state == TASK_RUNNING ||
+				     (r->stopping < RUN_KILLED && parts_outlives(r, task)));
+		return !task_state_is_final(state) && !stays;
+	}
+	if (!is_meant(q, task) || q->maybe[task])
+		return false;
+	if (is_again(q) && (q->failed || q->ntasks == 0))
+		return truth_is_failed(state);
+	return asked_may(q, task);
+}
+
+bool asked_may_all(const struct ask *q)
 {
 	const struct trun *r = q->run;
 	bool by_state = is_again(q) && (q->failed || q->ntasks == 0);
 	int n = 0;
 
-	if (cancels_run(q))
-		return !run_state_is_final(r->state);
-	if (in_hand && r->cancel_heard && !run_state_is_final(r->state))
+	if (cancels_run(q)) {
+		for (int i = 0; i < r->dag->dag->ntasks && !run_state_is_final(r->state); i++)
+			n += is_target(q, i);
+		return !run_state_is_final(r->state) &&
+		       (n > 0 || r->stopping < (q->hard ? RUN_KILLED : RUN_STOPPED));
+	}
+	if (r->stopping && !run_state_is_final(r->state))
 		return false;
 	for (int i = 0; i < r->dag->dag->ntasks; i++) {
 		enum task_state state = r->tasks[i].state;
@@ -126,19 +157,6 @@ bool asked_may_all(const struct ask *q, bool in_hand)
 		n++;
 	}
 	return n > 0;
-}
-
-static bool is_target(const struct ask *q, int task)
-{
-	enum task_state state = q->run->tasks[task].state;
-
-	if (cancels_run(q))
-		return !task_state_is_final(state);
-	if (!is_meant(q, task))
-		return false;
-	if (is_again(q) && (q->failed || q->ntasks == 0))
-		return truth_is_failed(state);
-	return asked_may(q, task);
 }
 
 /* ---- the commit ----------------------------------------------------------------------- */
@@ -169,12 +187,13 @@ static void apply(struct sim *w, struct ask *q, const struct audit_row *a)
 	r->again |= run_state_is_final(r->state);
 	for (int i = 0; i < r->dag->dag->ntasks; i++) {
 		q->before[i] = r->tasks[i].state;
+		q->maybe[i] = is_maybe(q, i);
 		q->targets[i] = is_target(q, i);
 		q->met[i] = q->planned_met[i] = false;
 	}
 	if (cancels_run(q)) {
 		r->cancelling = true;
-		r->cancel_heard = true;
+		r->killing |= q->hard;
 	}
 }
 
@@ -205,7 +224,7 @@ static void judge_direct(struct sim *w, struct ask *q, int task, const struct ch
 	enum task_state to = q->verb == REQUEST_MARK ? q->mark : states[q->verb];
 	char text[32];
 
-	must(w, q->targets[task], "%s is %s by request %d, which is not about it",
+	must(w, q->targets[task] || q->maybe[task], "%s is %s by request %d, which is not about it",
 		name_of(q->run, task), task_state_name(c->state.to), q->number);
 	must(w, c->reason == reasons[q->verb] && c->state.to == to,
 		"%s is %s (%s) by request %d, not %s", name_of(q->run, task),
@@ -217,6 +236,7 @@ static void judge_direct(struct sim *w, struct ask *q, int task, const struct ch
 	must(w, !q->outputs || (c->state.outputs && strstr(c->state.outputs, text)),
 		"the outputs of request %d are not kept", q->number);
 	q->met[task] = true;
+	t->cancelling |= to == TASK_CANCELLED;
 	if (to == TASK_NONE)
 		t->failures = t->lost = 0;
 	if (q->verb != REQUEST_SET_OUTPUT)
@@ -231,10 +251,22 @@ static bool has_need_again(const struct trun *r, int task, const struct ask *q)
 	for (int i = 0; i < t->nneeds; i++) {
 		int need = t->needs[i];
 		const struct ttask *n = &r->tasks[need];
-		if (q->targets[need] ||
+		if (q->targets[need] || (q->maybe[need] && q->met[need]) ||
 			(task_state_is_final(q->before[need]) && !task_state_is_final(n->state)) ||
 			(reason_is_derived(n->reason) && has_need_again(r, need, q)))
 			return true;
+	}
+	return false;
+}
+
+/* Something takes down what it set up; that it is done again is told behind it. */
+static bool is_set_up(const struct trun *r, int task)
+{
+	for (int i = 0; i < r->dag->dag->ntasks; i++) {
+		const struct task *t = &r->dag->dag->tasks[i];
+		for (int j = 0; j < t->nsetups; j++)
+			if (t->setups[j] == task)
+				return true;
 	}
 	return false;
 }
@@ -252,6 +284,10 @@ static void judge_again(struct sim *w, struct trun *r, int task, const struct ch
 			"%s was %s (%s) and is judged anew, and its rule says %s", name_of(r, task),
 			task_state_name(t->state), reason_name(t->reason),
 			task_state_name(truth_verdict(r, task)));
+	else if (c->reason == REASON_SET_UP_AGAIN)
+		must(w, is_again(q) && t->state == TASK_SUCCESS && is_set_up(r, task),
+			"%s is set up again by request %d, for nothing", name_of(r, task),
+			q->number);
 	else
 		must(w, is_again(q) && has_need_again(r, task, q) && !reason_is_asked(t->reason),
 			"%s was %s (%s) and is judged again by request %d, for nothing",
@@ -274,7 +310,8 @@ bool asked_change(struct sim *w, struct trun *r, int task, const struct change *
 	if (c->reason == REASON_NEEDS_CHANGED)
 		must(w, q, "%s is judged anew, and nobody has asked for anything",
 			name_of(r, task));
-	if (!q || (c->reason != REASON_NEEDS_CHANGED && c->reason != REASON_NEEDS_AGAIN))
+	if (!q || (c->reason != REASON_NEEDS_CHANGED && c->reason != REASON_NEEDS_AGAIN &&
+			  c->reason != REASON_SET_UP_AGAIN))
 		return false;
 	judge_again(w, r, task, c);
 	return true;
@@ -342,6 +379,10 @@ void asked_end(struct sim *w)
 	for (int i = 0; i < q->run->dag->dag->ntasks; i++)
 		must(w, !q->targets[i] || q->met[i], "request %d leaves %s out, which is %s",
 			q->number, name_of(q->run, i), task_state_name(q->run->tasks[i].state));
+	must(w,
+		!cancels_run(q) || run_state_is_final(q->run->state) ||
+			q->run->stopping >= (q->hard ? RUN_KILLED : RUN_STOPPED),
+		"request %d cancels %s until its process ends", q->number, q->run->name);
 	check_plan(w, q);
 	check_rules(w, q->run);
 	w->asking = NULL;

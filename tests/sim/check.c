@@ -35,6 +35,12 @@ static void check_view(struct sim *w, const struct actor *n, const struct trun *
 		"%s takes another attempt of %s for the one in flight", n->name, name_of(r, task));
 }
 
+/* With some patience: looking at the clock moves it on. */
+static int64_t later(int64_t a, int64_t b)
+{
+	return (a > b ? a : b) + SIM_MS;
+}
+
 /* Something that waits waits for something. */
 static void check_wait(struct sim *w, const struct actor *n, const struct trun *r, int task)
 {
@@ -45,8 +51,18 @@ static void check_wait(struct sim *w, const struct actor *n, const struct trun *
 		must(w, truth_verdict(r, task) == TASK_NONE, "%s is ready, and %s has not heard",
 			name_of(r, task), n->name);
 	if (t->state == TASK_UP_FOR_RETRY)
-		must(w, wake <= (t->due_us > now ? t->due_us : now) + SIM_MS,
+		must(w, wake <= later(t->due_us, now),
 			"%s is to be tried again, and %s sleeps longer", name_of(r, task), n->name);
+	/* Of an instant it is known when to look; for all else it is looked at now and then. */
+	const struct sim_task *part = dags_task(r, task);
+	int64_t again =
+		part->part == PART_TIME ? part->there_us : later(now, w->latest_us) + 22 * SIM_S;
+	wake = task_state_waits(t->state) ? sched_wake_us(n->engine.sched) : wake;
+	if (task_state_waits(t->state) && !r->held && !t->held)
+		must(w,
+			wake <= later(again, now) + SIM_S &&
+				(!t->due_us || wake <= later(t->due_us, now) + SIM_S),
+			"%s waits, and %s sleeps longer", name_of(r, task), n->name);
 	if (t->state == TASK_HELD)
 		must(w, r->held || t->held, "%s is held, and nobody holds it", name_of(r, task));
 }
@@ -138,7 +154,9 @@ static bool is_under_way(const struct sim *w)
 		if (r->owner && (r->owner->incarnation != r->incarnation || r->owner->is_person))
 			return true;
 		for (int t = 0; t < r->dag->dag->ntasks; t++)
-			if (r->tasks[t].due_us > world_wall(w) - SIM_S)
+			if (r->tasks[t].due_us > world_wall(w) - SIM_S ||
+				(r->tasks[t].state == TASK_DEFERRED &&
+					dags_task(r, t)->there_us > world_wall(w) - 60 * SIM_S))
 				return true;
 	}
 	return false;

@@ -6,6 +6,7 @@
  * The store itself outlives all of them.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "tests/sim/sim.h"
@@ -79,12 +80,16 @@ static struct run_open as_who_asks(const struct run_open *open)
 /* Who looks knows itself (owner_self). */
 static void know_self(const struct store_result *rows)
 {
-	struct owner mine = w->active ? owner_of(w->active) : (struct owner){ 0 }, self;
+	struct owner mine = w->active ? owner_of(w->active) : (struct owner){ 0 };
+	static struct owner self;
 
 	for (size_t i = 0; i < rows->n; i++) {
 		struct owner *o = (struct owner *)&rows->runs[i].owner;
-		if (w->active && o->pid == mine.pid && owner_self(&self, NULL) == 0)
-			*o = self;
+		if (!w->active || o->pid != mine.pid)
+			continue;
+		if (self.pid != getpid() && owner_self(&self, NULL) < 0)
+			continue;
+		*o = self;
 	}
 }
 
@@ -163,6 +168,16 @@ static int disk_commit(struct store *s, const struct store_batch *b, struct err 
 	return leave("behind a commit", rc);
 }
 
+static int disk_decide(struct store *s, const struct approval_put *put, struct err *err)
+{
+	if (enter("before it writes a decision", err) < 0)
+		return -1;
+	int rc = below->decide(s, put, err);
+	if (rc == 0)
+		truth_decided(w, put);
+	return leave("behind writing a decision", rc);
+}
+
 /* ---- reading -------------------------------------------------------------------------- */
 
 static int disk_runs(
@@ -220,6 +235,7 @@ void disk_open(struct sim *world)
 	ops.plan_commit = disk_plan_commit;
 	ops.reserve_tokens = disk_reserve_tokens;
 	ops.commit = disk_commit;
+	ops.decide = disk_decide;
 	ops.late_end = disk_late_end;
 	ops.attempt_open = disk_attempt_open;
 	ops.runs = disk_runs;

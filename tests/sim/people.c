@@ -32,6 +32,21 @@ static int pick_task(const struct ask *q, struct rng *r)
 	return first;
 }
 
+/* Nothing but teardowns is left in it. */
+static bool takes_down(const struct trun *r)
+{
+	int n = 0;
+
+	for (int i = 0; i < r->dag->dag->ntasks; i++) {
+		if (task_state_is_final(r->tasks[i].state))
+			continue;
+		if (!r->dag->dag->tasks[i].teardown)
+			return false;
+		n++;
+	}
+	return n > 0;
+}
+
 /* Mostly one for which there are tasks. */
 static void pick_verb(struct ask *q, struct rng *r)
 {
@@ -42,7 +57,7 @@ static void pick_verb(struct ask *q, struct rng *r)
 	q->mark = marks[rng_below(r, 3)];
 	/* What waits for its next try does not do so for long. */
 	if (rng_below(r, 3) == 0)
-		first = REQUEST_END_RETRIES;
+		first = takes_down(q->run) ? REQUEST_CANCEL : REQUEST_END_RETRIES;
 	for (int v = 0; v < REQUEST_MAX; v++) {
 		q->verb = (enum request_verb)((first + v) % REQUEST_MAX);
 		for (int i = 0; i < q->run->dag->dag->ntasks; i++)
@@ -80,6 +95,11 @@ static void tell(struct sim *w, const struct ask *q)
 	char names[64];
 	int n = 0;
 
+	if (q->verb == REQUEST_MAX) {
+		say(w, "somebody", "%s (%d) %s of %s", q->approves ? "approves" : "rejects",
+			q->number, dag->tasks[q->tasks[0]].name, q->run->name);
+		return;
+	}
 	names[0] = '\0';
 	for (int i = 0; i < q->ntasks; i++)
 		n += snprintf(
@@ -105,18 +125,18 @@ static struct actor *whom(struct sim *w, const struct trun *r, uint64_t draw)
 }
 
 /* Somebody does it on the store when no daemon is up, and now and then all the same. */
-void people_ask(struct sim *w, const struct fault *f, struct trun *r)
+static void send(struct sim *w, struct ask *q)
 {
-	struct actor *n = whom(w, r, f->draw >> 28);
-	bool beside = !actor_is_up(n) || (f->draw >> 24) % (r && r->owner ? 12 : 3) == 0;
+	const struct trun *r = q->run;
+	struct actor *n = whom(w, r, q->draw >> 28);
+	bool beside = !actor_is_up(n) || (q->draw >> 24) % (r->owner ? 12 : 3) == 0;
 
-	/* Whoever finds the store out of order comes again. */
-	if (!r || (w->now_us < w->store_down_us && (f->draw >> 20) % 8) ||
-		(beside && w->person.up_us != INT64_MAX) || (!beside && n->work & WORK_ASK))
+	/* One at a time; and whoever finds the store out of order comes again. */
+	if ((beside && w->person.up_us != INT64_MAX) || (!beside && n->work & WORK_ASK) ||
+		(w->now_us < w->store_down_us && (q->draw >> 20) % 8)) {
+		w->nasks--;
 		return;
-	struct ask *q = &w->asks[w->nasks];
-	*q = (struct ask){ .number = ++w->nasks, .run = r, .draw = f->draw };
-	fill(q);
+	}
 	tell(w, q);
 	if (beside) {
 		w->person.ask = q;
@@ -125,6 +145,72 @@ void people_ask(struct sim *w, const struct fault *f, struct trun *r)
 		n->ask = q;
 		n->work |= WORK_ASK;
 	}
+}
+
+static struct ask *new_ask(struct sim *w, struct trun *r, uint64_t draw)
+{
+	must(w, w->nasks < SIM_ASKS, "too many requests");
+	struct ask *q = &w->asks[w->nasks];
+	*q = (struct ask){ .number = ++w->nasks, .run = r, .draw = draw };
+	return q;
+}
+
+/* Mostly of what waits for a decision. */
+static void decide(struct sim *w, uint64_t draw)
+{
+	struct trun *r = NULL;
+	int task = 0;
+
+	for (int i = 0; i < w->nruns; i++)
+		for (int t = 0; t < w->runs[i].dag->dag->ntasks; t++) {
+			bool waits = w->runs[i].tasks[t].state == TASK_AWAITING_INPUT;
+			bool open = w->runs[i].tasks[t].decision == DECISION_NONE;
+			bool any = draw >> 33 & 1 && !w->calmed;
+			if (dags_task(&w->runs[i], t)->part != PART_APPROVAL ||
+				!(any || (waits && open)))
+				continue;
+			r = &w->runs[i];
+			task = t;
+		}
+	if (!r)
+		return;
+	struct ask *q = new_ask(w, r, draw);
+	q->verb = REQUEST_MAX;
+	q->approves = draw >> 34 & 1;
+	q->tasks[q->ntasks++] = task;
+	send(w, q);
+}
+
+/* One that was to be tried again when it was held is rare. */
+static struct trun *find_held(struct sim *w)
+{
+	for (int i = 0; i < w->nruns; i++)
+		for (int t = 0; t < w->runs[i].dag->dag->ntasks; t++) {
+			const struct ttask *task = &w->runs[i].tasks[t];
+			if (task->state == TASK_HELD && task->failures + task->lost > 0)
+				return &w->runs[i];
+		}
+	return NULL;
+}
+
+void people_ask(struct sim *w, const struct fault *f, struct trun *r)
+{
+	struct trun *held = f->draw >> 35 & 1 ? find_held(w) : NULL;
+
+	r = held ? held : r;
+	if (f->kind == FAULT_DECIDE) {
+		decide(w, f->draw);
+	} else if (r) {
+		struct ask *q = new_ask(w, r, f->draw);
+		fill(q);
+		send(w, q);
+	}
+}
+
+void people_decide(struct sim *w)
+{
+	w->decide_us += DECIDE_US;
+	decide(w, world_draw(w, 9, (uint64_t)w->nasks, (uint64_t)w->now_us));
 }
 
 /* ---- asking --------------------------------------------------------------------------- */
@@ -145,6 +231,16 @@ static int hand_carry_out(void *arg, const struct audit_row *request, struct err
 	struct actor *n = arg;
 
 	return engine_request(&n->engine, request, err);
+}
+
+static void hand_look(void *arg, int64_t run_id, const char *task)
+{
+	struct actor *n = arg;
+	const struct active_run *r = engine_find(&n->engine, run_id);
+	const struct task *t = r ? dag_find(r->dag, task) : NULL;
+
+	if (t && sched_ask_again(n->engine.sched, run_id, t->index))
+		engine_step(&n->engine);
 }
 
 static struct dag *find_dag(void *arg, const char *name, struct err *err)
@@ -192,10 +288,9 @@ static void check_refusal(struct actor *n, const struct ask *q, int rc, const st
 		       !n->engine.retry_us;
 
 	if (rc == 0)
-		must(w, asked_may_all(q, in_hand), "request %d is planned, and cannot be asked",
-			q->number);
+		must(w, asked_may_all(q), "request %d is planned, and cannot be asked", q->number);
 	else if (in_hand && err->code == ERR_REFUSED)
-		must(w, !asked_may_all(q, in_hand) || q->run->cancelling,
+		must(w, !asked_may_all(q) || q->run->cancelling,
 			"request %d is refused, and can be asked: %s", q->number, err->msg);
 	else if (in_hand && is_well(w))
 		must(w, err->code == ERR_BUSY, "request %d fails: %s", q->number, err->msg);
@@ -227,22 +322,36 @@ static void plan(struct actor *n, const struct ops *o, struct ops_request *reque
 	json_decref(answer);
 }
 
-void people_do(struct actor *n, struct ask *q)
+static int do_decide(const struct ops *o, const struct ask *q, const char *reason, struct err *err)
 {
-	static const struct ops_hand hand = { .find = hand_find, .carry_out = hand_carry_out };
-	const struct ops o = { .store = n->w->base,
-		.find_dag = find_dag,
-		.load_version = load_version,
-		.hand = n->begun ? &hand : NULL,
-		.arg = n,
-		.by = "somebody@sim" };
-	const char *tasks[SIM_NAMED + 1] = { NULL };
-	char run[24], reason[24];
-	struct err err = { 0 };
-	json_t *answer = NULL, *outputs = NULL;
+	struct sim *w = ((struct actor *)o->arg)->w;
+	const struct ttask *t = &q->run->tasks[q->tasks[0]];
+	json_t *answer = NULL;
+	char run[24];
 
 	snprintf(run, sizeof run, "%" PRId64, q->run->id);
-	snprintf(reason, sizeof reason, "ask %d.", q->number);
+	const struct ops_decision d = { .run = run,
+		.task = q->run->dag->dag->tasks[q->tasks[0]].name,
+		.reason = reason,
+		.approved = q->approves };
+	bool may = t->state == TASK_AWAITING_INPUT && t->decision == DECISION_NONE;
+	int64_t before = w->now_us;
+	int rc = ops_decide(o, &d, &answer, err);
+	json_decref(answer);
+	/* Nothing came between. */
+	if (rc < 0 && err->code == ERR_REFUSED && w->now_us - before < SIM_MS)
+		must(w, !may, "request %d is refused, and can be asked: %s", q->number, err->msg);
+	return rc;
+}
+
+static int do_request(
+	struct actor *n, const struct ops *o, struct ask *q, const char *reason, struct err *err)
+{
+	const char *tasks[SIM_NAMED + 1] = { NULL };
+	json_t *answer = NULL, *outputs = NULL;
+	char run[24];
+
+	snprintf(run, sizeof run, "%" PRId64, q->run->id);
 	for (int i = 0; i < q->ntasks; i++)
 		tasks[i] = q->run->dag->dag->tasks[q->tasks[i]].name;
 	if (q->outputs)
@@ -257,9 +366,29 @@ void people_do(struct actor *n, struct ask *q)
 		.outputs = outputs,
 		.reason = reason };
 	disk_push_aside(q->run);
-	plan(n, &o, &request, q);
-	int rc = ops_request(&o, &request, &answer, &err);
+	plan(n, o, &request, q);
+	int rc = ops_request(o, &request, &answer, err);
 	json_decref(outputs);
 	json_decref(answer);
+	return rc;
+}
+
+void people_do(struct actor *n, struct ask *q)
+{
+	static const struct ops_hand hand = {
+		.find = hand_find, .carry_out = hand_carry_out, .look = hand_look
+	};
+	const struct ops o = { .store = n->w->base,
+		.find_dag = find_dag,
+		.load_version = load_version,
+		.hand = n->begun ? &hand : NULL,
+		.arg = n,
+		.by = "somebody@sim" };
+	struct err err = { 0 };
+	char reason[24];
+
+	snprintf(reason, sizeof reason, "ask %d.", q->number);
+	int rc = q->verb == REQUEST_MAX ? do_decide(&o, q, reason, &err)
+					: do_request(n, &o, q, reason, &err);
 	asked_answer(n->w, q, rc, &err);
 }

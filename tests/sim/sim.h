@@ -4,6 +4,7 @@
  *     dags.c      random DAGs
  *     actor.c     processes that drive runs
  *     planned.c   a schedule: the planner, and what must come of it
+ *     parts.c     tasks that wait, choose, take down or are not to run
  *     people.c    what people ask of runs, of a daemon or beside it
  *     asked.c     what must come of that
  *     disk.c      the store as a process sees it
@@ -49,11 +50,13 @@ enum {
 	SIM_TASKS = 30,
 	SIM_FAULTS = 48,
 	SIM_POOLS = 2,
+	SIM_ASKS = 256,
 	SIM_NAMED = 3 /* tasks, in one request, at most */
 };
 
 #define SIM_S INT64_C(1000000)
 #define SIM_MS INT64_C(1000)
+#define DECIDE_US (20 * SIM_S)
 
 struct err;
 struct sim;
@@ -91,6 +94,7 @@ enum fault_kind {
 	FAULT_HOLD,         /* or pauses it, or freezes a task, for a while */
 	FAULT_RERUN,        /* or asks for a failed run again */
 	FAULT_ASK,          /* or anything else of it, of its daemon or beside it */
+	FAULT_DECIDE,       /* or approves or rejects */
 	FAULT_KIND_MAX
 };
 struct fault {
@@ -116,6 +120,7 @@ struct attempt {
 	bool forgotten;   /* it ended, but nobody can know how: a reboot took the journal */
 	bool stopped;     /* a stop reached it */
 	bool refused;     /* recorded as lost, because it could not begin */
+	bool permanent;   /* it is not tried again */
 	bool writes;      /* it leaves an output */
 	int64_t since_us; /* when something became of it last */
 	UT_hash_handle hh;
@@ -130,7 +135,9 @@ struct ttask {
 	bool ended; /* the end of its attempt was committed; the task's change comes behind it */
 	bool held, frozen; /* asked for; its owner has heard of it, and had decided nothing */
 	bool cancelling;   /* asked for, by itself */
-	int nsuccess;      /* since it was cleared */
+	bool left_out;     /* a choice that is being committed leaves it out */
+	enum decision { DECISION_NONE, DECISION_YES, DECISION_NO } decision;
+	int nsuccess; /* since it was cleared */
 };
 
 /* A run, as committed. */
@@ -143,8 +150,9 @@ struct trun {
 	int incarnation;     /* of the owner */
 	int64_t opened_us;
 	struct ttask tasks[SIM_TASKS];
-	bool cancelling, rerun, halted; /* asked for */
-	bool held, frozen, cancel_heard;
+	bool cancelling, killing, rerun, halted; /* asked for */
+	bool held, frozen;
+	int stopping; /* as committed: it is being cancelled, RUN_STOPPED or RUN_KILLED */
 	int64_t start_us, end_us;
 	bool scheduled; /* made by the schedule */
 	bool counted;   /* its planner counts it as active */
@@ -158,8 +166,9 @@ struct trun {
 struct ask {
 	int number; /* from 1; it is in the reason that is kept */
 	struct trun *run;
-	enum request_verb verb;
+	enum request_verb verb; /* REQUEST_MAX: to approve or reject */
 	int tasks[SIM_NAMED], ntasks;
+	bool approves;
 	bool downstream, failed, hard, outputs;
 	enum task_state mark;
 	uint64_t draw;
@@ -176,16 +185,51 @@ struct ask {
 	bool later; /* it was answered that it is done later */
 	/* While the commit that applies it is judged. */
 	enum task_state before[SIM_TASKS];
-	bool targets[SIM_TASKS], met[SIM_TASKS], planned_met[SIM_TASKS];
+	bool targets[SIM_TASKS]; /* what is to be changed by name */
+	bool maybe[SIM_TASKS];   /* and what may be */
+	bool met[SIM_TASKS], planned_met[SIM_TASKS];
 };
 
 /* ---- DAGs ---- */
 
+/* What a task does, where it is no command. */
+enum part {
+	PART_COMMAND,
+	PART_FILE, /* waits for a file */
+	PART_TIME, /* waits for an instant */
+	PART_APPROVAL,
+	PART_BRANCH,
+	PART_CIRCUIT,
+	PART_MAX
+};
+/* `when`: (a and b) or c, of as many as there are. */
+struct sim_when {
+	int n;
+	struct sim_term {
+		int task;
+		enum task_state state; /* TASK_NONE: done */
+		bool not ;
+	} terms[3];
+};
+/* What the model knows of a task beside core/model.h, in its own words. */
+struct sim_task {
+	enum part part;
+	bool never; /* its `if` is false */
+	struct sim_when when;
+	int64_t there_us;   /* the file, by the world's clock; the instant, on the wall */
+	bool there;         /* the file */
+	int64_t timeout_us; /* 0: none */
+	bool late_skips;    /* on_timeout */
+	bool default_approves, reject_skips;
+	bool chosen[SIM_TASKS]; /* of a branch: those directly behind it that go on */
+	bool passes, ignores;   /* a short circuit */
+};
 struct sim_dag {
 	struct dag *dag;
 	char name[16];
 	int lane;
 	bool scheduled;
+	struct sim_task tasks[SIM_TASKS];
 };
 
 /* ---- processes (actor.c) ---- */
@@ -253,8 +297,10 @@ struct sim {
 	FILE *story;    /* NULL: not told */
 	struct rng rng; /* of what is no plan: delays, refusals */
 	int64_t now_us, wall_us;
+	int64_t latest_us; /* that a clock showed before it was set */
 	int64_t steps, max_steps;
-	int64_t calm_us; /* from here on nothing is disturbed any more */
+	int64_t calm_us;   /* from here on nothing is disturbed any more */
+	int64_t decide_us; /* then: when somebody looks next for what waits for a decision */
 	bool calmed;
 	struct fault faults[SIM_FAULTS];
 	int nfaults;
@@ -274,7 +320,7 @@ struct sim {
 	int nactors;
 	struct actor person; /* somebody at the command line */
 	struct actor *active;
-	struct ask asks[SIM_FAULTS];
+	struct ask asks[SIM_ASKS];
 	int nasks;
 	struct ask *asking; /* applied by the commit that is judged; NULL: none */
 	int max_running, lane_max;
@@ -335,6 +381,13 @@ void world_home_remove(void);
 void dags_make(struct sim *w);
 void dags_release(struct sim *w);
 struct sim_dag *dags_find(struct sim *w, const char *name);
+const struct sim_task *dags_task(const struct trun *r, int task);
+/* Does what it waits for exist? */
+bool dags_is_there(const struct sim *w, const struct sim_task *t);
+/* Is `task` left out, when the choice of `by` is made? */
+bool dags_leaves_out(const struct sim_dag *d, int by, int task);
+int64_t dags_due_us(const struct sim *w); /* when the next file comes; INT64_MAX: none will */
+void dags_happen(struct sim *w);          /* all that are due come */
 
 /* actor.c */
 void actor_init(struct sim *w, struct actor *n, int index);
@@ -361,11 +414,24 @@ void disk_push_aside(struct trun *r);
 /* people.c */
 void people_ask(struct sim *w, const struct fault *f, struct trun *r);
 void people_do(struct actor *n, struct ask *q); /* on the stack of whoever is asked */
+void people_decide(struct sim *w);              /* whatever waits for a decision */
+
+/* parts.c */
+enum task_state parts_when(const struct trun *r, const struct sim_when *when);
+/* A change of a task that is none of rules and attempts: judged here. False: it is none. */
+bool parts_change(struct sim *w, struct trun *r, int task, const struct change *c);
+void parts_start(struct sim *w, const struct trun *r, int task);
+void parts_succeeded(const struct trun *r, int task);
+void parts_end(struct sim *w, struct trun *r); /* of a commit that changed it */
+void parts_outcome(struct sim *w, struct attempt *a, const struct change *c);
+/* Is a teardown that waits still to run when its run is cancelled? */
+bool parts_outlives(const struct trun *r, int task);
+void parts_check_final(struct sim *w, const struct trun *r);
 
 /* asked.c */
 /* The model: could that be asked of a task as it is? */
 bool asked_may(const struct ask *q, int task);
-bool asked_may_all(const struct ask *q, bool in_hand);
+bool asked_may_all(const struct ask *q);
 /* A commit records requests; what follows is judged by them. */
 void asked_begin(struct sim *w, const struct store_batch *b);
 /* A change of a task that only a request can bring about, or follows from one: judged here. False:
@@ -408,6 +474,8 @@ const char *truth_limit(const struct sim *w, const struct trun *r, int task, str
  * upstream_failed. */
 enum task_state truth_verdict(const struct trun *r, int task);
 bool truth_is_failed(enum task_state s);
+/* A person, or the time, has decided. */
+void truth_decided(struct sim *w, const struct approval_put *put);
 void truth_release(struct sim *w);
 
 /* planned.c */

@@ -207,6 +207,10 @@ static void stop(struct super *s, struct held_by *h, unsigned how)
 	say(w, s->name, "stops %s", super_label(a));
 	must(w, a->run->cancelling || a->run->halted || a->run->tasks[a->task].cancelling,
 		"%s is stopped, and nobody has asked for it", super_label(a));
+	must(w,
+		!a->run->dag->dag->tasks[a->task].teardown || a->run->killing || a->run->halted ||
+			a->run->tasks[a->task].cancelling,
+		"%s is stopped, and takes down", super_label(a));
 	a->stopped = h->stopping = true;
 	if (h->due_us <= by)
 		return;

@@ -58,7 +58,8 @@ void truth_opened(
 	r->opened_us = w->now_us;
 	if (opened->created)
 		w->progress_us = w->now_us;
-	r->cancel_heard = r->frozen = false;
+	r->stopping = o->anew ? 0 : r->stopping;
+	r->frozen = false;
 	for (int i = 0; i < SIM_TASKS; i++)
 		r->tasks[i].frozen = false;
 	if (opened->created && strcmp(o->trigger, "schedule") == 0)
@@ -85,6 +86,8 @@ enum task_state truth_verdict(const struct trun *r, int task)
 	enum task_state states[SIM_TASKS];
 	const struct model_needs needs = { states, t->nneeds };
 
+	if (t->when)
+		return parts_when(r, &dags_task(r, task)->when);
 	for (int i = 0; i < t->nneeds; i++) {
 		enum task_state s = r->tasks[t->needs[i]].state;
 		states[i] = task_state_is_final(s) ? s : TASK_NONE;
@@ -99,6 +102,8 @@ static enum task_state after_failure(const struct retry_policy *p, const struct 
 
 	if (t->last->refused)
 		return TASK_UP_FOR_RETRY;
+	if (t->last->permanent)
+		return TASK_FAILED;
 	if (t->last->recorded == OUTCOME_LOST)
 		return t->lost <= p->lost_retries ? TASK_UP_FOR_RETRY : TASK_FAILED;
 	if (status >= 0 && p->fail_on.bits[0] >> status & 1)
@@ -136,14 +141,15 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 	must(w, c->run.from == r->state, "%s is %s, and goes on from %s", r->name,
 		run_state_name(r->state), run_state_name(c->run.from));
 	for (int i = 0; i < r->dag->dag->ntasks; i++) {
+		bool counts = !r->dag->dag->tasks[i].forgiven;
 		nopen += !task_state_is_final(r->tasks[i].state);
-		nfailed += truth_is_failed(r->tasks[i].state);
-		ncancelled += r->tasks[i].state == TASK_CANCELLED;
+		nfailed += counts && truth_is_failed(r->tasks[i].state);
+		ncancelled += counts && r->tasks[i].state == TASK_CANCELLED;
 	}
 	bool asked = w->asking && w->asking->run == r;
 	if (run_state_is_final(r->state)) {
 		must(w, asked || (r->rerun && c->run.to == RUN_RUNNING), "%s was final", r->name);
-		r->cancelling = false;
+		r->cancelling = r->killing = false;
 	}
 	must(w, asked || c->run.to != RUN_QUEUED, "%s is queued again", r->name);
 	must(w, !run_state_is_final(c->run.to) || nopen == 0,
@@ -158,8 +164,13 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 	r->state = c->run.to;
 	if (r->state != RUN_QUEUED)
 		r->rerun = false;
-	if (run_state_is_final(r->state))
-		r->owner = NULL;
+	if (!run_state_is_final(r->state))
+		return;
+	must(w, !r->stopping || !ncancelled || r->state == RUN_CANCELLED,
+		"%s was being cancelled, and is %s", r->name, run_state_name(r->state));
+	r->stopping = 0;
+	r->owner = NULL;
+	parts_check_final(w, r);
 }
 
 static void check_retry(struct sim *w, const struct trun *r, int task, const struct change *c)
@@ -193,6 +204,10 @@ static void judge_end(struct sim *w, struct trun *r, int task, const struct chan
 		task_state_name(c->state.to));
 	bool cancelled = c->state.to == TASK_CANCELLED && (r->cancelling || t->cancelling) &&
 			 o != OUTCOME_SUCCESS && o != OUTCOME_SKIPPED;
+	must(w,
+		c->state.to != TASK_UP_FOR_RETRY || !r->stopping ||
+			r->dag->dag->tasks[task].teardown,
+		"%s is tried again, and its run is being cancelled", name_of(r, task));
 	if (!cancelled) {
 		t->lost += o == OUTCOME_LOST && !t->last->refused;
 		t->failures += failure;
@@ -204,6 +219,7 @@ static void judge_end(struct sim *w, struct trun *r, int task, const struct chan
 	if (c->state.to == TASK_UP_FOR_RETRY)
 		check_retry(w, r, task, c);
 	if (c->state.to == TASK_SUCCESS) {
+		parts_succeeded(r, task);
 		check_outputs(w, r, task, c);
 		must(w, ++t->nsuccess == 1, "%s succeeds twice", name_of(r, task));
 	}
@@ -218,7 +234,9 @@ static void judge_clear(struct sim *w, struct trun *r, int task, const struct ch
 	 * it needs had succeeded is not. */
 	bool judged = c->reason == REASON_NEEDS_AGAIN &&
 		      (t->state != TASK_SUCCESS ||
-			      r->dag->dag->tasks[task].trigger != TRIGGER_ALL_SUCCESS);
+			      r->dag->dag->tasks[task].trigger != TRIGGER_ALL_SUCCESS ||
+			      r->dag->dag->tasks[task].when);
+	judged |= c->reason == REASON_SET_UP_AGAIN && t->state == TASK_SUCCESS;
 	if (task_state_is_final(t->state))
 		must(w,
 			r->rerun && (judged || (truth_is_failed(t->state) &&
@@ -277,13 +295,15 @@ static void change_task(
 			task_state_name(t->state), task_state_name(c->state.to));
 	else if (t->state == TASK_RUNNING)
 		judge_end(w, r, task, c);
-	else
+	else if (!parts_change(w, r, task, c))
 		judge_wait(w, r, task, c);
 	must(w, c->state.failures == t->failures && c->state.lost == t->lost,
 		"%s counts %d failures and %d lost, not %d and %d", name_of(r, task),
 		c->state.failures, c->state.lost, t->failures, t->lost);
 	t->state = c->state.to;
 	t->reason = c->reason;
+	t->left_out = false;
+	t->cancelling |= t->state == TASK_CANCELLED && r->killing;
 	t->due_us = c->state.due_us;
 	if (t->state == TASK_RUNNING)
 		t->tries++;
@@ -314,7 +334,8 @@ struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r,
 			continue;
 		for (int t = 0; t < o->dag->dag->ntasks; t++) {
 			const struct task *def = &o->dag->dag->tasks[t];
-			if (!o->tasks[t].last || o->tasks[t].last->recorded != OUTCOME_NONE)
+			if (def->waits || !o->tasks[t].last ||
+				o->tasks[t].last->recorded != OUTCOME_NONE)
 				continue;
 			use.lane += o->dag->lane == r->dag->lane;
 			use.dag += o->dag == r->dag;
@@ -329,6 +350,8 @@ const char *truth_limit(const struct sim *w, const struct trun *r, int task, str
 	const struct dag *dag = r->dag->dag;
 	const struct task *t = &dag->tasks[task];
 
+	if (t->waits)
+		return NULL;
 	if (use.lane >= (r->dag->lane ? w->lane_max : w->max_running))
 		return "its lane";
 	if (dag->max_active_tasks && use.dag >= dag->max_active_tasks)
@@ -353,7 +376,7 @@ static void change_start(
 		"%s starts with a token that is not new", name_of(r, task));
 	must(w, !t->last || t->last->recorded != OUTCOME_NONE,
 		"%s starts while an attempt is in flight", name_of(r, task));
-	must(w, !r->cancel_heard, "%s starts, and its run is being cancelled", name_of(r, task));
+	parts_start(w, r, task);
 	must(w, !r->frozen && !t->frozen, "%s starts while it is held", name_of(r, task));
 	*a = (struct attempt){ .token = c->attempt.token,
 		.epoch = r->epoch,
@@ -367,11 +390,15 @@ static void change_start(
 	t->cancelling = false;
 }
 
-static void judge_outcome(struct sim *w, const struct attempt *a, const struct change *c)
+static void judge_outcome(struct sim *w, struct attempt *a, const struct change *c)
 {
 	const struct trun *r = a->run;
 	enum outcome o = c->attempt.outcome;
 
+	if (dags_task(r, a->task)->part != PART_COMMAND) {
+		parts_outcome(w, a, c);
+		return;
+	}
 	if (o == OUTCOME_LOST) {
 		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,
 			"%s is taken for lost, and runs", name_of(r, a->task));
@@ -392,7 +419,8 @@ static void judge_outcome(struct sim *w, const struct attempt *a, const struct c
 /* It never began, and somebody says why. */
 static bool is_refusal(const char *error)
 {
-	return error && (strstr(error, "resource unavailable") || strstr(error, "before it began"));
+	return error && (strstr(error, "resource unavailable") ||
+				strstr(error, "before it began") || strstr(error, "simulated: "));
 }
 
 static void change_end(
@@ -430,6 +458,13 @@ static void apply(struct sim *w, struct actor *n, const struct change *c)
 	case CHANGE_END:
 		change_end(w, n, r, t->index, c);
 		break;
+	case CHANGE_CANCEL:
+		must(w, r->cancelling, "%s is being cancelled, and nobody has asked for it",
+			r->name);
+		say(w, n->name, "commits: %s is being cancelled", r->name);
+		if (r->stopping < (c->attempt.hard ? RUN_KILLED : RUN_STOPPED))
+			r->stopping = c->attempt.hard ? RUN_KILLED : RUN_STOPPED;
+		break;
 	case CHANGE_STOP:
 		asked_note(w, r, t->index, c);
 		break;
@@ -455,6 +490,8 @@ void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b)
 	asked_end(w);
 	for (size_t i = 0; i < b->nchanges; i++)
 		truth_run(w, b->changes[i].run_id)->ncommits++;
+	for (size_t i = 0; i < b->nleases; i++)
+		parts_end(w, truth_run(w, b->leases[i].run_id));
 	w->commits += b->nchanges > 0;
 	if (b->nchanges > 0)
 		w->progress_us = w->now_us;

@@ -150,6 +150,7 @@ static const struct fault_row {
 	[FAULT_HOLD] = { "hold", 8 },
 	[FAULT_RERUN] = { "rerun", 4 },
 	[FAULT_ASK] = { "ask", 12 },
+	[FAULT_DECIDE] = { "decide", 6 },
 };
 static_assert(sizeof fault_rows / sizeof *fault_rows == FAULT_KIND_MAX, "a row for each kind");
 
@@ -251,6 +252,8 @@ static void set_wall(struct sim *w, const struct fault *f)
 	static const int64_t jumps[] = { 3600, -3600, 20, -20, 45, -45, 1, -1 };
 	int64_t by = jumps[(f->draw >> 16) % (sizeof jumps / sizeof *jumps)] * SIM_S;
 
+	if (world_wall(w) > w->latest_us)
+		w->latest_us = world_wall(w);
 	w->wall_us += by;
 	set_clock(w);
 	say(w, "clock", "is set %s by %lld s", by < 0 ? "back" : "forward",
@@ -313,7 +316,8 @@ static bool open_run(struct sim *w, const struct sim_dag *d, const char *name,
 		.tasks = names,
 		.ntasks = (size_t)d->dag->ntasks,
 		.now_us = world_wall(w),
-		.wanted = true };
+		.wanted = true,
+		.anew = true };
 	int rc = w->base->ops->run_open(w->base, &open, &opened, &err);
 	must(w, rc == 0 || err.code == ERR_REFUSED, "a run cannot be asked for: %s", err.msg);
 	return rc == 0;
@@ -410,6 +414,7 @@ static void happen(struct sim *w, struct fault *f)
 		rerun(w, any_run(w, f));
 		break;
 	case FAULT_ASK:
+	case FAULT_DECIDE:
 		people_ask(w, f, any_run(w, f));
 		break;
 	default:
@@ -448,11 +453,21 @@ static struct actor *next_actor(struct sim *w)
 	return first;
 }
 
+static bool has_approvals(const struct sim *w)
+{
+	for (int i = 0; i < w->ndags; i++)
+		for (int t = 0; t < w->dags[i].dag->ntasks; t++)
+			if (w->dags[i].tasks[t].part == PART_APPROVAL)
+				return true;
+	return false;
+}
+
 /* Faults stop: whoever is down or asleep comes back, nothing is held any more. */
 static void calm_down(struct sim *w)
 {
 	say(w, "world", "faults stop");
 	w->calmed = true;
+	w->decide_us = has_approvals(w) ? w->now_us + DECIDE_US : INT64_MAX;
 	w->store_down_us = earlier(w->store_down_us, w->now_us);
 	w->flaky_us = earlier(w->flaky_us, w->now_us);
 	w->stall_us = earlier(w->stall_us, w->now_us);
@@ -483,16 +498,20 @@ static bool step(struct sim *w)
 	struct actor *n = next_actor(w);
 	int64_t fault_us = f ? f->at_us : INT64_MAX, order_us = o ? o->at_us : INT64_MAX;
 	int64_t actor_us = actor_due_us(n), super_us = super_due_us(w);
-	int64_t calm_us = !w->calmed ? w->calm_us : INT64_MAX;
+	int64_t calm_us = !w->calmed ? w->calm_us : w->decide_us, files_us = dags_due_us(w);
 	int64_t due = earlier(earlier(fault_us, order_us), earlier(actor_us, super_us));
 
-	due = earlier(due, calm_us);
+	due = earlier(earlier(due, calm_us), files_us);
 	if (due == INT64_MAX)
 		return false;
 	if (due > w->now_us)
 		world_pass(w, due - w->now_us);
 	set_clock(w);
-	if (due == calm_us) {
+	if (due == files_us) {
+		dags_happen(w);
+	} else if (due == calm_us && w->calmed) {
+		people_decide(w);
+	} else if (due == calm_us) {
 		calm_down(w);
 	} else if (due == super_us) {
 		super_happen(w);
