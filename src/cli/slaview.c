@@ -22,6 +22,8 @@ static int64_t duration_of(const struct sla *s, enum sla_kind kind)
 		return s->start_within_us;
 	case SLA_RUNS_AT_MOST:
 		return s->runs_at_most_us;
+	case SLA_FRESH_WITHIN:
+		return s->fresh_within_us;
 	default:
 		return s->warn_ahead_us;
 	}

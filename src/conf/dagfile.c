@@ -92,6 +92,7 @@ static void load_tasks(struct dag_loader *l)
 	/* A circle is one error; what else is wrong is told all the same. */
 	seal(l);
 	dagfile_check_triggers(l);
+	dagfile_check_datasets(l);
 	dagfile_check_defaults(l);
 	for (int i = 0; i < l->dag->ntasks; i++)
 		dagfile_check_task(l, &l->dag->tasks[i], l->sources[i].node);
@@ -141,6 +142,7 @@ static void load_schedule(struct dag_loader *l, const struct node *n, struct dag
 
 	if (n)
 		dag->schedule = schedule_load(n, &env, &dag->arena, &kept->zone, l->diags);
+	dagfile_load_datasets(l, n);
 	dag->max_active_runs = active && active->i > 0 ? (int)active->i : 1;
 	for (int i = 0; overlap && planner_overlap_names[i]; i++)
 		if (strcmp(overlap, planner_overlap_names[i]) == 0)

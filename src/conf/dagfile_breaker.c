@@ -76,23 +76,12 @@ static void add_of_params(const struct dag_loader *l, struct found *f, const str
 
 /* ---- quality ------------------------------------------------------------------------------ */
 
-enum { DATASET_MAX = 128 };
-
 /* The breaker of a dataset; NULL: that is no name of one, which is told. */
 static const char *of_dataset(const struct dag_loader *l, const char *key, const struct node *name)
 {
-	static const char *const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					   "0123456789_.-";
-	const char *text = node_text(name);
-
-	if (!text)
+	if (!dagfile_check_dataset(l, key, name))
 		return NULL;
-	if (name->len > 0 && name->len <= DATASET_MAX && strspn(text, allowed) == name->len)
-		return arena_printf(&l->dag->arena, QUALITY_BREAKER "%s", text);
-	diag_node(l->diags, DIAG_ERROR, name, "%s: \"%s\" cannot be a dataset's name", key, text);
-	diag_hint(l->diags, "letters, digits, _, . and -, at most %d; for example: sales.daily",
-		DATASET_MAX);
-	return NULL;
+	return arena_printf(&l->dag->arena, QUALITY_BREAKER "%s", name->text);
 }
 
 static void load_quality(struct dag_loader *l, struct task *t, const struct node *n)

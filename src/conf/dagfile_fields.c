@@ -6,6 +6,7 @@
 #include "conf/foreach.h"
 #include "conf/schedule.h"
 #include "conf/sla.h"
+#include "core/dataset.h"
 
 const struct field dagfile_include_field = { .key = "include", .type = FIELD_FILE };
 static const struct field include_item = { .type = FIELD_PATH };
@@ -281,6 +282,11 @@ const struct field dagfile_task_fields[] = {
 		.help = "Until when it has to be done, and how long it may take; see SLA." },
 	{ .key = "consumes", .type = FIELD_LIST, .item = &dataset_item, .flags = FIELD_OR_ONE,
 		.help = "Datasets it reads: it waits while the quality breaker of one is open.",
+		.example = "sales.daily" },
+	{ .key = "produces", .type = FIELD_LIST, .item = &dataset_item, .flags = FIELD_OR_ONE,
+		.has_max = true, .max = DATASET_RULE_MAX,
+		.help = "Datasets that its success updates, for the run's data interval; see "
+			"weir-datasets(7).",
 		.example = "sales.daily" },
 	{ .key = "quality_breaker", .type = FIELD_OBJECT, .fields = quality_fields,
 		.help = "Of a quality task: what its checks say of a dataset holds the consumers "

@@ -139,6 +139,14 @@ bool dagfile_has_ticks(const struct dag_loader *l);
 /* conf/dagfile_breaker.c: the breakers of a task, those of its connections included. */
 void dagfile_load_breakers(struct dag_loader *l, struct task *t);
 
+/* conf/dagfile_dataset.c: what a task produces, and what the schedule waits for. */
+void dagfile_load_produces(struct dag_loader *l, struct task *t, const struct node *n);
+void dagfile_load_datasets(struct dag_loader *l, const struct node *schedule);
+/* Once all tasks are loaded: a DAG that starts itself, freshness of nothing. */
+void dagfile_check_datasets(struct dag_loader *l);
+/* Is it a dataset's name? If not it is told; NULL is none, and not told. */
+bool dagfile_check_dataset(const struct dag_loader *l, const char *key, const struct node *name);
+
 /* A setting of a task: its own, or the one of the `defaults:` nearest to it. */
 const struct node *dagfile_setting(
 	const struct dag_loader *l, const struct task *t, const char *key);

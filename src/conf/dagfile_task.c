@@ -276,6 +276,7 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	snprintf(what, sizeof what, "task %.128s: sla", t->name);
 	t->sla = sla_load(node_get(n, "sla"), what, dagfile_has_ticks(l), &l->dag->arena, l->diags);
 	load_foreach(l, t, n);
+	dagfile_load_produces(l, t, node_get(n, "produces"));
 	t->description = node_text(node_get(n, "description"));
 	t->owner = node_text(dagfile_setting(l, t, "owner"));
 	t->runbook = node_text(dagfile_setting(l, t, "runbook"));

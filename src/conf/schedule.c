@@ -14,6 +14,7 @@
 #include "base/zonefile.h"
 #include "conf/config.h"
 #include "conf/diag.h"
+#include "core/dataset.h"
 #include "core/planner.h"
 #include "core/timetable.h"
 #include "core/zone.h"
@@ -86,6 +87,22 @@ const struct field schedule_fields[] = {
 		.flags = FIELD_OR_ONE,
 		.help = "Single instants, local in the zone or with an offset.",
 		.example = "[2026-12-31T22:00]" },
+	{ .key = "datasets",
+		.type = FIELD_LIST,
+		.item = &text_item,
+		.flags = FIELD_OR_ONE,
+		.has_min = true,
+		.min = 1,
+		.has_max = true,
+		.max = DATASET_RULE_MAX,
+		.help = "A run is due when these datasets were updated; see weir-datasets(7).",
+		.example = "[sales.daily, fx.rates]" },
+	{ .key = "when",
+		.type = FIELD_ENUM,
+		.values = dataset_when_names,
+		.def = "all",
+		.help = "Of datasets: when each of them was updated since the last run (all), or "
+			"when one was (any)." },
 	{ .key = "timezone",
 		.type = FIELD_STRING,
 		.def = "UTC",
@@ -412,14 +429,14 @@ static int64_t duration_of(const struct node *n, int64_t def)
 
 static void load_ticks(struct loader *l, const struct node *n)
 {
-	static const char *const kinds[] = { "cron", "every", "at" };
+	static const char *const kinds[] = { "cron", "every", "at", "datasets" };
 	const struct node *given = NULL;
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		const struct node *kind = node_get(n, kinds[i]);
 		if (kind && given)
 			diag_node(l->diags, DIAG_ERROR, node_key(n, kinds[i]),
-				"schedule: only one of cron, every and at can be given");
+				"schedule: only one of cron, every, at and datasets can be given");
 		given = kind ? kind : given;
 	}
 	if (node_get(n, "cron"))

@@ -41,6 +41,14 @@ const struct field sla_fields[] = {
 		.help = "So many times the median of the last 20 successful ones; nothing until "
 			"there are 3.",
 		.example = "2x" },
+	{ .key = "fresh_within",
+		.type = FIELD_DURATION,
+		.has_min = true,
+		.min = 1,
+		.help = "How long after the last update of a dataset the next has to come: of "
+			"those that the task produces; of a DAG of those that its schedule waits "
+			"for, or else of those that its tasks produce. See weir-datasets(7).",
+		.example = "26h" },
 	{ .key = "warn_ahead",
 		.type = FIELD_DURATION,
 		.has_min = true,
@@ -181,11 +189,17 @@ const struct sla *sla_load(const struct node *n, const char *what, bool has_tick
 	s->runs_at_most_us = load_duration(&l, "runs_at_most", SLA_RUNS_AT_MOST);
 	load_slower_than(&l);
 	load_warn_ahead(&l);
+	s->fresh_within_us = load_duration(&l, "fresh_within", SLA_FRESH_WITHIN);
 	load_on_miss(&l);
+	if (s->kinds == 1u << SLA_FRESH_WITHIN && s->on_miss & ~(1u << SLA_ALERT))
+		diag_node(diags, DIAG_ERROR, node_get(n, "on_miss"),
+			"%s: on_miss: of a dataset that is not updated there is nothing to cancel "
+			"or skip",
+			what);
 	if (!s->kinds && diags->nerrors == errors_before) {
 		diag_node(diags, DIAG_ERROR, n, "%s: it asks for nothing", what);
 		diag_hint(diags, "one or more of finish_by, finish_within, start_within, "
-				 "runs_at_most, slower_than");
+				 "runs_at_most, slower_than, fresh_within");
 	}
 	return diags->nerrors == errors_before ? s : NULL;
 }

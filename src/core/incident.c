@@ -23,6 +23,7 @@ static const struct kind_row {
 	[INCIDENT_SLA_SLOW] = { "sla_slow", "slower than usual" },
 	[INCIDENT_SLA_AT_RISK] = { "sla_at_risk", "will probably be late" },
 	[INCIDENT_BREAKER_OPEN] = { "breaker_open", "circuit breaker is open" },
+	[INCIDENT_SLA_FRESH] = { "sla_fresh", "data out of date" },
 };
 static_assert(sizeof kinds / sizeof *kinds == INCIDENT_KIND_MAX, "a row for each kind");
 

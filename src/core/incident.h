@@ -41,6 +41,7 @@ enum incident_kind {
 	INCIDENT_SLA_SLOW,
 	INCIDENT_SLA_AT_RISK,
 	INCIDENT_BREAKER_OPEN, /* core/breaker.h */
+	INCIDENT_SLA_FRESH,
 	INCIDENT_KIND_MAX
 };
 enum severity {

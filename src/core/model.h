@@ -14,7 +14,9 @@
 #include "base/digest.h"
 #include "core/trigger.h"
 
-struct condition; /* core/condition.h */
+struct condition;    /* core/condition.h */
+struct dataset_ref;  /* core/dataset.h */
+struct dataset_rule; /* core/dataset.h */
 struct err;
 struct node;
 struct schedule_spec; /* core/timetable.h */
@@ -103,6 +105,8 @@ struct task {
 	 * their breakers. */
 	const char *quality_breaker;
 	double score_below;
+	const struct dataset_ref *produces; /* datasets that its success updates */
+	int nproduces;
 	int priority;     /* its own */
 	int64_t weight;   /* what counts, in points: set by dag_seal */
 	int64_t grace_us; /* between TERM and KILL */
@@ -173,6 +177,7 @@ struct dag {
 	const char *text; /* the file's text; with those it includes: a bundle (conf/bundle.h) */
 	char hash[DIGEST_HEX]; /* the version: of the text and of the files it names */
 	const struct schedule_spec *schedule; /* NULL: manual, in UTC */
+	const struct dataset_rule *datasets;  /* whose updates start it; NULL: none do */
 	int max_active_runs;                  /* of the schedule; at least 1 */
 	int max_active_tasks;                 /* over all its runs; 0: as many as there are jobs */
 	enum priority_weight priority_weight; /* what dag_seal makes of the priorities */

@@ -23,6 +23,7 @@ static const struct {
 	[SLA_RUNS_AT_MOST] = { "runs_at_most", false },
 	[SLA_SLOWER_THAN] = { "slower_than", false },
 	[SLA_AT_RISK] = { "at_risk", true },
+	[SLA_FRESH_WITHIN] = { "fresh_within", false },
 };
 static_assert(sizeof kinds / sizeof *kinds == SLA_KIND_MAX, "a row for each kind");
 

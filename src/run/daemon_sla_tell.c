@@ -21,6 +21,7 @@ static const struct {
 	[SLA_RUNS_AT_MOST] = { INCIDENT_SLA_DURATION, SEVERITY_ERROR },
 	[SLA_SLOWER_THAN] = { INCIDENT_SLA_SLOW, SEVERITY_WARNING },
 	[SLA_AT_RISK] = { INCIDENT_SLA_AT_RISK, SEVERITY_WARNING },
+	[SLA_FRESH_WITHIN] = { INCIDENT_SLA_FRESH, SEVERITY_ERROR },
 };
 static_assert(sizeof incidents / sizeof *incidents == SLA_KIND_MAX, "an incident for each kind");
 

@@ -56,6 +56,8 @@ int backend_may_take(const struct backend_present *p, const struct run_open *ope
 {
 	if (open->only_new)
 		return err_set(err, ERR_REFUSED, "run %s exists already", p->name);
+	if (open->only_ended && !p->ended)
+		return err_set(err, ERR_REFUSED, "run %s has not ended", p->name);
 	if (open->if_wanted && !p->wanted && !p->running)
 		return err_set(err, ERR_REFUSED,
 			"run %s has come to its end in other hands meanwhile", p->name);

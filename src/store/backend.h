@@ -66,6 +66,11 @@ enum list_kind {
 	LIST_BREAKER_EVENTS,
 	LIST_APPROVALS,
 	LIST_APPROVAL,
+	LIST_DATASETS,
+	LIST_DATASET_LINKS,
+	LIST_DATASET_CURSORS,
+	LIST_UPDATES, /* one for each update_query, in their order */
+	LIST_UPDATES_LAST = LIST_UPDATES + UPDATE_QUERY_MAX - 1,
 	LIST_MAX
 };
 struct list_query {
@@ -76,6 +81,8 @@ struct list_query {
 			    LIST_APPROVAL: the run */
 	int limit;       /* LIST_PLANS, LIST_OUTBOX*, LIST_INCIDENTS*: at most; 0: all */
 	int64_t due_us;  /* LIST_*_DUE: due by then */
+	const char *dataset;    /* LIST_DATASET*, LIST_UPDATES*; NULL: all */
+	int64_t from_us, to_us; /* LIST_UPDATES + UPDATES_DURING */
 	int state; /* LIST_OUTBOX: enum outbox_state, or -1: all. LIST_INCIDENTS: 0: unresolved, 1:
 		      all */
 };
@@ -129,6 +136,9 @@ struct store_ops {
 	int (*late_end)(
 		struct store *s, const struct late_end *e, bool *ret_recorded, struct err *err);
 	int (*decide)(struct store *s, const struct approval_put *put, struct err *err);
+	int (*dataset_touch)(
+		struct store *s, const struct dataset_put *put, int64_t *ret_id, struct err *err);
+	int (*dataset_follow)(struct store *s, const struct dataset_follow *f, struct err *err);
 	int (*outbox_set)(struct store *s, const struct outbox_set *set, struct err *err);
 	int (*outbox_prune)(
 		struct store *s, int64_t before_us, int max, int *ret_n, struct err *err);
@@ -157,6 +167,12 @@ struct store {
  * the newest of their DAG, oldest first. */
 enum { BACKEND_PLANS_PER_RUN = 4 };
 
+#define BACKEND_TRIGGER_BACKFILL "backfill" /* of a run whose updates wake nobody */
+
+/* store_dataset.c: what can be seen without what is stored. */
+int backend_check_dataset(const struct dataset_put *put, struct err *err);
+int backend_check_takes(const struct store_plan *plan, struct err *err);
+
 /* A decision that is not about an interval: it is never a DAG's `last`. */
 #define BACKEND_PLAN_CANCEL "cancel"
 
@@ -181,7 +197,7 @@ struct backend_present {
 	int64_t id, lease_until_us, epoch;
 	const char *name;
 	struct owner owner;
-	bool wanted, running;
+	bool wanted, running, ended;
 };
 /* Whether the run's present owner stands aside: there is none, it is `open->owner` itself, it
  * is dead, or its lease ended. Otherwise -1 with ERR_REFUSED, naming it. */

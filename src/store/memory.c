@@ -89,6 +89,7 @@ void memory_begin(struct memory_store *m)
 	m->next_plan_at_begin = m->next_plan;
 	m->next_act_at_begin = m->next_act;
 	m->next_incident_at_begin = m->next_incident;
+	m->next_update_at_begin = m->next_update;
 }
 
 int memory_save(struct memory_store *m, void *row, size_t size, struct err *err)
@@ -135,6 +136,7 @@ void memory_remove_run(struct memory_store *m, struct mem_run *run)
 		struct mem_attempt *a = run->attempts.items[i];
 		HASH_DEL(m->attempts, a);
 	}
+	memory_dataset_forget_run(m, run->row.id);
 	m->runs.items[run->row.id - 1] = NULL;
 	forget_run(m, run);
 }
@@ -164,6 +166,7 @@ static void roll_back(struct memory_store *m)
 	m->next_plan = m->next_plan_at_begin;
 	m->next_act = m->next_act_at_begin;
 	m->next_incident = m->next_incident_at_begin;
+	m->next_update = m->next_update_at_begin;
 }
 
 int memory_end(struct memory_store *m, int r, struct err *err)
@@ -405,7 +408,8 @@ static int may_take(const struct mem_run *run, const struct run_open *o, struct 
 		.owner = run->row.owner,
 		.lease_until_us = run->row.lease_until_us,
 		.wanted = run->row.wanted,
-		.running = run->row.state == RUN_RUNNING };
+		.running = run->row.state == RUN_RUNNING,
+		.ended = run_state_is_final(run->row.state) };
 
 	return backend_may_take(&present, o, err);
 }
@@ -787,6 +791,8 @@ static int memory_commit(struct store *s, const struct store_batch *b, struct er
 		r = memory_breaker_put_in(m, &b->breakers[i], err);
 	if (r == 0 && b->slas)
 		r = memory_slas_put(m, b->slas, err);
+	for (size_t i = 0; r == 0 && i < b->ndatasets; i++)
+		r = memory_dataset_put(m, &b->datasets[i], err);
 	return memory_end(m, r, err);
 }
 
@@ -804,6 +810,7 @@ static void memory_free(struct store *s)
 	HASH_CLEAR(hh, m->attempts);
 	memory_release_dags(m);
 	memory_release_acts(m);
+	memory_release_datasets(m);
 	free(m->runs.items);
 	free(m->backfills.items);
 	free(m->incidents.items);
@@ -827,6 +834,8 @@ static const struct store_ops ops = {
 	.commit = memory_commit,
 	.late_end = memory_late_end,
 	.decide = memory_decide,
+	.dataset_touch = memory_dataset_touch,
+	.dataset_follow = memory_dataset_follow,
 	.outbox_set = memory_outbox_set,
 	.outbox_prune = memory_outbox_prune,
 	.incidents_prune = memory_incidents_prune,
@@ -855,7 +864,7 @@ int store_open_memory(struct store **ret, struct err *err)
 	m->base.ops = &ops;
 	arena_init(&m->arena, arena_size_max);
 	m->next_token = m->next_plan = m->next_act = 1;
-	m->next_incident = 1;
+	m->next_incident = m->next_update = 1;
 	*ret = &m->base;
 	return 0;
 }

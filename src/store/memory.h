@@ -37,6 +37,26 @@ struct mem_breaker_event {
 	int64_t run_id;
 };
 
+struct mem_dataset {
+	struct dataset_row row; /* `last` is not used */
+	int64_t last_id;
+};
+
+struct mem_use {
+	int64_t run_id, update_id;
+};
+
+/* What does not hold any more is `gone`: a roll back brings nothing back that was removed. */
+struct mem_cursor {
+	struct dataset_cursor_row row;
+	bool gone;
+};
+
+struct mem_link {
+	struct dataset_link row;
+	bool gone;
+};
+
 struct mem_version {
 	const char *hash, *dag, *text, *path, *dir;
 	struct mem_version *next;
@@ -88,6 +108,9 @@ struct undo {
 		struct sla_miss miss;
 		struct sla_mark_row mark;
 		struct breaker_row breaker;
+		struct mem_dataset dataset;
+		struct mem_cursor cursor;
+		struct mem_link link;
 	} was;
 };
 
@@ -112,6 +135,9 @@ struct memory_store {
 	struct mem_list marks;                    /* struct sla_mark_row */
 	struct mem_list incidents;                /* struct incident, by id */
 	struct mem_list breakers, breaker_events; /* struct breaker_row; mem_breaker_event */
+	struct mem_list datasets, updates; /* struct mem_dataset; dataset_update_row, by id */
+	struct mem_list uses, cursors, links; /* struct mem_use, mem_cursor, mem_link */
+	int64_t next_update, next_update_at_begin;
 	struct mem_version *versions;
 	struct mem_attempt *attempts;
 	int64_t next_act, next_act_at_begin;
@@ -217,6 +243,28 @@ int memory_put_breakers(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
 int memory_put_breaker_events(
 	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+
+/* memory_dataset.c */
+int memory_dataset_touch(
+	struct store *s, const struct dataset_put *put, int64_t *ret_id, struct err *err);
+int memory_dataset_follow(struct store *s, const struct dataset_follow *f, struct err *err);
+/* Between begin and end. */
+int memory_dataset_put(struct memory_store *m, const struct dataset_put *put, struct err *err);
+int memory_dataset_take(struct memory_store *m, const struct store_plan *plan,
+	const struct run_opened *opened, struct err *err);
+int memory_dataset_links(
+	struct memory_store *m, const struct dag_put *dag, int64_t now_us, struct err *err);
+void memory_dataset_forget_run(struct memory_store *m, int64_t run_id);
+void memory_dataset_prune(struct memory_store *m, int64_t before_us, int max);
+int memory_put_datasets(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_updates(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_links(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+int memory_put_cursors(
+	struct rows *rows, struct memory_store *m, const struct list_query *q, struct err *err);
+void memory_release_datasets(struct memory_store *m);
 
 /* memory_approval.c */
 int memory_decide(struct store *s, const struct approval_put *put, struct err *err);

@@ -121,12 +121,15 @@ int memory_plan_commit(
 		r = put_state(m, &plan->states[i], err);
 	for (size_t i = 0; r == 0 && i < plan->nopens; i++)
 		r = open_run(m, &plan->opens[i], &ret[i], err);
+	if (r == 0)
+		r = memory_dataset_take(m, plan, ret, err);
 	return memory_end(m, r, err);
 }
 
 /* ---- DAGs and switches --------------------------------------------------------------- */
 
-static int put_dag(struct memory_store *m, const struct dag_put *put, struct err *err)
+static int put_dag(
+	struct memory_store *m, const struct dag_put *put, int64_t now_us, struct err *err)
 {
 	struct mem_dag *d = need_dag(m, put->name, err);
 
@@ -141,7 +144,7 @@ static int put_dag(struct memory_store *m, const struct dag_put *put, struct err
 		d->row.version = memory_keep(m, put->version);
 	d->row.error = memory_keep(m, put->error);
 	d->row.present = put->present;
-	return 0;
+	return put->version || !put->present ? memory_dataset_links(m, put, now_us, err) : 0;
 }
 
 int memory_dags_put(
@@ -150,10 +153,9 @@ int memory_dags_put(
 	struct memory_store *m = memory_cast(s);
 	int r = 0;
 
-	(void)now_us;
 	memory_begin(m);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = put_dag(m, &dags[i], err);
+		r = put_dag(m, &dags[i], now_us, err);
 	return memory_end(m, r, err);
 }
 
@@ -368,6 +370,7 @@ int memory_prune(
 	for (size_t i = 0; i < plans.n && i < max_plans; i++)
 		remove_plan(m, plans.items[i]);
 	memory_breaker_prune(m, before_us, max);
+	memory_dataset_prune(m, before_us, max);
 	memory_slas_prune(m, before_us, max);
 	r = 0;
 out:

@@ -555,6 +555,11 @@ static const struct list_putter {
 	[LIST_BREAKER_EVENTS] = { sizeof(struct breaker_event_row), memory_put_breaker_events },
 	[LIST_APPROVALS] = { sizeof(struct approval_row), memory_put_approvals },
 	[LIST_APPROVAL] = { sizeof(struct approval_row), memory_put_approvals },
+	[LIST_DATASETS] = { sizeof(struct dataset_row), memory_put_datasets },
+	[LIST_DATASET_LINKS] = { sizeof(struct dataset_link), memory_put_links },
+	[LIST_DATASET_CURSORS] = { sizeof(struct dataset_cursor_row), memory_put_cursors },
+	[LIST_UPDATES ... LIST_UPDATES_LAST] = { sizeof(struct dataset_update_row),
+		memory_put_updates },
 };
 static_assert(sizeof list_putters / sizeof *list_putters == LIST_MAX, "one for each kind");
 

@@ -373,7 +373,62 @@ static const char schema_4[] =
 	"INSERT INTO event_of_run SELECT run_id, id, at_us, task, map_index, from_state, to_state,"
 	"	reason, detail FROM event ORDER BY run_id, id;"
 	"DROP TABLE event;"
-	"ALTER TABLE event_of_run RENAME TO event;";
+	"ALTER TABLE event_of_run RENAME TO event;"
+
+	/* Datasets: how fresh they are, and each of their updates. Numbers are not used again: how
+	 * far they are seen is told by them. */
+	"CREATE TABLE dataset ("
+	"	name TEXT NOT NULL PRIMARY KEY,"
+	"	since_us INTEGER NOT NULL,"
+	"	last_id INTEGER," /* the last update */
+	"	fresh_us INTEGER," /* the last one of newer data, and until when these reach */
+	"	end_us INTEGER"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE dataset_update ("
+	"	id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"	dataset TEXT NOT NULL,"
+	"	at_us INTEGER NOT NULL,"
+	"	start_us INTEGER NOT NULL," /* the interval of the data */
+	"	end_us INTEGER NOT NULL,"
+	"	dag TEXT," /* NULL: a person said so */
+	"	task TEXT,"
+	"	map_index INTEGER NOT NULL,"
+	"	run_id INTEGER," /* it may be forgotten */
+	"	work INTEGER,"   /* the piece of work, which updates it once */
+	"	wakes INTEGER NOT NULL," /* 0: by a backfill */
+	"	who TEXT,"
+	"	reason TEXT,"
+	"	CHECK (end_us >= start_us)"
+	") STRICT;"
+	"CREATE UNIQUE INDEX dataset_update_work ON dataset_update(work, dataset)"
+	"	WHERE work IS NOT NULL;"
+	"CREATE INDEX dataset_update_of ON dataset_update(dataset);"
+	"CREATE INDEX dataset_update_until ON dataset_update(dataset, end_us);"
+	"CREATE INDEX dataset_update_by ON dataset_update(run_id) WHERE run_id IS NOT NULL;"
+	"CREATE INDEX dataset_update_at ON dataset_update(at_us);"
+	/* Which run was made because of which updates. */
+	"CREATE TABLE dataset_use ("
+	"	run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+	"	update_id INTEGER NOT NULL,"
+	"	PRIMARY KEY (run_id, update_id)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX dataset_use_of ON dataset_use(update_id);"
+	/* Up to which update runs of a DAG have taken them. */
+	"CREATE TABLE dataset_cursor ("
+	"	dag TEXT NOT NULL,"
+	"	dataset TEXT NOT NULL,"
+	"	seen_id INTEGER NOT NULL,"
+	"	since_us INTEGER NOT NULL,"
+	"	PRIMARY KEY (dag, dataset)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE dataset_link ("
+	"	dag TEXT NOT NULL,"
+	"	dataset TEXT NOT NULL,"
+	"	role TEXT NOT NULL CHECK (role IN ('produces', 'schedules', 'consumes')),"
+	"	task TEXT NOT NULL," /* '': the schedule */
+	"	PRIMARY KEY (dag, dataset, role, task)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX dataset_link_of ON dataset_link(dataset);";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

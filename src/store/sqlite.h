@@ -76,6 +76,17 @@ enum sqlite_sql {
 	SQL_BREAKER_COUNT,
 	SQL_BREAKER_EVENT_PUT,
 	SQL_BREAKER_EVENTS_DELETE,
+	SQL_UPDATE_IS_BACKFILL,
+	SQL_UPDATE_PUT,
+	SQL_DATASET_PUT,
+	SQL_DATASET_KNOW,
+	SQL_UPDATES_TAKE,
+	SQL_CURSOR_MOVE,
+	SQL_CURSOR_DELETE,
+	SQL_CURSOR_PUT,
+	SQL_LINKS_DELETE,
+	SQL_LINK_PUT,
+	SQL_UPDATES_DELETE,
 	/* reading */
 	SQL_RUNS_OLD,
 	SQL_RUNS_BY_ID,
@@ -112,6 +123,15 @@ enum sqlite_sql {
 	SQL_TASK_TIMES,
 	SQL_BREAKERS,
 	SQL_BREAKER_EVENTS,
+	SQL_DATASETS,
+	SQL_DATASET_LINKS,
+	SQL_DATASET_CURSORS,
+	SQL_UPDATES_OF, /* one for each update_query, in their order */
+	SQL_UPDATES_AFTER,
+	SQL_UPDATES_WAITING,
+	SQL_UPDATES_BY,
+	SQL_UPDATES_TAKEN,
+	SQL_UPDATES_DURING,
 	SQL_MAX
 };
 const char *sqlite_sql_text(enum sqlite_sql id);
@@ -230,6 +250,18 @@ void sqlite_read_time(struct sqlite_cursor *c, void *row);
 int sqlite_breaker_put_in(struct sqlite_store *s, const struct breaker_put *b, struct err *err);
 int sqlite_breaker_prune_in(struct sqlite_store *s, int64_t before_us, int max, struct err *err);
 
+/* sqlite_dataset.c */
+int sqlite_dataset_touch(
+	struct store *s, const struct dataset_put *put, int64_t *ret_id, struct err *err);
+int sqlite_dataset_follow(struct store *s, const struct dataset_follow *f, struct err *err);
+/* Within a transaction. */
+int sqlite_dataset_put(struct sqlite_store *s, const struct dataset_put *put, struct err *err);
+int sqlite_dataset_take(struct sqlite_store *s, const struct store_plan *plan,
+	const struct run_opened *opened, struct err *err);
+int sqlite_dataset_links(
+	struct sqlite_store *s, const struct dag_put *dag, int64_t now_us, struct err *err);
+int sqlite_dataset_prune(struct sqlite_store *s, int64_t before_us, int max, struct err *err);
+
 /* sqlite_read.c */
 int sqlite_runs(
 	struct store *s, const struct run_query *q, struct store_result *ret, struct err *err);
@@ -255,6 +287,12 @@ int sqlite_get_name(struct sqlite_cursor *c, int (*by_name)(const char *), int u
 /* sqlite_breaker.c: rows of SQL_BREAKERS and SQL_BREAKER_EVENTS. */
 void sqlite_read_breaker(struct sqlite_cursor *c, void *row);
 void sqlite_read_breaker_event(struct sqlite_cursor *c, void *row);
+
+/* sqlite_dataset.c: rows of sqlite_list.c */
+void sqlite_read_dataset(struct sqlite_cursor *c, void *row);
+void sqlite_read_update(struct sqlite_cursor *c, void *row);
+void sqlite_read_link(struct sqlite_cursor *c, void *row);
+void sqlite_read_dataset_cursor(struct sqlite_cursor *c, void *row);
 
 /* sqlite_list.c */
 int sqlite_list(

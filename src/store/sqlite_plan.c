@@ -79,7 +79,7 @@ static int write_plan(struct sqlite_store *s, const struct store_plan *p, struct
 	for (size_t i = 0; i < p->nopens; i++)
 		if (open_run(s, &p->opens[i], a, &ret[i], err) < 0)
 			return -1;
-	return 0;
+	return sqlite_dataset_take(s, p, ret, err);
 }
 
 int sqlite_plan_commit(
@@ -109,7 +109,9 @@ static int put_dag(struct sqlite_store *s, const struct dag_put *d, int64_t now_
 	sqlite_bind_text(&q, d->error);
 	sqlite_bind_int(&q, d->present);
 	sqlite_bind_int(&q, now_us);
-	return sqlite_run(&q, err) < 0 ? -1 : 0;
+	if (sqlite_run(&q, err) < 0)
+		return -1;
+	return d->version || !d->present ? sqlite_dataset_links(s, d, now_us, err) : 0;
 }
 
 int sqlite_dags_put(
@@ -315,7 +317,8 @@ static int prune(struct sqlite_store *s, int64_t before_us, int max, struct stor
 			return -1;
 	}
 	if (delete_plans(s, before_us, max, err) < 0 ||
-		sqlite_breaker_prune_in(s, before_us, max, err) < 0)
+		sqlite_breaker_prune_in(s, before_us, max, err) < 0 ||
+		sqlite_dataset_prune(s, before_us, max, err) < 0)
 		return -1;
 	return sqlite_slas_prune(s, before_us, max, err);
 }

@@ -47,6 +47,13 @@
 	"INSERT INTO event(run_id, id, at_us, task, map_index, from_state, to_state, reason," \
 	" detail) SELECT ?2, (SELECT coalesce(max(id), 0) + 1 FROM event WHERE run_id = ?2), ?1"
 
+#define UPDATE_COLUMNS                                                              \
+	" u.id, u.at_us, u.dataset, u.start_us, u.end_us, u.dag, u.task, u.map_index," \
+	" u.run_id, r.name, u.work, u.wakes, u.who, u.reason"
+#define UPDATE_SELECT                                              \
+	"SELECT" UPDATE_COLUMNS " FROM dataset_update u LEFT JOIN" \
+	" run r ON r.id = u.run_id "
+
 static const char *const texts[] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
@@ -54,7 +61,8 @@ static const char *const texts[] = {
 	[SQL_RUN_EPOCH] = "SELECT epoch FROM run WHERE id = ?1",
 	[SQL_RUN_OWNER] =
 		"SELECT id, name, owner_host, owner_boot_id, owner_pid, owner_start_ticks,"
-		" lease_until_us, epoch, wanted, state = 'running' FROM run"
+		" lease_until_us, epoch, wanted, state = 'running',"
+		" state IN ('success', 'failed', 'cancelled') FROM run"
 		" WHERE dag = ?1 AND interval_start_us = ?2 AND interval_end_us = ?3",
 	[SQL_RUN_NAME_TAKEN] = "SELECT 1 FROM run WHERE name = ?1",
 	[SQL_RUN_INSERT] =
@@ -241,6 +249,44 @@ static const char *const texts[] = {
 		"DELETE FROM breaker_event WHERE id IN (SELECT id FROM breaker_event"
 		" WHERE at_us < ?1 ORDER BY at_us, id LIMIT ?2)",
 
+	[SQL_UPDATE_IS_BACKFILL] =
+		"SELECT 1 FROM run WHERE id = ?1 AND \"trigger\" = '" BACKEND_TRIGGER_BACKFILL "'",
+	[SQL_UPDATE_PUT] =
+		"INSERT INTO dataset_update(dataset, at_us, start_us, end_us, dag, task,"
+		" map_index, run_id, work, wakes, who, reason) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7,"
+		" ?8, ?9, ?10, ?11, ?12 WHERE NOT EXISTS (SELECT 1 FROM dataset_update"
+		" WHERE work = ?9 AND dataset = ?1)",
+	/* One of an interval before those that are here makes it no fresher. */
+	[SQL_DATASET_PUT] =
+		"INSERT INTO dataset(name, since_us, last_id, fresh_us, end_us)"
+		" VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(name) DO UPDATE SET last_id = ?3,"
+		" fresh_us = iif(?4 IS NULL OR ?5 < end_us, fresh_us, ?4),"
+		" end_us = iif(?5 IS NULL OR ?5 < end_us, end_us, ?5)",
+	[SQL_DATASET_KNOW] =
+		"INSERT INTO dataset(name, since_us) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+	[SQL_UPDATES_TAKE] =
+		"INSERT INTO dataset_use(run_id, update_id) SELECT ?1, u.id FROM dataset_cursor c"
+		" JOIN dataset_update u ON u.dataset = c.dataset WHERE c.dag = ?2"
+		" AND u.id > c.seen_id AND u.id <= ?3 AND u.wakes = 1 ON CONFLICT DO NOTHING",
+	[SQL_CURSOR_MOVE] = "UPDATE dataset_cursor SET seen_id = max(seen_id, ?2) WHERE dag = ?1",
+	[SQL_CURSOR_DELETE] = "DELETE FROM dataset_cursor WHERE dag = ?1 AND dataset = ?2",
+	[SQL_CURSOR_PUT] =
+		"INSERT INTO dataset_cursor(dag, dataset, seen_id, since_us) VALUES (?1, ?2,"
+		" coalesce((SELECT max(last_id) FROM dataset), 0), ?3) ON CONFLICT DO NOTHING",
+	[SQL_LINKS_DELETE] = "DELETE FROM dataset_link WHERE dag = ?1",
+	[SQL_LINK_PUT] = "INSERT INTO dataset_link(dag, dataset, role, task)"
+			 " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+	/* Not the last of a dataset, nor what a run that is kept took, or a DAG waits for. */
+	[SQL_UPDATES_DELETE] =
+		"DELETE FROM dataset_update WHERE id IN (SELECT u.id FROM dataset_update u"
+		" WHERE u.at_us < ?1"
+		" AND NOT EXISTS (SELECT 1 FROM dataset d WHERE d.last_id = u.id"
+		"	AND d.name = u.dataset)"
+		" AND NOT EXISTS (SELECT 1 FROM dataset_use t WHERE t.update_id = u.id)"
+		" AND NOT EXISTS (SELECT 1 FROM dataset_cursor c JOIN dag g ON g.name = c.dag"
+		"	WHERE c.dataset = u.dataset AND c.seen_id < u.id AND g.present = 1)"
+		" ORDER BY u.at_us, u.id LIMIT ?2)",
+
 	/* Not what someone works on, or wants to; a lease that ended that long ago is nobody's. */
 	[SQL_RUNS_OLD] = RUN_SELECT
 	"WHERE r.ended_us < ?1 AND +r.state IN ('success', 'failed', 'cancelled')"
@@ -350,6 +396,31 @@ static const char *const texts[] = {
 		"SELECT e.id, e.at_us, e.name, e.from_state, e.to_state, e.why, e.who, e.reason,"
 		" r.name, e.task FROM breaker_event e LEFT JOIN run r ON r.id = e.run_id"
 		" WHERE ?1 IS NULL OR e.name = ?1 ORDER BY e.id DESC LIMIT ?2",
+	[SQL_DATASETS] =
+		"SELECT d.name, d.since_us, d.fresh_us, d.end_us," UPDATE_COLUMNS " FROM dataset d"
+		" LEFT JOIN dataset_update u ON u.id = d.last_id"
+		" LEFT JOIN run r ON r.id = u.run_id WHERE ?1 IS NULL OR d.name = ?1"
+		" ORDER BY d.name",
+	[SQL_DATASET_LINKS] = "SELECT dag, dataset, task, role FROM dataset_link"
+			      " WHERE ?1 IS NULL OR dataset = ?1"
+			      " ORDER BY dataset, role, dag, task",
+	[SQL_DATASET_CURSORS] = "SELECT dag, dataset, seen_id, since_us FROM dataset_cursor"
+				" WHERE ?1 IS NULL OR dag = ?1 ORDER BY dag, dataset",
+	[SQL_UPDATES_OF] =
+		UPDATE_SELECT "WHERE ?1 IS NULL OR u.dataset = ?1 ORDER BY u.id DESC LIMIT ?2",
+	[SQL_UPDATES_AFTER] = UPDATE_SELECT "WHERE u.id > ?4 ORDER BY u.id LIMIT ?2",
+	[SQL_UPDATES_WAITING] =
+		"SELECT" UPDATE_COLUMNS " FROM dataset_cursor c JOIN dataset_update u"
+		" ON u.dataset = c.dataset AND u.id > c.seen_id"
+		" LEFT JOIN run r ON r.id = u.run_id WHERE c.dag = ?3 AND u.wakes = 1"
+		" ORDER BY u.id LIMIT ?2",
+	[SQL_UPDATES_BY] = UPDATE_SELECT "WHERE u.run_id = ?4 ORDER BY u.id LIMIT ?2",
+	[SQL_UPDATES_TAKEN] =
+		"SELECT" UPDATE_COLUMNS " FROM dataset_use t JOIN dataset_update u"
+		" ON u.id = t.update_id LEFT JOIN run r ON r.id = u.run_id WHERE t.run_id = ?4"
+		" ORDER BY u.id LIMIT ?2",
+	[SQL_UPDATES_DURING] = UPDATE_SELECT
+	"WHERE u.dataset = ?1 AND u.end_us >= ?5 AND u.start_us <= ?6 ORDER BY u.id LIMIT ?2",
 };
 static_assert(sizeof texts / sizeof *texts == SQL_MAX, "a text for each statement");
 

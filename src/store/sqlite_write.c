@@ -37,6 +37,7 @@ static int find_present(struct sqlite_store *s, const struct run_key *key, struc
 	ret->epoch = sqlite3_column_int64(q.stmt, 7);
 	ret->wanted = sqlite3_column_int(q.stmt, 8) != 0;
 	ret->running = sqlite3_column_int(q.stmt, 9) != 0;
+	ret->ended = sqlite3_column_int(q.stmt, 10) != 0;
 	sqlite_done(&q);
 	return ret->name ? 1 : err_nomem(err);
 }
@@ -574,6 +575,9 @@ static int write_batch(struct sqlite_store *s, const struct store_batch *b, stru
 			return -1;
 	for (size_t i = 0; i < b->nbreakers; i++)
 		if (sqlite_breaker_put_in(s, &b->breakers[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < b->ndatasets; i++)
+		if (sqlite_dataset_put(s, &b->datasets[i], err) < 0)
 			return -1;
 	return b->slas ? sqlite_slas_put(s, b->slas, err) : 0;
 }

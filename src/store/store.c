@@ -249,6 +249,14 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 			return -1;
 	if (b->slas && backend_check_slas(b->slas, err) < 0)
 		return -1;
+	for (size_t i = 0; i < b->ndatasets; i++) {
+		if (backend_check_dataset(&b->datasets[i], err) < 0)
+			return -1;
+		if (!is_leased(l, b->datasets[i].run_id))
+			return err_set(err, ERR_INTERNAL,
+				"an update by run %" PRId64 ", whose lease is not checked",
+				b->datasets[i].run_id);
+	}
 	return check_requests(b, l, err);
 }
 

@@ -83,6 +83,7 @@ struct run_open {
 			     last one who opened it */
 	bool wanted;      /* a daemon is to carry it on until it is final: also after a restart */
 	bool only_new;    /* ERR_REFUSED when there is one already, whoever owns it */
+	bool only_ended;  /* ERR_REFUSED when there is one that has not ended */
 	/* ERR_REFUSED unless a daemon is to carry it on: for whoever read that a moment ago, since
 	 * when another may have carried it to its end. */
 	bool if_wanted;
@@ -133,11 +134,27 @@ struct store_plan {
 		bool exhausted; /* no interval is left: it ends when its runs have ended */
 	} * cursors;
 	size_t ncursors;
+	/* What the runs of this plan take of the updates of datasets: all up to `upto` that wait for
+	 * the DAG (store_dataset_follow). A run that is refused takes none. */
+	const struct dataset_take {
+		size_t open; /* index in opens */
+		int64_t upto;
+	} * takes;
+	size_t ntakes;
 };
 /* One transaction for all. `ret`: nopens results. A run that is another's is refused, the others
  * are not. */
 int store_plan_commit(
 	struct store *s, const struct store_plan *plan, struct run_opened *ret, struct err *err);
+
+enum dataset_role { DATASET_PRODUCES, DATASET_SCHEDULES, DATASET_CONSUMES, DATASET_ROLE_MAX };
+const char *dataset_role_name(enum dataset_role r); /* "produces", "schedules", "consumes" */
+int dataset_role_by_name(const char *name);         /* -1: none */
+struct dataset_link {
+	const char *dag; /* not read by store_dags_put */
+	const char *dataset, *task; /* task "": the DAG's schedule */
+	enum dataset_role role;
+};
 
 /* DAGs as a daemon knows them, and the switches people set. Rows live as long as the store. */
 struct dag_put {
@@ -145,6 +162,9 @@ struct dag_put {
 		*version;  /* version NULL: unchanged (the file is broken now) */
 	const char *error; /* why its file cannot be loaded; NULL: it can */
 	bool present;      /* false: its file is gone */
+	/* What it has to do with datasets; read when `version` is there. */
+	const struct dataset_link *links;
+	size_t nlinks;
 };
 int store_dags_put(
 	struct store *s, const struct dag_put *dags, size_t n, int64_t now_us, struct err *err);
@@ -280,6 +300,31 @@ struct breaker_put {
 	const char *task;        /* likewise; NULL */
 };
 
+/* ---- datasets (core/dataset.h) ----------------------------------------------------------- */
+
+/* A dataset was updated. The same piece of work is one update, however often it is put. */
+struct dataset_put {
+	const char *dataset;
+	int64_t start_us, end_us, at_us;
+	const char *dag, *task; /* who did it; NULL: a person */
+	int map_index;
+	int64_t run_id, work; /* work 0: of none */
+	const char *by, *reason;
+};
+/* By a person, who is kept with it. *ret_id: its number. */
+int store_dataset_touch(
+	struct store *s, const struct dataset_put *put, int64_t *ret_id, struct err *err);
+/* A DAG waits for these datasets, and for no others, from now on: updates since then wait for it
+ * until a run takes them (struct dataset_take). Of those it waits for already nothing changes.
+ * Updates by a backfill wait for nobody. */
+struct dataset_follow {
+	const char *dag;
+	const char *const *names;
+	size_t n;
+	int64_t now_us;
+};
+int store_dataset_follow(struct store *s, const struct dataset_follow *f, struct err *err);
+
 struct store_lease {
 	int64_t run_id, epoch;
 };
@@ -306,6 +351,8 @@ struct store_batch {
 	const struct store_slas *slas; /* NULL: none */
 	const struct breaker_put *breakers;
 	size_t nbreakers;
+	const struct dataset_put *datasets;
+	size_t ndatasets;
 };
 /* All or nothing; durable on return. ERR_FENCED names the first run that passed on to another
  * owner. A run that becomes final has no owner afterwards, as after store_run_close. */
@@ -504,6 +551,32 @@ struct breaker_event_row {
 	const char *run, *task; /* whose attempt made it so; NULL: none, or forgotten */
 };
 
+/* An update of a dataset. Strings are NULL where there is none. */
+struct dataset_update_row {
+	int64_t id, at_us, start_us, end_us;
+	const char *dataset, *dag, *task, *run; /* run: its name; NULL: forgotten, or of none */
+	int map_index;
+	int64_t run_id, work;
+	bool wakes; /* not by a backfill */
+	const char *by, *reason;
+};
+
+struct dataset_row {
+	const char *name;
+	int64_t since_us; /* it is known since */
+	/* The last update that made it fresher: one of an interval that ends before that of an
+	 * earlier one, or by a backfill, does not. 0: none. */
+	int64_t fresh_us;
+	int64_t end_us; /* until when its data reach; 0: not known */
+	const struct dataset_update_row *last; /* NULL: none yet */
+};
+
+/* Since when a DAG waits for a dataset, and up to which update it was taken. */
+struct dataset_cursor_row {
+	const char *dag, *dataset;
+	int64_t seen_id, since_us;
+};
+
 /* Rows of a query: an array and the arena its strings live in. */
 struct store_result {
 	struct arena arena;
@@ -528,6 +601,10 @@ struct store_result {
 		const struct breaker_row *breakers;
 		const struct breaker_event_row *breaker_events;
 		const struct approval_row *approvals;
+		const struct dataset_row *datasets;
+		const struct dataset_update_row *updates;
+		const struct dataset_link *links;
+		const struct dataset_cursor_row *cursors;
 	};
 };
 void store_result_release(struct store_result *r);
@@ -632,5 +709,31 @@ int store_sla_misses(
 	struct store *s, const struct sla_filter *f, struct store_result *ret, struct err *err);
 /* By DAG; NULL: of all. */
 int store_sla_marks(struct store *s, const char *dag, struct store_result *ret, struct err *err);
+
+/* Datasets by name, or one. */
+int store_datasets(struct store *s, const char *name, struct store_result *ret, struct err *err);
+enum update_query {
+	UPDATES_OF,      /* of a dataset, or of all: newest first */
+	UPDATES_AFTER,   /* behind the number `id`, ascending, as are the following */
+	UPDATES_WAITING, /* for the DAG `dag`: no run has taken them */
+	UPDATES_BY,      /* made by the run `id` */
+	UPDATES_TAKEN,   /* taken by the run `id` */
+	UPDATES_DURING,  /* of a dataset, whose interval touches [from_us, to_us] */
+	UPDATE_QUERY_MAX
+};
+struct update_filter {
+	enum update_query which;
+	const char *dataset, *dag;
+	int64_t id, from_us, to_us;
+	int limit; /* 0: all */
+};
+int store_dataset_updates(
+	struct store *s, const struct update_filter *f, struct store_result *ret, struct err *err);
+/* By dataset, or of all. */
+int store_dataset_links(
+	struct store *s, const char *dataset, struct store_result *ret, struct err *err);
+/* By DAG, or of all. */
+int store_dataset_cursors(
+	struct store *s, const char *dag, struct store_result *ret, struct err *err);
 
 #endif

@@ -73,6 +73,8 @@ int store_plan_commit(
 	for (size_t i = 0; i < plan->nopens; i++)
 		if (backend_check_open(&plan->opens[i], err) < 0)
 			return -1;
+	if (backend_check_takes(plan, err) < 0)
+		return -1;
 	return s->ops->plan_commit(s, plan, ret, err);
 }
 
