@@ -6,6 +6,7 @@
 #include "base/node.h"
 #include "base/units.h"
 #include "conf/diag.h"
+#include "core/dataset.h"
 #include "operators/operators.h"
 
 extern const struct operator operator_control_wait;
@@ -41,6 +42,18 @@ static const struct field params[] = {
 		.type = FIELD_STRING,
 		.flags = FIELD_TEMPLATE,
 		.help = "Of run: this task of it, rather than all." },
+	{ .key = "dataset",
+		.type = FIELD_STRING,
+		.flags = FIELD_TEMPLATE,
+		.help = "Wait until updates of this dataset cover the run's data interval; see "
+			"weir-datasets(7).",
+		.example = "sales.daily" },
+	{ .key = "newer_than",
+		.type = FIELD_DURATION,
+		.has_min = true,
+		.min = US_PER_SECOND,
+		.help = "Of dataset: any update will do that is not older than this, whatever its "
+			"interval." },
 	{ .key = "poll",
 		.type = FIELD_DURATION,
 		.has_min = true,
@@ -65,8 +78,9 @@ static const struct operator_output outputs[] = {
 	{ "path", "Of path: the first file, by name." },
 	{ "files", "Of path: how many there were." },
 	{ "bytes", "Of path: how large they are together." },
-	{ "at", "Of time: the instant, in UTC." },
-	{ "run", "Of run: its name." },
+	{ "at", "Of time: the instant, of dataset: that of the update; in UTC." },
+	{ "run", "Of run: its name; of dataset: that of the run which updated it." },
+	{ "dataset", "Of dataset: its name." },
 	{ NULL, NULL },
 };
 
@@ -92,20 +106,34 @@ static void check_time(const struct operator_check *c)
 	diag_hint(c->diags, "for example: 2026-11-20T06:30, or 6h (behind the interval's end)");
 }
 
+static void check_dataset(const struct operator_check *c)
+{
+	const struct node *at = node_get(c->with, "dataset");
+	const char *text = node_text(at);
+
+	if (!text || strstr(text, "{{") || dataset_is_name(text))
+		return;
+	diag_node(c->diags, DIAG_ERROR, at, "\"%s\" cannot be a dataset's name", text);
+	diag_hint(c->diags, "letters, digits, _, . and -; for example: sales.daily");
+}
+
 static void check(const struct operator_check *c)
 {
-	static const char *const ways[] = { "path", "time", "run" };
+	static const char *const ways[] = { "path", "time", "run", "dataset" };
 	int n = 0;
 
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
 		n += node_get(c->with, ways[i]) != NULL;
 	if (n != 1) {
-		diag_node(c->diags, DIAG_ERROR, c->with, "wait needs one of path, time and run");
+		diag_node(c->diags, DIAG_ERROR, c->with,
+			"wait needs one of path, time, run and dataset");
 		diag_hint(c->diags, "for example: with: { path: \"in/{{ ds }}.csv\" }");
 	}
 	belongs(c, "min_age", "path");
 	belongs(c, "min_size", "path");
 	belongs(c, "task", "run");
+	belongs(c, "newer_than", "dataset");
+	check_dataset(c);
 	belongs(c, "on_timeout", "timeout");
 	check_time(c);
 }
@@ -113,12 +141,13 @@ static void check(const struct operator_check *c)
 const struct operator operator_control_wait = {
 	.kind = TASK_CONTROL,
 	.name = "wait",
-	.summary = "Wait for files, a time, or another DAG's run.",
+	.summary = "Wait for files, a time, another DAG's run, or a dataset.",
 	.doc = "While it waits the task is deferred: it takes no process and no slot of a pool, of "
 	       "its DAG or of the jobs, but is looked at again when it is time. Until when it "
 	       "waits is kept with the run; a daemon that is started again goes on waiting, for "
 	       "what is left of the timeout.\n\n"
-	       "A run that failed is waited for further: it may be done again. While the DAG is "
+	       "A run that failed is waited for further: it may be done again. A dataset is looked "
+	       "at as soon as the daemon has seen an update of it. While the DAG is "
 	       "paused nothing is looked for. Retries do not count looks: what is not there yet "
 	       "spends none.",
 	.params = params,

@@ -15,6 +15,7 @@
 #include "conf/diag.h"
 #include "core/model.h"
 #include "core/zone.h"
+#include "store/store.h"
 
 enum {
 	DAG_TEXT_MAX = 16 << 20,
@@ -322,6 +323,79 @@ static void copy_slas(struct catalog_dag *d, const struct dag *dag)
 			d->slas[d->nslas++] = (struct sla_of){ d->tasks[i], *dag->tasks[i].sla };
 }
 
+static void free_links(struct catalog_dag *d)
+{
+	for (size_t i = 0; i < d->nlinks; i++)
+		free((char *)d->links[i].dataset);
+	free(d->links);
+	free((void *)d->datasets.refs);
+	d->links = NULL;
+	d->nlinks = 0;
+	d->datasets = (struct dataset_rule){ .n = 0 };
+}
+
+static void add_link(
+	struct catalog_dag *d, enum dataset_role role, const char *dataset, const char *task)
+{
+	struct dataset_link link = { .dataset = strdup(dataset), .task = task, .role = role };
+
+	if (link.dataset)
+		d->links[d->nlinks++] = link;
+}
+
+/* "quality:NAME" among its breakers: it consumes NAME. */
+static const char *consumed(const char *breaker)
+{
+	size_t len = strlen(QUALITY_BREAKER);
+
+	return strncmp(breaker, QUALITY_BREAKER, len) == 0 ? breaker + len : NULL;
+}
+
+static size_t count_links(const struct dag *dag)
+{
+	size_t n = dag->datasets ? dag->datasets->n : 0;
+
+	for (int i = 0; i < dag->ntasks; i++) {
+		n += (size_t)dag->tasks[i].nproduces;
+		for (size_t k = 0; dag->tasks[i].breakers && dag->tasks[i].breakers[k]; k++)
+			n += consumed(dag->tasks[i].breakers[k]) != NULL;
+	}
+	return n;
+}
+
+static void copy_rule(struct catalog_dag *d, const struct dataset_rule *rule)
+{
+	struct dataset_ref *refs = calloc(d->nlinks + 1, sizeof *refs);
+
+	if (!refs)
+		return;
+	d->datasets = (struct dataset_rule){ rule->when, refs, 0 };
+	for (; d->datasets.n < d->nlinks; d->datasets.n++)
+		refs[d->datasets.n].name = d->links[d->datasets.n].dataset;
+}
+
+static void copy_links(struct catalog_dag *d, const struct dag *dag)
+{
+	size_t n = count_links(dag);
+
+	free_links(d);
+	if (n == 0 || !d->tasks || !(d->links = calloc(n, sizeof *d->links)))
+		return;
+	for (size_t i = 0; dag->datasets && i < dag->datasets->n; i++)
+		add_link(d, DATASET_SCHEDULES, dag->datasets->refs[i].name, "");
+	if (dag->datasets)
+		copy_rule(d, dag->datasets);
+	for (int i = 0; i < dag->ntasks && d->tasks[i]; i++) {
+		const struct task *t = &dag->tasks[i];
+		for (int k = 0; k < t->nproduces; k++)
+			add_link(d, DATASET_PRODUCES, t->produces[k].name, d->tasks[i]);
+		for (size_t k = 0; t->breakers && t->breakers[k]; k++)
+			if (consumed(t->breakers[k]))
+				add_link(
+					d, DATASET_CONSUMES, consumed(t->breakers[k]), d->tasks[i]);
+	}
+}
+
 static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
 {
 	rename_dag(c, d, dag->name);
@@ -339,6 +413,7 @@ static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *d
 	d->max_active_runs = dag->max_active_runs;
 	d->overlap = dag->overlap;
 	copy_slas(d, dag);
+	copy_links(d, dag);
 	take_spec(c, d, dag);
 	copy_params(d, dag);
 	set_error(d, NULL);
@@ -511,6 +586,7 @@ static void free_dag(struct catalog_dag *d)
 	free_list(d->files);
 	free_list(d->tasks);
 	free(d->slas);
+	free_links(d);
 	free(d->params);
 	free(d->params_error);
 	free(d->numbers);

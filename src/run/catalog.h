@@ -15,6 +15,7 @@
 
 #include "base/digest.h"
 #include "conf/dagfile.h"
+#include "core/dataset.h"
 #include "core/sla_clock.h"
 #include "core/timetable.h"
 
@@ -22,6 +23,7 @@ struct catalog;
 struct config;
 struct config_conn_type;
 struct dag;
+struct dataset_link; /* store/store.h */
 struct err;
 
 /* What tells that a file has changed. */
@@ -43,6 +45,10 @@ struct catalog_dag {
 	char **tasks;              /* their names, in file order; NULL-ended */
 	struct sla_of *slas;       /* of it and of its tasks; names borrowed from `tasks` */
 	size_t nslas;
+	struct dataset_link *links; /* datasets it has to do with; `task` borrowed from `tasks` */
+	size_t nlinks;
+	struct dataset_rule
+		datasets;   /* its schedule waits for these (names of `links`); n 0: none */
 	char *params;       /* values of a run that is given none: JSON object text */
 	char *params_error; /* why there are none: a param has no default */
 	struct file_stamp stamp;

@@ -14,6 +14,7 @@
 #include "base/node.h"
 #include "base/units.h"
 #include "conf/dagfile.h"
+#include "core/dataset.h"
 #include "core/model.h"
 #include "core/zone.h"
 #include "run/control.h"
@@ -41,6 +42,19 @@ static int64_t number_of(const struct look *k, const char *key)
 static int put(const struct look *k, const char *key, json_t *value, struct err *err)
 {
 	return json_object_set_new(k->found->outputs, key, value) < 0 ? err_nomem(err) : 0;
+}
+
+static int put_instant(const struct look *k, const char *key, int64_t at_us, struct err *err)
+{
+	struct civil civil;
+	struct buf text;
+
+	buf_init(&text, 64);
+	zone_to_civil(zone_utc(), at_us, &civil, NULL);
+	civil_add_rfc3339(&text, &civil, 0);
+	int rc = put(k, key, json_string(text.data), err);
+	buf_release(&text);
+	return rc;
 }
 
 /* ---- files ---------------------------------------------------------------------------- */
@@ -122,8 +136,6 @@ static int instant_of(const struct look *k, int64_t *ret, struct err *err)
 
 static int look_at_clock(const struct look *k, struct err *err)
 {
-	struct civil civil;
-	struct buf text;
 	int64_t at_us;
 
 	if (instant_of(k, &at_us, err) < 0)
@@ -133,11 +145,7 @@ static int look_at_clock(const struct look *k, struct err *err)
 		k->found->wait.spread_us = 0;
 		return 0;
 	}
-	buf_init(&text, 64);
-	zone_to_civil(zone_utc(), at_us, &civil, NULL);
-	civil_add_rfc3339(&text, &civil, 0);
-	int rc = put(k, "at", json_string(text.data), err);
-	buf_release(&text);
+	int rc = put_instant(k, "at", at_us, err);
 	k->found->there = rc == 0;
 	return rc;
 }
@@ -174,6 +182,71 @@ static int look_for_run(const struct look *k, struct err *err)
 		k->found->there = r.runs[0].state == RUN_SUCCESS;
 	if (rc == 0 && k->found->there)
 		rc = put(k, "run", json_string(r.runs[0].name), err);
+	store_result_release(&r);
+	return rc;
+}
+
+/* ---- datasets ------------------------------------------------------------------------- */
+
+/* The newest, when it is new enough. */
+static int find_newest(const struct look *k, struct store_result *r, struct err *err)
+{
+	const struct update_filter f = {
+		.which = UPDATES_OF, .dataset = text_of(k, "dataset"), .limit = 1
+	};
+	int64_t oldest_us = k->l->attempt->now_us - number_of(k, "newer_than");
+
+	if (store_dataset_updates(k->l->store, &f, r, err) < 0)
+		return -1;
+	k->found->there = r->n > 0 && r->updates[0].at_us >= oldest_us;
+	return 0;
+}
+
+/* Those that together cover the interval. */
+static int find_covering(const struct look *k, struct store_result *r, struct err *err)
+{
+	const struct dataset_span all = { k->l->job->interval_start_us,
+		k->l->job->interval_end_us };
+	const struct update_filter f = { .which = UPDATES_DURING,
+		.dataset = text_of(k, "dataset"),
+		.from_us = all.start_us,
+		.to_us = all.end_us };
+	struct dataset_span *spans;
+
+	if (store_dataset_updates(k->l->store, &f, r, err) < 0)
+		return -1;
+	spans = calloc(r->n + 1, sizeof *spans);
+	if (!spans) {
+		store_result_release(r);
+		return err_nomem(err);
+	}
+	for (size_t i = 0; i < r->n; i++)
+		spans[i] = (struct dataset_span){ r->updates[i].start_us, r->updates[i].end_us };
+	k->found->there = dataset_covers(spans, r->n, &all);
+	free(spans);
+	return 0;
+}
+
+static int look_for_updates(const struct look *k, struct err *err)
+{
+	const char *dataset = text_of(k, "dataset");
+	struct store_result r;
+	int rc = json_object_get(k->with, "newer_than") ? find_newest(k, &r, err)
+							: find_covering(k, &r, err);
+
+	if (rc < 0)
+		return -1;
+	if (k->found->there) {
+		const struct dataset_update_row *last =
+			&r.updates[json_object_get(k->with, "newer_than") ? 0 : r.n - 1];
+		rc = put(k, "dataset", json_string(dataset), err);
+		if (rc == 0)
+			rc = put_instant(k, "at", last->at_us, err);
+		if (rc == 0 && last->run)
+			rc = put(k, "run", json_string(last->run), err);
+	} else if (!(k->found->dataset = strdup(dataset))) {
+		rc = err_nomem(err);
+	}
 	store_result_release(&r);
 	return rc;
 }
@@ -280,13 +353,16 @@ static char *describe(const struct look *k)
 	if (text_of(k, "prompt"))
 		return strdup(text_of(k, "prompt"));
 	const char *path = text_of(k, "path"), *time = text_of(k, "time"), *run = text_of(k, "run"),
-		   *task = text_of(k, "task");
+		   *task = text_of(k, "task"), *dataset = text_of(k, "dataset");
 	int64_t us;
 	char *ret;
 	int n;
 
 	if (path)
 		n = asprintf(&ret, "the file %s", path);
+	else if (dataset)
+		n = asprintf(&ret, "an update of the dataset %s%s", dataset,
+			json_object_get(k->with, "newer_than") ? "" : " for this interval");
 	else if (time && units_parse_duration(time, &us, NULL) == 0)
 		n = asprintf(&ret, "%s after the interval's end", time);
 	else if (time)
@@ -305,6 +381,8 @@ static int look(const struct look *k, struct err *err)
 		return look_for_files(k, err);
 	if (text_of(k, "time"))
 		return look_at_clock(k, err);
+	if (text_of(k, "dataset"))
+		return look_for_updates(k, err);
 	return look_for_run(k, err);
 }
 
@@ -347,6 +425,7 @@ void control_found_release(struct control_found *f)
 {
 	json_decref(f->outputs);
 	free(f->what);
+	free(f->dataset);
 	*f = (struct control_found){ 0 };
 }
 

@@ -34,6 +34,7 @@ struct control_found {
 	json_t *outputs;        /* there: what was found, an object; the caller's */
 	struct sched_wait wait; /* not there: to be answered */
 	char *what;             /* of wait; the caller's, with control_found_release */
+	char *dataset; /* not there: an update of it is worth a look; NULL: of none. Likewise */
 };
 
 /* -1: it cannot be known: the `with` cannot be rendered, say; nothing is there then. Release it all

@@ -115,6 +115,7 @@ static void on_change(void *arg, struct active_run *r, const struct change *c)
 	const char *task = c->task ? run_task_label(c->task, c->map_index, label) : NULL;
 
 	daemon_sla_changed(d, r, c);
+	daemon_datasets_changed(d, r, c);
 	/* What ended makes room: the daemon looks at it once this step is done. */
 	if (c->kind == CHANGE_END || c->kind == CHANGE_RUN)
 		event_active(d->on_turn, 0, 0);
@@ -239,7 +240,8 @@ static int make_runs(struct daemon *d, struct err *err)
 	if (d->stopping)
 		return 0;
 	if (take_wanted(d, err) < 0 || take_left(d, err) < 0 || daemon_plan(d, err) < 0 ||
-		daemon_backfills_feed(d, err) < 0 || daemon_promote(d, err) < 0)
+		daemon_datasets_plan(d, err) < 0 || daemon_backfills_feed(d, err) < 0 ||
+		daemon_promote(d, err) < 0)
 		return -1;
 	return daemon_sla_judge(d, err);
 }
@@ -259,7 +261,8 @@ static void arm_clock(struct daemon *d)
 	if (d->retry_us)
 		event_add(d->on_turn, &retry);
 	/* By way of the loop: what is ready there comes in between. */
-	else if (daemon_has_more(d) || (!d->stopping && daemon_sla_has_more(d)))
+	else if (daemon_has_more(d) || (!d->stopping && daemon_sla_has_more(d)) ||
+		 daemon_datasets_has_more(d))
 		event_add(d->on_turn, &(struct timeval){ 0 });
 	/* Its timers are warped to. */
 	if (clock_is_fake())
@@ -301,7 +304,8 @@ static bool warp(struct daemon *d)
 /* What has just been done about an SLA is kept before time passes. */
 static bool has_to_keep(const struct daemon *d)
 {
-	return clock_is_fake() && !d->stopping && !daemon_has_more(d) && daemon_sla_has_more(d);
+	return clock_is_fake() && !d->stopping && !daemon_has_more(d) &&
+	       (daemon_sla_has_more(d) || daemon_datasets_has_more(d));
 }
 
 static void end_when_done(struct daemon *d)
@@ -340,6 +344,7 @@ static void look(struct daemon *d)
 {
 	d->looks = d->alerts_due = true;
 	daemon_sla_recheck(d);
+	daemon_datasets_look(d);
 	d->asked = d->asked || d->put_off;
 	d->put_off = false;
 	if (d->npending == 0)

@@ -102,7 +102,8 @@ static void plan_dag(struct daemon *d, const struct catalog_dag *c, struct steer
 		.active = s->active };
 
 	daemon_sla_set(d, c);
-	if (c->params_error && c->spec.kind != TIMETABLE_MANUAL) {
+	daemon_datasets_set(d, c);
+	if (c->params_error && (c->spec.kind != TIMETABLE_MANUAL || c->datasets.n)) {
 		say(d, LEVEL_ERROR, "the DAG cannot be scheduled", { "dag", c->name },
 			{ "error", c->params_error });
 		forget_plan(d, c->name);
@@ -198,7 +199,9 @@ static void take_changed(void *arg, struct catalog_dag *c)
 			   .dir = c->dir,
 			   .version = c->error ? NULL : c->version,
 			   .error = c->error,
-			   .present = true });
+			   .present = true,
+			   .links = c->links,
+			   .nlinks = c->nlinks });
 	struct steered *s = daemon_steer(d, c->name);
 	if (!s)
 		return;
@@ -249,6 +252,7 @@ int daemon_scan(struct daemon *d, struct err *err)
 			say(d, LEVEL_INFO, "DAG removed; its runs finish", { "dag", removed[n] });
 			forget_plan(d, removed[n]);
 			daemon_sla_remove(d, removed[n]);
+			daemon_datasets_remove(d, removed[n]);
 			add_put(&p, &(struct dag_put){ .name = removed[n] });
 		}
 		n++;
@@ -277,7 +281,9 @@ int daemon_dags_init(struct daemon *d, struct err *err)
 	env.arg = d;
 	if (catalog_new(&d->catalog, d->config->folder, &env, err) < 0 || tell_catalog(d, err) < 0)
 		return -1;
-	return read_switches(d, NULL, err) < 0 ? -1 : daemon_sla_init(d, err);
+	if (read_switches(d, NULL, err) < 0 || daemon_datasets_init(d, err) < 0)
+		return -1;
+	return daemon_sla_init(d, err);
 }
 
 void daemon_dags_release(struct daemon *d)
@@ -285,6 +291,7 @@ void daemon_dags_release(struct daemon *d)
 	struct steered *s, *next;
 
 	daemon_sla_release(d);
+	daemon_datasets_release(d);
 	planner_free(d->planner);
 	catalog_free(d->catalog);
 	HASH_ITER (hh, d->steered, s, next) {

@@ -37,6 +37,9 @@ struct run_data {
 	int64_t since_us; /* it runs since then; 0: not known */
 };
 
+/* A run because datasets were updated. Final and wanted, all of it is to be done again. */
+#define DAEMON_TRIGGER_DATASET "dataset"
+
 /* A run that is opened but not in hand yet: there is a limit to how many are. */
 struct pending_run {
 	int64_t run_id, epoch;
@@ -82,6 +85,7 @@ struct daemon {
 	int alert_fd;              /* that on_alert waits for */
 	bool alerts_due;           /* something may be to be told */
 	struct daemon_sla *sla;
+	struct daemon_datasets *datasets;
 	void *server;
 	char *folder_error;
 	const struct config *settings; /* weir.yaml for the folder, as it was last good */
@@ -120,6 +124,11 @@ int daemon_plan(struct daemon *d, struct err *err);
 int daemon_promote(struct daemon *d, struct err *err);
 int daemon_promote_first(struct daemon *d, struct err *err); /* one; there must be one */
 bool daemon_has_more(const struct daemon *d);                /* there are more portions */
+struct run_key;
+struct run_open;
+/* A run of a DAG as the catalog has it, to be opened; strings live in `a`. */
+struct run_open daemon_new_run(
+	struct daemon *d, const struct catalog_dag *c, const struct run_key *key, struct arena *a);
 int daemon_add_pending(struct daemon *d, const struct pending_run *p);
 /* At the start: what the schedules have in motion already. */
 int daemon_count_wanted(struct daemon *d, struct err *err);
@@ -161,6 +170,17 @@ void daemon_sla_recheck(struct daemon *d); /* look at the store for what others 
  * another one now. */
 bool daemon_settings_look(struct daemon *d);
 void daemon_settings_release(struct daemon *d);
+/* run/daemon_dataset.c: DAGs whose schedule waits for datasets */
+int daemon_datasets_init(struct daemon *d, struct err *err);
+void daemon_datasets_release(struct daemon *d);
+void daemon_datasets_set(struct daemon *d, const struct catalog_dag *c); /* new or changed */
+void daemon_datasets_remove(struct daemon *d, const char *name);
+/* Something was updated, here or elsewhere. */
+void daemon_datasets_changed(struct daemon *d, const struct active_run *r, const struct change *c);
+void daemon_datasets_look(struct daemon *d);
+/* What is due becomes runs. */
+int daemon_datasets_plan(struct daemon *d, struct err *err);
+bool daemon_datasets_has_more(const struct daemon *d);
 
 /* run/daemon_watch.c */
 int daemon_watch_init(struct daemon *d, struct err *err);

@@ -53,7 +53,12 @@ int daemon_add_pending(struct daemon *d, const struct pending_run *p)
 /* It counts for max_active_runs. */
 static bool is_scheduled(const struct run_row *row)
 {
-	return strcmp(row->trigger, "schedule") == 0 && !run_state_is_final(row->state);
+	bool final = run_state_is_final(row->state);
+
+	/* One that is to be done again is final, and wanted. */
+	if (strcmp(row->trigger, DAEMON_TRIGGER_DATASET) == 0)
+		return !final || row->wanted;
+	return strcmp(row->trigger, "schedule") == 0 && !final;
 }
 
 /* The version the run began with: the one of the folder when it is still that, else out of the
@@ -306,10 +311,10 @@ struct portion {
 };
 
 static const char *keep_name(
-	struct portion *p, const struct run_key *key, const char *ds, bool long_form)
+	struct arena *a, const struct run_key *key, const char *ds, bool long_form)
 {
 	char *name = run_name(key, ds, long_form);
-	const char *copy = name ? arena_strdup(&p->arena, name) : NULL;
+	const char *copy = name ? arena_strdup(a, name) : NULL;
 
 	free(name);
 	return copy;
@@ -324,25 +329,19 @@ static size_t count(char *const *list)
 	return n;
 }
 
-static void add_open(struct daemon *d, struct portion *p, const struct planner_decision *dec)
+struct run_open daemon_new_run(
+	struct daemon *d, const struct catalog_dag *c, const struct run_key *key, struct arena *a)
 {
-	const struct catalog_dag *c = catalog_find(d->catalog, dec->dag);
-	const struct run_key key = { dec->dag, dec->tick.start_us, dec->tick.end_us };
 	int64_t now = clock_now_us();
 	char ds[32];
 
-	/* Its file is gone since: nothing to run. */
-	if (!c)
-		return;
-	run_ds(c->spec.zone, dec->tick.start_us, ds, sizeof ds);
-	p->of[p->nopens] = dec;
-	p->opens[p->nopens++] = (struct run_open){ .key = key,
-		.name = keep_name(p, &key, ds, false),
-		.long_name = keep_name(p, &key, ds, true),
-		.ds = arena_strdup(&p->arena, ds),
+	run_ds(c->spec.zone, key->interval_start_us, ds, sizeof ds);
+	return (struct run_open){ .key = *key,
+		.name = keep_name(a, key, ds, false),
+		.long_name = keep_name(a, key, ds, true),
+		.ds = arena_strdup(a, ds),
 		.zone = zone_name(c->spec.zone ? c->spec.zone : zone_utc()),
 		.params = c->params,
-		.trigger = "schedule",
 		.dag_path = c->path,
 		.dag_dir = c->dir,
 		.version = c->version,
@@ -352,8 +351,22 @@ static void add_open(struct daemon *d, struct portion *p, const struct planner_d
 		.owner = d->engine.self,
 		.lease_until_us = now + ENGINE_LEASE_US,
 		.now_us = now,
-		.wanted = true,
-		.only_new = true };
+		.wanted = true };
+}
+
+static void add_open(struct daemon *d, struct portion *p, const struct planner_decision *dec)
+{
+	const struct catalog_dag *c = catalog_find(d->catalog, dec->dag);
+	const struct run_key key = { dec->dag, dec->tick.start_us, dec->tick.end_us };
+
+	/* Its file is gone since: nothing to run. */
+	if (!c)
+		return;
+	struct run_open open = daemon_new_run(d, c, &key, &p->arena);
+	open.trigger = "schedule";
+	open.only_new = true;
+	p->of[p->nopens] = dec;
+	p->opens[p->nopens++] = open;
 }
 
 static void add_row(struct portion *p, const struct planner_decision *dec)
@@ -541,7 +554,8 @@ static int open_wanted(struct daemon *d, const struct run_row *row, struct err *
 	bool all = b && strcmp(row->trigger, "backfill") == 0 &&
 		   strcmp(b->row.mode, backfill_mode_names[BACKFILL_ALL]) == 0;
 	bool again = run_state_is_final(row->state) &&
-		     (all || strcmp(row->trigger, OPS_TRIGGER_FORCE) == 0);
+		     (all || strcmp(row->trigger, OPS_TRIGGER_FORCE) == 0 ||
+			     strcmp(row->trigger, DAEMON_TRIGGER_DATASET) == 0);
 
 	if (engine_find(&d->engine, row->id))
 		return 0;

@@ -88,6 +88,7 @@ static void free_all(struct engine *e)
 	arena_release(&e->scratch);
 	arena_release(&e->incident_arena);
 	free(e->incidents);
+	engine_forget_waits(e, 0);
 	for (size_t i = 0; i < e->nspent; i++)
 		free(e->spent[i].path);
 	free(e->spent);
@@ -269,6 +270,7 @@ void engine_drop(struct engine *e, struct active_run *r, bool close)
 	sched_drop_run(e->sched, r->id);
 	forget_idle(e, r);
 	engine_forget_requests(e, r->id);
+	engine_forget_waits(e, r->id);
 	/* A store that cannot be written is not waited for: a dead owner is recognised. */
 	if (close && !r->given_up && e->store && !e->retry_us)
 		store_run_close(e->store, r->id, r->epoch, NULL);

@@ -50,6 +50,13 @@ struct spent {
 	char *path;
 };
 
+/* A task that waits for a dataset (run/engine_dataset.c). */
+struct engine_wait {
+	int64_t run_id;
+	int task;
+	char *dataset;
+};
+
 /* A run the engine has in hand. Members are for reading. */
 struct active_run {
 	int64_t id, epoch;
@@ -125,6 +132,11 @@ struct engine {
 	size_t nincidents, incidents_cap;
 	struct arena incident_arena;
 	size_t nspent;
+	/* Datasets that are updated by the changes at hand, and the tasks that wait for some. */
+	struct dataset_put *updates;
+	size_t nupdates, updates_cap;
+	struct engine_wait *waits;
+	size_t nwaits, waits_cap;
 	int64_t prepared; /* starts up to this token were given to the executor, to be held */
 	struct unstarted *unstarted; /* in the order of tokens */
 	size_t nunstarted;
@@ -212,6 +224,9 @@ int engine_settle(struct engine *e, struct active_run *r, struct err *err);
  * scheduler. On error the run is still in hand, and nothing of it is in the scheduler. */
 int engine_resume(struct engine *e, struct active_run *r, struct run_init *init,
 	struct task_init *tasks, struct err *err);
+
+/* A dataset was updated elsewhere: what waits for it is asked at once. */
+void engine_dataset_updated(struct engine *e, const char *dataset);
 
 /* event_free(), which does not take NULL. */
 void engine_free_event(struct event *event);

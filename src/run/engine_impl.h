@@ -41,6 +41,14 @@ int engine_commit_settled(struct engine *e, const struct active_run *settling, s
 /* run/engine_incident.c: e->incidents, of these changes and the checks at hand. */
 int engine_collect_incidents(
 	struct engine *e, const struct change *changes, size_t n, struct err *err);
+/* run/engine_dataset.c: e->updates, likewise. */
+int engine_collect_updates(
+	struct engine *e, const struct change *changes, size_t n, struct err *err);
+/* They are committed: ask what waits for them. */
+void engine_wake_waits(struct engine *e);
+/* A task waits for a dataset. */
+void engine_note_wait(struct engine *e, const struct sched_question *q, const char *dataset);
+void engine_forget_waits(struct engine *e, int64_t run_id); /* 0: all, for good */
 /* Send what waits, to all; 1: the own executor does not take all of it now. */
 int engine_flush(struct engine *e);
 /* Feed the ends that an executor has; *fed: how many. -1: it is gone. */

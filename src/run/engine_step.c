@@ -498,6 +498,8 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 		return err_nomem(err);
 	if (engine_collect_incidents(e, changes, n, err) < 0)
 		return -1;
+	if (engine_collect_updates(e, changes, n, err) < 0)
+		return -1;
 	const struct store_batch batch = { .leases = e->leases,
 		.nleases = (size_t)nleases,
 		.changes = changes,
@@ -507,7 +509,9 @@ static int commit(struct engine *e, const struct change *changes, size_t n, stru
 		.audits = e->requests,
 		.naudits = e->nrequests,
 		.incidents = e->incidents,
-		.nincidents = e->nincidents };
+		.nincidents = e->nincidents,
+		.datasets = e->updates,
+		.ndatasets = e->nupdates };
 	if (store_commit(e->store, &batch, err) < 0)
 		return -1;
 	e->dirty = false;
@@ -618,6 +622,7 @@ int engine_commit_settled(struct engine *e, const struct active_run *settling, s
 	ack(e, changes, n);
 	engine_flush(e);
 	tell(e, changes, n);
+	engine_wake_waits(e);
 	/* Runs that were begun just now may be through already; the next step tells. */
 	collect_idle(e, changes, n);
 	for (size_t i = 0; i < e->nidle; i++)
@@ -644,6 +649,8 @@ static void answer_wait(
 		sched_answer(e->sched, q->run_id, q->task, true, now_us);
 	else
 		sched_answer_wait(e->sched, &found.wait, now_us);
+	if (!found.there && found.dataset)
+		engine_note_wait(e, q, found.dataset);
 	control_found_release(&found);
 }
 
@@ -738,6 +745,7 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 	tell(e, changes, *ret_n);
 	collect_idle(e, changes, *ret_n);
 	sched_clear_changes(e->sched);
+	engine_wake_waits(e);
 	feed_unstarted(e);
 	tell_idle(e);
 	return 0;

@@ -232,19 +232,35 @@ static void bind_dataset(struct sqlite_query *q, const struct list_query *lq)
 	sqlite_bind_text(q, lq->dataset);
 }
 
-static void bind_update(struct sqlite_query *q, const struct list_query *lq)
+static void bind_updates(struct sqlite_query *q, const struct list_query *lq)
 {
 	sqlite_bind_text(q, lq->dataset);
 	sqlite_bind_int(q, lq->limit > 0 ? lq->limit : -1);
-	sqlite_bind_text(q, lq->dag);
+}
+
+static void bind_updates_id(struct sqlite_query *q, const struct list_query *lq)
+{
+	bind_updates(q, lq);
 	sqlite_bind_int(q, lq->id);
+}
+
+static void bind_updates_dag(struct sqlite_query *q, const struct list_query *lq)
+{
+	bind_updates(q, lq);
+	sqlite_bind_text(q, lq->dag);
+}
+
+static void bind_updates_during(struct sqlite_query *q, const struct list_query *lq)
+{
+	bind_updates(q, lq);
 	sqlite_bind_int(q, lq->from_us);
 	sqlite_bind_int(q, lq->to_us);
 }
 
-#define UPDATES_READER(which)                                                 \
-	[LIST_UPDATES + UPDATES_##which] = { SQL_UPDATES_##which, bind_update, \
-		sizeof(struct dataset_update_row), "list updates of datasets", sqlite_read_update }
+#define UPDATES_READER(which, bind)                                            \
+	[LIST_UPDATES + UPDATES_##which] = { SQL_UPDATES_##which, bind,        \
+		sizeof(struct dataset_update_row), "list updates of datasets", \
+		sqlite_read_update }
 
 static const struct list_reader {
 	enum sqlite_sql sql;
@@ -286,19 +302,18 @@ static const struct list_reader {
 		"list incidents", sqlite_read_incident },
 	[LIST_INCIDENTS_DUE] = { SQL_INCIDENTS_DUE, bind_incidents_due, sizeof(struct incident),
 		"list incidents", sqlite_read_incident },
-	[LIST_DATASETS] = { SQL_DATASETS, bind_dataset, sizeof(struct dataset_row),
-		"list datasets", sqlite_read_dataset },
+	[LIST_DATASETS] = { SQL_DATASETS, bind_dataset, sizeof(struct dataset_row), "list datasets",
+		sqlite_read_dataset },
 	[LIST_DATASET_LINKS] = { SQL_DATASET_LINKS, bind_dataset, sizeof(struct dataset_link),
 		"list who uses datasets", sqlite_read_link },
-	[LIST_DATASET_CURSORS] = { SQL_DATASET_CURSORS, bind_dag,
-		sizeof(struct dataset_cursor_row), "list who waits for datasets",
-		sqlite_read_dataset_cursor },
-	UPDATES_READER(OF),
-	UPDATES_READER(AFTER),
-	UPDATES_READER(WAITING),
-	UPDATES_READER(BY),
-	UPDATES_READER(TAKEN),
-	UPDATES_READER(DURING),
+	[LIST_DATASET_CURSORS] = { SQL_DATASET_CURSORS, bind_dag, sizeof(struct dataset_cursor_row),
+		"list who waits for datasets", sqlite_read_dataset_cursor },
+	UPDATES_READER(OF, bind_updates),
+	UPDATES_READER(AFTER, bind_updates_id),
+	UPDATES_READER(WAITING, bind_updates_dag),
+	UPDATES_READER(BY, bind_updates_id),
+	UPDATES_READER(TAKEN, bind_updates_id),
+	UPDATES_READER(DURING, bind_updates_during),
 };
 static_assert(sizeof readers / sizeof *readers == LIST_MAX, "a reader for each kind");
 

@@ -47,7 +47,7 @@
 	"INSERT INTO event(run_id, id, at_us, task, map_index, from_state, to_state, reason," \
 	" detail) SELECT ?2, (SELECT coalesce(max(id), 0) + 1 FROM event WHERE run_id = ?2), ?1"
 
-#define UPDATE_COLUMNS                                                              \
+#define UPDATE_COLUMNS                                                                 \
 	" u.id, u.at_us, u.dataset, u.start_us, u.end_us, u.dag, u.task, u.map_index," \
 	" u.run_id, r.name, u.work, u.wakes, u.who, u.reason"
 #define UPDATE_SELECT                                              \
@@ -408,19 +408,19 @@ static const char *const texts[] = {
 				" WHERE ?1 IS NULL OR dag = ?1 ORDER BY dag, dataset",
 	[SQL_UPDATES_OF] =
 		UPDATE_SELECT "WHERE ?1 IS NULL OR u.dataset = ?1 ORDER BY u.id DESC LIMIT ?2",
-	[SQL_UPDATES_AFTER] = UPDATE_SELECT "WHERE u.id > ?4 ORDER BY u.id LIMIT ?2",
+	[SQL_UPDATES_AFTER] = UPDATE_SELECT "WHERE u.id > ?3 ORDER BY u.id LIMIT ?2",
 	[SQL_UPDATES_WAITING] =
 		"SELECT" UPDATE_COLUMNS " FROM dataset_cursor c JOIN dataset_update u"
 		" ON u.dataset = c.dataset AND u.id > c.seen_id"
 		" LEFT JOIN run r ON r.id = u.run_id WHERE c.dag = ?3 AND u.wakes = 1"
 		" ORDER BY u.id LIMIT ?2",
-	[SQL_UPDATES_BY] = UPDATE_SELECT "WHERE u.run_id = ?4 ORDER BY u.id LIMIT ?2",
+	[SQL_UPDATES_BY] = UPDATE_SELECT "WHERE u.run_id = ?3 ORDER BY u.id LIMIT ?2",
 	[SQL_UPDATES_TAKEN] =
 		"SELECT" UPDATE_COLUMNS " FROM dataset_use t JOIN dataset_update u"
-		" ON u.id = t.update_id LEFT JOIN run r ON r.id = u.run_id WHERE t.run_id = ?4"
+		" ON u.id = t.update_id LEFT JOIN run r ON r.id = u.run_id WHERE t.run_id = ?3"
 		" ORDER BY u.id LIMIT ?2",
 	[SQL_UPDATES_DURING] = UPDATE_SELECT
-	"WHERE u.dataset = ?1 AND u.end_us >= ?5 AND u.start_us <= ?6 ORDER BY u.id LIMIT ?2",
+	"WHERE u.dataset = ?1 AND u.end_us >= ?3 AND u.start_us <= ?4 ORDER BY u.id LIMIT ?2",
 };
 static_assert(sizeof texts / sizeof *texts == SQL_MAX, "a text for each statement");
 

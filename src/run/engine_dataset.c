@@ -1,0 +1,118 @@
+/* Datasets: what a step updates, committed with it, and the tasks that wait for updates. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dataset.h"
+#include "core/model.h"
+#include "run/engine_impl.h"
+
+/* ---- updates -------------------------------------------------------------------------- */
+
+static int add_update(struct engine *e, const struct dataset_put *put, struct err *err)
+{
+	if (e->nupdates == e->updates_cap) {
+		size_t cap = e->updates_cap ? 2 * e->updates_cap : 16;
+		struct dataset_put *grown = reallocarray(e->updates, cap, sizeof *grown);
+		if (!grown)
+			return err_nomem(err);
+		e->updates = grown;
+		e->updates_cap = cap;
+	}
+	e->updates[e->nupdates++] = *put;
+	return 0;
+}
+
+static int add_updates(struct engine *e, const struct change *c, struct err *err)
+{
+	const struct active_run *r = engine_find(e, c->run_id);
+	const struct task *t = &r->dag->tasks[c->task_index];
+
+	for (int i = 0; i < t->nproduces; i++) {
+		const struct dataset_put put = { .dataset = t->produces[i].name,
+			.start_us = r->job.interval_start_us,
+			.end_us = r->job.interval_end_us,
+			.at_us = c->at_us,
+			.dag = r->dag->name,
+			.task = t->name,
+			.map_index = c->map_index,
+			.run_id = r->id,
+			.work = c->state.work };
+		if (add_update(e, &put, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A person who marks a task as succeeded has written nothing. */
+int engine_collect_updates(
+	struct engine *e, const struct change *changes, size_t n, struct err *err)
+{
+	e->nupdates = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct change *c = &changes[i];
+		if (c->kind == CHANGE_TASK && c->state.to == TASK_SUCCESS &&
+			c->reason == REASON_SUCCEEDED && add_updates(e, c, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- waits ---------------------------------------------------------------------------- */
+
+void engine_note_wait(struct engine *e, const struct sched_question *q, const char *dataset)
+{
+	size_t i = 0;
+
+	while (i < e->nwaits && (e->waits[i].run_id != q->run_id || e->waits[i].task != q->task))
+		i++;
+	if (i == e->waits_cap) {
+		size_t cap = e->waits_cap ? 2 * e->waits_cap : 16;
+		struct engine_wait *grown = reallocarray(e->waits, cap, sizeof *grown);
+		/* Its poll finds what it is not told. */
+		if (!grown)
+			return;
+		e->waits = grown;
+		e->waits_cap = cap;
+	}
+	if (i < e->nwaits)
+		free(e->waits[i].dataset);
+	else
+		e->nwaits++;
+	e->waits[i] = (struct engine_wait){ q->run_id, q->task, strdup(dataset) };
+}
+
+static void remove_wait(struct engine *e, size_t i)
+{
+	free(e->waits[i].dataset);
+	e->waits[i] = e->waits[--e->nwaits];
+}
+
+void engine_forget_waits(struct engine *e, int64_t run_id)
+{
+	for (size_t i = e->nwaits; i-- > 0;)
+		if (!run_id || e->waits[i].run_id == run_id)
+			remove_wait(e, i);
+	if (run_id)
+		return;
+	free(e->waits);
+	free(e->updates);
+}
+
+/* What still waits after the look is noted again. */
+void engine_dataset_updated(struct engine *e, const char *dataset)
+{
+	for (size_t i = e->nwaits; i-- > 0;) {
+		const struct engine_wait w = e->waits[i];
+		if (w.dataset && strcmp(w.dataset, dataset) != 0)
+			continue;
+		sched_ask_again(e->sched, w.run_id, w.task);
+		remove_wait(e, i);
+	}
+}
+
+void engine_wake_waits(struct engine *e)
+{
+	for (size_t i = 0; e->nwaits > 0 && i < e->nupdates; i++)
+		engine_dataset_updated(e, e->updates[i].dataset);
+	e->nupdates = 0;
+}
