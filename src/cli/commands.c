@@ -41,6 +41,7 @@ const struct command *const commands[] = {
 	&command_logs,
 	&command_fence,
 	&command_sla,
+	&command_datasets,
 	&command_pools,
 	&command_runbook,
 	/* Write */

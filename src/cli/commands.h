@@ -42,6 +42,7 @@ extern const struct command command_logs;       /* logs.c */
 extern const struct command command_fence;      /* fence.c */
 extern const struct command command_pools;      /* pools.c */
 extern const struct command command_sla;        /* sla.c */
+extern const struct command command_datasets;   /* datasets.c */
 extern const struct command command_graph;      /* graph.c */
 extern const struct command command_operators;  /* operators.c */
 extern const struct command command_schema;     /* schema.c */

@@ -377,6 +377,8 @@ static const char *value_of(const struct ops_target *t, const char *name, char *
 		return t->run;
 	if (strncmp(name, "breaker}", 8) == 0)
 		return t->breaker;
+	if (strncmp(name, "dataset}", 8) == 0)
+		return t->dataset;
 	snprintf(number, size, "%lld", (long long)t->id);
 	return number;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/units.h"
 #include "cli/commands.h"
 #include "cli/grid.h"
 #include "cli/home.h"
@@ -13,6 +14,7 @@
 #include "cli/when.h"
 #include "conf/config.h"
 #include "conf/diag.h"
+#include "core/dataset.h"
 #include "core/model.h"
 #include "core/timetable.h"
 
@@ -27,6 +29,7 @@ struct policy {
 	struct tick next;
 	int64_t deadline_us;
 	const char *state; /* of the run of that interval; NULL: there is none */
+	const char *dataset; /* fresh_within; else NULL */
 };
 
 struct listing {
@@ -127,7 +130,7 @@ static const char *run_state_of(struct listing *l, const struct policy *p)
 	return state;
 }
 
-static int add_policy(
+static struct policy *new_policy(
 	struct listing *l, const struct dag *dag, const struct task *t, enum sla_kind kind)
 {
 	const struct sla *s = t ? t->sla : dag->sla;
@@ -136,7 +139,7 @@ static int add_policy(
 		size_t cap = l->cap ? l->cap * 2 : 64;
 		struct policy *grown = reallocarray(l->policies, cap, sizeof *grown);
 		if (!grown)
-			return -1;
+			return NULL;
 		l->policies = grown;
 		l->cap = cap;
 	}
@@ -144,6 +147,55 @@ static int add_policy(
 	*p = (struct policy){
 		.dag = dag->name, .task = t ? t->name : NULL, .sla = s, .kind = kind
 	};
+	return p;
+}
+
+/* When the dataset has to be updated again, as far as it is known. */
+static int add_fresh(struct listing *l, const struct dag *dag, const struct task *t,
+	const struct dataset_ref *ref)
+{
+	struct policy *p = new_policy(l, dag, t, SLA_FRESH_WITHIN);
+	struct store_result rows;
+
+	if (!p)
+		return -1;
+	p->dataset = ref->name;
+	if (!l->store || store_datasets(l->store, ref->name, &rows, NULL) < 0)
+		return 0;
+	if (rows.n) {
+		const struct dataset_row *r = &rows.datasets[0];
+		p->has_next = true;
+		p->next.start_us = r->fresh_us ? r->fresh_us : r->since_us;
+		p->next.start_us -= p->next.start_us % US_PER_SECOND;
+		p->next.end_us = p->deadline_us = p->next.start_us + p->sla->fresh_within_us;
+	}
+	store_result_release(&rows);
+	return 0;
+}
+
+/* Of the task; of the DAG those that its schedule waits for, or else those that it produces. */
+static int add_all_fresh(struct listing *l, const struct dag *dag, const struct task *t)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !t && dag->datasets && rc == 0 && i < dag->datasets->n; i++)
+		rc = add_fresh(l, dag, NULL, &dag->datasets->refs[i]);
+	for (int k = 0; (t || !dag->datasets) && rc == 0 && k < dag->ntasks; k++)
+		for (int i = 0; rc == 0 && i < dag->tasks[k].nproduces; i++)
+			if (!t || t == &dag->tasks[k])
+				rc = add_fresh(l, dag, t, &dag->tasks[k].produces[i]);
+	return rc;
+}
+
+static int add_policy(
+	struct listing *l, const struct dag *dag, const struct task *t, enum sla_kind kind)
+{
+	if (kind == SLA_FRESH_WITHIN)
+		return add_all_fresh(l, dag, t);
+	struct policy *p = new_policy(l, dag, t, kind);
+	if (!p)
+		return -1;
+	const struct sla *s = p->sla;
 	p->has_next = sla_first_after(s, kind, dag->schedule, l->now_us, &p->next) == 1;
 	if (p->has_next) {
 		p->deadline_us = sla_judged_at_us(s, kind, dag->schedule, &p->next);
@@ -228,14 +280,16 @@ static void print_policies(const struct listing *l, const struct term *t, struct
 		const struct policy *p = &l->policies[i];
 		grid_add(&g, STYLE_BOLD, p->dag);
 		grid_add(&g, STYLE_NONE, p->task);
-		grid_add(&g, STYLE_NONE, slaview_policy(p->sla, p->kind, text, sizeof text));
+		slaview_policy(p->sla, p->kind, text, sizeof text);
+		grid_addf(&g, STYLE_NONE, "%s%s%s", text, p->dataset ? " " : "",
+			p->dataset ? p->dataset : "");
 		buf_clear(&b);
 		if (p->has_next)
 			slaview_add_time(&b, dag_of(l, p), p->deadline_us);
 		grid_add(&g, STYLE_NONE, b.data);
 		grid_add(&g, STYLE_NONE,
 			p->has_next ? when_ago(p->deadline_us, l->now_us, when) : NULL);
-		grid_add(&g, STYLE_NONE, p->has_next ? (p->state ? p->state : "none yet") : NULL);
+		grid_add(&g, STYLE_NONE, p->has_next && !p->dataset ? (p->state ? p->state : "none yet") : NULL);
 		grid_add(&g, STYLE_NONE, p->kind == SLA_AT_RISK ? "warn" : acts_of(p->sla, &b));
 	}
 	grid_print(&g, t, 0, out);
@@ -322,9 +376,10 @@ static json_t *policy_json(const struct policy *p)
 		next = json_pack("{s:o, s:o, s:o, s:o}", "at", cli_json_instant(p->deadline_us),
 			"interval_start", cli_json_instant(p->next.start_us), "interval_end",
 			cli_json_instant(p->next.end_us), "run", cli_json_text(p->state));
-	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o}", "dag", cli_json_text(p->dag), "task",
-		cli_json_text(p->task), "sla", sla_kind_name(p->kind), "value",
-		strchr(text, ' ') + 1, "on_miss", on_miss, "next", next);
+	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "dag", cli_json_text(p->dag),
+		"task", cli_json_text(p->task), "sla", sla_kind_name(p->kind), "value",
+		strchr(text, ' ') + 1, "dataset", cli_json_text(p->dataset), "on_miss", on_miss,
+		"next", next);
 }
 
 static int print_json(const struct listing *l, struct err *err)

@@ -34,7 +34,8 @@ static int handle_call(const struct ops_call *call, const struct http_api *api,
 	struct ops_target target = { .dag = http_param(req, "dag"),
 		.task = http_param(req, "task"),
 		.run = http_param(req, "run"),
-		.breaker = http_param(req, "breaker") };
+		.breaker = http_param(req, "breaker"),
+		.dataset = http_param(req, "dataset") };
 	const char *id = http_param(req, "id");
 	struct ops ops = api->ops;
 	char by[BY_MAX];

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/node.h"
 #include "base/zonefile.h"
 #include "conf/config.h"
 #include "conf/diag.h"
@@ -334,13 +335,22 @@ static void free_links(struct catalog_dag *d)
 	d->datasets = (struct dataset_rule){ .n = 0 };
 }
 
-static void add_link(
-	struct catalog_dag *d, enum dataset_role role, const char *dataset, const char *task)
+static void add_link(struct catalog_dag *d, const struct dataset_link *link)
 {
-	struct dataset_link link = { .dataset = strdup(dataset), .task = task, .role = role };
+	char *name = strdup(link->dataset);
 
-	if (link.dataset)
-		d->links[d->nlinks++] = link;
+	if (!name)
+		return;
+	d->links[d->nlinks] = *link;
+	d->links[d->nlinks++].dataset = name;
+}
+
+/* The shorter of what the task and its DAG ask for; either may ask for nothing. */
+static int64_t fresh_within(const struct sla *task, const struct sla *dag)
+{
+	int64_t a = task ? task->fresh_within_us : 0, b = dag ? dag->fresh_within_us : 0;
+
+	return !a || (b && b < a) ? b : a;
 }
 
 /* "quality:NAME" among its breakers: it consumes NAME. */
@@ -351,12 +361,20 @@ static const char *consumed(const char *breaker)
 	return strncmp(breaker, QUALITY_BREAKER, len) == 0 ? breaker + len : NULL;
 }
 
+/* The dataset that a task waits for (control: wait); NULL: none, or not known yet. */
+static const char *waited_for(const struct task *t)
+{
+	const char *name = t->waits ? node_text(node_get(t->with, "dataset")) : NULL;
+
+	return name && dataset_is_name(name) ? name : NULL;
+}
+
 static size_t count_links(const struct dag *dag)
 {
 	size_t n = dag->datasets ? dag->datasets->n : 0;
 
 	for (int i = 0; i < dag->ntasks; i++) {
-		n += (size_t)dag->tasks[i].nproduces;
+		n += (size_t)dag->tasks[i].nproduces + (waited_for(&dag->tasks[i]) != NULL);
 		for (size_t k = 0; dag->tasks[i].breakers && dag->tasks[i].breakers[k]; k++)
 			n += consumed(dag->tasks[i].breakers[k]) != NULL;
 	}
@@ -374,6 +392,24 @@ static void copy_rule(struct catalog_dag *d, const struct dataset_rule *rule)
 		refs[d->datasets.n].name = d->links[d->datasets.n].dataset;
 }
 
+static void add_links_of(struct catalog_dag *d, const struct dag *dag, const struct task *t)
+{
+	struct dataset_link link = { .task = d->tasks[t->index], .role = DATASET_PRODUCES };
+
+	link.fresh_within_us = fresh_within(t->sla, dag->datasets ? NULL : dag->sla);
+	for (int k = 0; k < t->nproduces; k++) {
+		link.dataset = t->produces[k].name;
+		add_link(d, &link);
+	}
+	link.role = DATASET_CONSUMES;
+	link.fresh_within_us = 0;
+	for (size_t k = 0; t->breakers && t->breakers[k]; k++)
+		if ((link.dataset = consumed(t->breakers[k])))
+			add_link(d, &link);
+	if ((link.dataset = waited_for(t)))
+		add_link(d, &link);
+}
+
 static void copy_links(struct catalog_dag *d, const struct dag *dag)
 {
 	size_t n = count_links(dag);
@@ -382,18 +418,14 @@ static void copy_links(struct catalog_dag *d, const struct dag *dag)
 	if (n == 0 || !d->tasks || !(d->links = calloc(n, sizeof *d->links)))
 		return;
 	for (size_t i = 0; dag->datasets && i < dag->datasets->n; i++)
-		add_link(d, DATASET_SCHEDULES, dag->datasets->refs[i].name, "");
+		add_link(d, &(struct dataset_link){ .dataset = dag->datasets->refs[i].name,
+				    .task = "",
+				    .role = DATASET_SCHEDULES,
+				    .fresh_within_us = fresh_within(NULL, dag->sla) });
 	if (dag->datasets)
 		copy_rule(d, dag->datasets);
-	for (int i = 0; i < dag->ntasks && d->tasks[i]; i++) {
-		const struct task *t = &dag->tasks[i];
-		for (int k = 0; k < t->nproduces; k++)
-			add_link(d, DATASET_PRODUCES, t->produces[k].name, d->tasks[i]);
-		for (size_t k = 0; t->breakers && t->breakers[k]; k++)
-			if (consumed(t->breakers[k]))
-				add_link(
-					d, DATASET_CONSUMES, consumed(t->breakers[k]), d->tasks[i]);
-	}
+	for (int i = 0; i < dag->ntasks && d->tasks[i]; i++)
+		add_links_of(d, dag, &dag->tasks[i]);
 }
 
 static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *dag)

@@ -571,6 +571,8 @@ static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 		reload_breaker(d, dag);
 	else if (what == OPS_INCIDENT)
 		d->alerts_due = true;
+	else if (what == OPS_DATASET)
+		daemon_datasets_look(d);
 	else
 		d->asked = true;
 	daemon_turn(d);
@@ -584,7 +586,7 @@ static void on_note(void *arg, const struct ops_note *n)
 	snprintf(number, sizeof number, "%lld", (long long)n->backfill);
 	say(d, LEVEL_INFO, "asked", { "for", n->what }, { "backfill", n->backfill ? number : NULL },
 		{ "dag", n->dag }, { "task", n->task }, { "run", n->run },
-		{ "breaker", n->breaker }, { "by", n->by }, { "reason", n->reason });
+		{ "breaker", n->breaker }, { "dataset", n->dataset }, { "by", n->by }, { "reason", n->reason });
 }
 
 const char *daemon_home(const struct daemon *d)

@@ -190,6 +190,7 @@ static void feed(struct daemon *d, const struct dataset_update_row *row)
 	engine_dataset_updated(&d->engine, row->dataset);
 	if (!row->wakes)
 		return;
+	daemon_fresh_updated(d, row->dataset);
 	HASH_ITER (hh, d->datasets->consumers, c, next)
 		if (dataset_pending_add(&c->pending, &c->rule, &u))
 			make_due(d->datasets, c);

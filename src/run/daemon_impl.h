@@ -162,6 +162,7 @@ void daemon_sla_taken(struct daemon *d, struct active_run *r, const struct run_r
 void daemon_sla_began(struct daemon *d, struct active_run *r, const struct change *c);
 void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct change *c);
 void daemon_sla_passed(struct daemon *d, const struct planner_decision *dec);
+void daemon_fresh_updated(struct daemon *d, const char *dataset);
 void daemon_sla_recheck(struct daemon *d); /* look at the store for what others did */
 
 /* run/daemon_settings.c */

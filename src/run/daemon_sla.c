@@ -43,6 +43,7 @@ void daemon_sla_set(struct daemon *d, const struct catalog_dag *c)
 	struct sla_dag *s = c->nslas ? daemon_sla_dag(d, c->name) : NULL;
 	struct err err = { 0 };
 
+	daemon_fresh_set(d, c);
 	if (!s) {
 		sla_clock_remove(d->sla->clock, c->name);
 		return;
@@ -66,6 +67,7 @@ void daemon_sla_remove(struct daemon *d, const char *name)
 	if (s && sla_clock_mark(d->sla->clock, name, clock_now_us(), &s->mark))
 		s->has_mark = true;
 	sla_clock_remove(d->sla->clock, name);
+	daemon_fresh_remove(d, name);
 }
 
 /* ---- what was missed ------------------------------------------------------------------ */
@@ -140,8 +142,10 @@ int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *er
 		.deadline_us = f->deadline_us,
 		.found_us = clock_now_us(),
 		.detail = f->detail,
-		/* A warning is no miss: nothing is done about it yet. */
-		.acts = f->kind == SLA_AT_RISK ? NULL : acts_name(f->sla->on_miss) };
+		/* A warning is no miss: nothing is done about it yet. Of a dataset there is no run. */
+		.acts = f->kind == SLA_AT_RISK || f->kind == SLA_FRESH_WITHIN
+				? NULL
+				: acts_name(f->sla->on_miss) };
 
 	if (!s)
 		return err_nomem(err);
@@ -160,7 +164,12 @@ int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *er
 	return 0;
 }
 
-static void end_missed(struct daemon *d, struct sla_dag *s, struct missed *m, const char *why)
+bool daemon_sla_is_fresh(const struct missed *m)
+{
+	return m->key.kind == sla_kind_name(SLA_FRESH_WITHIN);
+}
+
+void daemon_sla_end(struct daemon *d, struct sla_dag *s, struct missed *m, const char *why)
 {
 	if (m->ended)
 		return;
@@ -454,7 +463,7 @@ static void has_come(struct daemon *d, const struct active_run *r, const char *t
 			m->key.end_us == r->job.interval_end_us &&
 			strcmp(m->key.task, task ? task : "") == 0 &&
 			(!started || m->key.kind == start_kind))
-			end_missed(d, s, m, SLA_END_DONE);
+			daemon_sla_end(d, s, m, SLA_END_DONE);
 }
 
 /* Nothing is left to be done about what the run, or a task of it, has missed. */
@@ -508,8 +517,9 @@ void daemon_sla_passed(struct daemon *d, const struct planner_decision *dec)
 	struct sla_dag *s = dec->action == PLANNER_SKIP ? find_dag(d, dec->dag) : NULL;
 
 	for (struct missed *m = s ? s->missed : NULL; m; m = m->next)
-		if (m->key.start_us >= dec->tick.start_us && m->key.start_us <= dec->until_us)
-			end_missed(d, s, m, SLA_END_PASSED_OVER);
+		if (!daemon_sla_is_fresh(m) && m->key.start_us >= dec->tick.start_us &&
+			m->key.start_us <= dec->until_us)
+			daemon_sla_end(d, s, m, SLA_END_PASSED_OVER);
 }
 
 void daemon_sla_recheck(struct daemon *d)
@@ -526,16 +536,16 @@ static int recheck(struct daemon *d, struct err *err)
 
 	HASH_ITER (hh, d->sla->dags, s, next)
 		for (struct missed *m = s->missed; m && n < RECHECK_MAX; m = m->next) {
-			if (m->ended)
+			if (m->ended || daemon_sla_is_fresh(m))
 				continue;
 			n++;
 			if (daemon_sla_look(d, &m->key, &look, err) < 0)
 				return -1;
 			enum sla_kind kind = (enum sla_kind)sla_kind_by_name(m->key.kind);
 			if (sla_reached_us(kind, &look.facts))
-				end_missed(d, s, m, SLA_END_DONE);
+				daemon_sla_end(d, s, m, SLA_END_DONE);
 			else if (look.facts.passed_over)
-				end_missed(d, s, m, SLA_END_PASSED_OVER);
+				daemon_sla_end(d, s, m, SLA_END_PASSED_OVER);
 			else if (m->acts && !m->acted)
 				daemon_sla_touch(d, s);
 		}
@@ -597,7 +607,7 @@ int daemon_sla_judge(struct daemon *d, struct err *err)
 	if (d->portion > 0)
 		return 0;
 	if ((d->sla->recheck && recheck(d, err) < 0) || judge_due(d, err) < 0 ||
-		daemon_sla_run_watches(d, err) < 0)
+		daemon_sla_run_watches(d, err) < 0 || daemon_fresh_judge(d, err) < 0)
 		return -1;
 	/* Twice: what is done about a miss is noted, too. */
 	for (int i = 0; i < 2; i++)
@@ -608,13 +618,15 @@ int daemon_sla_judge(struct daemon *d, struct err *err)
 
 bool daemon_sla_has_more(const struct daemon *d)
 {
-	return d->sla->more || d->sla->dirty;
+	return d->sla->more || d->sla->dirty || d->sla->fresh_loads > 0;
 }
 
 int64_t daemon_sla_wake_us(const struct daemon *d)
 {
 	const struct heap_entry *e = heap_peek(&d->sla->timers);
-	int64_t wake = sla_clock_wake_us(d->sla->clock);
+	int64_t wake = sla_clock_wake_us(d->sla->clock), fresh = daemon_fresh_wake_us(d);
+
+	wake = fresh < wake ? fresh : wake;
 
 	return e && e->key < wake ? e->key : wake;
 }
@@ -672,6 +684,7 @@ int daemon_sla_init(struct daemon *d, struct err *err)
 	if (!d->sla)
 		return err_nomem(err);
 	heap_init(&d->sla->timers);
+	heap_init(&d->sla->fresh_timers);
 	d->sla->recheck = true;
 	d->sla->clock = sla_clock_new();
 	if (!d->sla->clock)
@@ -700,6 +713,7 @@ void daemon_sla_release(struct daemon *d)
 		free(s);
 	}
 	heap_release(&sla->timers);
+	daemon_fresh_release(sla);
 	sla_clock_free(sla->clock);
 	free(sla);
 	d->sla = NULL;

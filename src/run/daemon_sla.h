@@ -2,7 +2,7 @@
  * missed is kept there, told, and acted upon.
  *
  * daemon_sla.c judges and commits, daemon_sla_watch.c looks after what runs (its limits, and
- * whether it will be done in time), daemon_sla_facts.c asks the store.
+ * whether it will be done in time), daemon_fresh.c after datasets, daemon_sla_facts.c asks the store.
  *
  * A miss is committed before anything is done about it; that it was done is committed afterwards.
  * After a crash in between it is done again. What was missed is known here as long as it is open,
@@ -72,6 +72,10 @@ struct daemon_sla {
 	struct heap timers; /* of addresses of watches: these go when their entry does */
 	struct sla_watch *watches;
 	bool recheck; /* what is open may have come meanwhile */
+	struct fresh_watch *fresh; /* daemon_fresh.c: datasets */
+	struct heap fresh_timers;  /* of addresses of these */
+	size_t fresh_loads;        /* how many are to be looked up */
+	bool fresh_settle;         /* what is open of them may have come */
 	bool more;    /* there is more that is due */
 };
 
@@ -101,6 +105,18 @@ struct sla_found {
 void daemon_sla_made(struct daemon *d, const struct active_run *r);
 /* Note a miss, to be committed and told. */
 int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *err);
+
+/* It is of a dataset, and of no run. */
+bool daemon_sla_is_fresh(const struct missed *m);
+/* It is over; nothing happens to one that is. */
+void daemon_sla_end(struct daemon *d, struct sla_dag *s, struct missed *m, const char *why);
+
+/* daemon_fresh.c */
+void daemon_fresh_set(struct daemon *d, const struct catalog_dag *c);
+void daemon_fresh_remove(struct daemon *d, const char *dag);
+int daemon_fresh_judge(struct daemon *d, struct err *err);
+int64_t daemon_fresh_wake_us(const struct daemon *d);
+void daemon_fresh_release(struct daemon_sla *sla);
 
 /* daemon_sla_facts.c */
 int daemon_sla_look(

@@ -19,6 +19,7 @@ struct audit_row;
 struct alerts;
 struct config;
 struct dag;
+struct dataset_update_row;
 struct err;
 struct incident_put;
 struct run_row;
@@ -36,6 +37,7 @@ enum ops_event {
 	OPS_BACKFILL,  /* backfill `id` was made or changed */
 	OPS_BREAKER,   /* a person opened or closed the breaker of the name `dag` */
 	OPS_INCIDENT,  /* incident `id` was changed */
+	OPS_DATASET,   /* a person updated the dataset of the name `dag` */
 	OPS_EVENT_MAX
 };
 
@@ -54,9 +56,9 @@ struct ops_hand {
 struct ops_note {
 	const char *what; /* "pause", "resume", "drain", "freeze", "unfreeze", "trigger",
 			     "backfill" and what becomes of one, request_name(), "open breaker",
-			     "close breaker" */
+			     "close breaker", "touch" */
 	const char *dag, *task, *run, *by, *reason;
-	const char *breaker;
+	const char *breaker, *dataset;
 	int64_t backfill; /* 0: none */
 	int64_t incident; /* likewise */
 };
@@ -255,6 +257,25 @@ struct ops_decision {
 	const json_t *fields;
 };
 int ops_decide(const struct ops *o, const struct ops_decision *d, json_t **ret, struct err *err);
+
+/* Datasets (core/dataset.h) by name: {"datasets": [{"dataset", "fresh": bool | null (no SLA says),
+ * "updated" (the last update that made it fresher), "until" (its data reach), "fresh_until",
+ * "last": update | null, "producers" and "consumers": [{"dag", "task" | null}...]}...]}; or one, with
+ * "history": [update...], newest first, at most OPS_DATASET_HISTORY, and "waiting": [{"dag",
+ * "since", "updates": n}...], the DAGs whose schedule waits for it. An update: {"update": id, "at",
+ * "dataset", "interval_start", "interval_end", "dag", "task", "map_index", "run", "by", "reason",
+ * "backfill": bool}. ERR_NOT_FOUND with the nearest. */
+enum { OPS_DATASET_HISTORY = 50 };
+int ops_datasets(const struct ops *o, const char *name, json_t **ret, struct err *err);
+/* A dataset was updated from elsewhere. `date`: of that day; `from` and `to`: dates, or instants, the
+ * end not included; UTC where they have no offset. None of them: the last whole day. The result is
+ * the update, and "waiting": names of the DAGs that wait for it. ERR_USAGE: data of the future. */
+struct ops_touch {
+	const char *dataset, *date, *from, *to, *reason;
+};
+int ops_dataset_touch(
+	const struct ops *o, const struct ops_touch *t, json_t **ret, struct err *err);
+json_t *ops_update_json(const struct dataset_update_row *u);
 
 /* --date of a DAG's schedule: a date, an instant, or NULL (the last whole interval at now_us).
  * ERR_USAGE. */

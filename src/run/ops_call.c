@@ -185,6 +185,24 @@ static const struct field cancel_body[] = {
 static const struct field output_body[] = { ROW_TASKS(FIELD_REQUIRED), ROW_OUTPUTS(FIELD_REQUIRED),
 	ROW_DRY_RUN, ROW_REASON, ROW_BY, { 0 } };
 
+static const struct field touch_body[] = {
+	{ .key = "date",
+		.type = FIELD_STRING,
+		.help = "The day of the data, in UTC. Default: the last whole day.",
+		.example = "2026-11-19" },
+	{ .key = "from",
+		.type = FIELD_STRING,
+		.help = "Instead: where the interval of the data begins: a date or an instant.",
+		.example = "2026-11-19T06:00Z" },
+	{ .key = "to",
+		.type = FIELD_STRING,
+		.help = "With from: where it ends; a date: at the end of that day.",
+		.example = "2026-11-19T07:00Z" },
+	ROW_REASON,
+	ROW_BY,
+	{ 0 },
+};
+
 static const struct field form_value = { .type = FIELD_STRING };
 static const struct field approve_body[] = {
 	{ .key = "fields",
@@ -610,6 +628,25 @@ static int call_reject(const struct ops *o, const struct ops_target *t, const js
 	return decide(o, false, t, body, ret, err);
 }
 
+static int call_datasets(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	(void)body;
+	return ops_datasets(o, t->dataset, ret, err);
+}
+
+static int call_touch(const struct ops *o, const struct ops_target *t, const json_t *body,
+	json_t **ret, struct err *err)
+{
+	const struct ops_touch touch = { .dataset = t->dataset,
+		.date = text_of(body, "date"),
+		.from = text_of(body, "from"),
+		.to = text_of(body, "to"),
+		.reason = text_of(body, "reason") };
+
+	return ops_dataset_touch(o, &touch, ret, err);
+}
+
 /* ---- the rows ------------------------------------------------------------------------------ */
 
 const struct ops_call ops_calls[OPS_CALL_MAX] = {
@@ -705,4 +742,13 @@ const struct ops_call ops_calls[OPS_CALL_MAX] = {
 		NULL, NULL, call_alerts },
 	[OPS_CALL_ALERTS_ALL] = { "GET", "/v1/alerts/all", "The same, with what was told", NULL,
 		NULL, call_alerts_all },
+	[OPS_CALL_DATASETS] = { "GET", "/v1/datasets",
+		"List the datasets, who produces and who uses them", NULL, NULL, call_datasets },
+	[OPS_CALL_DATASET] = { "GET", "/v1/datasets/{dataset}",
+		"A dataset, its last updates, and which DAGs wait for it", NULL, NULL,
+		call_datasets },
+	[OPS_CALL_DATASET_TOUCH] = { "POST", "/v1/datasets/{dataset}/touch",
+		"Say that a dataset was updated from elsewhere",
+		"DAGs whose schedule waits for it run, as after an update by a task.", touch_body,
+		call_touch },
 };

@@ -51,12 +51,15 @@ enum ops_call_id {
 	OPS_CALL_INCIDENT_RESOLVE,
 	OPS_CALL_ALERTS,
 	OPS_CALL_ALERTS_ALL,
+	OPS_CALL_DATASETS,
+	OPS_CALL_DATASET,
+	OPS_CALL_DATASET_TOUCH,
 	OPS_CALL_MAX
 };
 
-/* What the path names: {dag}, {task}, {run}, {breaker}, {id}. */
+/* What the path names: {dag}, {task}, {run}, {breaker}, {dataset}, {id}. */
 struct ops_target {
-	const char *dag, *task, *run, *breaker;
+	const char *dag, *task, *run, *breaker, *dataset;
 	int64_t id;
 };
 

@@ -264,11 +264,15 @@ static int put_link(struct memory_store *m, const struct dag_put *dag,
 		l = arena_alloc(&m->arena, sizeof *l);
 	if (!l || (!fresh && memory_save(m, l, sizeof *l, err) < 0))
 		return err_nomem(err);
+	/* Of two rows in one put the first counts. */
+	if (!fresh && !l->gone)
+		return 0;
 	l->gone = false;
+	l->row.fresh_within_us = link->fresh_within_us;
 	if (!fresh)
 		return 0;
 	l->row = (struct dataset_link){ memory_keep(m, dag->name), memory_keep(m, link->dataset),
-		memory_keep(m, link->task), link->role };
+		memory_keep(m, link->task), link->role, link->fresh_within_us };
 	return memory_add(m, &m->links, l, NULL, err);
 }
 
@@ -459,7 +463,7 @@ int memory_put_links(
 			return 0;
 		*row = (struct dataset_link){ lend(rows->arena, l->row.dag),
 			lend(rows->arena, l->row.dataset), lend(rows->arena, l->row.task),
-			l->row.role };
+			l->row.role, l->row.fresh_within_us };
 	}
 	if (rows->n && !rows->arena->failed)
 		qsort(rows->data, rows->n, rows->size, by_link);

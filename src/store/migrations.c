@@ -426,6 +426,7 @@ static const char schema_4[] =
 	"	dataset TEXT NOT NULL,"
 	"	role TEXT NOT NULL CHECK (role IN ('produces', 'schedules', 'consumes')),"
 	"	task TEXT NOT NULL," /* '': the schedule */
+	"	fresh_within_us INTEGER," /* an SLA */
 	"	PRIMARY KEY (dag, dataset, role, task)"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX dataset_link_of ON dataset_link(dataset);";

@@ -199,6 +199,7 @@ int sqlite_dataset_links(
 		sqlite_bind_text(&q, l->dataset);
 		sqlite_bind_text(&q, dataset_role_name(l->role));
 		sqlite_bind_text(&q, l->task);
+		sqlite_bind_time(&q, l->fresh_within_us);
 		if (sqlite_run(&q, err) < 0 || know(s, l->dataset, now_us, err) < 0)
 			return -1;
 	}
@@ -261,6 +262,7 @@ void sqlite_read_link(struct sqlite_cursor *c, void *row)
 	r->dataset = sqlite_get_text_or_empty(c);
 	r->task = sqlite_get_text_or_empty(c);
 	r->role = (enum dataset_role)sqlite_get_name(c, dataset_role_by_name, DATASET_CONSUMES);
+	r->fresh_within_us = sqlite_get_int(c);
 }
 
 void sqlite_read_dataset_cursor(struct sqlite_cursor *c, void *row)

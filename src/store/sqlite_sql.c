@@ -274,8 +274,8 @@ static const char *const texts[] = {
 		"INSERT INTO dataset_cursor(dag, dataset, seen_id, since_us) VALUES (?1, ?2,"
 		" coalesce((SELECT max(last_id) FROM dataset), 0), ?3) ON CONFLICT DO NOTHING",
 	[SQL_LINKS_DELETE] = "DELETE FROM dataset_link WHERE dag = ?1",
-	[SQL_LINK_PUT] = "INSERT INTO dataset_link(dag, dataset, role, task)"
-			 " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+	[SQL_LINK_PUT] = "INSERT INTO dataset_link(dag, dataset, role, task, fresh_within_us)"
+			 " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
 	/* Not the last of a dataset, nor what a run that is kept took, or a DAG waits for. */
 	[SQL_UPDATES_DELETE] =
 		"DELETE FROM dataset_update WHERE id IN (SELECT u.id FROM dataset_update u"
@@ -401,7 +401,7 @@ static const char *const texts[] = {
 		" LEFT JOIN dataset_update u ON u.id = d.last_id"
 		" LEFT JOIN run r ON r.id = u.run_id WHERE ?1 IS NULL OR d.name = ?1"
 		" ORDER BY d.name",
-	[SQL_DATASET_LINKS] = "SELECT dag, dataset, task, role FROM dataset_link"
+	[SQL_DATASET_LINKS] = "SELECT dag, dataset, task, role, fresh_within_us FROM dataset_link"
 			      " WHERE ?1 IS NULL OR dataset = ?1"
 			      " ORDER BY dataset, role, dag, task",
 	[SQL_DATASET_CURSORS] = "SELECT dag, dataset, seen_id, since_us FROM dataset_cursor"

@@ -154,6 +154,7 @@ struct dataset_link {
 	const char *dag; /* not read by store_dags_put */
 	const char *dataset, *task; /* task "": the DAG's schedule */
 	enum dataset_role role;
+	int64_t fresh_within_us; /* an SLA of it, there; 0: none */
 };
 
 /* DAGs as a daemon knows them, and the switches people set. Rows live as long as the store. */
