@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/units.h"
 #include "base/zonefile.h"
 #include "cli/commands.h"
 #include "cli/grid.h"
@@ -16,6 +17,7 @@
 #include "core/model.h"
 #include "core/timetable.h"
 #include "core/zone.h"
+#include "run/dataset_waits.h"
 #include "store/store.h"
 
 struct next {
@@ -293,6 +295,85 @@ static int print_ticks(struct next *n, int64_t after)
 	return 0;
 }
 
+/* ---- datasets ------------------------------------------------------------------------ */
+
+static const struct grid_column wait_columns[] = {
+	{ "DATASET", GRID_FLEX },
+	{ "LAST UPDATED", 0 },
+	{ "", GRID_FLEX },
+};
+
+static void print_wait_line(const struct dataset_wait *w)
+{
+	json_t *o = json_pack("{s:s, s:b, s:I, s:o, s:o}", "dataset", w->name, "updated",
+		w->count > 0, "updates", (json_int_t)w->count, "last", cli_json_time(w->last_us),
+		"waits_since", cli_json_time(w->count ? 0 : w->since_us));
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	if (text)
+		puts(text);
+	free(text);
+	json_decref(o);
+}
+
+static void add_wait(struct grid *g, const struct next *n, const struct dataset_wait *w)
+{
+	char text[TEXT_SIZE];
+
+	grid_add(g, STYLE_BOLD, w->name);
+	int64_t last_us = w->last_us - w->last_us % US_PER_SECOND;
+
+	grid_add(g, STYLE_NONE, last_us ? in_zone(n, last_us, text) : "never");
+	if (w->count)
+		grid_addf(g, STYLE_GOOD, "updated %lld time%s since the last run",
+			(long long)w->count, w->count == 1 ? "" : "s");
+	else if (w->since_us)
+		grid_add(g, STYLE_WARN, "waited for");
+	else
+		grid_add(g, STYLE_DIM, "no daemon knows the DAG yet: it waits from then on");
+}
+
+static void print_waits(const struct next *n, const struct dataset_wait *waits)
+{
+	const struct dataset_rule *rule = n->dag.dag->datasets;
+	struct grid g;
+	struct term t;
+	struct buf out;
+
+	term_init(&t, stdout, n->args);
+	buf_init(&out, BUF_MAX_TEXT);
+	grid_init(&g, wait_columns, sizeof wait_columns / sizeof *wait_columns);
+	for (size_t i = 0; i < rule->n; i++)
+		add_wait(&g, n, &waits[i]);
+	buf_addf(&out, "At no set time: it runs when %s updated since its last run.\n\n",
+		rule->n == 1                  ? "this dataset was"
+		: rule->when == DATASET_ALL ? "each of these datasets was"
+					      : "one of these datasets was");
+	grid_print(&g, &t, 0, &out);
+	term_write(&t, &out);
+	grid_release(&g);
+	buf_release(&out);
+}
+
+static int show_waits(const struct next *n)
+{
+	const struct dag *dag = n->dag.dag;
+	struct dataset_wait *waits;
+	struct store *s = NULL;
+
+	if (cli_store_open(n->args, &s, NULL) < 0 && store_open_memory(&s, n->err) < 0)
+		return -1;
+	waits = dataset_waits(s, dag, n->err);
+	for (size_t i = 0; waits && args_has(n->args, "json") && i < dag->datasets->n; i++)
+		print_wait_line(&waits[i]);
+	if (waits && !args_has(n->args, "json"))
+		print_waits(n, waits);
+	store_close(s);
+	bool shown = waits != NULL;
+	free(waits);
+	return shown ? 0 : -1;
+}
+
 static int next_run(const struct args *args, struct err *err)
 {
 	struct next n = { .args = args, .err = err };
@@ -302,7 +383,7 @@ static int next_run(const struct args *args, struct err *err)
 	if (rc == 0)
 		rc = after_us(&n, &after);
 	if (rc == 0)
-		rc = print_ticks(&n, after);
+		rc = n.dag.dag && n.dag.dag->datasets ? show_waits(&n) : print_ticks(&n, after);
 	zone_free(n.own_zone);
 	cli_dag_release(&n.dag);
 	return rc;
@@ -344,7 +425,9 @@ const struct command command_next = {
 	.summary = "when a DAG runs next, and on which data interval",
 	.doc = "With --json there is one object a line: run_after, interval_start and interval_end "
 	       "as RFC 3339 with the zone's offset, deadline likewise (of the DAG's SLA, or null), "
-	       "and note: gap, overlap, moved or null.\n\n"
+	       "and note: gap, overlap, moved or null. Of a DAG whose schedule waits for datasets "
+	       "there is one object for each of these: dataset, updated (since its last run), "
+	       "updates (how many), last and waits_since.\n\n"
 	       "  weir next --cron \"30 2 * * *\" --tz Europe/Berlin --after 2026-03-28T00:00:00Z "
 	       "-n 3 --explain",
 	.options = next_options,

@@ -22,6 +22,7 @@
 #include "core/breaker.h"
 #include "core/state.h"
 #include "run/name.h"
+#include "run/ops.h"
 
 static int view_open(struct show_view *v, const struct args *args, struct err *err)
 {
@@ -198,6 +199,45 @@ static void started_line(struct show_view *v)
 	line(v, "started", text);
 }
 
+enum { UPDATES_SHOWN = 10 };
+
+/* Updates of datasets that it took, or made. */
+static void update_lines(struct show_view *v, const char *what, enum update_query which)
+{
+	const struct update_filter f = { .which = which, .id = v->r->id };
+	char when[WHEN_SIZE], text[500];
+	struct store_result rows;
+
+	if (store_dataset_updates(v->store, &f, &rows, NULL) < 0)
+		return;
+	for (size_t i = 0; i < rows.n && i < UPDATES_SHOWN; i++) {
+		const struct dataset_update_row *u = &rows.updates[i];
+		const char *by = which == UPDATES_BY ? u->task : u->run ? u->run : u->by;
+		snprintf(text, sizeof text, "%s, updated %s%s%s", u->dataset,
+			when_local(u->at_us, when), by ? " by " : "", by ? by : "");
+		line(v, i ? "" : what, which == UPDATES_BY ? u->dataset : text);
+	}
+	if (rows.n > UPDATES_SHOWN) {
+		snprintf(text, sizeof text, "and %zu updates more", rows.n - UPDATES_SHOWN);
+		line(v, "", text);
+	}
+	store_result_release(&rows);
+}
+
+static json_t *updates_json(const struct show_view *v, enum update_query which)
+{
+	const struct update_filter f = { .which = which, .id = v->r->id };
+	json_t *list = json_array();
+	struct store_result rows;
+
+	if (store_dataset_updates(v->store, &f, &rows, NULL) < 0)
+		return list;
+	for (size_t i = 0; i < rows.n; i++)
+		json_array_append_new(list, ops_update_json(&rows.updates[i]));
+	store_result_release(&rows);
+	return list;
+}
+
 static void head(struct show_view *v)
 {
 	const struct run_row *r = v->r;
@@ -225,6 +265,8 @@ static void head(struct show_view *v)
 	deadline_line(v);
 	started_line(v);
 	line(v, "trigger", r->trigger);
+	update_lines(v, "because", UPDATES_TAKEN);
+	update_lines(v, "updated", UPDATES_BY);
 	params_line(v);
 	process_line(v);
 }
@@ -401,7 +443,9 @@ static void next_steps(struct show_view *v)
 	/* One that a daemon is to begin waits for it; one of --only waits for the rest to be run.
 	 */
 	bool left = r->state == RUN_QUEUED && !r->wanted && r->owner.pid == 0;
-	if ((run_state_is_final(r->state) || runview_abandoned(r) || left) && r->dag_path)
+	/* The interval of one that datasets started is that of no date. */
+	bool dated = strcmp(r->trigger, "dataset") != 0;
+	if ((run_state_is_final(r->state) || runview_abandoned(r) || left) && r->dag_path && dated)
 		buf_addf(&v->out, "  weir run %s --date %s    # keeps what is done\n",
 			cli_shell_word(r->dag_path, path, sizeof path),
 			when_interval(r->name, r->ds, r->interval_start_us, when));
@@ -454,6 +498,8 @@ static int show_json(struct show_view *v)
 	for (size_t i = 0; i < v->audits.n; i++)
 		json_array_append_new(list, runview_audit_json(&v->audits.audits[i]));
 	json_object_set_new(o, "requests", list);
+	json_object_set_new(o, "datasets_taken", updates_json(v, UPDATES_TAKEN));
+	json_object_set_new(o, "datasets_updated", updates_json(v, UPDATES_BY));
 	if (args_has(v->args, "events")) {
 		list = json_array();
 		for (size_t i = 0; i < v->events.n; i++)

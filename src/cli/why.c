@@ -20,6 +20,7 @@
 #include "run/daemon.h"
 #include "run/name.h"
 #include "run/paths.h"
+#include "run/dataset_waits.h"
 #include "run/why.h"
 #include "store/store.h"
 
@@ -48,6 +49,7 @@ struct gathered {
 	char *error; /* of the DAG's file */
 	struct why_dag_facts f;
 	struct run_row *active; /* owned */
+	struct dataset_wait *waits; /* likewise */
 };
 
 /* ---- asking the store ----------------------------------------------------------------- */
@@ -382,7 +384,10 @@ static int gather_dag(struct gathered *g, const char *dag, struct err *err)
 		load_version(g, d->version, d->path, d->dir);
 	else if (!g->dag && r)
 		load_version(g, r->version, r->dag_path, r->dag_dir);
-	return 0;
+	if (!g->dag || !g->dag->datasets)
+		return 0;
+	g->f.waits = g->waits = dataset_waits(g->store, g->dag, err);
+	return g->waits ? 0 : -1;
 }
 
 /* Does the word name a DAG? */
@@ -621,6 +626,7 @@ static void release(struct gathered *g)
 	json_decref(g->live);
 	store_close(g->store);
 	free(g->active);
+	free(g->waits);
 	free(g->error);
 	free(g->home);
 }

@@ -37,6 +37,7 @@ static const char *const kind_names[] = {
 	[WHY_STORE] = "store",
 	[WHY_SCHEDULE] = "schedule",
 	[WHY_BACKFILL] = "backfill",
+	[WHY_DATASET] = "dataset",
 	[WHY_MORE] = "more",
 };
 _Static_assert(sizeof kind_names / sizeof *kind_names == WHY_KIND_MAX, "a name for each kind");

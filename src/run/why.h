@@ -32,6 +32,7 @@ struct audit_row;
 struct backfill_row;
 struct dag;
 struct dag_row;
+struct dataset_wait; /* run/dataset_waits.h */
 struct err;
 struct frozen_row;
 struct plan_row;
@@ -54,6 +55,7 @@ enum why_kind {
 	WHY_STORE,
 	WHY_SCHEDULE,
 	WHY_BACKFILL,
+	WHY_DATASET,
 	WHY_MORE, /* counts what is not told */
 	WHY_KIND_MAX
 };
@@ -139,6 +141,8 @@ struct why_dag_facts {
 	size_t nplans;
 	const struct backfill_row *backfills; /* of the DAG, not over */
 	size_t nbackfills;
+	/* Of dag->datasets, as many and in that order; NULL: it has none, or they are not known. */
+	const struct dataset_wait *waits;
 };
 int why_dag(struct why *w, const struct why_dag_facts *f, struct err *err);
 

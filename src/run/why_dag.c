@@ -8,6 +8,7 @@
 #include "core/planner.h"
 #include "core/timetable.h"
 #include "core/zone.h"
+#include "run/dataset_waits.h"
 #include "run/why_impl.h"
 #include "store/store.h"
 
@@ -47,6 +48,67 @@ static void add_schedule(
 			.text = text });
 }
 
+/* Updates wait as long as something is against a run. */
+static void add_verdict(const struct asked *a, struct why_node *under, size_t missing)
+{
+	const struct dag *dag = a->f->common.dag;
+	const struct dataset_rule *rule = dag->datasets;
+	bool met = rule->when == DATASET_ALL ? missing == 0 : missing < rule->n;
+
+	if (!met || a->f->nactive < (size_t)dag->max_active_runs)
+		return;
+	struct why_node *n = why_add(a->w, under,
+		&(struct why_node){ .kind = WHY_SCHEDULE,
+			.subject = "what was updated",
+			.reason = "max_active_runs",
+			.text = why_printf(a->w,
+				"waits: %zu of its runs are active, as many as max_active_runs "
+				"allows",
+				a->f->nactive) });
+	for (size_t i = 0; i < a->f->nactive && i < RUNS_SHOWN; i++)
+		why_other_run(a->w, n, &a->f->active[i]);
+}
+
+static void add_dataset(
+	const struct asked *a, struct why_node *under, const struct dataset_wait *w)
+{
+	struct why_node n = { .kind = WHY_DATASET, .subject = w->name };
+
+	if (w->count) {
+		n.reason = "updated";
+		n.since_us = w->first_us;
+		n.text = why_printf(a->w, "updated %lld time%s, which no run has taken yet",
+			(long long)w->count, w->count == 1 ? "" : "s");
+	} else {
+		n.reason = "dataset_wait";
+		n.since_us = w->last_us > w->since_us ? w->last_us : w->since_us;
+		n.text = w->last_us ? "waits for its next update" : "waits for its first update";
+	}
+	why_add(a->w, under, &n);
+}
+
+static void add_datasets(const struct asked *a, struct why_node *under)
+{
+	const struct dataset_rule *rule = a->f->common.dag->datasets;
+	size_t missing = 0;
+
+	for (size_t i = 0; a->f->waits && i < rule->n; i++) {
+		missing += !a->f->waits[i].count;
+		add_dataset(a, under, &a->f->waits[i]);
+	}
+	if (a->f->waits)
+		add_verdict(a, under, missing);
+	for (size_t i = 0; a->f->waits && missing > 0 && i < rule->n; i++)
+		if (!a->f->waits[i].count) {
+			why_step(a->w,
+				&(struct why_step){ "datasets", why_word(a->w, rule->refs[i].name),
+					"who updates it, and when it was" });
+			break;
+		}
+	why_step(a->w, &(struct why_step){ "trigger", why_word(a->w, a->f->name),
+			       "ask for a run without them" });
+}
+
 /* When it is due next, as the daemon has it or the schedule says. */
 static const char *next_text(const struct asked *a)
 {
@@ -65,12 +127,25 @@ static const char *next_text(const struct asked *a)
 		instant(a->w, a->zone, t.end_us));
 }
 
+static const char *rule_text(const struct dataset_rule *rule)
+{
+	if (rule->n == 1)
+		return "runs when its dataset was updated since its last run";
+	return rule->when == DATASET_ALL
+		       ? "runs when each of its datasets was updated since its last run"
+		       : "runs when one of its datasets was updated since its last run";
+}
+
 /* What the schedule itself has to say against a run now. */
 static void add_timetable(const struct asked *a, struct why_node *under, bool has_next)
 {
 	const char *kind = why_get(a->live, "schedule");
 	struct tick t;
 
+	if (a->f->common.dag && a->f->common.dag->datasets) {
+		add_datasets(a, under);
+		return;
+	}
 	if ((kind && strcmp(kind, "manual") == 0) ||
 		(!kind && a->f->common.dag && (!a->spec || a->spec->kind == TIMETABLE_MANUAL))) {
 		add_schedule(a, under, "manual", "has no schedule: its runs are asked for");
@@ -263,7 +338,8 @@ int why_dag(struct why *w, const struct why_dag_facts *f, struct err *err)
 	a.live = json_is_object(live) ? live : NULL;
 	a.spec = f->common.dag ? f->common.dag->schedule : NULL;
 	a.zone = a.spec ? a.spec->zone : NULL;
-	const char *next = next_text(&a);
+	const struct dataset_rule *rule = f->common.dag ? f->common.dag->datasets : NULL;
+	const char *next = rule ? rule_text(rule) : next_text(&a);
 	bool held = f->common.switches && f->common.switches->paused;
 	struct why_node *root = why_add(w, NULL,
 		&(struct why_node){ .kind = WHY_DAG,

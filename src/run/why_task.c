@@ -90,8 +90,11 @@ static const char *run_again(struct why *w, const struct why_facts *f)
 	const struct run_row *r = f->run;
 	size_t n = r->ds ? strlen(r->ds) : 0, len = strlen(r->name);
 
-	if (r->wanted || f->live || !r->dag_path || !n || len < n ||
-		strcmp(r->name + len - n, r->ds) != 0)
+	/* The interval of one that datasets started is that of no date. */
+	bool dated = n && len >= n && strcmp(r->name + len - n, r->ds) == 0 &&
+		     !(r->trigger && strcmp(r->trigger, "dataset") == 0);
+
+	if (r->wanted || f->live || !r->dag_path || !dated)
 		return NULL;
 	return why_printf(w, "%s --date %s", why_word(w, r->dag_path), r->ds);
 }
