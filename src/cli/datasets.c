@@ -1,5 +1,5 @@
-/* Datasets: how fresh they are, who produces and who uses them, how they were updated; and an update
- * from elsewhere. */
+/* Datasets: how fresh they are, who produces and who uses them, how they were updated; and an
+ * update from elsewhere. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,9 +134,9 @@ static void add_update(struct grid *g, const json_t *u)
 	else
 		grid_add(g, STYLE_NONE, task);
 	grid_add(g, STYLE_NONE,
-		reason                           ? reason
+		reason                        ? reason
 		: cli_get_flag(u, "backfill") ? "a backfill: starts no runs"
-						 : NULL);
+					      : NULL);
 }
 
 static void add_history(struct buf *out, const struct term *t, const json_t *history)
@@ -278,8 +278,8 @@ static int print(const struct remote *r, const struct action *a, json_t *answer,
 }
 
 /* The interval of an update is of no use elsewhere. */
-static int add_interval(const struct args *args, const struct action *a, json_t *body,
-	struct err *err)
+static int add_interval(
+	const struct args *args, const struct action *a, json_t *body, struct err *err)
 {
 	static const char *const options[] = { "date", "from", "to", "reason" };
 
@@ -288,8 +288,8 @@ static int add_interval(const struct args *args, const struct action *a, json_t 
 		if (!text)
 			continue;
 		if (!a->says)
-			return err_set(err, ERR_USAGE, "--%s goes with weir datasets touch",
-				options[i]);
+			return err_set(
+				err, ERR_USAGE, "--%s goes with weir datasets touch", options[i]);
 		json_object_set_new(body, options[i], json_string(text));
 	}
 	return 0;
@@ -311,8 +311,7 @@ static int datasets_run(const struct args *args, struct err *err)
 			args_operand(args, 0));
 	if (!(body = remote_body(args, err)))
 		return -1;
-	if (add_interval(args, a, body, err) == 0 &&
-		remote_open(&r, args, a->access, err) == 0 &&
+	if (add_interval(args, a, body, err) == 0 && remote_open(&r, args, a->access, err) == 0 &&
 		remote_call(&r, a->call, &target, body, &answer, err) == 0)
 		rc = print(&r, a, answer, err);
 	remote_close(&r);
@@ -323,8 +322,7 @@ static int datasets_run(const struct args *args, struct err *err)
 static const struct operand datasets_operands[] = {
 	{ "ACTION", VALUE_TEXT, true, false,
 		"list, show or touch; any other word is the name of a dataset that is shown" },
-	{ "NAME", VALUE_TEXT, true, false, "behind show and touch: the dataset's name" },
-	{ 0 }
+	{ "NAME", VALUE_TEXT, true, false, "behind show and touch: the dataset's name" }, { 0 }
 };
 static const struct option datasets_options[] = {
 	{ .name = "date",
@@ -339,8 +337,7 @@ static const struct option datasets_options[] = {
 		.kind = VALUE_DATE,
 		.value = "TIME",
 		.help = "touch: and where they end; a date: at the end of that day" },
-	REMOTE_OPTION_REASON,
-	{ 0 }
+	REMOTE_OPTION_REASON, { 0 }
 };
 
 const struct command command_datasets = {
@@ -351,7 +348,8 @@ const struct command command_datasets = {
 	       "weir-datasets(7). Without a name all are listed: fresh or stale where an SLA says "
 	       "(fresh_within), the last update and the run that made it. With a name: its last "
 	       "updates, and which DAGs have not taken them yet.\n\n"
-	       "\"weir datasets touch NAME\" says that data came from elsewhere: DAGs whose schedule "
+	       "\"weir datasets touch NAME\" says that data came from elsewhere: DAGs whose "
+	       "schedule "
 	       "waits for the dataset run, as after an update by a task. Who said so and why is "
 	       "kept and shown.\n\n"
 	       "  weir datasets\n"

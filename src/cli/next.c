@@ -346,9 +346,9 @@ static void print_waits(const struct next *n, const struct dataset_wait *waits)
 	for (size_t i = 0; i < rule->n; i++)
 		add_wait(&g, n, &waits[i]);
 	buf_addf(&out, "At no set time: it runs when %s updated since its last run.\n\n",
-		rule->n == 1                  ? "this dataset was"
+		rule->n == 1                ? "this dataset was"
 		: rule->when == DATASET_ALL ? "each of these datasets was"
-					      : "one of these datasets was");
+					    : "one of these datasets was");
 	grid_print(&g, &t, 0, &out);
 	term_write(&t, &out);
 	grid_release(&g);

@@ -28,7 +28,7 @@ struct policy {
 	bool has_next;
 	struct tick next;
 	int64_t deadline_us;
-	const char *state; /* of the run of that interval; NULL: there is none */
+	const char *state;   /* of the run of that interval; NULL: there is none */
 	const char *dataset; /* fresh_within; else NULL */
 };
 
@@ -289,7 +289,8 @@ static void print_policies(const struct listing *l, const struct term *t, struct
 		grid_add(&g, STYLE_NONE, b.data);
 		grid_add(&g, STYLE_NONE,
 			p->has_next ? when_ago(p->deadline_us, l->now_us, when) : NULL);
-		grid_add(&g, STYLE_NONE, p->has_next && !p->dataset ? (p->state ? p->state : "none yet") : NULL);
+		grid_add(&g, STYLE_NONE,
+			p->has_next && !p->dataset ? (p->state ? p->state : "none yet") : NULL);
 		grid_add(&g, STYLE_NONE, p->kind == SLA_AT_RISK ? "warn" : acts_of(p->sla, &b));
 	}
 	grid_print(&g, t, 0, out);

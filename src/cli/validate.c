@@ -12,6 +12,7 @@
 #include "cli/term.h"
 #include "conf/config.h"
 #include "conf/dagfile.h"
+#include "conf/dataset_graph.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
 #include "core/model.h"
@@ -26,9 +27,10 @@ struct validate {
 	/* The configuration of the folder seen last: files come folder by folder. */
 	char *dir;
 	struct config *config;
-	json_t *configs;    /* object: real paths of configurations that were reported */
-	json_t *dags;       /* object: files of the DAGs seen, by their folder and name */
-	const char *folder; /* that is searched; NULL: a file that was named */
+	json_t *configs;            /* object: real paths of configurations that were reported */
+	json_t *dags;               /* object: files of the DAGs seen, by their folder and name */
+	const char *folder;         /* that is searched; NULL: a file that was named */
+	struct dataset_graph graph; /* of its DAGs */
 	struct err *err;
 };
 
@@ -222,6 +224,9 @@ static void check_dag(struct validate *v, const char *path, struct diags *d)
 	struct dag *dag = dagfile_load(path, &env, d);
 	if (dag)
 		check_name(v, path, dag, d);
+	if (dag && v->folder && !is_passed_over(io_path_base(path)) &&
+		dataset_graph_add(&v->graph, dag, v->err) < 0)
+		diag_err(d, path, v->err);
 	dag_unref(dag);
 	free(dir);
 }
@@ -307,6 +312,19 @@ static int check_folder(struct validate *v, const char *path)
 	return 0;
 }
 
+/* What DAGs are to each other. */
+static int check_graph(struct validate *v)
+{
+	struct diags d;
+
+	diags_init(&d);
+	int rc = dataset_graph_check(&v->graph, &d, v->err);
+	if (rc == 0)
+		report(v, &d);
+	diags_release(&d);
+	return rc;
+}
+
 static int check_path(struct validate *v, const char *path)
 {
 	struct stat st;
@@ -324,7 +342,11 @@ static int check_path(struct validate *v, const char *path)
 	}
 	size_t before = v->nfiles;
 	v->folder = path;
+	dataset_graph_init(&v->graph);
 	int rc = check_folder(v, path);
+	if (rc == 0)
+		rc = check_graph(v);
+	dataset_graph_release(&v->graph);
 	v->folder = NULL;
 	if (rc < 0)
 		return -1;
@@ -404,7 +426,7 @@ const struct command command_validate = {
 	       "columns a contract, one with connections or named weir.yaml a configuration. Files "
 	       "that tasks name (contracts, SQL) are checked with them. Two DAGs of one folder "
 	       "must "
-	       "not have the same name.\n\n"
+	       "not have the same name, nor start each other in a circle through datasets.\n\n"
 	       "The exit status is 3 when there are errors.",
 	.options = validate_options,
 	.operands = validate_operands,

@@ -21,6 +21,7 @@
 #include "run/name.h"
 #include "run/paths.h"
 #include "run/dataset_waits.h"
+#include "run/paths.h"
 #include "run/why.h"
 #include "store/store.h"
 
@@ -48,7 +49,7 @@ struct gathered {
 	json_t *live;
 	char *error; /* of the DAG's file */
 	struct why_dag_facts f;
-	struct run_row *active; /* owned */
+	struct run_row *active;     /* owned */
 	struct dataset_wait *waits; /* likewise */
 };
 

@@ -586,7 +586,8 @@ static void on_note(void *arg, const struct ops_note *n)
 	snprintf(number, sizeof number, "%lld", (long long)n->backfill);
 	say(d, LEVEL_INFO, "asked", { "for", n->what }, { "backfill", n->backfill ? number : NULL },
 		{ "dag", n->dag }, { "task", n->task }, { "run", n->run },
-		{ "breaker", n->breaker }, { "dataset", n->dataset }, { "by", n->by }, { "reason", n->reason });
+		{ "breaker", n->breaker }, { "dataset", n->dataset }, { "by", n->by },
+		{ "reason", n->reason });
 }
 
 const char *daemon_home(const struct daemon *d)

@@ -65,8 +65,8 @@ static struct fresh_watch *new_watch(const char *key, const char *dag, const str
 	return NULL;
 }
 
-static void add(struct daemon *d, const char *dag, const struct dataset_link *l,
-	const struct sla *sla)
+static void add(
+	struct daemon *d, const char *dag, const struct dataset_link *l, const struct sla *sla)
 {
 	struct fresh_watch *w = NULL;
 	char *key;
@@ -84,8 +84,8 @@ static void add(struct daemon *d, const char *dag, const struct dataset_link *l,
 }
 
 /* Those of a task; of the DAG those its schedule waits for, or those it produces. */
-static bool concerns(const struct catalog_dag *c, const struct sla_of *of,
-	const struct dataset_link *l)
+static bool concerns(
+	const struct catalog_dag *c, const struct sla_of *of, const struct dataset_link *l)
 {
 	if (of->task)
 		return l->role == DATASET_PRODUCES && strcmp(l->task, of->task) == 0;

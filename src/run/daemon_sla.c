@@ -142,7 +142,8 @@ int daemon_sla_found(struct daemon *d, const struct sla_found *f, struct err *er
 		.deadline_us = f->deadline_us,
 		.found_us = clock_now_us(),
 		.detail = f->detail,
-		/* A warning is no miss: nothing is done about it yet. Of a dataset there is no run. */
+		/* A warning is no miss: nothing is done about it yet. Of a dataset there is no run.
+		 */
 		.acts = f->kind == SLA_AT_RISK || f->kind == SLA_FRESH_WITHIN
 				? NULL
 				: acts_name(f->sla->on_miss) };

@@ -2,7 +2,8 @@
  * missed is kept there, told, and acted upon.
  *
  * daemon_sla.c judges and commits, daemon_sla_watch.c looks after what runs (its limits, and
- * whether it will be done in time), daemon_fresh.c after datasets, daemon_sla_facts.c asks the store.
+ * whether it will be done in time), daemon_fresh.c after datasets, daemon_sla_facts.c asks the
+ * store.
  *
  * A miss is committed before anything is done about it; that it was done is committed afterwards.
  * After a crash in between it is done again. What was missed is known here as long as it is open,
@@ -71,12 +72,12 @@ struct daemon_sla {
 	struct sla_dag *dags, *dirty;
 	struct heap timers; /* of addresses of watches: these go when their entry does */
 	struct sla_watch *watches;
-	bool recheck; /* what is open may have come meanwhile */
+	bool recheck;              /* what is open may have come meanwhile */
 	struct fresh_watch *fresh; /* daemon_fresh.c: datasets */
 	struct heap fresh_timers;  /* of addresses of these */
 	size_t fresh_loads;        /* how many are to be looked up */
 	bool fresh_settle;         /* what is open of them may have come */
-	bool more;    /* there is more that is due */
+	bool more;                 /* there is more that is due */
 };
 
 /* What the store has of the run, or the task, of an interval. */

@@ -61,8 +61,8 @@ static json_t *dag_status(const struct daemon *d, const struct catalog_dag *c)
 		s && s->draining, "active", s ? s->active : 0, "live", s ? s->live : 0, "waiting",
 		view.waiting);
 	json_object_set_new(o, "schedule",
-		c->name ? json_string(c->datasets.n ? "datasets"
-						     : timetable_kind_name(c->spec.kind))
+		c->name ? json_string(
+				  c->datasets.n ? "datasets" : timetable_kind_name(c->spec.kind))
 			: json_null());
 	json_object_set_new(o, "zone", json_string(zone_name(zone)));
 	json_object_set_new(o, "next", next_run(zone, &view));

@@ -71,7 +71,8 @@ struct dataset_wait *dataset_waits(struct store *s, const struct dag *dag, struc
 		waits[i].name = dag->datasets->refs[i].name;
 		rc = read_last(s, &waits[i], err);
 	}
-	if (rc == 0 && (read_cursors(s, dag, waits, err) < 0 || read_updates(s, dag, waits, err) < 0))
+	if (rc == 0 &&
+		(read_cursors(s, dag, waits, err) < 0 || read_updates(s, dag, waits, err) < 0))
 		rc = -1;
 	if (rc == 0)
 		return waits;

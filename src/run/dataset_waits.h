@@ -13,12 +13,12 @@ struct err;
 struct store;
 
 struct dataset_wait {
-	const char *name;          /* borrowed from the DAG */
-	int64_t last_us;           /* its last update; 0: none yet */
-	int64_t since_us;          /* the DAG waits for it since; 0: no daemon knows of that */
-	int64_t first_us;          /* of the updates that wait for a run: the first; 0: none do */
-	int64_t count;             /* how many wait */
-	int64_t start_us, end_us;  /* from where to where their data reach */
+	const char *name;         /* borrowed from the DAG */
+	int64_t last_us;          /* its last update; 0: none yet */
+	int64_t since_us;         /* the DAG waits for it since; 0: no daemon knows of that */
+	int64_t first_us;         /* of the updates that wait for a run: the first; 0: none do */
+	int64_t count;            /* how many wait */
+	int64_t start_us, end_us; /* from where to where their data reach */
 };
 
 /* One for each dataset of dag->datasets, in its order; the caller's to free. NULL with err. */

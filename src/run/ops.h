@@ -260,16 +260,17 @@ int ops_decide(const struct ops *o, const struct ops_decision *d, json_t **ret, 
 
 /* Datasets (core/dataset.h) by name: {"datasets": [{"dataset", "fresh": bool | null (no SLA says),
  * "updated" (the last update that made it fresher), "until" (its data reach), "fresh_until",
- * "last": update | null, "producers" and "consumers": [{"dag", "task" | null}...]}...]}; or one, with
- * "history": [update...], newest first, at most OPS_DATASET_HISTORY, and "waiting": [{"dag",
+ * "last": update | null, "producers" and "consumers": [{"dag", "task" | null}...]}...]}; or one,
+ * with "history": [update...], newest first, at most OPS_DATASET_HISTORY, and "waiting": [{"dag",
  * "since", "updates": n}...], the DAGs whose schedule waits for it. An update: {"update": id, "at",
  * "dataset", "interval_start", "interval_end", "dag", "task", "map_index", "run", "by", "reason",
  * "backfill": bool}. ERR_NOT_FOUND with the nearest. */
 enum { OPS_DATASET_HISTORY = 50 };
 int ops_datasets(const struct ops *o, const char *name, json_t **ret, struct err *err);
-/* A dataset was updated from elsewhere. `date`: of that day; `from` and `to`: dates, or instants, the
- * end not included; UTC where they have no offset. None of them: the last whole day. The result is
- * the update, and "waiting": names of the DAGs that wait for it. ERR_USAGE: data of the future. */
+/* A dataset was updated from elsewhere. `date`: of that day; `from` and `to`: dates, or instants,
+ * the end not included; UTC where they have no offset. None of them: the last whole day. The result
+ * is the update, and "waiting": names of the DAGs that wait for it. ERR_USAGE: data of the future.
+ */
 struct ops_touch {
 	const char *dataset, *date, *from, *to, *reason;
 };

@@ -57,8 +57,7 @@ static int64_t fresh_until(const struct store_result *links, const struct datase
 
 	for (size_t i = 0; i < links->n; i++) {
 		int64_t us = links->links[i].fresh_within_us;
-		if (us && strcmp(links->links[i].dataset, d->name) == 0 &&
-			(!within || us < within))
+		if (us && strcmp(links->links[i].dataset, d->name) == 0 && (!within || us < within))
 			within = us;
 	}
 	return within && base <= INT64_MAX - within ? base + within : 0;
@@ -83,8 +82,7 @@ static int answer_all(const struct store_result *rows, const struct store_result
 	for (size_t i = 0; i < rows->n; i++) {
 		json_t *o = dataset_json(&rows->datasets[i], links);
 		/* Nothing names it any more, and nothing ever updated it. */
-		if (rows->datasets[i].last ||
-			json_array_size(json_object_get(o, "producers")) ||
+		if (rows->datasets[i].last || json_array_size(json_object_get(o, "producers")) ||
 			json_array_size(json_object_get(o, "consumers")))
 			json_array_append(list, o);
 		json_decref(o);
@@ -112,8 +110,8 @@ static int add_history(const struct ops *o, const char *name, json_t *one, struc
 	return json_object_set_new(one, "history", list) < 0 ? err_nomem(err) : 0;
 }
 
-static int count_waiting(const struct ops *o, const struct dataset_cursor_row *c, int64_t *ret,
-	struct err *err)
+static int count_waiting(
+	const struct ops *o, const struct dataset_cursor_row *c, int64_t *ret, struct err *err)
 {
 	const struct update_filter f = {
 		.which = UPDATES_WAITING, .dag = c->dag, .dataset = c->dataset
@@ -146,9 +144,8 @@ static int add_waiting(const struct ops *o, const char *name, json_t *one, struc
 		if (strcmp(c->dataset, name) != 0)
 			continue;
 		rc = count_waiting(o, c, &n, err);
-		json_array_append_new(
-			list, json_pack("{s:s, s:o, s:I}", "dag", c->dag, "since",
-				      utc(c->since_us), "updates", (json_int_t)n));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:I}", "dag", c->dag, "since",
+						    utc(c->since_us), "updates", (json_int_t)n));
 	}
 	store_result_release(&rows);
 	return json_object_set_new(one, "waiting", list) < 0 ? err_nomem(err) : rc;
@@ -288,8 +285,7 @@ static int put_update(const struct ops *o, const struct ops_touch *t, struct dat
 	return store_dataset_touch(o->store, put, ret_id, err);
 }
 
-int ops_dataset_touch(
-	const struct ops *o, const struct ops_touch *t, json_t **ret, struct err *err)
+int ops_dataset_touch(const struct ops *o, const struct ops_touch *t, json_t **ret, struct err *err)
 {
 	struct dataset_put put = { .dataset = t->dataset,
 		.at_us = clock_now_us(),
@@ -300,8 +296,8 @@ int ops_dataset_touch(
 
 	if (put_update(o, t, &put, &id, err) < 0)
 		return -1;
-	ops_note(o, (struct ops_note){
-			    .what = "touch", .dataset = t->dataset, .reason = t->reason });
+	ops_note(o,
+		(struct ops_note){ .what = "touch", .dataset = t->dataset, .reason = t->reason });
 	const struct dataset_update_row row = { .id = id,
 		.at_us = put.at_us,
 		.start_us = put.start_us,

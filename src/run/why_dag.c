@@ -69,8 +69,7 @@ static void add_verdict(const struct asked *a, struct why_node *under, size_t mi
 		why_other_run(a->w, n, &a->f->active[i]);
 }
 
-static void add_dataset(
-	const struct asked *a, struct why_node *under, const struct dataset_wait *w)
+static void add_dataset(const struct asked *a, struct why_node *under, const struct dataset_wait *w)
 {
 	struct why_node n = { .kind = WHY_DATASET, .subject = w->name };
 

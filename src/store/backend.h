@@ -75,13 +75,13 @@ enum list_kind {
 };
 struct list_query {
 	enum list_kind kind;
-	const char *dag; /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker;
-			    LIST_APPROVAL: the task */
-	int64_t id;      /* LIST_BACKFILLS, LIST_INCIDENTS*: 0: all; LIST_TOKEN: the token;
-			    LIST_APPROVAL: the run */
-	int limit;       /* LIST_PLANS, LIST_OUTBOX*, LIST_INCIDENTS*: at most; 0: all */
-	int64_t due_us;  /* LIST_*_DUE: due by then */
-	const char *dataset;    /* LIST_DATASET*, LIST_UPDATES*; NULL: all */
+	const char *dag;     /* NULL: all; always given for LIST_PLANS. LIST_BREAKER*: the breaker;
+				LIST_APPROVAL: the task */
+	int64_t id;          /* LIST_BACKFILLS, LIST_INCIDENTS*: 0: all; LIST_TOKEN: the token;
+				LIST_APPROVAL: the run */
+	int limit;           /* LIST_PLANS, LIST_OUTBOX*, LIST_INCIDENTS*: at most; 0: all */
+	int64_t due_us;      /* LIST_*_DUE: due by then */
+	const char *dataset; /* LIST_DATASET*, LIST_UPDATES*; NULL: all */
 	int64_t from_us, to_us; /* LIST_UPDATES + UPDATES_DURING */
 	int state; /* LIST_OUTBOX: enum outbox_state, or -1: all. LIST_INCIDENTS: 0: unresolved, 1:
 		      all */

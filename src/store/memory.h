@@ -135,7 +135,7 @@ struct memory_store {
 	struct mem_list marks;                    /* struct sla_mark_row */
 	struct mem_list incidents;                /* struct incident, by id */
 	struct mem_list breakers, breaker_events; /* struct breaker_row; mem_breaker_event */
-	struct mem_list datasets, updates; /* struct mem_dataset; dataset_update_row, by id */
+	struct mem_list datasets, updates;    /* struct mem_dataset; dataset_update_row, by id */
 	struct mem_list uses, cursors, links; /* struct mem_use, mem_cursor, mem_link */
 	int64_t next_update, next_update_at_begin;
 	struct mem_version *versions;

@@ -116,8 +116,7 @@ static struct mem_cursor *find_cursor(
 	return NULL;
 }
 
-static bool waits(
-	const struct memory_store *m, const char *dag, const struct dataset_update_row *u)
+static bool waits(const struct memory_store *m, const char *dag, const struct dataset_update_row *u)
 {
 	const struct mem_cursor *c = find_cursor(m, dag, u->dataset);
 
@@ -170,9 +169,8 @@ int memory_dataset_take(struct memory_store *m, const struct store_plan *plan,
 {
 	for (size_t i = 0; i < plan->ntakes; i++) {
 		const struct dataset_take *t = &plan->takes[i];
-		if (opened[t->open].run_id &&
-			take(m, plan->opens[t->open].key.dag, opened[t->open].run_id, t->upto,
-				err) < 0)
+		if (opened[t->open].run_id && take(m, plan->opens[t->open].key.dag,
+						      opened[t->open].run_id, t->upto, err) < 0)
 			return -1;
 	}
 	return 0;

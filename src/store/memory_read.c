@@ -558,8 +558,8 @@ static const struct list_putter {
 	[LIST_DATASETS] = { sizeof(struct dataset_row), memory_put_datasets },
 	[LIST_DATASET_LINKS] = { sizeof(struct dataset_link), memory_put_links },
 	[LIST_DATASET_CURSORS] = { sizeof(struct dataset_cursor_row), memory_put_cursors },
-	[LIST_UPDATES ... LIST_UPDATES_LAST] = { sizeof(struct dataset_update_row),
-		memory_put_updates },
+	[LIST_UPDATES...
+		LIST_UPDATES_LAST] = { sizeof(struct dataset_update_row), memory_put_updates },
 };
 static_assert(sizeof list_putters / sizeof *list_putters == LIST_MAX, "one for each kind");
 

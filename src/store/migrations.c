@@ -380,7 +380,7 @@ static const char schema_4[] =
 	"CREATE TABLE dataset ("
 	"	name TEXT NOT NULL PRIMARY KEY,"
 	"	since_us INTEGER NOT NULL,"
-	"	last_id INTEGER," /* the last update */
+	"	last_id INTEGER,"  /* the last update */
 	"	fresh_us INTEGER," /* the last one of newer data, and until when these reach */
 	"	end_us INTEGER"
 	") STRICT, WITHOUT ROWID;"
@@ -393,8 +393,8 @@ static const char schema_4[] =
 	"	dag TEXT," /* NULL: a person said so */
 	"	task TEXT,"
 	"	map_index INTEGER NOT NULL,"
-	"	run_id INTEGER," /* it may be forgotten */
-	"	work INTEGER,"   /* the piece of work, which updates it once */
+	"	run_id INTEGER,"         /* it may be forgotten */
+	"	work INTEGER,"           /* the piece of work, which updates it once */
 	"	wakes INTEGER NOT NULL," /* 0: by a backfill */
 	"	who TEXT,"
 	"	reason TEXT,"
@@ -425,7 +425,7 @@ static const char schema_4[] =
 	"	dag TEXT NOT NULL,"
 	"	dataset TEXT NOT NULL,"
 	"	role TEXT NOT NULL CHECK (role IN ('produces', 'schedules', 'consumes')),"
-	"	task TEXT NOT NULL," /* '': the schedule */
+	"	task TEXT NOT NULL,"      /* '': the schedule */
 	"	fresh_within_us INTEGER," /* an SLA */
 	"	PRIMARY KEY (dag, dataset, role, task)"
 	") STRICT, WITHOUT ROWID;"

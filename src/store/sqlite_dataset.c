@@ -114,9 +114,8 @@ int sqlite_dataset_take(struct sqlite_store *s, const struct store_plan *plan,
 {
 	for (size_t i = 0; i < plan->ntakes; i++) {
 		const struct dataset_take *t = &plan->takes[i];
-		if (opened[t->open].run_id &&
-			take(s, plan->opens[t->open].key.dag, opened[t->open].run_id, t->upto,
-				err) < 0)
+		if (opened[t->open].run_id && take(s, plan->opens[t->open].key.dag,
+						      opened[t->open].run_id, t->upto, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -134,8 +134,8 @@ struct store_plan {
 		bool exhausted; /* no interval is left: it ends when its runs have ended */
 	} * cursors;
 	size_t ncursors;
-	/* What the runs of this plan take of the updates of datasets: all up to `upto` that wait for
-	 * the DAG (store_dataset_follow). A run that is refused takes none. */
+	/* What the runs of this plan take of the updates of datasets: all up to `upto` that wait
+	 * for the DAG (store_dataset_follow). A run that is refused takes none. */
 	const struct dataset_take {
 		size_t open; /* index in opens */
 		int64_t upto;
@@ -151,7 +151,7 @@ enum dataset_role { DATASET_PRODUCES, DATASET_SCHEDULES, DATASET_CONSUMES, DATAS
 const char *dataset_role_name(enum dataset_role r); /* "produces", "schedules", "consumes" */
 int dataset_role_by_name(const char *name);         /* -1: none */
 struct dataset_link {
-	const char *dag; /* not read by store_dags_put */
+	const char *dag;            /* not read by store_dags_put */
 	const char *dataset, *task; /* task "": the DAG's schedule */
 	enum dataset_role role;
 	int64_t fresh_within_us; /* an SLA of it, there; 0: none */
@@ -568,7 +568,7 @@ struct dataset_row {
 	/* The last update that made it fresher: one of an interval that ends before that of an
 	 * earlier one, or by a backfill, does not. 0: none. */
 	int64_t fresh_us;
-	int64_t end_us; /* until when its data reach; 0: not known */
+	int64_t end_us;                        /* until when its data reach; 0: not known */
 	const struct dataset_update_row *last; /* NULL: none yet */
 };
 

@@ -103,8 +103,8 @@ int store_dataset_updates(
 int store_dataset_links(
 	struct store *s, const char *dataset, struct store_result *ret, struct err *err)
 {
-	return query_list(
-		s, &(struct list_query){ .kind = LIST_DATASET_LINKS, .dataset = dataset }, ret, err);
+	return query_list(s, &(struct list_query){ .kind = LIST_DATASET_LINKS, .dataset = dataset },
+		ret, err);
 }
 
 int store_dataset_cursors(
