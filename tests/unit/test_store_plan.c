@@ -214,7 +214,14 @@ static void test_plan(void **state)
 	int64_t id, epoch, backfill = new_backfill(f, "sales", false);
 	struct backfill_cursor cursor = { backfill, 3 * DAY_US, true };
 	struct plan_state states[] = { { "sales", "to 5" }, { "stock", "to 6" } };
-	struct store_plan p = { rows, 4, states, 2, opens, 4, &cursor, 1 };
+	struct store_plan p = { .rows = rows,
+		.nrows = 4,
+		.states = states,
+		.nstates = 2,
+		.opens = opens,
+		.nopens = 4,
+		.cursors = &cursor,
+		.ncursors = 1 };
 	struct store_result r;
 
 	struct run_open theirs = opens[1];
@@ -310,8 +317,8 @@ static void put_dags(struct fixture *f, const struct dag_put *dags, size_t n)
 static void test_dags(void **state)
 {
 	struct fixture *f = *state;
-	struct dag_put two[] = { { "sales", "s.yaml", "/d", "v1", NULL, true },
-		{ "ads", "a.yaml", "/d", NULL, "a.yaml:3: no such key", true } };
+	struct dag_put two[] = { { "sales", "s.yaml", "/d", "v1", NULL, true, NULL, 0 },
+		{ "ads", "a.yaml", "/d", NULL, "a.yaml:3: no such key", true, NULL, 0 } };
 	struct store_result r;
 
 	OK(f, store_dags(f->s, NULL, &r, &f->err));
@@ -325,7 +332,7 @@ static void test_dags(void **state)
 	two[0].error = "bad";
 	put_dags(f, two, 1);
 	check_dag(f, "sales", "s.yaml v1 bad present");
-	two[0] = (struct dag_put){ "sales", "t.yaml", "/d", "v2", NULL, true };
+	two[0] = (struct dag_put){ "sales", "t.yaml", "/d", "v2", NULL, true, NULL, 0 };
 	put_dags(f, two, 1);
 	check_dag(f, "sales", "t.yaml v2 (null) present");
 	two[0].present = false;
@@ -386,7 +393,7 @@ static void set(struct fixture *f, const char *dag, enum dag_switch which, const
 static void test_switches(void **state)
 {
 	struct fixture *f = *state;
-	struct dag_put one = { "sales", "s", "/d", "v", NULL, true };
+	struct dag_put one = { "sales", "s", "/d", "v", NULL, true, NULL, 0 };
 
 	put_dags(f, &one, 1);
 	set(f, "sales", DAG_PAUSED, "ann", "too slow", 5);
@@ -791,7 +798,12 @@ static void test_many_runs(void **state)
 		rows[i] = decision(dags[i], "create", 19);
 		states[i] = (struct plan_state){ dags[i], "1 2 3 4 5 6 7 8 9 0 1 2 3 4" };
 	}
-	struct store_plan p = { rows, N, states, N, opens, N, NULL, 0 };
+	struct store_plan p = { .rows = rows,
+		.nrows = N,
+		.states = states,
+		.nstates = N,
+		.opens = opens,
+		.nopens = N };
 	int64_t began_us = now_us();
 	commit_plan(f, &p, got);
 	int64_t took_us = now_us() - began_us;
@@ -948,7 +960,7 @@ static void test_plan_faults(void **state)
 	struct run_open open = waiting(f, "sales", 1);
 	struct run_opened got;
 	struct store_plan p = { .rows = &row, .nrows = 1, .opens = &open, .nopens = 1 };
-	struct dag_put dag = { "sales", "s", "/d", "v", NULL, true };
+	struct dag_put dag = { "sales", "s", "/d", "v", NULL, true, NULL, 0 };
 	struct switch_put on = { .dag = "sales", .on = true, .by = "ann", .now_us = 1 };
 	struct backfill_new b = { .dag = "x", .mode = "all", .from_us = 1, .to_us = 1, .jobs = 1 };
 	struct store_result r;
