@@ -459,7 +459,8 @@ static int step_plan(struct fixture *f)
 	struct plan_row row = { .dag = "stock", .action = "create", .why = "due" };
 	struct plan_state state = { "stock", "to 19" };
 	struct backfill_cursor cursor = { 1, 77, true };
-	struct store_plan p = { &row, 1, &state, 1, &o, 1, &cursor, 1 };
+	struct dataset_take take = { 0, 1 };
+	struct store_plan p = { &row, 1, &state, 1, &o, 1, &cursor, 1, &take, 1 };
 	struct run_opened opened;
 
 	o.owner.pid = 0;
@@ -505,6 +506,27 @@ static int step_close(struct fixture *f)
 	return store_run_close(f->s, 1, 1, &f->err);
 }
 
+static int step_follow(struct fixture *f)
+{
+	const char *name = "orders";
+	const struct dataset_follow fo = { "stock", &name, 1, 1 };
+
+	return store_dataset_follow(f->s, &fo, &f->err);
+}
+
+static int step_update(struct fixture *f)
+{
+	const struct dataset_put put = {
+		.dataset = "orders", .dag = "sales", .task = "orders", .run_id = 1, .work = 1
+	};
+	const struct store_lease lease = { 1, 1 };
+	const struct store_batch b = {
+		.leases = &lease, .nleases = 1, .datasets = &put, .ndatasets = 1
+	};
+
+	return store_commit(f->s, &b, &f->err);
+}
+
 static int step_backfill(struct fixture *f)
 {
 	struct backfill_new b = {
@@ -522,8 +544,9 @@ static int step_backfill_set(struct fixture *f)
 
 static int step_dags(struct fixture *f)
 {
-	struct dag_put dags[] = { { "sales", "s", "/d", "v", NULL, true },
-		{ "stock", "t", "/d", "v", NULL, true } };
+	struct dataset_link link = { .dataset = "a", .task = "load", .role = DATASET_PRODUCES };
+	struct dag_put dags[] = { { "sales", "s", "/d", "v", NULL, true, &link, 1 },
+		{ "stock", "t", "/d", "v", NULL, true, NULL, 0 } };
 
 	return store_dags_put(f->s, dags, 2, 1, &f->err);
 }
@@ -566,19 +589,27 @@ static const struct step {
 		1, 1114 },
 	{ step_renew, "SELECT coalesce(lease_until_us, 9) FROM run WHERE id = 1", 2000000, 9 },
 	{ step_close, "SELECT count(owner_pid) FROM run", 1, 0 },
+	{ step_follow, "SELECT count(*) FROM dataset_cursor", 0, 1 },
+	{ step_update,
+		"SELECT (SELECT count(*) FROM dataset_update)"
+		" + (SELECT count(*) FROM dataset WHERE last_id = 1)",
+		0, 2 },
 	{ step_backfill, "SELECT (SELECT count(*) FROM backfill) + (SELECT count(*) FROM audit)", 0,
 		2 },
 	{ step_plan,
 		"SELECT (SELECT count(*) FROM plan) + 10 * (SELECT count(*) FROM plan_state)"
 		" + 100 * (SELECT count(*) FROM run WHERE wanted AND backfill_id = 1)"
 		" + 1000 * (SELECT count(*) FROM backfill WHERE exhausted AND cursor_us = 77)"
-		" + 10000 * (SELECT count(*) FROM task WHERE run_id = 2)",
-		0, 31111 },
+		" + 10000 * (SELECT count(*) FROM task WHERE run_id = 2)"
+		" + 100000 * (SELECT count(*) FROM dataset_use)"
+		" + 200000 * (SELECT sum(seen_id) FROM dataset_cursor)",
+		0, 331111 },
 	{ step_backfill_set,
 		"SELECT (SELECT count(*) FROM backfill WHERE state = 'paused')"
 		" + (SELECT count(*) FROM audit WHERE who = 'bob')",
 		0, 2 },
-	{ step_dags, "SELECT count(*) FROM dag", 0, 2 },
+	{ step_dags, "SELECT (SELECT count(*) FROM dag) + 10 * (SELECT count(*) FROM dataset_link)",
+		0, 12 },
 	{ step_switch,
 		"SELECT (SELECT count(*) FROM switch)"
 		" + (SELECT count(*) FROM audit WHERE what = 'paused' AND subject = 'sales')",
