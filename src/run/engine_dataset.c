@@ -43,15 +43,20 @@ static int add_updates(struct engine *e, const struct change *c, struct err *err
 	return 0;
 }
 
-/* A person who marks a task as succeeded has written nothing. */
+/* Has the task done all of its work? A person who marks it as succeeded has written nothing; an
+ * instance of a mapped task is a part of it. */
+static bool has_written(const struct change *c)
+{
+	return c->kind == CHANGE_TASK && c->state.to == TASK_SUCCESS && c->map_index < 0 &&
+	       (c->reason == REASON_SUCCEEDED || c->reason == REASON_INSTANCES_DONE);
+}
+
 int engine_collect_updates(
 	struct engine *e, const struct change *changes, size_t n, struct err *err)
 {
 	e->nupdates = 0;
 	for (size_t i = 0; i < n; i++) {
-		const struct change *c = &changes[i];
-		if (c->kind == CHANGE_TASK && c->state.to == TASK_SUCCESS &&
-			c->reason == REASON_SUCCEEDED && add_updates(e, c, err) < 0)
+		if (has_written(&changes[i]) && add_updates(e, &changes[i], err) < 0)
 			return -1;
 	}
 	return 0;

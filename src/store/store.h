@@ -309,7 +309,7 @@ struct dataset_put {
 	int64_t start_us, end_us, at_us;
 	const char *dag, *task; /* who did it; NULL: a person */
 	int map_index;
-	int64_t run_id, work; /* work 0: of none */
+	int64_t run_id, work; /* work 0: it is known by its commit alone */
 	const char *by, *reason;
 };
 /* By a person, who is kept with it. *ret_id: its number. */

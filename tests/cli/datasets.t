@@ -183,6 +183,18 @@ END
 sim 2026-11-20T01:15:00Z 2026-11-20T01:25:00Z
 sql_is "success" "SELECT state FROM run WHERE name = 'use@2026-11-12'" "another process's update is noticed"
 
+# ---- a mapped task -------------------------------------------------------------------------------
+
+dag mapped '{ at: ["2026-11-20T01:30Z"], catchup: none }' 'run: "test {{ item }} != b || test -e go", foreach: [a, b, c], produces: d'
+sim 2026-11-20T01:25:00Z 2026-11-20T01:35:00Z
+sql_is "failed|0" "SELECT state, (SELECT count(*) FROM dataset_update WHERE dag = 'mapped') FROM run WHERE dag = 'mapped'" \
+	"a mapped task of which a part failed updates nothing"
+touch dags/go
+at 2026-11-20T01:40:00Z retry mapped
+sim 2026-11-20T01:40:00Z 2026-11-20T01:45:00Z
+sql_is "success|1|-1" "SELECT state, (SELECT count(*) FROM dataset_update WHERE dag = 'mapped'),
+	(SELECT map_index FROM dataset_update WHERE dag = 'mapped') FROM run WHERE dag = 'mapped'" "... all of it is one update"
+
 # ---- backfills -----------------------------------------------------------------------------------
 
 at 2026-11-20T02:00:00Z backfill src --from 2026-10-01 --to 2026-10-05 --reason "new source"
