@@ -61,9 +61,10 @@ static char *path_by_name(const struct args *args, const char *name)
 	struct store *s = NULL;
 	const struct run_filter f = { .dag = name, .state = -1, .limit = 1 };
 	struct store_result dags = { .n = 0 }, runs = { .n = 0 };
+	struct err err;
 	char *ret = NULL;
 
-	if (strchr(name, '/') || io_exists(name) || cli_store_open(args, &s, NULL) < 0)
+	if (strchr(name, '/') || io_exists(name) || cli_store_open(args, &s, &err) < 0)
 		return NULL;
 	if (store_dags(s, name, &dags, NULL) == 0) {
 		if (dags.n && dags.dags[0].path)
@@ -361,8 +362,13 @@ static int show_waits(const struct next *n)
 	struct dataset_wait *waits;
 	struct store *s = NULL;
 
-	if (cli_store_open(n->args, &s, NULL) < 0 && store_open_memory(&s, n->err) < 0)
-		return -1;
+	if (cli_store_open(n->args, &s, n->err) < 0) {
+		if (n->err->code != ERR_NOT_FOUND)
+			return -1;
+		err_clear(n->err);
+		if (store_open_memory(&s, n->err) < 0)
+			return -1;
+	}
 	waits = dataset_waits(s, dag, n->err);
 	for (size_t i = 0; waits && args_has(n->args, "json") && i < dag->datasets->n; i++)
 		print_wait_line(&waits[i]);
