@@ -219,7 +219,8 @@ static int take_wanted(struct daemon *d, struct err *err)
 
 	if (!all && !d->asked)
 		return 0;
-	if ((all && daemon_backfills_init(d, err) < 0) || daemon_take_over(d, err) < 0)
+	if ((all && daemon_backfills_init(d, err) < 0) || daemon_take_over(d, err) < 0 ||
+		(all && daemon_sla_watch_former(d, err) < 0))
 		return -1;
 	d->taken_over = d->taken_over || all;
 	d->asked = false;

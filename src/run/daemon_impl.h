@@ -158,6 +158,8 @@ void daemon_sla_remove(struct daemon *d, const char *name);
 int daemon_sla_judge(struct daemon *d, struct err *err);
 bool daemon_sla_has_more(const struct daemon *d);
 int64_t daemon_sla_wake_us(const struct daemon *d);
+/* At the start, once the folder is read: runs without a schedule that failed before. */
+int daemon_sla_watch_former(struct daemon *d, struct err *err);
 void daemon_sla_taken(struct daemon *d, struct active_run *r, const struct run_row *row);
 void daemon_sla_began(struct daemon *d, struct active_run *r, const struct change *c);
 void daemon_sla_changed(struct daemon *d, struct active_run *r, const struct change *c);

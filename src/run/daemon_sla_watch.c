@@ -11,6 +11,7 @@
  * then: failures cost time at once. */
 #define LOOK_LEAST_US US_PER_SECOND
 #define LOOK_MOST_US US_PER_MINUTE
+enum { FORMER_RUNS_MAX = 100 };
 
 /* ---- the list ------------------------------------------------------------------------- */
 
@@ -107,18 +108,23 @@ static void watch_limits(struct daemon *d, struct active_run *r, const struct ta
 	}
 }
 
-/* Of a DAG without a schedule: deadlines count from when the run was asked for. */
-static void watch_deadlines(struct daemon *d, struct active_run *r, const struct task *t)
+/* Of a DAG without a schedule: deadlines count from when the run was asked for. Those that come
+ * after an instant. */
+struct asked_for {
+	const struct dag *dag;
+	int64_t at_us, start_us, end_us;
+	int64_t after_us;
+};
+
+static void watch_deadlines(struct daemon *d, const struct asked_for *run, const struct task *t)
 {
 	static const enum sla_kind kinds[] = { SLA_FINISH_WITHIN, SLA_START_WITHIN, SLA_AT_RISK };
-	const struct sla *s = t ? t->sla : r->dag->sla;
-	const struct run_data *data = r->data;
-	int64_t asked = data->created_us;
-	struct sla_watch w = { .dag = (char *)r->dag->name,
+	const struct sla *s = t ? t->sla : run->dag->sla;
+	int64_t asked = run->at_us;
+	struct sla_watch w = { .dag = (char *)run->dag->name,
 		.task = t ? (char *)t->name : NULL,
-		.tick = { .run_after_us = asked,
-			.start_us = r->job.interval_start_us,
-			.end_us = r->job.interval_end_us } };
+		.tick = {
+			.run_after_us = asked, .start_us = run->start_us, .end_us = run->end_us } };
 	const struct tick from_asked = {
 		.run_after_us = asked, .start_us = asked, .end_us = asked
 	};
@@ -130,7 +136,8 @@ static void watch_deadlines(struct daemon *d, struct active_run *r, const struct
 		w.sla = *s;
 		w.kind = kinds[i];
 		w.deadline_us = sla_deadline_us(s, kinds[i], &none, &from_asked);
-		daemon_sla_watch(d, &w, sla_judged_at_us(s, kinds[i], &none, &from_asked));
+		if (w.deadline_us > run->after_us)
+			daemon_sla_watch(d, &w, sla_judged_at_us(s, kinds[i], &none, &from_asked));
 	}
 }
 
@@ -179,6 +186,45 @@ static int64_t began_us(struct daemon *d, const struct run_row *row)
 	return at;
 }
 
+static void watch_all(
+	struct daemon *d, const struct dag *dag, const struct run_row *row, int64_t after_us)
+{
+	const struct asked_for run = { dag, row->created_us, row->interval_start_us,
+		row->interval_end_us, after_us };
+
+	for (int i = -1; i < dag->ntasks; i++)
+		watch_deadlines(d, &run, i < 0 ? NULL : &dag->tasks[i]);
+}
+
+/* Of runs that failed before this daemon began: their deadlines may still come, or have come while
+ * none ran. */
+static int watch_former(struct daemon *d, const struct catalog_dag *c, struct err *err)
+{
+	const struct run_filter f = { .dag = c->name, .state = -1, .limit = FORMER_RUNS_MAX };
+	struct sla_dag *s = daemon_sla_dag(d, c->name);
+	int64_t after = s && s->has_mark ? s->mark.judged_us : clock_now_us();
+	const struct config *config;
+	struct store_result runs;
+
+	if (store_runs(d->engine.store, &f, &runs, err) < 0)
+		return -1;
+	struct dag *dag = runs.n ? catalog_load(d->catalog, c, &config, NULL) : NULL;
+	for (size_t i = 0; dag && i < runs.n; i++)
+		if (runs.runs[i].state == RUN_FAILED || runs.runs[i].state == RUN_CANCELLED)
+			watch_all(d, dag, &runs.runs[i], after);
+	dag_unref(dag);
+	store_result_release(&runs);
+	return 0;
+}
+
+int daemon_sla_watch_former(struct daemon *d, struct err *err)
+{
+	for (struct catalog_dag *c = NULL; (c = catalog_next(d->catalog, c));)
+		if (c->nslas && c->spec.kind == TIMETABLE_MANUAL && watch_former(d, c, err) < 0)
+			return -1;
+	return 0;
+}
+
 void daemon_sla_taken(struct daemon *d, struct active_run *r, const struct run_row *row)
 {
 	struct run_data *data = r->data;
@@ -186,8 +232,8 @@ void daemon_sla_taken(struct daemon *d, struct active_run *r, const struct run_r
 	if (!has_slas(r->dag))
 		return;
 	daemon_sla_made(d, r);
-	for (int i = -1; !has_ticks(r->dag) && i < r->dag->ntasks; i++)
-		watch_deadlines(d, r, i < 0 ? NULL : &r->dag->tasks[i]);
+	if (!has_ticks(r->dag))
+		watch_all(d, r->dag, row, 0);
 	if (row->state != RUN_RUNNING)
 		return;
 	data->since_us = began_us(d, row);

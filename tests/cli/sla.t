@@ -242,6 +242,21 @@ at 2026-11-19T01:00:00Z trigger asked
 sim 2026-11-19T01:00:00Z 2026-11-19T05:00:00Z
 sql_is "asked||finish_within|11-19T01:30|open" "$misses" "a run by hand has its time from when it was asked for"
 
+for restart in "2026-11-19T01:10:00Z before" "2026-11-19T02:10:00Z after"; do
+	fresh
+	dag asked '{ finish_within: 30m }' 'exit 1' '' manual
+	sim 2026-11-19T00:00:00Z 2026-11-19T01:00:00Z
+	at 2026-11-19T01:00:00Z trigger asked
+	sim 2026-11-19T01:00:00Z 2026-11-19T01:05:00Z
+	sql_is "failed" "SELECT state FROM run" "a run by hand fails"
+	sql_is "" "$misses" "... long before its deadline"
+	sim "${restart% *}" 2026-11-19T05:00:00Z
+	sql_is "asked||finish_within|11-19T01:30|open" "$misses" \
+		"... which a daemon that begins ${restart#* } it remembers"
+	sim 2026-11-19T05:00:00Z 2026-11-19T08:00:00Z
+	is "$(told 'SLA missed')" 0 "... once"
+done
+
 # ---- another SLA, another schedule ---------------------------------------------------------------
 
 fresh
