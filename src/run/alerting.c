@@ -21,6 +21,7 @@
 #include "core/model.h"
 #include "run/alert_compose.h"
 #include "run/alert_message.h"
+#include "run/alert_storm.h"
 #include "run/alerts.h"
 #include "run/sender.h"
 #include "store/store.h"
@@ -29,6 +30,8 @@
 #define TROUBLE_US US_PER_SECOND
 #define ANSWER_US (5 * US_PER_MINUTE)
 #define HEARTBEAT_JOB 0
+
+#define TOLD_US US_PER_SECOND
 
 enum { ACTS_AT_ONCE = 100000, INCIDENTS_AT_ONCE = 1000, RESTART_MS = 1000 };
 
@@ -48,11 +51,13 @@ struct job {
 
 struct alerting {
 	struct alerting_config config;
+	struct alert_storms storms;
 	struct sender sender;
 	int lock_fd;
 	struct job *jobs;
 	int64_t next_job;
 	int64_t wake_us;
+	int64_t storm_us;   /* when the first group has waited for the rest of it */
 	int64_t restart_us; /* monotonic: when the sender may be begun again */
 	int64_t beat_us;    /* when the heartbeat is due; 0: at once */
 	bool beating;       /* its answer is awaited */
@@ -62,6 +67,12 @@ struct alerting {
 };
 
 /* ---- small things ---------------------------------------------------------------------- */
+
+static void sooner(int64_t *wake_us, int64_t at_us)
+{
+	if (at_us && at_us < *wake_us)
+		*wake_us = at_us;
+}
 
 static void note(const struct alerting *a, const struct alerting_note *n)
 {
@@ -515,6 +526,30 @@ static bool read_act(struct due_act *d, const struct outbox_row *row)
 	return *d->route && d->step >= 0;
 }
 
+/* Until when the group waits for the rest of it; 0: it does not. What was tried before waits for
+ * nothing. */
+static int64_t waits_until_us(
+	const struct alerting *a, const struct due_act *const *group, size_t n, int64_t now_us)
+{
+	struct alert_storm g = { .route = group[0]->route,
+		.n = n,
+		.first_us = INT64_MAX,
+		.quiet_us = a->config.alerts->group_window_us / 2 };
+
+	if (a->flushing || group[0]->step > 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		int64_t at = group[i]->row->created_us;
+		if (group[i]->row->tries)
+			return 0;
+		g.first_us = at < g.first_us ? at : g.first_us;
+		g.last_us = at > g.last_us ? at : g.last_us;
+	}
+	return alert_storms_wait_us(&a->storms, &g, now_us);
+}
+
+/* ---- what is due ----------------------------------------------------------------------- */
+
 /* All of a group that waits, once one of it is due: what is within the window goes with it, but for
  * what is to be tried again later. */
 static int dispatch(
@@ -535,6 +570,13 @@ static int dispatch(
 			acts[m].taken = true;
 			group[k++] = &acts[m];
 		}
+		int64_t until = k ? waits_until_us(a, group, k, now_us) : 0;
+		if (until) {
+			sooner(&a->storm_us, until);
+			continue;
+		}
+		if (k)
+			alert_storms_note(&a->storms, group[0]->route, k, now_us);
 		rc = k ? dispatch_group(a, group, k, now_us, err) : 0;
 	}
 	free(group);
@@ -601,12 +643,6 @@ static void beat(struct alerting *a, int64_t now_us)
 
 /* ---- a turn ---------------------------------------------------------------------------- */
 
-static void sooner(int64_t *wake_us, int64_t at_us)
-{
-	if (at_us && at_us < *wake_us)
-		*wake_us = at_us;
-}
-
 /* The next act that is not on its way. */
 static int plan_wake(struct alerting *a, int64_t now_us, struct err *err)
 {
@@ -616,10 +652,11 @@ static int plan_wake(struct alerting *a, int64_t now_us, struct err *err)
 		store_outbox_next(a->config.store, &act, err) < 0)
 		return -1;
 	sooner(&a->wake_us, incident);
+	sooner(&a->wake_us, a->storm_us);
 	/* What is due already waits for an answer, which wakes by itself, or for a sender. */
 	if (act > now_us)
 		sooner(&a->wake_us, act);
-	else if (act)
+	else if (act && a->storm_us == INT64_MAX)
 		sooner(&a->wake_us, now_us + TROUBLE_US);
 	if (a->config.heartbeat && a->config.alerts->heartbeat)
 		sooner(&a->wake_us, a->beat_us);
@@ -630,7 +667,7 @@ void alerting_turn(struct alerting *a, int64_t now_us)
 {
 	struct err err = { 0 };
 
-	a->wake_us = INT64_MAX;
+	a->wake_us = a->storm_us = INT64_MAX;
 	begin_sender(a);
 	hear(a);
 	beat(a, now_us);
@@ -641,6 +678,14 @@ void alerting_turn(struct alerting *a, int64_t now_us)
 		lose_sender(a);
 	if (a->jobs || a->sender.pid <= 0)
 		sooner(&a->wake_us, now_us + TROUBLE_US);
+}
+
+/* A storm is looked at now and then: each look reads all that waits. */
+void alerting_told(struct alerting *a, int64_t now_us)
+{
+	int64_t window = a->config.alerts->group_window_us;
+
+	sooner(&a->wake_us, now_us + (window < TOLD_US ? window : TOLD_US));
 }
 
 int64_t alerting_wake_us(const struct alerting *a)
@@ -740,6 +785,7 @@ void alerting_free(struct alerting *a)
 		return;
 	while (a->jobs)
 		drop_job(a, a->jobs);
+	alert_storms_release(&a->storms);
 	sender_stop(&a->sender);
 	if (a->lock_fd >= 0)
 		close(a->lock_fd);

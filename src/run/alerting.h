@@ -4,7 +4,8 @@
  * (run/sender.h), a process of its own; this one never waits for a network. When the sender
  * answers, the acts are done; or they are due again later; or, when their channel has failed too
  * often or for good, they are given up, and others in their place are for the next channel of the
- * route. At least once: what was sent but not recorded is sent again, under the same id.
+ * route. A group that is a storm, and still grows, waits some seconds for the rest of it. At least
+ * once: what was sent but not recorded is sent again, under the same id.
  *
  * It also tells the store which incidents escalate and whose snooze is over, and keeps the
  * heartbeat going. One process of a WEIR_HOME does this at a time, the one that holds alerts.lock;
@@ -51,9 +52,11 @@ void alerting_free(struct alerting *a);
 void alerting_set(struct alerting *a, const struct alerts *alerts);
 /* Readable when the sender has answered; another one after it has died. -1: none runs. */
 int alerting_fd(const struct alerting *a);
-/* Hear answers, send what is due. Also to be called when `alerting_wake_us` has come, and after
- * something was put into the outbox. Faults of the store are tried again later. */
+/* Hear answers, send what is due. Also to be called when `alerting_wake_us` has come. Faults of the
+ * store are tried again later. */
 void alerting_turn(struct alerting *a, int64_t now_us);
+/* Something was put into the outbox that waits for its group: looked at in time, not at once. */
+void alerting_told(struct alerting *a, int64_t now_us);
 /* On the clock on the wall; INT64_MAX: never. */
 int64_t alerting_wake_us(const struct alerting *a);
 bool alerting_is_busy(const struct alerting *a); /* the sender has not answered yet */

@@ -125,14 +125,21 @@ static void arm(struct daemon *d)
 
 void daemon_alerts_turn(struct daemon *d)
 {
-	bool due = d->alerts_due || d->engine.told;
+	int64_t now = clock_now_us();
 
 	if (!d->alerting && d->alerts_due)
 		daemon_alerts_init(d, &(struct err){ 0 });
-	if (!d->alerting || (!due && clock_now_us() < alerting_wake_us(d->alerting)))
+	if (!d->alerting)
 		return;
-	d->alerts_due = d->engine.told = false;
-	alerting_turn(d->alerting, clock_now_us());
+	if (d->engine.told) {
+		d->engine.told = false;
+		alerting_told(d->alerting, now);
+		arm(d);
+	}
+	if (!d->alerts_due && now < alerting_wake_us(d->alerting))
+		return;
+	d->alerts_due = false;
+	alerting_turn(d->alerting, now);
 	watch_sender(d);
 	arm(d);
 }
