@@ -174,6 +174,158 @@ static void test_wakes(void **state)
 	assert_false(incident_apply(&next, &put, &arena, &next, &tell));
 }
 
+static struct change breaker_to(enum breaker_state from, enum breaker_state to)
+{
+	struct change c = { .kind = CHANGE_BREAKER, .reason = REASON_BREAKER_TRIPPED, .at_us = 5 };
+
+	c.breaker.name = "api";
+	c.breaker.from = from;
+	c.breaker.to = to;
+	c.breaker.run_id = 3;
+	return c;
+}
+
+static void test_breakers(void **state)
+{
+	(void)state;
+	check_meaning(
+		breaker_to(BREAKER_CLOSED, BREAKER_OPEN), 0, 0, "opened breaker_open error, ");
+	check_meaning(
+		breaker_to(BREAKER_HALF_OPEN, BREAKER_OPEN), 0, 0, "opened breaker_open error, ");
+	check_meaning(
+		breaker_to(BREAKER_HALF_OPEN, BREAKER_CLOSED), 0, 0, "resolved breaker_open , ");
+	check_meaning(breaker_to(BREAKER_OPEN, BREAKER_CLOSED), 0, 0, "resolved breaker_open , ");
+	check_meaning(breaker_to(BREAKER_OPEN, BREAKER_HALF_OPEN), 0, 0, "");
+	check_meaning(breaker_to(BREAKER_CLOSED, BREAKER_CLOSED), 0, 0, "");
+}
+
+/* ---- intervals --------------------------------------------------------------------------- */
+
+/* A day of an incident: "F3 S3 A2 W": the 3rd fails; succeeds; succeeds, and stands for itself
+ * alone; somebody acknowledges it. Behind each, what it is then: state, what is undone, and "!"
+ * when it is told. */
+static void check_days(const char *days, const char *want)
+{
+	static const struct incident_route route = { "r", 0 };
+	struct incident i, *present = NULL;
+	char got[512] = "";
+
+	for (const char *at = days; *at; at += 3) {
+		int day = at[1] - '0';
+		const struct incident_put put = { .what = at[0] == 'F'   ? INCIDENT_OPENS
+							  : at[0] == 'W' ? INCIDENT_ACKS
+									 : INCIDENT_RESOLVES,
+			.id = at[0] == 'W',
+			.severity = SEVERITY_ERROR,
+			.at_us = at - days + 1,
+			.start_us = at[0] == 'W' ? 0 : day,
+			.end_us = at[0] == 'W' ? 0 : day + 1,
+			.alone = at[0] == 'A',
+			.routes = &route,
+			.nroutes = 1 };
+		struct incident next;
+		bool tell = false;
+		size_t used = strlen(got);
+		if (incident_apply(present, &put, &arena, &next, &tell)) {
+			i = next;
+			present = &i;
+		}
+		snprintf(got + used, sizeof got - used, "%s%s %s; ", tell ? "!" : "",
+			present ? incident_state_name(i.state) : "none",
+			present && i.undone ? i.undone : "-");
+		if (present && i.state == INCIDENT_RESOLVED)
+			present = NULL;
+		if (!at[2])
+			break;
+	}
+	assert_string_equal(got, want);
+}
+
+static void test_intervals(void **state)
+{
+	(void)state;
+	check_days("F1 S1", "!open 1-2 ; !resolved -; ");
+	/* A later one makes good the earlier ones, and not the other way round. */
+	check_days("F1 F2 S2", "!open 1-2 ; open 1-2 2-3 ; !resolved -; ");
+	check_days("F1 S5", "!open 1-2 ; !resolved -; ");
+	check_days("F2 S1 S2", "!open 2-3 ; open 2-3 ; !resolved -; ");
+	check_days("F1 F3 S2 S3", "!open 1-2 ; open 1-2 3-4 ; open 3-4 ; !resolved -; ");
+	/* The same fails again. */
+	check_days("F1 F2 F1 S2", "!open 1-2 ; open 1-2 2-3 ; open 2-3 1-2 ; !resolved -; ");
+	/* Each for itself. */
+	check_days("F1 F2 A2 A1", "!open 1-2 ; open 1-2 2-3 ; open 1-2 ; !resolved -; ");
+	check_days("F1 A2 F3 A3 A1",
+		"!open 1-2 ; open 1-2 ; !open 1-2 3-4 ; open 1-2 ; !resolved -; ");
+	/* What went well in between is told anew, also to who had seen to it. */
+	check_days("F1 W0 F2 A2 F3",
+		"!open 1-2 ; !acked 1-2 ; acked 1-2 2-3 ; acked 1-2 ; !open 1-2 3-4 ; ");
+}
+
+static void test_many_intervals(void **state)
+{
+	struct incident i, next;
+	bool tell;
+
+	(void)state;
+	for (int k = 0; k < INCIDENT_UNDONE_MAX + 10; k++) {
+		const struct incident_put put = {
+			.what = INCIDENT_OPENS, .start_us = k, .end_us = k + 1, .at_us = k
+		};
+		assert_true(incident_apply(k ? &i : NULL, &put, &arena, &next, &tell));
+		i = next;
+	}
+	const char *at = i.undone;
+	int64_t start_us, end_us;
+	int n = 0;
+	while (incident_next_undone(&at, &start_us, &end_us))
+		assert_int_equal(start_us, 10 + n++);
+	assert_int_equal(n, INCIDENT_UNDONE_MAX);
+	assert_int_equal(i.count, INCIDENT_UNDONE_MAX + 10);
+}
+
+/* Who is told that it is over: who was told that it is wrong. */
+static void test_told(void **state)
+{
+	const struct incident_route day = { "day", 0 }, night = { "night", 0 },
+				    boss = { "day/escalation", 0 };
+	const struct incident_route both[] = { day, night, boss };
+	struct incident_put put = {
+		.what = INCIDENT_OPENS, .at_us = 1, .routes = &day, .nroutes = 1
+	};
+	struct incident i, next;
+	bool tell;
+
+	(void)state;
+	assert_true(incident_apply(NULL, &put, &arena, &i, &tell));
+	assert_string_equal(i.told_to, "day ");
+	put = (struct incident_put){
+		.what = INCIDENT_ACKS, .at_us = 2, .routes = both, .nroutes = 3
+	};
+	assert_true(incident_apply(&i, &put, &arena, &next, &tell));
+	assert_true(tell);
+	assert_true(incident_tells(&next, &put, &day));
+	assert_false(incident_tells(&next, &put, &night));
+	assert_false(incident_tells(&next, &put, &boss));
+	/* It escalates from there to others. */
+	i.escalate_us = 3;
+	put.what = INCIDENT_ESCALATES;
+	put.at_us = 3;
+	assert_true(incident_apply(&i, &put, &arena, &next, &tell));
+	assert_string_equal(next.told_to, "day day/escalation ");
+	assert_false(incident_tells(&next, &put, &night));
+	put.what = INCIDENT_RESOLVES;
+	i = next;
+	assert_true(incident_apply(&i, &put, &arena, &next, &tell));
+	assert_true(incident_tells(&next, &put, &boss));
+	/* Where nobody was told, nobody is; one of before this was kept is told to all. */
+	i.told_to = "";
+	assert_true(incident_apply(&i, &put, &arena, &next, &tell));
+	assert_false(tell);
+	i.told_to = NULL;
+	assert_true(incident_apply(&i, &put, &arena, &next, &tell));
+	assert_true(tell);
+}
+
 /* ---- routes and hours ---------------------------------------------------------------------- */
 
 static void test_glob(void **state)
@@ -285,6 +437,10 @@ int main(void)
 		cmocka_unit_test(test_meaning),
 		cmocka_unit_test(test_mapped),
 		cmocka_unit_test(test_keeps_warning),
+		cmocka_unit_test(test_breakers),
+		cmocka_unit_test(test_intervals),
+		cmocka_unit_test(test_many_intervals),
+		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_worse),
 		cmocka_unit_test(test_wakes),
 		cmocka_unit_test(test_glob),
@@ -293,6 +449,9 @@ int main(void)
 		cmocka_unit_test(test_retry),
 	};
 
+	arena_init(&arena, 1 << 20);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	arena_release(&arena);
+	return failed;
 }

@@ -249,6 +249,33 @@ static void test_quality(void **state)
 	sched_free(s);
 }
 
+/* Out of weir.yaml: it holds nothing, and is closed; back in it, it begins anew. */
+static void test_removed(void **state)
+{
+	struct sched *s = make_sched();
+
+	(void)state;
+	for (int i = 1; i <= 2; i++) {
+		add(s, i, MAKE("a", { .name = "t", .breakers = api }), i);
+		tick(s, i);
+		end(s, i, OUTCOME_FAILED, i);
+	}
+	add(s, 3, MAKE("a", { .name = "t", .breakers = api }), 3);
+	assert_string_equal(tick(s, 3), "api open breaker_tripped");
+	assert_string_equal(state_of(s, 3, 0), "held api");
+	assert_int_equal(sched_remove_breaker(s, "api", 4), 0);
+	assert_string_equal(tick(s, 4), "api closed breaker_removed; start 3t");
+	end(s, 3, OUTCOME_FAILED, 5);
+	assert_string_equal(tick(s, 5), "");
+	/* One that is closed is gone without a word. */
+	assert_int_equal(sched_remove_breaker(s, "db", 6), 0);
+	assert_string_equal(tick(s, 6), "");
+	assert_int_equal(sched_set_breaker(s, "api", &policy), 0);
+	add(s, 4, MAKE("a", { .name = "t", .breakers = api }), 7);
+	assert_string_equal(tick(s, 7), "start 4t");
+	sched_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_at_once),
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_quality),
+		cmocka_unit_test(test_removed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

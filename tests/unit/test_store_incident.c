@@ -255,6 +255,65 @@ static void test_forgotten(void **state)
 		"3:sales.load:task_failed:error:resolved:1:2 ");
 }
 
+static void test_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct incident_put p = putting(INCIDENT_OPENS, 10), good = putting(INCIDENT_RESOLVES, 30);
+	struct store_result r;
+
+	p.start_us = 1000;
+	p.end_us = 2000;
+	p.nroutes = 1;
+	OK(f, put(f, p));
+	p.start_us = 2000;
+	p.end_us = 3000;
+	OK(f, put(f, p));
+	good.start_us = 1000;
+	good.end_us = 2000;
+	OK(f, put(f, good));
+	OK(f, store_incidents(f->s, &(struct incident_filter){ .id = 1 }, &r, &f->err));
+	assert_string_equal(r.incidents[0].told_to, "day ");
+	assert_string_equal(r.incidents[0].undone, "2000-3000 ");
+	assert_int_equal(r.incidents[0].eased_us, 30);
+	store_result_release(&r);
+	good.start_us = 2000;
+	good.end_us = 3000;
+	OK(f, put(f, good));
+	/* Only who was told of it: nothing for the night. */
+	check_acts(f, "incident/1/1/day@10 incident/1/2/day@30 ");
+	OK(f, store_incidents(f->s, &(struct incident_filter){ .id = 1 }, &r, &f->err));
+	assert_int_equal(r.incidents[0].state, INCIDENT_RESOLVED);
+	assert_null(r.incidents[0].undone);
+	store_result_release(&r);
+}
+
+static void test_with_breaker(void **state)
+{
+	struct fixture *f = *state;
+	struct incident_put p = putting(INCIDENT_ACKS, 10);
+	const struct breaker_put b = { .name = "api",
+		.text = "v1",
+		.to = BREAKER_OPEN,
+		.why = REASON_BREAKER_FORCED,
+		.at_us = 5,
+		.by = "ann" };
+	struct store_batch batch = {
+		.breakers = &b, .nbreakers = 1, .incidents = &p, .nincidents = 1
+	};
+	struct store_result r;
+
+	p.id = 9;
+	FAILS(f, ERR_NOT_FOUND, store_commit(f->s, &batch, &f->err));
+	OK(f, store_breakers(f->s, NULL, &r, &f->err));
+	assert_int_equal(r.n, 0);
+	store_result_release(&r);
+	p = putting(INCIDENT_OPENS, 10);
+	OK(f, store_commit(f->s, &batch, &f->err));
+	OK(f, store_breakers(f->s, NULL, &r, &f->err));
+	assert_int_equal(r.n, 1);
+	store_result_release(&r);
+}
+
 static void test_many_acts_end(void **state)
 {
 	struct fixture *f = *state;
@@ -284,6 +343,8 @@ int main(void)
 		BOTH(test_all_or_nothing),
 		BOTH(test_forgotten),
 		BOTH(test_many_acts_end),
+		BOTH(test_kept),
+		BOTH(test_with_breaker),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
