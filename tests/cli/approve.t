@@ -83,6 +83,7 @@ is "$(sql "$db" "SELECT due_us, changed_us FROM task WHERE name = 'go'")" "$due"
 kill -9 "$pid"
 wait "$pid" 2>/dev/null
 weir approve ask go --field share=0.5 --reason "looks good"
+sql_is "approve|go|looks good" "SELECT what, detail, reason FROM audit" "who decided is in the audit"
 exits 0 "approved while nobody listens"
 out_has "ask@2026-11-19 go is approved (by " "who"
 out_has "looks good" "and why"
@@ -99,6 +100,7 @@ refused 4 "is success: only one that is awaiting_input" "too late" approve ask g
 begin 2026-11-18
 comes "1" "SELECT count(*) FROM task WHERE state = 'awaiting_input'" "another run asks anew"
 weir reject ask@2026-11-18 go -m "wrong totals"
+sql_is "reject|go|wrong totals" "SELECT what, detail, reason FROM audit ORDER BY id DESC LIMIT 1" "who rejected, too"
 exits 0 "rejected"
 wait "$pid"
 is "$?" 1 "the run that waited fails"
