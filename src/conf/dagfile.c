@@ -201,6 +201,7 @@ static void load_top(struct dag_loader *l, struct dag_kept *kept)
 	dag->name = node_text(node_get(root, "dag"));
 	dag->description = node_text(node_get(root, "description"));
 	dag->owner = node_text(node_get(root, "owner"));
+	dag->severity = node_text(node_get(root, "severity"));
 	dag->runbook = node_text(node_get(root, "runbook"));
 	load_tags(l, node_get(root, "tags"));
 	load_schedule(l, node_get(root, "schedule"), kept);

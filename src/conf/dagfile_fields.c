@@ -7,6 +7,7 @@
 #include "conf/schedule.h"
 #include "conf/sla.h"
 #include "core/dataset.h"
+#include "core/incident.h"
 
 const struct field dagfile_include_field = { .key = "include", .type = FIELD_FILE };
 static const struct field include_item = { .type = FIELD_PATH };
@@ -236,6 +237,12 @@ static const struct field quality_fields[] = {
 			.help = "Of tasks that wait for the same, the one with most points is " \
 				"next; each minute of waiting is one more." },                  \
 		{ .key = "owner", .type = FIELD_STRING, .help = "Who is asked about it." },     \
+		{ .key = "severity",                                                            \
+			.type = FIELD_ENUM,                                                     \
+			.values = severity_names,                                               \
+			.help = "How bad it is when it fails, for the routes of alerts; "       \
+				"critical is told in quiet hours, too. Default: that of the "   \
+				"DAG, or error." },                                             \
 	{                                                                                       \
 		.key = "runbook", .type = FIELD_STRING,                                         \
 		.help = "What to do when it fails: a file or an address."                       \
@@ -356,6 +363,11 @@ const struct field dagfile_fields[] = {
 		.example = "nightly_sales" },
 	{ .key = "description", .type = FIELD_STRING, .help = "For people." },
 	{ .key = "owner", .type = FIELD_STRING, .help = "Who is asked about it." },
+	{ .key = "severity",
+		.type = FIELD_ENUM,
+		.values = severity_names,
+		.help = "How bad it is when a run of it fails or misses its SLA, for the routes of "
+			"alerts; critical is told in quiet hours, too. Default: error." },
 	{ .key = "tags",
 		.type = FIELD_LIST,
 		.item = &text_item,

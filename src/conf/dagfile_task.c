@@ -279,6 +279,7 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	dagfile_load_produces(l, t, node_get(n, "produces"));
 	t->description = node_text(node_get(n, "description"));
 	t->owner = node_text(dagfile_setting(l, t, "owner"));
+	t->severity = node_text(dagfile_setting(l, t, "severity"));
 	t->runbook = node_text(dagfile_setting(l, t, "runbook"));
 	t->shell = node_text(dagfile_setting(l, t, "shell"));
 	t->cwd = node_text(dagfile_setting(l, t, "cwd"));

@@ -93,6 +93,7 @@ struct task {
 	enum task_kind kind;
 	const char *op; /* operator's name within the kind; "command" for TASK_RUN */
 	const char *description, *owner, *runbook; /* or NULL */
+	const char *severity; /* of its failures: severity_name(); NULL: the DAG's */
 	struct retry_policy retry;
 	int64_t timeout_us; /* 0: none */
 	const char *pool;   /* or NULL */
@@ -171,9 +172,10 @@ struct dag {
 	int refs;
 	struct arena arena;
 	const char *name, *description, *owner, *runbook; /* NULL where absent */
-	const char *const *tags;                          /* NULL-ended */
-	const char *path;                                 /* of the file, as given */
-	const char *dir;  /* absolute folder of the file: relative paths start here */
+	const char *severity;    /* of failures and missed SLAs; NULL: error */
+	const char *const *tags; /* NULL-ended */
+	const char *path;        /* of the file, as given */
+	const char *dir;         /* absolute folder of the file: relative paths start here */
 	const char *text; /* the file's text; with those it includes: a bundle (conf/bundle.h) */
 	char hash[DIGEST_HEX]; /* the version: of the text and of the files it names */
 	const struct schedule_spec *schedule; /* NULL: manual, in UTC */

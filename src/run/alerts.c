@@ -13,6 +13,15 @@ static const char *owner_of(const struct dag *dag, const char *task)
 	return dag ? dag->owner : NULL;
 }
 
+enum severity alerts_severity(const struct dag *dag, const char *task, enum severity usual)
+{
+	const struct task *t = dag && task ? dag_find(dag, task) : NULL;
+	const char *name = t && t->severity ? t->severity : dag ? dag->severity : NULL;
+	int found = name ? severity_by_name(name) : -1;
+
+	return found < 0 ? usual : (enum severity)found;
+}
+
 /* Who was told that it went wrong is told that it is over, or seen to, whatever the hour; how
  * severe it is, the incident itself knows. */
 static bool is_news_of_old(enum incident_what what)

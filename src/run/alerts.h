@@ -14,6 +14,10 @@ struct alerts;
 struct arena;
 struct dag;
 
+/* How bad a failure is by what the DAG file says; `task` NULL: of the run. `usual` where it says
+ * nothing. */
+enum severity alerts_severity(const struct dag *dag, const char *task, enum severity usual);
+
 /* Fill in routes and escalation of a put. `dag`: whose it is, for its tags and owner; NULL: of
  * none, and routes for tags and owners are not for it. What is filled in lives in `a`. `alerts`
  * NULL: nobody is told. */

@@ -102,6 +102,8 @@ struct incident_put daemon_sla_opens(struct daemon *d, const struct missed *m, s
 	const struct run_row *run = asked && found.n ? &found.runs[0] : NULL;
 
 	put.what = INCIDENT_OPENS;
+	if (put.severity == SEVERITY_ERROR)
+		put.severity = alerts_severity(dag, put.task, SEVERITY_ERROR);
 	put.at_us = m->found_us;
 	put.run_id = run ? run->id : 0;
 	put.facts = facts_of(d, m, dag, run, a);

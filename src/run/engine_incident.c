@@ -231,6 +231,8 @@ static int add_change(struct engine *e, const struct change *changes, size_t i, 
 		puts[k].start_us = r->job.interval_start_us;
 		puts[k].end_us = r->job.interval_end_us;
 		puts[k].alone = each_counts(r->dag);
+		if (puts[k].what == INCIDENT_OPENS && puts[k].severity == SEVERITY_ERROR)
+			puts[k].severity = alerts_severity(r->dag, c->task, SEVERITY_ERROR);
 		if (puts[k].what == INCIDENT_OPENS)
 			puts[k].facts = facts_of(e, r, c, end, checks);
 		alerts_route(e->config.alerts, r->dag, &e->incident_arena, &puts[k]);
