@@ -45,34 +45,25 @@ static void add_act(const struct term *t, struct buf *out, const json_t *act)
 	}
 }
 
-static int print_alerts(const struct remote *r, json_t *answer, struct err *err)
+static void add_alerts(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
 	const json_t *list = json_object_get(answer, "alerts");
-	struct term t;
-	struct buf out;
 	json_t *act;
 	size_t n;
 
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
 	if (json_array_size(list) == 0)
-		buf_addstr(&out, args_has(r->args, "all")
-					 ? "Nothing was ever to be told.\n"
-					 : "Nothing waits to be told, and nothing was given up.\n");
-	json_array_foreach(list, n, act) add_act(&t, &out, act);
-	json_decref(answer);
-	term_write(&t, &out);
-	buf_release(&out);
-	return 0;
+		buf_addstr(out, args_has(r->args, "all")
+					? "Nothing was ever to be told.\n"
+					: "Nothing waits to be told, and nothing was given up.\n");
+	json_array_foreach(list, n, act) add_act(t, out, act);
 }
 
 static int alerts_run(const struct args *args, struct err *err)
 {
 	enum ops_call_id call = args_has(args, "all") ? OPS_CALL_ALERTS_ALL : OPS_CALL_ALERTS;
 
-	return remote_show(args, call, print_alerts, err);
+	return remote_show(args, call, add_alerts, err);
 }
 
 static const struct option alerts_options[] = {

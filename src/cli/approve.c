@@ -27,16 +27,15 @@ static void add_time(struct grid *g, const json_t *o, const char *key)
 	grid_addf(g, STYLE_NONE, "%.16s", text ? text : "");
 }
 
-static void show(const struct args *args, const json_t *list)
+static void add_list(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
-	struct term t;
+	const json_t *list = json_object_get(answer, "approvals");
 	struct grid g;
-	struct buf out;
 	json_t *a;
 	size_t i;
 
-	term_init(&t, stdout, args);
-	buf_init(&out, BUF_MAX_TEXT);
+	(void)r;
 	grid_init(&g, columns, sizeof columns / sizeof *columns);
 	json_array_foreach((json_t *)list, i, a)
 	{
@@ -48,36 +47,19 @@ static void show(const struct args *args, const json_t *list)
 	}
 	a = json_array_get(list, 0);
 	if (a) {
-		grid_print(&g, &t, 0, &out);
-		buf_addf(&out, "\nnext\n  weir approve %s %s\n  weir reject %s %s --reason TEXT\n",
+		grid_print(&g, t, 0, out);
+		buf_addf(out, "\nnext\n  weir approve %s %s\n  weir reject %s %s --reason TEXT\n",
 			cli_get_text(a, "run"), cli_get_text(a, "task"), cli_get_text(a, "run"),
 			cli_get_text(a, "task"));
 	} else {
-		buf_addstr(&out, "Nothing waits for a decision.\n");
+		buf_addstr(out, "Nothing waits for a decision.\n");
 	}
-	term_write(&t, &out);
 	grid_release(&g);
-	buf_release(&out);
 }
 
 static int approvals_run(const struct args *args, struct err *err)
 {
-	struct remote r;
-	json_t *answer = NULL;
-	int rc = remote_open(&r, args, REMOTE_READS, err);
-
-	if (rc == 0)
-		rc = remote_call(
-			&r, OPS_CALL_APPROVALS, &(struct ops_target){ 0 }, NULL, &answer, err);
-	if (rc == 0 && args_has(args, "json")) {
-		rc = remote_print_json(&r, answer, err);
-		answer = NULL;
-	} else if (rc == 0) {
-		show(args, json_object_get(answer, "approvals"));
-	}
-	json_decref(answer);
-	remote_close(&r);
-	return rc;
+	return remote_show(args, OPS_CALL_APPROVALS, add_list, err);
 }
 
 /* ---- deciding ---------------------------------------------------------------------------- */
@@ -111,50 +93,33 @@ static int add_fields(json_t *body, const struct args *args, struct err *err)
 	return rc;
 }
 
-static int print(const struct remote *r, json_t *answer, struct err *err)
+static void add_decided(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
 	const char *reason = cli_get_text(answer, "reason");
-	struct term t;
-	struct buf out;
 
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
-	if (!args_has(r->args, "quiet")) {
-		buf_addf(&out, "%s %s is %s (by %s%s%s).\n", cli_get_text(answer, "run"),
-			cli_get_text(answer, "task"),
-			cli_get_flag(answer, "approved") ? "approved" : "rejected",
-			cli_get_text(answer, "by"), reason ? ": " : "", reason ? reason : "");
-		if (!r->daemon)
-			buf_addstr(&out, "No daemon is running: a weir run that waits for it goes "
-					 "on within seconds; else the next one does.\n");
-	}
-	json_decref(answer);
-	term_write(&t, &out);
-	buf_release(&out);
-	return 0;
+	(void)t;
+	buf_addf(out, "%s %s is %s (by %s%s%s).\n", cli_get_text(answer, "run"),
+		cli_get_text(answer, "task"),
+		cli_get_flag(answer, "approved") ? "approved" : "rejected",
+		cli_get_text(answer, "by"), reason ? ": " : "", reason ? reason : "");
+	if (!r->daemon)
+		buf_addstr(out, "No daemon is running: a weir run that waits for it goes on within "
+				"seconds; else the next one does.\n");
 }
 
 static int decide(const struct args *args, enum ops_call_id call, struct err *err)
 {
+	const struct remote_one one = { call, REMOTE_WRITES, add_decided };
 	const struct ops_target target = { .run = args_operand(args, 0),
 		.task = args_operand(args, 1) };
-	json_t *body = remote_body(args, err), *answer;
-	struct remote r;
-	int rc = -1;
+	json_t *body = remote_body(args, err);
 
-	if (!body)
+	if (body && call == OPS_CALL_APPROVE && add_fields(body, args, err) < 0) {
+		json_decref(body);
 		return -1;
-	if (call == OPS_CALL_APPROVE && add_fields(body, args, err) < 0)
-		goto out;
-	if (remote_open(&r, args, REMOTE_WRITES, err) == 0 &&
-		remote_call(&r, call, &target, body, &answer, err) == 0)
-		rc = print(&r, answer, err);
-	remote_close(&r);
-out:
-	json_decref(body);
-	return rc;
+	}
+	return remote_one(args, &one, &target, body, err);
 }
 
 static int approve_run(const struct args *args, struct err *err)

@@ -208,7 +208,7 @@ static void add_command(struct buf *out, const struct args *args)
 }
 
 static void add_plan(
-	struct buf *out, const struct term *t, const struct args *args, const json_t *plan)
+	const struct remote *r, const json_t *plan, const struct term *t, struct buf *out)
 {
 	const json_t *overlaps = json_object_get(plan, "overlaps");
 	char from[TIME_SIZE], to[TIME_SIZE];
@@ -216,7 +216,7 @@ static void add_plan(
 	buf_addstr(out, "Backfill of ");
 	add_heading(out, plan);
 	buf_addc(out, '\n');
-	add_table(out, t, args, json_object_get(plan, "intervals"));
+	add_table(out, t, r->args, json_object_get(plan, "intervals"));
 	buf_addc(out, '\n');
 	add_counts(out, plan);
 	buf_addstr(out, "Nothing was changed. ");
@@ -231,14 +231,16 @@ static void add_plan(
 			cli_get_int(overlaps, "backfill"));
 	} else {
 		buf_addstr(out, "To do it:\n  ");
-		add_command(out, args);
+		add_command(out, r->args);
 	}
 }
 
-static void add_made(struct buf *out, const struct remote *r, const json_t *plan)
+static void add_made(
+	const struct remote *r, const json_t *plan, const struct term *t, struct buf *out)
 {
 	long long id = cli_get_int(plan, "backfill");
 
+	(void)t;
 	if (!id) {
 		buf_addstr(out, "Nothing to do for ");
 		add_heading(out, plan);
@@ -314,10 +316,13 @@ static void add_list_row(struct grid *g, const json_t *b)
 	buf_release(&progress);
 }
 
-static void add_list(struct buf *out, const struct term *t, const json_t *list)
+static void add_list(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
+	const json_t *list = json_object_get(answer, "backfills");
 	struct grid g;
 
+	(void)r;
 	if (json_array_size(list) == 0) {
 		buf_addstr(out, "There are no backfills. Plan one with:\n"
 				"  weir backfill DAG --from DATE --to DATE --dry-run\n");
@@ -388,34 +393,20 @@ static void add_one(struct buf *out, const struct term *t, const json_t *b)
 
 /* ---- what is printed --------------------------------------------------------------------- */
 
-enum view { VIEW_PLAN, VIEW_MADE, VIEW_ONE, VIEW_SET, VIEW_LIST };
-
-static int print(const struct remote *r, enum view view, json_t *answer, struct err *err)
+static void add_shown(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
-	struct term t;
-	struct buf out;
+	(void)r;
+	add_one(out, t, answer);
+	add_next(out, answer);
+}
 
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, 64u << 20);
-	if (view == VIEW_PLAN)
-		add_plan(&out, &t, r->args, answer);
-	else if (view == VIEW_MADE)
-		add_made(&out, r, answer);
-	else if (view == VIEW_LIST)
-		add_list(&out, &t, json_object_get(answer, "backfills"));
-	else
-		add_one(&out, &t, answer);
-	if (view == VIEW_SET)
-		remote_add_note(r, &out);
-	if (view == VIEW_ONE || view == VIEW_SET)
-		add_next(&out, answer);
-	if ((view != VIEW_MADE && view != VIEW_SET) || !args_has(r->args, "quiet"))
-		term_write(&t, &out);
-	json_decref(answer);
-	buf_release(&out);
-	return 0;
+static void add_set(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
+{
+	add_one(out, t, answer);
+	remote_add_note(r, out);
+	add_next(out, answer);
 }
 
 /* ---- backfill ACTION ID ------------------------------------------------------------------ */
@@ -424,12 +415,12 @@ static const struct action {
 	const char *name;
 	enum ops_call_id call;
 	enum remote_access access;
-	enum view view;
+	remote_words_fn *words;
 } actions[] = {
-	{ "show", OPS_CALL_BACKFILL_SHOW, REMOTE_READS, VIEW_ONE },
-	{ "pause", OPS_CALL_BACKFILL_PAUSE, REMOTE_WRITES, VIEW_SET },
-	{ "resume", OPS_CALL_BACKFILL_RESUME, REMOTE_WRITES, VIEW_SET },
-	{ "cancel", OPS_CALL_BACKFILL_CANCEL, REMOTE_WRITES, VIEW_SET },
+	{ "show", OPS_CALL_BACKFILL_SHOW, REMOTE_READS, add_shown },
+	{ "pause", OPS_CALL_BACKFILL_PAUSE, REMOTE_WRITES, add_set },
+	{ "resume", OPS_CALL_BACKFILL_RESUME, REMOTE_WRITES, add_set },
+	{ "cancel", OPS_CALL_BACKFILL_CANCEL, REMOTE_WRITES, add_set },
 };
 enum { NACTIONS = sizeof actions / sizeof *actions };
 
@@ -443,19 +434,12 @@ static const struct action *find_action(const char *word)
 
 static int act(const struct args *args, const struct action *a, const char *id, struct err *err)
 {
-	struct remote r;
+	const struct remote_one one = { a->call, a->access, a->words };
 	struct ops_target target = { 0 };
-	json_t *body, *answer;
-	int rc = -1;
 
-	if (ops_call_id(id, &target.id, err) < 0 || !(body = remote_body(args, err)))
+	if (ops_call_id(id, &target.id, err) < 0)
 		return -1;
-	if (remote_open(&r, args, a->access, err) == 0 &&
-		remote_call(&r, a->call, &target, body, &answer, err) == 0)
-		rc = print(&r, a->view, answer, err);
-	remote_close(&r);
-	json_decref(body);
-	return rc;
+	return remote_one(args, &one, &target, remote_body(args, err), err);
 }
 
 static int act_run(const struct args *args, struct err *err)
@@ -535,7 +519,7 @@ static int plan_run(const struct args *args, struct err *err)
 		remote_open(&r, args, dry ? REMOTE_READS : REMOTE_WRITES, err) == 0) {
 		if (remote_dag(&r, args_operand(args, 0), &target.dag, err) == 0 &&
 			remote_call(&r, OPS_CALL_BACKFILL, &target, body, &answer, err) == 0)
-			rc = print(&r, dry ? VIEW_PLAN : VIEW_MADE, answer, err);
+			rc = remote_print(&r, answer, dry ? add_plan : add_made, err);
 		remote_close(&r);
 	}
 	json_decref(body);
@@ -627,16 +611,7 @@ const struct command command_backfill = {
 
 static int backfills_run(const struct args *args, struct err *err)
 {
-	struct remote r;
-	json_t *answer;
-	int rc = -1;
-
-	if (remote_open(&r, args, REMOTE_READS, err) == 0 &&
-		remote_call(
-			&r, OPS_CALL_BACKFILLS, &(struct ops_target){ 0 }, NULL, &answer, err) == 0)
-		rc = print(&r, VIEW_LIST, answer, err);
-	remote_close(&r);
-	return rc;
+	return remote_show(args, OPS_CALL_BACKFILLS, add_list, err);
 }
 
 const struct command command_backfills = {

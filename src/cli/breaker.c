@@ -140,13 +140,15 @@ static void add_row(struct grid *g, const json_t *b)
 	buf_release(&text);
 }
 
-static void add_list(struct buf *out, const struct term *t, const json_t *answer)
+static void add_list(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
 	const json_t *list = json_object_get(answer, "breakers");
 	struct grid g;
 	json_t *b;
 	size_t i;
 
+	(void)r;
 	grid_init(&g, columns, sizeof columns / sizeof *columns);
 	json_array_foreach(list, i, b) add_row(&g, b);
 	if (g.n)
@@ -246,12 +248,13 @@ static void add_history(struct buf *out, const struct term *t, const json_t *his
 	grid_release(&g);
 }
 
-static void add_one(struct buf *out, const struct term *t, const json_t *b)
+static void add_one(const struct remote *r, const json_t *b, const struct term *t, struct buf *out)
 {
 	const char *state = cli_get_text(b, "state");
 	char when[WHEN_SIZE];
 	size_t from;
 
+	(void)r;
 	buf_addf(out, "Breaker   %s\n", cli_get_text(b, "breaker"));
 	buf_addf(out, "State     %s%s%s", style_on(state_style(state), t->colour),
 		state_word(state), style_off(state_style(state), t->colour));
@@ -278,12 +281,14 @@ static void add_one(struct buf *out, const struct term *t, const json_t *b)
 
 /* ---- a person's word --------------------------------------------------------------------- */
 
-static void add_said(struct buf *out, const json_t *b)
+static void add_said(const struct remote *r, const json_t *b, const struct term *t, struct buf *out)
 {
 	const char *name = cli_get_text(b, "breaker");
 	bool open = strcmp(cli_get_text(b, "state"), "open") == 0;
 	long long held = cli_get_int(b, "let_go");
 
+	(void)r;
+	(void)t;
 	buf_addf(out, "Circuit breaker %s is %s%s.", name, open ? "open" : "closed",
 		cli_get_flag(b, "changed") ? "" : ", as before");
 	if (open)
@@ -303,12 +308,13 @@ static const struct action {
 	const char *name;
 	enum ops_call_id call;
 	enum remote_access access;
-	bool one, says;
+	bool one;
+	remote_words_fn *words;
 } actions[] = {
-	{ "list", OPS_CALL_BREAKERS, REMOTE_READS, false, false },
-	{ "show", OPS_CALL_BREAKER, REMOTE_READS, true, false },
-	{ "open", OPS_CALL_BREAKER_OPEN, REMOTE_WRITES, true, true },
-	{ "close", OPS_CALL_BREAKER_CLOSE, REMOTE_WRITES, true, true },
+	{ "list", OPS_CALL_BREAKERS, REMOTE_READS, false, add_list },
+	{ "show", OPS_CALL_BREAKER, REMOTE_READS, true, add_one },
+	{ "open", OPS_CALL_BREAKER_OPEN, REMOTE_WRITES, true, add_said },
+	{ "close", OPS_CALL_BREAKER_CLOSE, REMOTE_WRITES, true, add_said },
 };
 enum { NACTIONS = sizeof actions / sizeof *actions };
 
@@ -321,34 +327,10 @@ static const struct action *find_action(const char *word, struct err *err)
 	return NULL;
 }
 
-static int print(const struct remote *r, const struct action *a, json_t *answer, struct err *err)
-{
-	struct term t;
-	struct buf out;
-
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
-	if (!a->one)
-		add_list(&out, &t, answer);
-	else if (!a->says)
-		add_one(&out, &t, answer);
-	else if (!args_has(r->args, "quiet"))
-		add_said(&out, answer);
-	json_decref(answer);
-	term_write(&t, &out);
-	buf_release(&out);
-	return 0;
-}
-
 static int breaker_run(const struct args *args, struct err *err)
 {
 	const struct action *a = find_action(args_operand(args, 0), err);
 	const struct ops_target target = { .breaker = a && a->one ? args_operand(args, 1) : NULL };
-	struct remote r;
-	json_t *body, *answer;
-	int rc = -1;
 
 	if (!a)
 		return -1;
@@ -358,15 +340,8 @@ static int breaker_run(const struct args *args, struct err *err)
 			       : "breaker %s: it takes no name; weir breaker show NAME tells of "
 				 "one",
 			a->name);
-	body = remote_body(args, err);
-	if (!body)
-		return -1;
-	if (remote_open(&r, args, a->access, err) == 0 &&
-		remote_call(&r, a->call, &target, body, &answer, err) == 0)
-		rc = print(&r, a, answer, err);
-	remote_close(&r);
-	json_decref(body);
-	return rc;
+	const struct remote_one one = { a->call, a->access, a->words };
+	return remote_one(args, &one, &target, remote_body(args, err), err);
 }
 
 static const struct operand breaker_operands[] = {

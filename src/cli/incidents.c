@@ -82,33 +82,24 @@ static void add_list(const struct term *t, struct buf *out, const json_t *list)
 	}
 }
 
-static int print_list(const struct remote *r, json_t *answer, struct err *err)
+static void add_incidents(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
 	const json_t *list = json_object_get(answer, "incidents");
-	struct term t;
-	struct buf out;
 
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
 	if (json_array_size(list) == 0)
-		buf_addstr(&out, args_has(r->args, "all") ? "No incidents.\n"
-							  : "Nothing is wrong that is known.\n");
-	add_list(&t, &out, list);
+		buf_addstr(out, args_has(r->args, "all") ? "No incidents.\n"
+							 : "Nothing is wrong that is known.\n");
+	add_list(t, out, list);
 	if (cli_get_flag(answer, "more"))
-		buf_addstr(&out, "There are more, older ones.\n");
-	json_decref(answer);
-	term_write(&t, &out);
-	buf_release(&out);
-	return 0;
+		buf_addstr(out, "There are more, older ones.\n");
 }
 
 static int incidents_run(const struct args *args, struct err *err)
 {
 	enum ops_call_id call = args_has(args, "all") ? OPS_CALL_INCIDENTS_ALL : OPS_CALL_INCIDENTS;
 
-	return remote_show(args, call, print_list, err);
+	return remote_show(args, call, add_incidents, err);
 }
 
 static const struct option incidents_options[] = {
@@ -166,46 +157,27 @@ static void add_told(struct buf *out, const struct remote *r, const json_t *i)
 				"next weir run that has something to tell.\n");
 }
 
-static int print_changed(const struct remote *r, json_t *answer, struct err *err)
+static void add_change(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
-	struct term t;
-	struct buf out;
-
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
-	if (!args_has(r->args, "quiet"))
-		add_changed(&out, answer);
-	if (!args_has(r->args, "quiet"))
-		add_told(&out, r, answer);
-	json_decref(answer);
-	term_write(&t, &out);
-	buf_release(&out);
-	return 0;
+	(void)t;
+	add_changed(out, answer);
+	add_told(out, r, answer);
 }
 
 static int change(
 	const struct args *args, enum ops_call_id call, const char *length, struct err *err)
 {
+	const struct remote_one one = { call, REMOTE_WRITES, add_change };
 	struct ops_target target = { 0 };
-	struct remote r;
-	json_t *body, *answer;
-	int rc = -1;
+	json_t *body;
 
 	if (parse_id(args_operand(args, 0), &target.id, err) < 0)
 		return -1;
 	body = remote_body(args, err);
-	if (!body)
-		return -1;
-	if (length)
+	if (body && length)
 		json_object_set_new(body, "for", cli_json_text(length));
-	if (remote_open(&r, args, REMOTE_WRITES, err) == 0 &&
-		remote_call(&r, call, &target, body, &answer, err) == 0)
-		rc = print_changed(&r, answer, err);
-	remote_close(&r);
-	json_decref(body);
-	return rc;
+	return remote_one(args, &one, &target, body, err);
 }
 
 static int ack_run(const struct args *args, struct err *err)

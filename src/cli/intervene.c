@@ -104,7 +104,7 @@ static int ask(const struct args *args, enum ops_call_id call, json_t *body, str
 	if (remote_open(&r, args, args_has(args, "dry-run") ? REMOTE_READS : REMOTE_WRITES, err) ==
 			0 &&
 		remote_call(&r, call, &target, body, &answer, err) == 0)
-		rc = intervene_print(&r, answer, err);
+		rc = remote_print(&r, answer, intervene_words, err);
 	remote_close(&r);
 	return rc;
 }

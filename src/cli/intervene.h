@@ -6,7 +6,8 @@
 
 #include "cli/remote.h"
 
-/* Print the answer of ops_request, as JSON where that is asked for, and take it. */
-int intervene_print(const struct remote *r, json_t *answer, struct err *err);
+/* The answer of ops_request, for remote_print. */
+void intervene_words(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out);
 
 #endif

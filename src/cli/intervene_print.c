@@ -193,22 +193,11 @@ static void add_next(struct buf *out, const struct remote *r, const json_t *answ
 	}
 }
 
-int intervene_print(const struct remote *r, json_t *answer, struct err *err)
+void intervene_words(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
-	struct term t;
-	struct buf out;
-
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
-	add_head(&out, answer);
-	add_tasks(&out, answer, &t);
-	add_run(&out, answer);
-	add_next(&out, r, answer);
-	if (!args_has(r->args, "quiet"))
-		term_write(&t, &out);
-	json_decref(answer);
-	buf_release(&out);
-	return 0;
+	add_head(out, answer);
+	add_tasks(out, answer, t);
+	add_run(out, answer);
+	add_next(out, r, answer);
 }

@@ -8,26 +8,6 @@
 #include "cli/remote.h"
 #include "cli/term.h"
 
-static int print(const struct remote *r, json_t *answer, void (*add)(struct buf *, const json_t *),
-	struct err *err)
-{
-	struct term t;
-	struct buf out;
-
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
-	if (!args_has(r->args, "quiet")) {
-		add(&out, answer);
-		remote_add_note(r, &out);
-	}
-	json_decref(answer);
-	term_write(&t, &out);
-	buf_release(&out);
-	return 0;
-}
-
 static void add_who(struct buf *out, const json_t *a)
 {
 	const char *reason = cli_get_text(a, "reason");
@@ -56,24 +36,30 @@ static const char *resume_word(const json_t *a)
 	return strcmp(dag, "*") == 0 ? "--all" : dag;
 }
 
-static void add_paused(struct buf *out, const json_t *a)
+static void add_paused(
+	const struct remote *r, const json_t *a, const struct term *t, struct buf *out)
 {
+	(void)t;
 	add_subject(out, a);
 	buf_addf(out, " %s", cli_get_flag(a, "changed") ? "paused" : "paused, as before");
 	add_who(out, a);
 	buf_addf(out, "To go on: weir resume %s\n", resume_word(a));
+	remote_add_note(r, out);
 }
 
-static void add_drained(struct buf *out, const json_t *a)
+static void add_drained(
+	const struct remote *r, const json_t *a, const struct term *t, struct buf *out)
 {
+	(void)t;
 	add_subject(out, a);
 	buf_addf(out, " draining%s: what runs may end, no more runs are created",
 		cli_get_flag(a, "changed") ? "" : ", as before");
 	add_who(out, a);
 	buf_addf(out, "To go on: weir resume %s\n", resume_word(a));
+	remote_add_note(r, out);
 }
 
-static void add_resumed(struct buf *out, const json_t *a)
+static void add_goes_on(struct buf *out, const json_t *a)
 {
 	bool all = strcmp(cli_get_text(a, "dag"), "*") == 0;
 
@@ -95,6 +81,14 @@ static void add_resumed(struct buf *out, const json_t *a)
 		buf_addstr(out, "DAGs that were paused one by one stay paused.\n");
 }
 
+static void add_resumed(
+	const struct remote *r, const json_t *a, const struct term *t, struct buf *out)
+{
+	(void)t;
+	add_goes_on(out, a);
+	remote_add_note(r, out);
+}
+
 /* ---- pause, resume, drain ---------------------------------------------------------------- */
 
 static int find_target(struct remote *r, const char **ret, struct err *err)
@@ -107,8 +101,8 @@ static int find_target(struct remote *r, const char **ret, struct err *err)
 	return word ? remote_dag(r, word, ret, err) : 0;
 }
 
-static int switch_dag(const struct args *args, enum ops_call_id call,
-	void (*add)(struct buf *, const json_t *), struct err *err)
+static int switch_dag(
+	const struct args *args, enum ops_call_id call, remote_words_fn *words, struct err *err)
 {
 	struct remote r;
 	struct ops_target target = { 0 };
@@ -120,7 +114,7 @@ static int switch_dag(const struct args *args, enum ops_call_id call,
 	if (remote_open(&r, args, REMOTE_WRITES, err) == 0 &&
 		find_target(&r, &target.dag, err) == 0 &&
 		remote_call(&r, call, &target, body, &answer, err) == 0)
-		rc = print(&r, answer, add, err);
+		rc = remote_print(&r, answer, words, err);
 	remote_close(&r);
 	json_decref(body);
 	return rc;
@@ -194,8 +188,10 @@ const struct command command_drain = {
 
 /* ---- freeze ------------------------------------------------------------------------------ */
 
-static void add_frozen(struct buf *out, const json_t *a)
+static void add_frozen(
+	const struct remote *r, const json_t *a, const struct term *t, struct buf *out)
 {
+	(void)t;
 	bool on = cli_get_flag(a, "frozen"), changed = cli_get_flag(a, "changed");
 	const char *dag = cli_get_text(a, "dag"), *task = cli_get_text(a, "task");
 
@@ -207,23 +203,15 @@ static void add_frozen(struct buf *out, const json_t *a)
 	add_who(out, a);
 	if (on)
 		buf_addf(out, "To let it go: weir freeze %s.%s --off\n", dag, task);
+	remote_add_note(r, out);
 }
 
 static int freeze(const struct args *args, const struct ops_target *target, struct err *err)
 {
-	enum ops_call_id call = args_has(args, "off") ? OPS_CALL_UNFREEZE : OPS_CALL_FREEZE;
-	struct remote r;
-	json_t *body = remote_body(args, err), *answer;
-	int rc = -1;
+	const struct remote_one one = { args_has(args, "off") ? OPS_CALL_UNFREEZE : OPS_CALL_FREEZE,
+		REMOTE_WRITES, add_frozen };
 
-	if (!body)
-		return -1;
-	if (remote_open(&r, args, REMOTE_WRITES, err) == 0 &&
-		remote_call(&r, call, target, body, &answer, err) == 0)
-		rc = print(&r, answer, add_frozen, err);
-	remote_close(&r);
-	json_decref(body);
-	return rc;
+	return remote_one(args, &one, target, remote_body(args, err), err);
 }
 
 static int freeze_run(const struct args *args, struct err *err)

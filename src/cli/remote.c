@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/near.h"
 #include "base/utf8.h"
+#include "cli/term.h"
 #include "conf/config.h"
 #include "conf/diag.h"
 #include "core/breaker.h"
@@ -509,18 +510,45 @@ int remote_print_json(const struct remote *r, json_t *answer, struct err *err)
 	return cli_print_json(answer, err);
 }
 
-int remote_show(
-	const struct args *args, enum ops_call_id call, remote_print_fn *print, struct err *err)
+int remote_print(const struct remote *r, json_t *answer, remote_words_fn *words, struct err *err)
 {
-	const struct ops_target target = { 0 };
+	struct term t;
+	struct buf out;
+
+	if (args_has(r->args, "json"))
+		return remote_print_json(r, answer, err);
+	if (r->access == REMOTE_READS || !args_has(r->args, "quiet")) {
+		term_init(&t, stdout, r->args);
+		buf_init(&out, 64u << 20);
+		words(r, answer, &t, &out);
+		term_write(&t, &out);
+		buf_release(&out);
+	}
+	json_decref(answer);
+	return 0;
+}
+
+int remote_one(const struct args *args, const struct remote_one *one,
+	const struct ops_target *target, json_t *body, struct err *err)
+{
 	struct remote r;
-	json_t *answer, *body = json_object();
+	json_t *answer;
 	int rc = -1;
 
-	if (remote_open(&r, args, REMOTE_READS, err) == 0 &&
-		remote_call(&r, call, &target, body, &answer, err) == 0)
-		rc = print(&r, answer, err);
+	if (!body)
+		return -1;
+	if (remote_open(&r, args, one->access, err) == 0 &&
+		remote_call(&r, one->call, target, body, &answer, err) == 0)
+		rc = remote_print(&r, answer, one->words, err);
 	remote_close(&r);
 	json_decref(body);
 	return rc;
+}
+
+int remote_show(
+	const struct args *args, enum ops_call_id call, remote_words_fn *words, struct err *err)
+{
+	const struct remote_one one = { call, REMOTE_READS, words };
+
+	return remote_one(args, &one, &(struct ops_target){ 0 }, json_object(), err);
 }

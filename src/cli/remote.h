@@ -22,6 +22,7 @@ struct catalog;
 struct dag;
 struct err;
 struct store;
+struct term;
 
 enum remote_access {
 	REMOTE_READS, /* changes nothing; a WEIR_HOME that does not exist is an empty one */
@@ -64,6 +65,11 @@ void remote_add_hint(const char *home, struct buf *out);
 void remote_add_note(const struct remote *r, struct buf *out);
 /* Print the answer as JSON (it says whether a daemon runs), and take it. */
 int remote_print_json(const struct remote *r, json_t *answer, struct err *err);
+/* Print the answer and take it: as JSON where that is asked for, else in words; those about a
+ * change not with --quiet. */
+typedef void remote_words_fn(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out);
+int remote_print(const struct remote *r, json_t *answer, remote_words_fn *words, struct err *err);
 
 /* Rows that the commands share. */
 #define REMOTE_OPTION_DAGS                                                                       \
@@ -78,10 +84,17 @@ int remote_print_json(const struct remote *r, json_t *answer, struct err *err);
 		.help = "why; kept with your name and shown to whoever looks"         \
 	}
 
-/* A command that calls one operation without a body, and prints its answer, which is `print`'s to
- * release. */
-typedef int remote_print_fn(const struct remote *r, json_t *answer, struct err *err);
+/* A command that calls one operation and prints its answer. */
+struct remote_one {
+	enum ops_call_id call;
+	enum remote_access access;
+	remote_words_fn *words;
+};
+/* `body`: taken; NULL: the failure is in `err`. */
+int remote_one(const struct args *args, const struct remote_one *one,
+	const struct ops_target *target, json_t *body, struct err *err);
+/* That reads, of nothing in particular. */
 int remote_show(
-	const struct args *args, enum ops_call_id call, remote_print_fn *print, struct err *err);
+	const struct args *args, enum ops_call_id call, remote_words_fn *words, struct err *err);
 
 #endif

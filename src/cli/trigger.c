@@ -8,37 +8,28 @@
 #include "cli/remote.h"
 #include "cli/term.h"
 
-static int print(const struct remote *r, json_t *answer, struct err *err)
+static void add_run(
+	const struct remote *r, const json_t *answer, const struct term *t, struct buf *out)
 {
 	const char *run = json_string_value(json_object_get(answer, "run"));
 	const char *from = json_string_value(json_object_get(answer, "interval_start"));
 	const char *until = json_string_value(json_object_get(answer, "interval_end"));
 	const char *dag = json_string_value(json_object_get(answer, "dag"));
-	struct term t;
-	struct buf out;
 	char word[300];
 
-	if (args_has(r->args, "json"))
-		return remote_print_json(r, answer, err);
-	term_init(&t, stdout, r->args);
-	buf_init(&out, BUF_MAX_TEXT);
-	buf_addf(&out, "%s%s: %s to %s\n", run,
+	(void)t;
+	buf_addf(out, "%s%s: %s to %s\n", run,
 		json_is_true(json_object_get(answer, "created")) ? " (new)" : " (again)", from,
 		until);
 	struct civil_text end;
 	if (until && civil_parse(until, &end, NULL) == 0 && civil_text_us(&end) > clock_now_us())
-		buf_addf(&out, "This interval ends only on %s; its data may be incomplete.\n",
-			until);
+		buf_addf(
+			out, "This interval ends only on %s; its data may be incomplete.\n", until);
 	if (json_is_true(json_object_get(answer, "dag_paused")))
-		buf_addf(&out, "The DAG is paused: weir resume %s\n", dag);
-	remote_add_note(r, &out);
+		buf_addf(out, "The DAG is paused: weir resume %s\n", dag);
+	remote_add_note(r, out);
 	if (r->daemon)
-		buf_addf(&out, "Watch it: weir show %s\n", cli_shell_word(run, word, sizeof word));
-	if (!args_has(r->args, "quiet"))
-		term_write(&t, &out);
-	json_decref(answer);
-	buf_release(&out);
-	return 0;
+		buf_addf(out, "Watch it: weir show %s\n", cli_shell_word(run, word, sizeof word));
 }
 
 static int trigger(struct remote *r, json_t *body, struct err *err)
@@ -54,7 +45,7 @@ static int trigger(struct remote *r, json_t *body, struct err *err)
 	if (remote_dag(r, args_operand(r->args, 0), &target.dag, err) < 0 ||
 		remote_call(r, OPS_CALL_TRIGGER, &target, body, &answer, err) < 0)
 		return -1;
-	return print(r, answer, err);
+	return remote_print(r, answer, add_run, err);
 }
 
 static int trigger_run(const struct args *args, struct err *err)
