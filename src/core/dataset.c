@@ -62,8 +62,8 @@ static void add_news(struct dataset_news *n, const struct dataset_update *u)
 	n->end_us = u->end_us > n->end_us ? u->end_us : n->end_us;
 }
 
-bool dataset_pending_add(struct dataset_pending *p, const struct dataset_rule *rule,
-	const struct dataset_update *u)
+bool dataset_pending_add(
+	struct dataset_pending *p, const struct dataset_rule *rule, const struct dataset_update *u)
 {
 	if (u->id <= p->upto)
 		return false;

@@ -72,8 +72,8 @@ int dataset_pending_init(
 void dataset_pending_release(struct dataset_pending *p);
 /* Look at an update. One that was looked at before, or of another dataset, changes nothing; true:
  * it is news. */
-bool dataset_pending_add(struct dataset_pending *p, const struct dataset_rule *rule,
-	const struct dataset_update *u);
+bool dataset_pending_add(
+	struct dataset_pending *p, const struct dataset_rule *rule, const struct dataset_update *u);
 /* A run took all there was. */
 void dataset_pending_clear(struct dataset_pending *p);
 

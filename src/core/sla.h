@@ -15,8 +15,8 @@
  * what runs. A day has one deadline of finish_by: a time that does not exist on it (the clock goes
  * forward) is the end of the gap, of a time that comes twice it is the first.
  *
- * The last is of no run, but of datasets (core/dataset.h): those that a task produces; of a DAG those
- * that its schedule waits for, or else those that its tasks produce.
+ * The last is of no run, but of datasets (core/dataset.h): those that a task produces; of a DAG
+ * those that its schedule waits for, or else those that its tasks produce.
  *
  * An interval that will never run, because the schedule has passed it over (catchup, overlap), has
  * no deadlines. With `warn_ahead` a run that is not done so long before its deadline of finishing
@@ -63,8 +63,7 @@ enum { SLA_HISTORY = 20, SLA_HISTORY_LEAST = 3 }; /* runs that a median is taken
 struct sla {
 	unsigned kinds;  /* bit 1 << enum sla_kind: given; SLA_AT_RISK: with warn_ahead */
 	int finish_by_s; /* seconds of the day */
-	int64_t finish_within_us, start_within_us, runs_at_most_us, warn_ahead_us,
-		fresh_within_us;
+	int64_t finish_within_us, start_within_us, runs_at_most_us, warn_ahead_us, fresh_within_us;
 	double slower_than;
 	unsigned on_miss; /* bit 1 << enum sla_act */
 };
