@@ -253,7 +253,6 @@ static void span_add(struct show_view *v, struct span *s, const struct task_row 
 {
 	const struct attempt_row *a = show_attempt(v, t->token);
 
-	groupview_count(&s->tally, t->state);
 	s->tries += t->tries;
 	if (!a || !a->started_us)
 		return;
@@ -288,8 +287,11 @@ static void add_group(struct show_view *v, struct grid *g, size_t first)
 	struct span span = { 0 };
 
 	for (size_t i = first; i < v->tasks.n; i++)
-		if (rows[i].map_index < 0 && groupview_same(rows[i].name, rows[first].name))
+		if (groupview_same(rows[i].name, rows[first].name)) {
 			span_add(v, &span, &rows[i]);
+			if (rows[i].map_index < 0)
+				groupview_count(&span.tally, rows[i].state);
+		}
 	enum task_state state = groupview_state(&span.tally);
 	grid_add(g, runview_task_style(state), task_state_name(state));
 	grid_addf(g, STYLE_NONE, "%.*s (%d)", (int)groupview_prefix(rows[first].name),
@@ -326,6 +328,7 @@ static void add_mapping(struct show_view *v, struct grid *g, size_t at, size_t n
 		if (whole[i].reason == REASON_ITEM_GONE)
 			continue;
 		span_add(v, &span, &whole[i]);
+		groupview_count(&span.tally, whole[i].state);
 		rows_add(&span.rows, whole[i].outputs);
 	}
 	enum task_state state =

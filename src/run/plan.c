@@ -31,6 +31,10 @@ const char *plan_action_name(enum plan_action a)
 static int say_unknown(const struct dag *dag, const char *option, const char *name, struct err *err)
 {
 	size_t n = 0;
+	if (strchr(name, '['))
+		return err_set(err, ERR_USAGE,
+			"%s takes whole tasks, not \"%s\"; weir retry does an instance again",
+			option, name);
 	const char **names = calloc((size_t)(dag->ntasks + dag->ngroups) + 1, sizeof *names);
 
 	for (int i = 0; names && i < dag->ntasks; i++)

@@ -50,8 +50,10 @@ static const struct dag dag = { .name = "sales",
 	.ntasks = NTASKS,
 	.order = order };
 
+enum { NINSTANCES = 3 };
+
 struct story {
-	struct task_progress tasks[NTASKS];
+	struct task_progress tasks[NTASKS + NINSTANCES];
 	struct run_progress p;
 	struct observer *observer;
 	FILE *out;
@@ -354,6 +356,86 @@ static void test_nothing_to_do(void **state)
 	}
 }
 
+/* Of the first task three instances: one failed, one runs, one waits. */
+static void map_first(struct story *s, enum task_state whole, enum reason reason)
+{
+	static const enum task_state states[NINSTANCES] = { TASK_FAILED, TASK_RUNNING, TASK_NONE };
+	struct task_progress *t = &s->tasks[0];
+
+	t->state = whole;
+	t->reason = reason;
+	t->ninstances = NINSTANCES;
+	t->started_us = START;
+	for (int i = 0; i < NINSTANCES; i++) {
+		t->nin[states[i]]++;
+		s->tasks[NTASKS + i] = (struct task_progress){ .map_index = i,
+			.item = "{\"path\": \"a\"}",
+			.state = states[i],
+			.try = states[i] != TASK_NONE,
+			.outcome = states[i] == TASK_FAILED ? OUTCOME_FAILED : OUTCOME_NONE,
+			.exit_status = states[i] == TASK_FAILED ? 3 : -1,
+			.started_us = START,
+			.selected = true,
+			.log_path = "/home/logs/x@0.1.log" };
+	}
+	s->p.ntasks = NTASKS + NINSTANCES;
+}
+
+static void check_has(struct story *s, const char *text)
+{
+	if (!strstr(finish(s), text))
+		fail_msg("%s\n  lacks %s", s->text, text);
+	free(s->text);
+}
+
+static void test_mapped(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, PROGRESS_PLAIN);
+	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
+	tell(&s, EVENT_RUN_STARTED, -1);
+	tell(&s, EVENT_TASK_MAPPED, 0);
+	check_has(&s, "mapped ");
+	begin(&s, PROGRESS_PLAIN);
+	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
+	tell(&s, EVENT_RUN_STARTED, -1);
+	tell(&s, EVENT_TASK_FINISHED, NTASKS);
+	check_has(&s, "orders[0]    failed ");
+	begin(&s, PROGRESS_JSON);
+	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
+	tell(&s, EVENT_TASK_MAPPED, 0);
+	check_has(&s, "\"task\":\"orders\",\"items\":3,");
+	begin(&s, PROGRESS_JSON);
+	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
+	tell(&s, EVENT_TASK_STARTED, NTASKS + 1);
+	check_has(&s, "\"task\":\"orders\",\"map_index\":1,\"item\":{\"path\":\"a\"},");
+	begin(&s, PROGRESS_TTY);
+	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
+	tell(&s, EVENT_RUN_STARTED, -1);
+	check_has(&s, "1 waiting, 1 running, 1 failed");
+	begin(&s, PROGRESS_TTY);
+	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
+	tell(&s, EVENT_RUN_STARTED, -1);
+	check_has(&s, "1/8"); /* 5 tasks and 3 instances, of which one is done */
+}
+
+/* Each instance that failed is told, and not the whole. */
+static void test_mapped_failure(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, PROGRESS_PLAIN);
+	map_first(&s, TASK_FAILED, REASON_INSTANCES_FAILED);
+	s.p.state = RUN_FAILED;
+	tell(&s, EVENT_RUN_FINISHED, -1);
+	check_has(&s, "failed\n  orders[0]  exit status 3 (try 1/1)\n"
+		      "    log: /home/logs/x@0.1.log\nnext\n"
+		      "  weir logs sales@2026-11-18 'orders[0]'\n");
+}
+
 /* One task of all is left to do: that is something. */
 static void test_something_to_do(void **state)
 {
@@ -601,6 +683,8 @@ int main(void)
 		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_mapped),
+		cmocka_unit_test(test_mapped_failure),
 		cmocka_unit_test(test_something_to_do),
 		cmocka_unit_test(test_part),
 		cmocka_unit_test(test_tty),
