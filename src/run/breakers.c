@@ -198,6 +198,8 @@ const char *breakers_facts(const struct breaker_facts *f, struct arena *a)
 	set_text(o, "task_of", f->task);
 	if (f->try)
 		json_object_set_new(o, "try", json_integer(f->try));
+	if (f->try && f->map_index >= 0)
+		json_object_set_new(o, "map_index", json_integer(f->map_index));
 	if (breaker_parse(f->text, &b) && b.until_us < INT64_MAX)
 		json_object_set_new(o, "next_probe_us", json_integer(b.until_us));
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
@@ -263,24 +265,32 @@ json_t *breakers_held_by(const struct sched *s, const struct active_run *runs, c
 	return list;
 }
 
+/* It is held, was skipped or failed by it, or waits for a try with it. */
+static bool is_stopped(const struct active_run *r, const struct task_view *v, const char *name)
+{
+	if (!uses(&r->dag->tasks[v->task_index], name))
+		return false;
+	return (v->breaker && strcmp(v->breaker, name) == 0) || v->state == TASK_UP_FOR_RETRY ||
+	       v->state == TASK_QUEUED;
+}
+
 json_t *breakers_stopped(const struct sched *s, const struct active_run *runs, const char *name)
 {
 	json_t *list = json_array();
 	json_int_t n = 0;
 
-	for (const struct active_run *r = runs; r; r = r->hh.next)
-		for (int i = 0; i < r->dag->ntasks; i++) {
-			const struct task *t = &r->dag->tasks[i];
-			struct task_view v;
-			if (!uses(t, name) || !sched_task_view(s, r->id, i, &v))
+	for (const struct active_run *r = runs; r; r = r->hh.next) {
+		struct task_view v;
+		char label[RUN_LABEL_MAX];
+		for (int i = 0; sched_task_view(s, r->id, i, &v); i++) {
+			if (!is_stopped(r, &v, name) || ++n > BREAKERS_HELD_MAX)
 				continue;
-			bool stopped = v.breaker && strcmp(v.breaker, name) == 0;
-			if (!stopped && v.state != TASK_UP_FOR_RETRY && v.state != TASK_QUEUED)
-				continue;
-			if (++n <= BREAKERS_HELD_MAX)
-				json_array_append_new(
-					list, json_pack("{s:s, s:s, s:s}", "run", r->name, "task",
-						      t->name, "state", task_state_name(v.state)));
+			json_array_append_new(
+				list, json_pack("{s:s, s:s, s:s}", "run", r->name, "task",
+					      run_task_label(r->dag->tasks[v.task_index].name,
+						      v.map_index, label),
+					      "state", task_state_name(v.state)));
 		}
+	}
 	return json_pack("{s:o, s:I}", "held", list, "count", n);
 }

@@ -54,6 +54,7 @@ struct breaker_facts {
 	enum reason why;
 	const char *error, *run, *task; /* NULL: none */
 	int try;                        /* of the task; 0: none */
+	int map_index;                  /* likewise; -1: not mapped */
 };
 const char *breakers_facts(const struct breaker_facts *f, struct arena *a);
 /* To whom it is told: routes that are for a DAG in hand which has it, and those that are for all.

@@ -269,7 +269,8 @@ static const char *facts_of_breaker(struct engine *e, const struct change *chang
 		.error = end && end->attempt.error ? end->attempt.error : c->detail,
 		.run = r ? r->name : NULL,
 		.task = r ? c->breaker.task : NULL,
-		.try = r && end ? end->attempt.try : 0
+		.try = r && end ? end->attempt.try : 0,
+		.map_index = end ? end->map_index : -1,
 	};
 
 	return breakers_facts(&facts, &e->incident_arena);
