@@ -14,7 +14,8 @@ static const char *name_of(const struct trun *r, int task)
 {
 	static char text[96];
 
-	snprintf(text, sizeof text, "%s %s", r->name, r->dag->dag->tasks[task].name);
+	snprintf(text, sizeof text, task < SIM_TASKS ? "%s %s" : "%s %s[%d]", r->name,
+		row_def(r, task)->name, row_map_index(task));
 	return text;
 }
 
@@ -24,8 +25,10 @@ static void check_view(struct sim *w, const struct actor *n, const struct trun *
 {
 	const struct ttask *t = &r->tasks[task];
 	struct task_view v;
+	int live = sched_find_task(
+		n->engine.sched, r->id, row_def(r, task)->index, row_map_index(task));
 
-	must(w, sched_task_view(n->engine.sched, r->id, task, &v), "%s has forgotten %s", n->name,
+	must(w, sched_task_view(n->engine.sched, r->id, live, &v), "%s has forgotten %s", n->name,
 		r->name);
 	must(w, v.state == t->state, "%s takes %s for %s, and it is %s", n->name, name_of(r, task),
 		task_state_name(v.state), task_state_name(t->state));
@@ -58,13 +61,13 @@ static void check_wait(struct sim *w, const struct actor *n, const struct trun *
 	int64_t again =
 		part->part == PART_TIME ? part->there_us : later(now, w->latest_us) + 22 * SIM_S;
 	wake = task_state_waits(t->state) ? sched_wake_us(n->engine.sched) : wake;
-	if (task_state_waits(t->state) && !r->held && !t->held)
+	if (task_state_waits(t->state) && !r->held && !t->held && task != r->dag->mapped)
 		must(w,
 			wake <= later(again, now) + SIM_S &&
 				(!t->due_us || wake <= later(t->due_us, now) + SIM_S),
 			"%s waits, and %s sleeps longer", name_of(r, task), n->name);
 	if (t->state == TASK_HELD)
-		must(w, r->held || t->held, "%s is held, and nobody holds it", name_of(r, task));
+		must(w, row_held(r, task), "%s is held, and nobody holds it", name_of(r, task));
 }
 
 /* Is a task that needs more slots of the same pool waiting, for which places are kept free? */
@@ -72,8 +75,8 @@ static bool stands_behind(const struct sim *w, const struct actor *n, const stru
 {
 	for (int i = 0; t->pool && i < w->nruns; i++) {
 		const struct trun *r = &w->runs[i];
-		for (int k = 0; r->owner == n && k < r->dag->dag->ntasks; k++) {
-			const struct task *other = &r->dag->dag->tasks[k];
+		for (int k = 0; r->owner == n && k < row_end(r); k = row_next(r, k)) {
+			const struct task *other = row_def(r, k);
 			if (r->tasks[k].state == TASK_QUEUED && other->pool &&
 				strcmp(other->pool, t->pool) == 0 && other->slots > t->slots)
 				return true;
@@ -85,8 +88,8 @@ static bool stands_behind(const struct sim *w, const struct actor *n, const stru
 /* What waits for a slot finds none. */
 static void check_queued(struct sim *w, const struct actor *n, const struct trun *r, int task)
 {
-	if (r->tasks[task].state != TASK_QUEUED || r->held || r->tasks[task].held ||
-		stands_behind(w, n, &r->dag->dag->tasks[task]))
+	if (r->tasks[task].state != TASK_QUEUED || row_held(r, task) ||
+		stands_behind(w, n, row_def(r, task)))
 		return;
 	must(w, truth_limit(w, r, task, truth_use(w, n, r, task)),
 		"%s waits for a slot, and there is one", name_of(r, task));
@@ -128,7 +131,7 @@ static void check_actor(struct sim *w, const struct actor *n)
 	}
 	for (a = n->engine.runs; a; a = a->hh.next) {
 		const struct trun *r = truth_run(w, a->id);
-		for (int t = 0; t < r->dag->dag->ntasks; t++) {
+		for (int t = 0; t < row_end(r); t = row_next(r, t)) {
 			check_view(w, n, r, t);
 			if (r->cancelling)
 				continue;
@@ -153,7 +156,7 @@ static bool is_under_way(const struct sim *w)
 		const struct trun *r = &w->runs[i];
 		if (r->owner && (r->owner->incarnation != r->incarnation || r->owner->is_person))
 			return true;
-		for (int t = 0; t < r->dag->dag->ntasks; t++)
+		for (int t = 0; t < row_end(r); t = row_next(r, t))
 			if (r->tasks[t].due_us > world_wall(w) - SIM_S ||
 				(r->tasks[t].state == TASK_DEFERRED &&
 					dags_task(r, t)->there_us > world_wall(w) - 60 * SIM_S))
@@ -219,7 +222,8 @@ static void compare_tasks(struct sim *w, const struct trun *r)
 	must(w, store_tasks(w->base, r->id, &rows, &err) == 0, "%s", err.msg);
 	for (size_t i = 0; i < rows.n; i++) {
 		const struct task_row *row = &rows.tasks[i];
-		int task = dag_find(r->dag->dag, row->name)->index;
+		int task = row->map_index < 0 ? dag_find(r->dag->dag, row->name)->index
+					      : SIM_TASKS + row->map_index;
 		const struct ttask *t = &r->tasks[task];
 		must(w,
 			row->state == t->state && row->tries == t->tries && row->lost == t->lost &&

@@ -322,7 +322,7 @@ static void random_part(struct making *m, struct task *t)
 
 const struct sim_task *dags_task(const struct trun *r, int task)
 {
-	return &r->dag->tasks[task];
+	return &r->dag->tasks[row_def(r, task)->index];
 }
 
 bool dags_is_there(const struct sim *w, const struct sim_task *t)
@@ -449,6 +449,37 @@ static struct dag *random_dag(struct making *m, const char *name, int most)
 	return dag;
 }
 
+/* Of every other DAG one task is done for each item of a list. */
+static void map_one(struct rng *r, struct sim_dag *d)
+{
+	struct arena *a = &d->dag->arena;
+	struct source *source = arena_alloc(a, sizeof *source);
+	struct node *list = arena_alloc(a, sizeof *list);
+	const struct node **items = arena_array(a, SIM_ITEMS, sizeof *items);
+	size_t n = 1 + (size_t)rng_below(r, SIM_ITEMS);
+
+	int task = (int)rng_below(r, (uint64_t)d->dag->ntasks);
+	d->mapped = -1;
+	if (rng_below(r, 2) || d->tasks[task].part != PART_COMMAND || d->dag->tasks[task].teardown)
+		return;
+	d->mapped = task;
+	*source = (struct source){ "sim.yaml", "", 0 };
+	for (size_t i = 0; i < n; i++) {
+		struct node *item = arena_alloc(a, sizeof *item);
+		*item = (struct node){ .type = NODE_STRING, .source = source, .line = 1, .col = 1 };
+		item->text = arena_printf(a, "i%zu", i);
+		item->len = strlen(item->text);
+		items[i] = item;
+	}
+	*list = (struct node){
+		.type = NODE_SEQ, .source = source, .line = 1, .col = 1, .n = n, .items = items
+	};
+	d->foreach = (struct foreach){ .items = list,
+		.max_items = FOREACH_ITEMS_DEFAULT,
+		.max_active = (int)rng_below(r, 3) };
+	d->dag->tasks[d->mapped].foreach = &d->foreach;
+}
+
 void dags_make(struct sim *w)
 {
 	struct rng r;
@@ -466,6 +497,8 @@ void dags_make(struct sim *w)
 			m.has = (unsigned)rng_below(&own, 2 * HAS_TEARDOWNS);
 		d->dag = random_dag(&m, d->name, w->cut.tasks);
 		must(w, d->dag, "a DAG has a cycle");
+		rng_init(&own, world_draw(w, 6, (uint64_t)i, 0));
+		map_one(&own, d);
 	}
 }
 

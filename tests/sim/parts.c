@@ -9,7 +9,8 @@ static const char *name_of(const struct trun *r, int task)
 {
 	static char text[96];
 
-	snprintf(text, sizeof text, "%s %s", r->name, r->dag->dag->tasks[task].name);
+	snprintf(text, sizeof text, task < SIM_TASKS ? "%s %s" : "%s %s[%d]", r->name,
+		row_def(r, task)->name, row_map_index(task));
 	return text;
 }
 
@@ -90,7 +91,7 @@ static void begin_wait(struct sim *w, struct trun *r, int task, const struct cha
 
 	must(w,
 		c->state.to == (input ? TASK_AWAITING_INPUT : TASK_DEFERRED) &&
-			r->dag->dag->tasks[task].waits,
+			row_def(r, task)->waits,
 		"%s is %s, and does not wait", name_of(r, task), task_state_name(c->state.to));
 	must(w, truth_verdict(r, task) == TASK_RUNNING && !part->never,
 		"%s waits, and is not to run", name_of(r, task));
@@ -161,7 +162,7 @@ bool parts_change(struct sim *w, struct trun *r, int task, const struct change *
 void parts_start(struct sim *w, const struct trun *r, int task)
 {
 	const struct sim_task *part = dags_task(r, task);
-	const struct task *def = &r->dag->dag->tasks[task];
+	const struct task *def = row_def(r, task);
 
 	must(w, !part->never, "%s starts, and its condition is false", name_of(r, task));
 	must(w, part->part != PART_APPROVAL || r->tasks[task].decision != DECISION_NONE,
@@ -227,6 +228,19 @@ void parts_outcome(struct sim *w, struct attempt *a, const struct change *c)
 
 /* ---- teardowns ------------------------------------------------------------------------ */
 
+/* One that is mapped begins with its list. */
+static bool has_begun(const struct trun *r, int task)
+{
+	const struct ttask *t = &r->tasks[task];
+
+	if (task != r->dag->mapped)
+		return t->tries > 0;
+	for (int i = 0; task_state_is_final(t->state) && i < r->nitems; i++)
+		if (r->tasks[SIM_TASKS + i].state != TASK_NONE)
+			return true;
+	return t->state == TASK_DEFERRED;
+}
+
 bool parts_outlives(const struct trun *r, int task)
 {
 	const struct task *def = &r->dag->dag->tasks[task];
@@ -235,7 +249,7 @@ bool parts_outlives(const struct trun *r, int task)
 
 	for (int i = 0; def->teardown && i < n; i++) {
 		const struct ttask *t = &r->tasks[setups[i]];
-		if (t->tries > 0 ||
+		if (has_begun(r, setups[i]) ||
 			(!task_state_is_final(t->state) && parts_outlives(r, setups[i])))
 			return true;
 	}

@@ -200,7 +200,7 @@ void people_ask(struct sim *w, const struct fault *f, struct trun *r)
 	r = held ? held : r;
 	if (f->kind == FAULT_DECIDE) {
 		decide(w, f->draw);
-	} else if (r) {
+	} else if (r && r->dag->mapped < 0) { /* of those tests/prop/prop_map.c asks */
 		struct ask *q = new_ask(w, r, f->draw);
 		fill(q);
 		send(w, q);

@@ -48,6 +48,8 @@ enum {
 	SIM_DAGS = 6,
 	SIM_RUNS = 32,
 	SIM_TASKS = 30,
+	SIM_ITEMS = 4, /* instances of the one task of a DAG that may be mapped, at most */
+	SIM_ROWS = SIM_TASKS + SIM_ITEMS, /* tasks by index, and these */
 	SIM_FAULTS = 48,
 	SIM_POOLS = 2,
 	SIM_ASKS = 256,
@@ -149,7 +151,8 @@ struct trun {
 	struct actor *owner; /* whom its epoch was given to; NULL: nobody */
 	int incarnation;     /* of the owner */
 	int64_t opened_us;
-	struct ttask tasks[SIM_TASKS];
+	struct ttask tasks[SIM_ROWS];
+	int nitems;                              /* instances so far */
 	bool cancelling, killing, rerun, halted; /* asked for */
 	bool held, frozen;
 	int stopping; /* as committed: it is being cancelled, RUN_STOPPED or RUN_KILLED */
@@ -226,6 +229,8 @@ struct sim_task {
 };
 struct sim_dag {
 	struct dag *dag;
+	int mapped; /* index of the task that is; -1: none is */
+	struct foreach foreach;
 	char name[16];
 	int lane;
 	bool scheduled;
@@ -454,6 +459,29 @@ void super_fault(struct sim *w, const struct fault *f);
 void super_calm(struct sim *w);
 void super_release(struct sim *w);
 
+/* Rows of a run: its tasks, then instances of the one that is mapped. */
+static inline int row_end(const struct trun *r)
+{
+	return r->nitems ? SIM_TASKS + r->nitems : r->dag->dag->ntasks;
+}
+static inline int row_next(const struct trun *r, int row)
+{
+	return row + 1 == r->dag->dag->ntasks && r->nitems ? SIM_TASKS : row + 1;
+}
+static inline int row_map_index(int row)
+{
+	return row < SIM_TASKS ? -1 : row - SIM_TASKS;
+}
+static inline const struct task *row_def(const struct trun *r, int row)
+{
+	return &r->dag->dag->tasks[row < SIM_TASKS ? row : r->dag->mapped];
+}
+/* What holds a task holds its instances. */
+static inline bool row_held(const struct trun *r, int row)
+{
+	return r->held || r->tasks[row].held || (row >= SIM_TASKS && r->tasks[r->dag->mapped].held);
+}
+
 /* truth.c */
 struct trun *truth_run(struct sim *w, int64_t id);
 struct attempt *truth_attempt(struct sim *w, int64_t token);
@@ -465,7 +493,7 @@ void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b);
 void truth_started(struct sim *w, const struct attempt *a, int64_t epoch);
 /* Attempts in flight of the runs that a process has in hand. */
 struct use {
-	int lane, dag, pool; /* pool: slots */
+	int lane, dag, pool, mapping; /* pool: slots */
 };
 struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r, int task);
 /* Which limit a further one of such a use would break; NULL: none. */

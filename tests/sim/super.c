@@ -92,16 +92,16 @@ const char *super_label(const struct attempt *a)
 {
 	static char text[96];
 
-	snprintf(text, sizeof text, "%s %s try %d", a->run->name,
-		a->run->dag->dag->tasks[a->task].name, a->try);
+	snprintf(text, sizeof text, a->task < SIM_TASKS ? "%s %s try %d" : "%s %s try %d of [%d]",
+		a->run->name, row_def(a->run, a->task)->name, a->try, row_map_index(a->task));
 	return text;
 }
 
 /* What the attempt leaves for the engine to read. */
 static void write_output(struct sim *w, const struct attempt *a)
 {
-	char *path = paths_output(
-		world_home(), a->run->name, a->run->dag->dag->tasks[a->task].name, -1, a->try);
+	char *path = paths_output(world_home(), a->run->name, row_def(a->run, a->task)->name,
+		row_map_index(a->task), a->try);
 	char *dir = paths_work_dir(world_home(), a->run->name);
 	char text[64];
 
@@ -208,7 +208,7 @@ static void stop(struct super *s, struct held_by *h, unsigned how)
 	must(w, a->run->cancelling || a->run->halted || a->run->tasks[a->task].cancelling,
 		"%s is stopped, and nobody has asked for it", super_label(a));
 	must(w,
-		!a->run->dag->dag->tasks[a->task].teardown || a->run->killing || a->run->halted ||
+		!row_def(a->run, a->task)->teardown || a->run->killing || a->run->halted ||
 			a->run->tasks[a->task].cancelling,
 		"%s is stopped, and takes down", super_label(a));
 	a->stopped = h->stopping = true;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/node.h"
 #include "core/sched.h"
 #include "tests/lib/trigger_model.h"
 #include "tests/sim/sim.h"
@@ -27,7 +28,8 @@ static const char *name_of(const struct trun *r, int task)
 {
 	static char text[96];
 
-	snprintf(text, sizeof text, "%s %s", r->name, r->dag->dag->tasks[task].name);
+	snprintf(text, sizeof text, task < SIM_TASKS ? "%s %s" : "%s %s[%d]", r->name,
+		row_def(r, task)->name, row_map_index(task));
 	return text;
 }
 
@@ -60,7 +62,7 @@ void truth_opened(
 		w->progress_us = w->now_us;
 	r->stopping = o->anew ? 0 : r->stopping;
 	r->frozen = false;
-	for (int i = 0; i < SIM_TASKS; i++)
+	for (int i = 0; i < SIM_ROWS; i++)
 		r->tasks[i].frozen = false;
 	if (opened->created && strcmp(o->trigger, "schedule") == 0)
 		planned_opened(w, r);
@@ -82,9 +84,13 @@ bool truth_is_failed(enum task_state s)
 
 enum task_state truth_verdict(const struct trun *r, int task)
 {
-	const struct task *t = &r->dag->dag->tasks[task];
+	const struct task *t = row_def(r, task);
 	enum task_state states[SIM_TASKS];
 	const struct model_needs needs = { states, t->nneeds };
+
+	/* Once there is a list its instances are ready. */
+	if (task >= SIM_TASKS)
+		return r->tasks[r->dag->mapped].state == TASK_DEFERRED ? TASK_RUNNING : TASK_NONE;
 
 	if (t->when)
 		return parts_when(r, &dags_task(r, task)->when);
@@ -126,7 +132,7 @@ static enum task_state after_end(const struct trun *r, int task)
 	case OUTCOME_CANCELLED:
 		return TASK_CANCELLED;
 	default:
-		return after_failure(&r->dag->dag->tasks[task].retry, t);
+		return after_failure(&row_def(r, task)->retry, t);
 	}
 }
 
@@ -175,7 +181,7 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 
 static void check_retry(struct sim *w, const struct trun *r, int task, const struct change *c)
 {
-	const struct retry_policy *p = &r->dag->dag->tasks[task].retry;
+	const struct retry_policy *p = &row_def(r, task)->retry;
 	int64_t delay = c->state.due_us - c->at_us;
 	int64_t most = r->tasks[task].last->recorded == OUTCOME_LOST ? 60 * SIM_S : p->max_us;
 
@@ -204,9 +210,7 @@ static void judge_end(struct sim *w, struct trun *r, int task, const struct chan
 		task_state_name(c->state.to));
 	bool cancelled = c->state.to == TASK_CANCELLED && (r->cancelling || t->cancelling) &&
 			 o != OUTCOME_SUCCESS && o != OUTCOME_SKIPPED;
-	must(w,
-		c->state.to != TASK_UP_FOR_RETRY || !r->stopping ||
-			r->dag->dag->tasks[task].teardown,
+	must(w, c->state.to != TASK_UP_FOR_RETRY || !r->stopping || row_def(r, task)->teardown,
 		"%s is tried again, and its run is being cancelled", name_of(r, task));
 	if (!cancelled) {
 		t->lost += o == OUTCOME_LOST && !t->last->refused;
@@ -219,7 +223,8 @@ static void judge_end(struct sim *w, struct trun *r, int task, const struct chan
 	if (c->state.to == TASK_UP_FOR_RETRY)
 		check_retry(w, r, task, c);
 	if (c->state.to == TASK_SUCCESS) {
-		parts_succeeded(r, task);
+		if (task < SIM_TASKS)
+			parts_succeeded(r, task);
 		check_outputs(w, r, task, c);
 		must(w, ++t->nsuccess == 1, "%s succeeds twice", name_of(r, task));
 	}
@@ -232,12 +237,16 @@ static void judge_clear(struct sim *w, struct trun *r, int task, const struct ch
 
 	/* What its rule had made of a task that failed is judged anew with it; what ran because all
 	 * it needs had succeeded is not. */
-	bool judged = c->reason == REASON_NEEDS_AGAIN &&
-		      (t->state != TASK_SUCCESS ||
-			      r->dag->dag->tasks[task].trigger != TRIGGER_ALL_SUCCESS ||
-			      r->dag->dag->tasks[task].when);
+	bool judged =
+		c->reason == REASON_NEEDS_AGAIN &&
+		(t->state != TASK_SUCCESS || row_def(r, task)->trigger != TRIGGER_ALL_SUCCESS ||
+			row_def(r, task)->when);
 	judged |= c->reason == REASON_SET_UP_AGAIN && t->state == TASK_SUCCESS;
-	if (task_state_is_final(t->state))
+	/* With the whole. */
+	bool along = task >= SIM_TASKS && r->tasks[r->dag->mapped].state == TASK_NONE;
+	must(w, !along || t->state != TASK_SUCCESS || c->reason != REASON_RERUN_FAILED,
+		"%s was done, and is done again with those that failed", name_of(r, task));
+	if (task_state_is_final(t->state) && !along)
 		must(w,
 			r->rerun && (judged || (truth_is_failed(t->state) &&
 						       c->reason == REASON_RERUN_FAILED)),
@@ -277,6 +286,59 @@ static void judge_wait(struct sim *w, struct trun *r, int task, const struct cha
 	}
 }
 
+static enum task_state slow_whole(const struct trun *r)
+{
+	int n[TASK_STATE_MAX] = { 0 };
+
+	for (int i = 0; i < r->nitems; i++) {
+		enum task_state s = r->tasks[SIM_TASKS + i].state;
+		if (!task_state_is_final(s))
+			return TASK_DEFERRED;
+		n[s]++;
+	}
+	return n[TASK_CANCELLED]              ? TASK_CANCELLED
+	       : n[TASK_FAILED]               ? TASK_FAILED
+	       : n[TASK_SKIPPED] == r->nitems ? TASK_SKIPPED
+					      : TASK_SUCCESS;
+}
+
+/* A mapped task as a whole: it waits for its needs, and then for its instances. False: it is judged
+ * as any other. */
+static bool judge_whole(struct sim *w, struct trun *r, int task, const struct change *c)
+{
+	struct ttask *t = &r->tasks[task];
+
+	if (task != r->dag->mapped || (t->state != TASK_DEFERRED && c->state.to != TASK_DEFERRED))
+		return false;
+	if (c->state.to == TASK_DEFERRED && task_state_is_final(t->state))
+		must(w, r->rerun && truth_is_failed(t->state), "%s goes on, and was %s",
+			name_of(r, task), task_state_name(t->state));
+	else if (c->state.to == TASK_DEFERRED)
+		must(w,
+			truth_verdict(r, task) == TASK_RUNNING &&
+				(size_t)r->nitems == r->dag->foreach.items->n,
+			"%s has a list, and its needs are not met", name_of(r, task));
+	else
+		must(w, c->state.to == slow_whole(r), "%s is %s, and its instances say %s",
+			name_of(r, task), task_state_name(c->state.to),
+			task_state_name(slow_whole(r)));
+	t->nsuccess = c->state.to == TASK_SUCCESS;
+	return true;
+}
+
+static void change_item(struct sim *w, struct actor *n, struct trun *r, const struct change *c)
+{
+	char want[16];
+
+	snprintf(want, sizeof want, "\"i%d\"", c->map_index);
+	must(w, c->map_index <= r->nitems && c->map_index < SIM_ITEMS && strcmp(c->item, want) == 0,
+		"%s has item %d, %s", r->name, c->map_index, c->item);
+	must(w, r->tasks[SIM_TASKS + c->map_index].state == TASK_NONE, "%s has begun",
+		name_of(r, SIM_TASKS + c->map_index));
+	r->nitems += c->map_index == r->nitems;
+	say(w, n->name, "commits: there is %s", name_of(r, SIM_TASKS + c->map_index));
+}
+
 static void change_task(
 	struct sim *w, struct actor *n, struct trun *r, int task, const struct change *c)
 {
@@ -286,7 +348,7 @@ static void change_task(
 		reason_name(c->reason));
 	must(w, c->state.from == t->state, "%s is %s, and goes on from %s", name_of(r, task),
 		task_state_name(t->state), task_state_name(c->state.from));
-	if (asked_change(w, r, task, c))
+	if (asked_change(w, r, task, c) || judge_whole(w, r, task, c))
 		;
 	else if (c->state.to == TASK_NONE)
 		judge_clear(w, r, task, c);
@@ -324,7 +386,7 @@ static bool same_pool(const struct task *a, const struct task *b)
 
 struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r, int task)
 {
-	const struct task *mine = &r->dag->dag->tasks[task];
+	const struct task *mine = row_def(r, task);
 	struct use use = { 0 };
 	struct task_view view;
 
@@ -332,14 +394,15 @@ struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r,
 		const struct trun *o = &w->runs[i];
 		if (o->owner != n || !sched_task_view(n->engine.sched, o->id, 0, &view))
 			continue;
-		for (int t = 0; t < o->dag->dag->ntasks; t++) {
-			const struct task *def = &o->dag->dag->tasks[t];
+		for (int t = 0; t < row_end(o); t = row_next(o, t)) {
+			const struct task *def = row_def(o, t);
 			if (def->waits || !o->tasks[t].last ||
 				o->tasks[t].last->recorded != OUTCOME_NONE)
 				continue;
 			use.lane += o->dag->lane == r->dag->lane;
 			use.dag += o->dag == r->dag;
 			use.pool += same_pool(def, mine) ? slots_of(def) : 0;
+			use.mapping += o == r && t >= SIM_TASKS && task >= SIM_TASKS;
 		}
 	}
 	return use;
@@ -348,7 +411,7 @@ struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r,
 const char *truth_limit(const struct sim *w, const struct trun *r, int task, struct use use)
 {
 	const struct dag *dag = r->dag->dag;
-	const struct task *t = &dag->tasks[task];
+	const struct task *t = row_def(r, task);
 
 	if (t->waits)
 		return NULL;
@@ -358,6 +421,8 @@ const char *truth_limit(const struct sim *w, const struct trun *r, int task, str
 		return "max_active_tasks";
 	if (t->pool && use.pool + slots_of(t) > w->pools[t->pool[1] - '0'])
 		return "its pool";
+	if (t->foreach && t->foreach->max_active && use.mapping >= t->foreach->max_active)
+		return "its mapping";
 	return NULL;
 }
 
@@ -377,7 +442,10 @@ static void change_start(
 	must(w, !t->last || t->last->recorded != OUTCOME_NONE,
 		"%s starts while an attempt is in flight", name_of(r, task));
 	parts_start(w, r, task);
-	must(w, !r->frozen && !t->frozen, "%s starts while it is held", name_of(r, task));
+	must(w, task >= SIM_TASKS || !row_def(r, task)->foreach, "%s starts as a whole",
+		name_of(r, task));
+	must(w, !r->frozen && !t->frozen && (task < SIM_TASKS || !r->tasks[r->dag->mapped].frozen),
+		"%s starts while it is held", name_of(r, task));
 	*a = (struct attempt){ .token = c->attempt.token,
 		.epoch = r->epoch,
 		.run = r,
@@ -444,19 +512,20 @@ static void apply(struct sim *w, struct actor *n, const struct change *c)
 {
 	struct trun *r = truth_run(w, c->run_id);
 	const struct task *t = c->task ? dag_find(r->dag->dag, c->task) : NULL;
+	int row = !t ? -1 : c->map_index < 0 ? t->index : SIM_TASKS + c->map_index;
 
 	switch (c->kind) {
 	case CHANGE_RUN:
 		change_run(w, n, r, c);
 		break;
 	case CHANGE_TASK:
-		change_task(w, n, r, t->index, c);
+		change_task(w, n, r, row, c);
 		break;
 	case CHANGE_START:
-		change_start(w, n, r, t->index, c);
+		change_start(w, n, r, row, c);
 		break;
 	case CHANGE_END:
-		change_end(w, n, r, t->index, c);
+		change_end(w, n, r, row, c);
 		break;
 	case CHANGE_CANCEL:
 		must(w, r->cancelling, "%s is being cancelled, and nobody has asked for it",
@@ -466,7 +535,10 @@ static void apply(struct sim *w, struct actor *n, const struct change *c)
 			r->stopping = c->attempt.hard ? RUN_KILLED : RUN_STOPPED;
 		break;
 	case CHANGE_STOP:
-		asked_note(w, r, t->index, c);
+		asked_note(w, r, row, c);
+		break;
+	case CHANGE_ITEM:
+		change_item(w, n, r, c);
 		break;
 	default:
 		break;

@@ -1,3 +1,3 @@
 # file: src/core/sched_queue.c
 # what: a paused run starts its tasks
-s/if (!t->held \&\& !at->run->held)/if (!t->held)/
+s/if (!is_held(at))/if (!live(at)->held)/
