@@ -17,7 +17,6 @@
 #include "core/alert.h"
 #include "core/zone.h"
 #include "run/alert_message.h"
-#include "run/name.h"
 #include "run/paths.h"
 #include "run/runbook.h"
 #include "store/store.h"
@@ -218,13 +217,15 @@ static void add_breaker_commands(json_t *list, const struct incident *i, const j
 {
 	const char *run = alert_message_text(facts, "run"),
 		   *task = alert_message_text(facts, "task_of");
-	char label[RUN_LABEL_MAX];
+	int index = index_of(facts);
 
 	add_command(list, "what it holds, and how it came to it", "weir breaker show %s", i->task);
 	add_command(list, "let them go", "weir breaker close %s --reason TEXT", i->task);
-	if (*run && *task)
-		add_command(list, "the log of the last failure", "weir logs %s %s", run,
-			run_task_label(task, index_of(facts), label));
+	if (*run && *task && index >= 0)
+		add_command(list, "the log of the last failure", "weir logs %s '%s[%d]'", run, task,
+			index);
+	else if (*run && *task)
+		add_command(list, "the log of the last failure", "weir logs %s %s", run, task);
 }
 
 /* The run to see to: that of the last failure, unless it is made good and others are not. */
