@@ -414,6 +414,10 @@ static void test_mapped(void **state)
 	begin(&s, PROGRESS_TTY);
 	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
 	tell(&s, EVENT_RUN_STARTED, -1);
+	check_has(&s, "x orders       failed ");
+	begin(&s, PROGRESS_TTY);
+	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
+	tell(&s, EVENT_RUN_STARTED, -1);
 	check_has(&s, "1 waiting, 1 running, 1 failed");
 	begin(&s, PROGRESS_TTY);
 	map_first(&s, TASK_DEFERRED, REASON_MAPPED);
@@ -431,7 +435,7 @@ static void test_mapped_failure(void **state)
 	map_first(&s, TASK_FAILED, REASON_INSTANCES_FAILED);
 	s.p.state = RUN_FAILED;
 	tell(&s, EVENT_RUN_FINISHED, -1);
-	check_has(&s, "failed\n  orders[0]  exit status 3 (try 1/1)\n"
+	check_has(&s, "tasks succeeded\nfailed\n  orders[0]  exit status 3 (try 1/1)\n"
 		      "    log: /home/logs/x@0.1.log\nnext\n"
 		      "  weir logs sales@2026-11-18 'orders[0]'\n");
 }

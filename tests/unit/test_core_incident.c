@@ -124,6 +124,9 @@ static void test_keeps_warning(void **state)
 	put.run_id = 7;
 	warned.severity = SEVERITY_ERROR; /* which is mended */
 	assert_true(incident_apply(&warned, &put, &arena, &next, &tell));
+	warned.severity = SEVERITY_WARNING; /* a task that is not mapped says it of itself */
+	put.keeps_warning = false;
+	assert_true(incident_apply(&warned, &put, &arena, &next, &tell));
 }
 
 /* ---- what becomes of an incident ---------------------------------------------------------- */
