@@ -1,4 +1,5 @@
 /* One task of a DAG file. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -416,10 +417,24 @@ static void check_variable(struct task_check *c, const struct node *key, const s
 			node_type_name(value->type));
 }
 
+static bool is_part(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || c == '-';
+}
+
+/* Does it hold the word? */
+static bool names_item(const char *text)
+{
+	for (const char *at = text; (at = strstr(at, "item")); at++)
+		if ((at == text || (!is_part(at[-1]) && at[-1] != '.')) && !is_part(at[4]))
+			return true;
+	return false;
+}
+
 /* What is not the same for all tasks is checked for each. */
 static bool names_tasks(const struct node *n)
 {
-	return node_text(n) && (strstr(n->text, "tasks.") || strstr(n->text, "item"));
+	return node_text(n) && (strstr(n->text, "tasks.") || names_item(n->text));
 }
 
 /* What the defaults say is checked once, but for what each task may see of others. */

@@ -293,7 +293,12 @@ static int check_task(const struct ops *o, const char *name, const char *task, s
 
 	if (!dag)
 		return -1;
-	int rc = ops_find_task(dag, task, err) ? 0 : -1;
+	int rc = 0;
+	if (strchr(task, '['))
+		rc = err_set(err, ERR_USAGE,
+			"\"%.100s\" names an instance: a mapped task is frozen as a whole", task);
+	else if (!ops_find_task(dag, task, err))
+		rc = -1;
 	dag_unref(dag);
 	return rc;
 }
