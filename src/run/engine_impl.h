@@ -51,8 +51,8 @@ void engine_note_wait(struct engine *e, const struct sched_question *q, const ch
 void engine_forget_waits(struct engine *e, int64_t run_id); /* 0: all, for good */
 /* Send what waits, to all; 1: the own executor does not take all of it now. */
 int engine_flush(struct engine *e);
-/* Feed the ends that an executor has; *fed: how many. -1: it is gone. */
-int engine_read(struct engine *e, struct exec *x, size_t *fed, struct err *err);
+/* Feed the ends that an executor has. -1: it is gone. */
+int engine_read(struct engine *e, struct exec *x, struct err *err);
 /* Whether an attempt's start is decided and not committed: it is held, and not running. */
 bool engine_is_uncommitted(const struct engine *e, int64_t token);
 /* What could not be given to an executor that is gone. */

@@ -159,17 +159,15 @@ static bool begin_again(struct engine *e)
 	return false;
 }
 
-int engine_read(struct engine *e, struct exec *x, size_t *fed, struct err *err)
+int engine_read(struct engine *e, struct exec *x, struct err *err)
 {
 	struct exec_end ends[ENDS_AT_ONCE];
 	int n;
 
-	*fed = 0;
 	do {
 		n = exec_read(x, ends, ENDS_AT_ONCE, err);
 		for (int i = 0; i < n; i++)
 			engine_ended(e, &ends[i]);
-		*fed += n > 0 ? (size_t)n : 0;
 	} while (n == ENDS_AT_ONCE);
 	return n < 0 ? -1 : 0;
 }
@@ -177,9 +175,8 @@ int engine_read(struct engine *e, struct exec *x, size_t *fed, struct err *err)
 static void read_own(struct engine *e)
 {
 	struct err err = { 0 };
-	size_t fed;
 
-	if (!e->no_exec && engine_read(e, e->exec, &fed, &err) < 0)
+	if (!e->no_exec && engine_read(e, e->exec, &err) < 0)
 		own_died(e, &err);
 }
 

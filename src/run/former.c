@@ -495,24 +495,21 @@ static void add_orphan(void *arg, int64_t token, int64_t run_id, int task)
 	};
 }
 
-/* Settle what the dead had in flight. The number of ends fed, or -1: to be tried again. */
+/* Settle what the dead had in flight. -1: to be tried again. */
 static int settle_orphans(struct engine *e, const struct former *of, struct err *err)
 {
 	struct orphans o = { .engine = e, .of = of };
-	int fed = 0;
 
 	sched_each_flight(e->sched, add_orphan, &o);
 	int rc = o.failed ? err_nomem(err) : 0;
 	if (rc == 0 && o.n > 0)
 		rc = former_ask(e, o.q, o.n, err);
 	for (size_t i = 0; rc == 0 && i < o.n; i++) {
-		if (o.q[i].verdict != FORMER_ENDED && o.q[i].verdict != FORMER_LOST)
-			continue;
-		engine_ended(e, &o.q[i].end);
-		fed++;
+		if (o.q[i].verdict == FORMER_ENDED || o.q[i].verdict == FORMER_LOST)
+			engine_ended(e, &o.q[i].end);
 	}
 	free(o.q);
-	return rc < 0 ? -1 : fed;
+	return rc < 0 ? -1 : 0;
 }
 
 int former_replace_own(struct engine *e, struct err *err)
@@ -536,54 +533,40 @@ int former_replace_own(struct engine *e, struct err *err)
 }
 
 /* Its connection broke: it died, left because all was acknowledged, or only hung up. Or it did not
- * answer in time. -1: not all is known yet. */
-static int reopen(struct engine *e, struct former *f)
+ * answer in time. Where not all is known yet, it is looked at again. */
+static void reopen(struct engine *e, struct former *f)
 {
 	struct err err = { 0 };
 	int rc = f->again_us ? open_former(f, &err) : 1;
-	int fed = rc < 0 ? -1 : settle_orphans(e, f, &err);
+	bool settled = rc >= 0 && settle_orphans(e, f, &err) == 0;
 
-	if (fed < 0 && rc == 0)
+	if (!settled && rc == 0)
 		f->again_us = clock_mono_us() + AGAIN_US;
 	if (rc > 0)
-		f->settle_us = fed < 0 ? clock_mono_us() + AGAIN_US : 0;
-	if (fed >= 0 && rc == 0)
+		f->settle_us = settled ? 0 : clock_mono_us() + AGAIN_US;
+	if (settled && rc == 0)
 		remove_former(e, f);
-	return fed;
 }
 
-static int read_one(struct engine *e, struct former *f)
+void former_read(struct engine *e)
 {
-	struct err err = { 0 };
-	size_t fed = 0;
-
-	if (engine_read(e, f->live, &fed, &err) < 0) {
+	for (struct former *f = e->formers.list; f; f = f->next) {
+		struct err err = { 0 };
+		if (!f->live || engine_read(e, f->live, &err) == 0)
+			continue;
 		hang_up(f);
 		f->again_us = clock_mono_us();
 	}
-	return (int)fed;
 }
 
-int former_read(struct engine *e)
-{
-	int fed = 0;
-
-	for (struct former *f = e->formers.list; f; f = f->next)
-		if (f->live)
-			fed += read_one(e, f);
-	return fed;
-}
-
-static int settle_own(struct engine *e)
+static void settle_own(struct engine *e)
 {
 	struct err err = { 0 };
-	int fed = settle_orphans(e, NULL, &err);
 
-	if (fed < 0)
+	if (settle_orphans(e, NULL, &err) < 0)
 		e->formers.own_again_us = clock_mono_us() + AGAIN_US;
 	else
 		e->formers.died_at = 0;
-	return fed < 0 ? 0 : fed;
 }
 
 /* When it is to be looked at again; INT64_MAX: not before somebody asks. */
@@ -594,21 +577,17 @@ static int64_t due_us(const struct former *f)
 	return due && has_attempts(f) ? due : INT64_MAX;
 }
 
-int former_look_again(struct engine *e)
+void former_look_again(struct engine *e)
 {
 	int64_t now = clock_mono_us();
-	int fed = 0;
 
 	for (struct former *f = e->formers.list, *next; f; f = next) {
 		next = f->next;
-		if (due_us(f) > now)
-			continue;
-		int n = reopen(e, f);
-		fed += n > 0 ? n : 0;
+		if (due_us(f) <= now)
+			reopen(e, f);
 	}
 	if (e->formers.died_at && e->formers.own_again_us <= now)
-		fed += settle_own(e);
-	return fed;
+		settle_own(e);
 }
 
 int64_t former_wake_us(const struct engine *e)

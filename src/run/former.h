@@ -62,16 +62,16 @@ void former_forget(struct engine *e, int64_t token);
 /* The run is let go of: its attempts are no longer ours. */
 void former_forget_run(struct engine *e, const struct active_run *r);
 
-/* Read the ends of attempts that were claimed. Returns how many were fed to the engine. */
-int former_read(struct engine *e);
+/* Read the ends of attempts that were claimed. */
+void former_read(struct engine *e);
 void former_flush(struct engine *e);
 
 /* The engine's own executor is gone, and its tasks with it: begin another. What became of them is
  * found out by former_look_again. -1: it cannot be replaced. */
 int former_replace_own(struct engine *e, struct err *err);
 /* Settle what those had in flight who died since, and look for those who did not answer, where it
- * is time to. Returns how many ends were fed to the engine. */
-int former_look_again(struct engine *e);
+ * is time to. */
+void former_look_again(struct engine *e);
 int64_t former_wake_us(const struct engine *e); /* monotonic; INT64_MAX: all are known */
 
 /* Forget what dead ones left, where all they knew is recorded; with `look` also what no run has

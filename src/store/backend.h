@@ -258,6 +258,10 @@ void backend_incident_act_release(struct incident_act *a);
 /* store_sla.c: what can be seen without what is stored. */
 int backend_check_slas(const struct store_slas *slas, struct err *err);
 
+/* store.c: the backend's list. */
+int backend_list(
+	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err);
+
 /* One text each for what the guards of all backends find wrong; all return -1. */
 int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err);
 int backend_no_run(int64_t run_id, struct err *err);

@@ -183,6 +183,28 @@ int sqlite_end(struct sqlite_store *s, int r, const char *doing, struct err *err
 	return r;
 }
 
+int sqlite_forget_in(struct sqlite_store *s, const struct sqlite_old *old, struct err *err)
+{
+	struct sqlite_query q = sqlite_query(s, old->id, old->doing);
+
+	sqlite_bind_int(&q, old->before_us);
+	sqlite_bind_int(&q, old->max);
+	return sqlite_run(&q, err);
+}
+
+int sqlite_forget(struct store *base, const struct sqlite_old *old, int *ret_n, struct err *err)
+{
+	struct sqlite_store *s = (struct sqlite_store *)base;
+
+	if (sqlite_begin(s, err) < 0)
+		return -1;
+	int n = sqlite_forget_in(s, old, err);
+	if (sqlite_end(s, n < 0 ? -1 : 0, old->doing, err) < 0)
+		return -1;
+	*ret_n = n;
+	return 0;
+}
+
 /* ---- opening and closing ------------------------------------------------------------- */
 
 static void sqlite_set_patience(struct store *base, int timeout_ms)

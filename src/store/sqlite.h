@@ -1,9 +1,8 @@
 /* What the files of the SQLite backend share. Not for other rooms.
  *
  * sqlite.c opens and closes and translates errors, sqlite_sql.c holds the statements.
- * sqlite_write.c (runs and their changes), sqlite_plan.c (what a daemon decides) and
- * sqlite_outbox.c (acts, late ends), sqlite_sla.c and sqlite_breaker.c write,
- * sqlite_outbox.c (acts, late ends), sqlite_incident.c and sqlite_sla.c write,
+ * sqlite_write.c (runs and their changes), sqlite_plan.c (what a daemon decides), sqlite_outbox.c
+ * (acts, late ends), sqlite_incident.c, sqlite_sla.c, sqlite_approval.c and sqlite_breaker.c write,
  * sqlite_read.c (runs) and sqlite_list.c (the rest) read.
  */
 #ifndef WEIR_STORE_SQLITE_H
@@ -193,6 +192,16 @@ const char *sqlite_text(struct sqlite_query *q, int col);
  * rolls back, and returns -1 unless all is committed. */
 int sqlite_begin(struct sqlite_store *s, struct err *err);
 int sqlite_end(struct sqlite_store *s, int r, const char *doing, struct err *err);
+
+/* Delete what is old by a statement that takes an instant and a limit. */
+struct sqlite_old {
+	enum sqlite_sql id;
+	int64_t before_us;
+	int max;
+	const char *doing;
+};
+int sqlite_forget_in(struct sqlite_store *s, const struct sqlite_old *old, struct err *err);
+int sqlite_forget(struct store *s, const struct sqlite_old *old, int *ret_n, struct err *err);
 
 /* sqlite_write.c */
 int sqlite_run_open(

@@ -40,12 +40,10 @@ int sqlite_breaker_put_in(struct sqlite_store *s, const struct breaker_put *b, s
 
 int sqlite_breaker_prune_in(struct sqlite_store *s, int64_t before_us, int max, struct err *err)
 {
-	struct sqlite_query q =
-		sqlite_query(s, SQL_BREAKER_EVENTS_DELETE, "forget how breakers changed");
+	const struct sqlite_old old = { SQL_BREAKER_EVENTS_DELETE, before_us, max,
+		"forget how breakers changed" };
 
-	sqlite_bind_int(&q, before_us);
-	sqlite_bind_int(&q, max);
-	return sqlite_run(&q, err) < 0 ? -1 : 0;
+	return sqlite_forget_in(s, &old, err) < 0 ? -1 : 0;
 }
 
 /* ---- reading --------------------------------------------------------------------------- */

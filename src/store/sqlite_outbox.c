@@ -112,17 +112,7 @@ int sqlite_outbox_set(struct store *base, const struct outbox_set *set, struct e
 
 int sqlite_outbox_prune(struct store *base, int64_t before_us, int max, int *ret_n, struct err *err)
 {
-	static const char doing[] = "forget old acts";
-	struct sqlite_store *s = (struct sqlite_store *)base;
+	const struct sqlite_old old = { SQL_ACTS_DELETE, before_us, max, "forget old acts" };
 
-	if (sqlite_begin(s, err) < 0)
-		return -1;
-	struct sqlite_query q = sqlite_query(s, SQL_ACTS_DELETE, doing);
-	sqlite_bind_int(&q, before_us);
-	sqlite_bind_int(&q, max);
-	int n = sqlite_run(&q, err);
-	if (sqlite_end(s, n < 0 ? -1 : 0, doing, err) < 0)
-		return -1;
-	*ret_n = n;
-	return 0;
+	return sqlite_forget(base, &old, ret_n, err);
 }

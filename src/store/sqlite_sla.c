@@ -103,9 +103,8 @@ void sqlite_read_time(struct sqlite_cursor *c, void *row)
 
 int sqlite_slas_prune(struct sqlite_store *s, int64_t before_us, int max, struct err *err)
 {
-	struct sqlite_query q = sqlite_query(s, SQL_SLA_DELETE, "forget SLAs that were missed");
+	const struct sqlite_old old = { SQL_SLA_DELETE, before_us, max,
+		"forget SLAs that were missed" };
 
-	sqlite_bind_int(&q, before_us);
-	sqlite_bind_int(&q, max);
-	return sqlite_run(&q, err) < 0 ? -1 : 0;
+	return sqlite_forget_in(s, &old, err) < 0 ? -1 : 0;
 }

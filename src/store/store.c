@@ -27,6 +27,16 @@ void store_set_patience(struct store *s, int timeout_ms)
 		s->ops->set_patience(s, timeout_ms);
 }
 
+int backend_list(
+	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
+{
+	store_result_init(ret);
+	if (s->ops->list(s, q, ret, err) == 0)
+		return 0;
+	store_result_release(ret);
+	return -1;
+}
+
 /* ---- writing ------------------------------------------------------------------------- */
 
 int store_run_open(struct store *s, const struct run_open *open, int64_t *ret_run_id,

@@ -28,24 +28,14 @@ int store_decide(struct store *s, const struct approval_put *put, struct err *er
 	return s->ops->decide(s, put, err);
 }
 
-static int query(
-	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
-{
-	store_result_init(ret);
-	int r = s->ops->list(s, q, ret, err);
-	if (r < 0)
-		store_result_release(ret);
-	return r;
-}
-
 int store_approvals(struct store *s, struct store_result *ret, struct err *err)
 {
-	return query(s, &(struct list_query){ .kind = LIST_APPROVALS }, ret, err);
+	return backend_list(s, &(struct list_query){ .kind = LIST_APPROVALS }, ret, err);
 }
 
 int store_approval(struct store *s, int64_t run_id, const char *task, struct store_result *ret,
 	struct err *err)
 {
-	return query(s, &(struct list_query){ .kind = LIST_APPROVAL, .id = run_id, .dag = task },
-		ret, err);
+	return backend_list(s,
+		&(struct list_query){ .kind = LIST_APPROVAL, .id = run_id, .dag = task }, ret, err);
 }

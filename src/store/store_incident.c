@@ -72,11 +72,7 @@ int store_incidents(
 		.due_us = f->due_us,
 		.limit = f->limit };
 
-	store_result_init(ret);
-	if (s->ops->list(s, &q, ret, err) == 0)
-		return 0;
-	store_result_release(ret);
-	return -1;
+	return backend_list(s, &q, ret, err);
 }
 
 int store_incidents_next(struct store *s, int64_t *ret_due_us, struct err *err)

@@ -123,22 +123,12 @@ int store_outbox_prune(struct store *s, int64_t before_us, int max, int *ret_n, 
 
 /* ---- reading --------------------------------------------------------------------------- */
 
-static int query(
-	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
-{
-	store_result_init(ret);
-	if (s->ops->list(s, q, ret, err) == 0)
-		return 0;
-	store_result_release(ret);
-	return -1;
-}
-
 int store_outbox_due(
 	struct store *s, int64_t now_us, int limit, struct store_result *ret, struct err *err)
 {
 	const struct list_query q = { .kind = LIST_OUTBOX_DUE, .due_us = now_us, .limit = limit };
 
-	return query(s, &q, ret, err);
+	return backend_list(s, &q, ret, err);
 }
 
 int store_outbox_next(struct store *s, int64_t *ret_due_us, struct err *err)
@@ -159,10 +149,10 @@ int store_outbox_list(
 
 	if (state < -1 || state >= OUTBOX_STATE_MAX)
 		return err_set(err, ERR_INTERNAL, "no such state of an act: %d", state);
-	return query(s, &q, ret, err);
+	return backend_list(s, &q, ret, err);
 }
 
 int store_token(struct store *s, int64_t token, struct store_result *ret, struct err *err)
 {
-	return query(s, &(struct list_query){ .kind = LIST_TOKEN, .id = token }, ret, err);
+	return backend_list(s, &(struct list_query){ .kind = LIST_TOKEN, .id = token }, ret, err);
 }

@@ -140,47 +140,38 @@ int store_vacuum(struct store *s, int pages, struct err *err)
 
 /* ---- reading ------------------------------------------------------------------------- */
 
-static int query_list(
-	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
-{
-	store_result_init(ret);
-	if (s->ops->list(s, q, ret, err) == 0)
-		return 0;
-	store_result_release(ret);
-	return -1;
-}
-
 int store_dags(struct store *s, const char *name, struct store_result *ret, struct err *err)
 {
-	return query_list(s, &(struct list_query){ .kind = LIST_DAGS, .dag = name }, ret, err);
+	return backend_list(s, &(struct list_query){ .kind = LIST_DAGS, .dag = name }, ret, err);
 }
 
 int store_frozen(struct store *s, const char *dag, struct store_result *ret, struct err *err)
 {
-	return query_list(s, &(struct list_query){ .kind = LIST_FROZEN, .dag = dag }, ret, err);
+	return backend_list(s, &(struct list_query){ .kind = LIST_FROZEN, .dag = dag }, ret, err);
 }
 
 int store_plans(
 	struct store *s, const char *dag, int limit, struct store_result *ret, struct err *err)
 {
-	return query_list(s, &(struct list_query){ .kind = LIST_PLANS, .dag = dag, .limit = limit },
-		ret, err);
+	return backend_list(s,
+		&(struct list_query){ .kind = LIST_PLANS, .dag = dag, .limit = limit }, ret, err);
 }
 
 int store_backfills(struct store *s, int64_t id, struct store_result *ret, struct err *err)
 {
-	return query_list(s, &(struct list_query){ .kind = LIST_BACKFILLS, .id = id }, ret, err);
+	return backend_list(s, &(struct list_query){ .kind = LIST_BACKFILLS, .id = id }, ret, err);
 }
 
 int store_breakers(struct store *s, const char *name, struct store_result *ret, struct err *err)
 {
-	return query_list(s, &(struct list_query){ .kind = LIST_BREAKERS, .dag = name }, ret, err);
+	return backend_list(
+		s, &(struct list_query){ .kind = LIST_BREAKERS, .dag = name }, ret, err);
 }
 
 int store_breaker_events(
 	struct store *s, const char *name, int limit, struct store_result *ret, struct err *err)
 {
-	return query_list(s,
+	return backend_list(s,
 		&(struct list_query){ .kind = LIST_BREAKER_EVENTS, .dag = name, .limit = limit },
 		ret, err);
 }

@@ -40,16 +40,6 @@ int backend_check_slas(const struct store_slas *slas, struct err *err)
 	return 0;
 }
 
-static int query_list(
-	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
-{
-	store_result_init(ret);
-	if (s->ops->list(s, q, ret, err) == 0)
-		return 0;
-	store_result_release(ret);
-	return -1;
-}
-
 int store_sla_misses(
 	struct store *s, const struct sla_filter *f, struct store_result *ret, struct err *err)
 {
@@ -57,12 +47,13 @@ int store_sla_misses(
 		.kind = f->open ? LIST_SLA_OPEN : LIST_SLA_MISSES, .dag = f->dag, .limit = f->limit
 	};
 
-	return query_list(s, &q, ret, err);
+	return backend_list(s, &q, ret, err);
 }
 
 int store_sla_marks(struct store *s, const char *dag, struct store_result *ret, struct err *err)
 {
-	return query_list(s, &(struct list_query){ .kind = LIST_SLA_MARKS, .dag = dag }, ret, err);
+	return backend_list(
+		s, &(struct list_query){ .kind = LIST_SLA_MARKS, .dag = dag }, ret, err);
 }
 
 int store_task_times(
@@ -70,7 +61,7 @@ int store_task_times(
 {
 	if (!dag || nruns <= 0)
 		return err_set(err, ERR_INTERNAL, "durations of no DAG, or of no runs");
-	return query_list(s,
+	return backend_list(s,
 		&(struct list_query){ .kind = LIST_TASK_TIMES, .dag = dag, .limit = nruns }, ret,
 		err);
 }
