@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "exec/frame.h"
 
 static const char *const argv[] = { "prog", "", "an arg", NULL };
@@ -344,6 +346,35 @@ static void test_no_room(void **state)
 	buf_release(&b);
 }
 
+/* The seed of the fuzzer says all that a driver says, in this version. */
+static void test_seed(void **state)
+{
+	(void)state;
+	const char *top = getenv("top_srcdir");
+	unsigned seen = 0;
+	char path[4096];
+	struct frame_start s = { 0 };
+	struct frame f;
+	struct buf b;
+
+	snprintf(path, sizeof path, "%s/tests/fuzz/corpus/frame/driver", top ? top : ".");
+	buf_init(&b, BUF_MAX_TEXT);
+	assert_int_equal(io_read_file(path, &b, NULL), 0);
+	for (size_t at = 0; at < b.len; at += f.size) {
+		assert_int_equal(frame_next(b.data + at, b.len - at, &f, NULL), 1);
+		seen |= 1u << f.type;
+		if (f.type != FRAME_START && f.type != FRAME_PREPARE)
+			continue;
+		assert_int_equal(frame_get_start(&f, &s, NULL), 0);
+		assert_true(s.job.limits.memory_bytes && s.job.limits.files);
+	}
+	assert_int_equal(seen, 1u << FRAME_START | 1u << FRAME_PREPARE | 1u << FRAME_GO |
+				       1u << FRAME_DROP | 1u << FRAME_STOP | 1u << FRAME_ACK |
+				       1u << FRAME_BYE);
+	frame_start_release(&s);
+	buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_seed),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
