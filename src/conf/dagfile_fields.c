@@ -10,7 +10,8 @@
 #include "core/incident.h"
 
 const struct field dagfile_include_field = { .key = "include", .type = FIELD_FILE };
-static const struct field include_item = { .type = FIELD_PATH };
+/* A path, or {file, with}: conf/dagfile_include.c. */
+static const struct field include_item = { .type = FIELD_ANY };
 static const struct field text_item = { .type = FIELD_STRING };
 static const struct field name_item = { .type = FIELD_STRING };
 static const struct field any_item = { .type = FIELD_ANY };
@@ -341,6 +342,12 @@ const struct field dagfile_fragment_fields[] = {
 		.item = &include_item,
 		.flags = FIELD_OR_ONE,
 		.help = "Further fragments." },
+	{ .key = "takes",
+		.type = FIELD_MAP,
+		.item = &any_item,
+		.help = "What each include gives it, by name, with the default; without one it "
+			"must be given. {{ include.NAME }} in keys and values is replaced by it.",
+		.example = "{ table: , retries: 3 }" },
 	{ .key = "params",
 		.type = FIELD_MAP,
 		.item = &any_item,

@@ -227,11 +227,11 @@ static void add_task(
 
 static void include(struct dag_loader *l, size_t scope, const struct node *item)
 {
-	struct dag_fragment *f = node_text(item) ? dagfile_open_fragment(l, item) : NULL;
+	const struct node *root = dagfile_open_fragment(l, item);
 
-	if (!f)
+	if (!root)
 		return;
-	read_body(l, scope, f->doc.root, "tasks");
+	read_body(l, scope, root, "tasks");
 	dagfile_close_fragment(l);
 }
 

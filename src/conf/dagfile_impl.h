@@ -25,6 +25,13 @@ struct dag_fragment {
 	struct dag_fragment *next;
 };
 
+/* An include of one that takes something: a source of its own tells what is wrong in it apart. */
+struct dag_include {
+	const struct source *source;
+	const char *where;
+	struct dag_include *next;
+};
+
 /* What lives as long as the DAG, beside its arena. */
 struct dag_kept {
 	struct yaml_doc doc;
@@ -62,7 +69,9 @@ struct dag_loader {
 	struct task_group *groups;
 	size_t ngroups, groups_cap;
 	size_t nincludes, included_bytes;
-	struct dag_fragment *open[DAGFILE_DEPTH_MAX]; /* files in files that are being read */
+	size_t nfilled;               /* nodes of fragments that take something */
+	struct dag_include *includes; /* of these */
+	const struct dag_fragment *open[DAGFILE_DEPTH_MAX]; /* files in files that are being read */
 	int depth;
 	const char *const *param_names; /* NULL-ended */
 	const char *const *task_names;  /* NULL-ended, by task index */
@@ -106,15 +115,27 @@ void dagfile_load_needs(struct dag_loader *l);
 
 /* conf/dagfile_include.c */
 
-/* What an item of `include:` names; NULL: it cannot be used, or is open already: that was said.
- * Between the two its includes are read. */
-struct dag_fragment *dagfile_open_fragment(struct dag_loader *l, const struct node *item);
+/* What an item of `include:` names, its parameters filled in; NULL: it cannot be used, or is open
+ * already: that was said. Between the two its includes are read. */
+const struct node *dagfile_open_fragment(struct dag_loader *l, const struct node *item);
 void dagfile_close_fragment(struct dag_loader *l);
 /* Say of what is wrong in included files where these are included. */
 void dagfile_place_fragments(const struct dag_loader *l, size_t first_diag);
 /* The text with all it includes; the text itself when it includes none. NULL without memory. */
 const char *dagfile_whole_text(const struct dag_loader *l);
 void dagfile_free_fragments(struct dag_fragment *list);
+/* Say where what is wrong in this source is included. False without memory. */
+bool dagfile_place_source(
+	struct dag_loader *l, const struct source *source, const struct node *item);
+
+/* conf/dagfile_fill.c */
+
+/* Does it take something, or say so? */
+bool dagfile_takes(const struct dag_fragment *fragment);
+/* Its root as the include `item` gives it `with` (may be NULL); NULL: what is given is wrong, which
+ * was said. */
+const struct node *dagfile_fill(struct dag_loader *l, const struct dag_fragment *fragment,
+	const struct node *item, const struct node *with);
 
 /* conf/dagfile_params.c */
 void dagfile_load_params(struct dag_loader *l, const struct node *n);

@@ -13,6 +13,10 @@ enum { INCLUDES_MAX = 1000, BYTES_MAX = 16 << 20 };
 /* "dags/x.yaml:3:10", and where that file is included itself. */
 static const char *where_of(struct dag_loader *l, const struct node *item)
 {
+	for (const struct dag_include *i = l->includes; i; i = i->next)
+		if (i->source == item->source)
+			return arena_printf(&l->dag->arena, "%s:%d:%d, which is included at %s",
+				item->source->path, item->line, item->col, i->where);
 	for (const struct dag_fragment *f = l->kept->fragments; f; f = f->next)
 		if (f->doc.source == item->source)
 			return arena_printf(&l->dag->arena, "%s:%d:%d, which is included at %s",
@@ -40,6 +44,18 @@ static struct dag_fragment *find(const struct dag_loader *l, const char *name)
 	while (f && strcmp(f->name, name) != 0)
 		f = f->next;
 	return f;
+}
+
+bool dagfile_place_source(
+	struct dag_loader *l, const struct source *source, const struct node *item)
+{
+	struct dag_include *i = arena_alloc(&l->dag->arena, sizeof *i);
+
+	if (!i)
+		return false;
+	*i = (struct dag_include){ source, where_of(l, item), l->includes };
+	l->includes = i;
+	return i->where;
 }
 
 static struct dag_fragment *add(struct dag_loader *l, const struct node *item)
@@ -100,7 +116,9 @@ static bool check_root(struct dag_loader *l, const struct dag_fragment *f, const
 			"this is a DAG of its own; what is included begins with \"fragment:\"");
 		return false;
 	}
-	schema_check(root, dagfile_fragment_fields, "fragment", &env, l->diags);
+	/* What takes something is checked when that is known. */
+	if (root->type != NODE_MAP || !dagfile_takes(f))
+		schema_check(root, dagfile_fragment_fields, "fragment", &env, l->diags);
 	return root->type == NODE_MAP;
 }
 
@@ -139,7 +157,7 @@ static bool may_open(struct dag_loader *l, const struct dag_fragment *f, const s
 	return l->nincludes <= INCLUDES_MAX;
 }
 
-struct dag_fragment *dagfile_open_fragment(struct dag_loader *l, const struct node *item)
+static struct dag_fragment *open_fragment(struct dag_loader *l, const struct node *item)
 {
 	struct dag_fragment *f = find(l, item->text);
 
@@ -157,10 +175,51 @@ struct dag_fragment *dagfile_open_fragment(struct dag_loader *l, const struct no
 		else
 			f->good = check_root(l, f, item);
 	}
-	if (!f->good)
+	return f->good ? f : NULL;
+}
+
+/* What it takes filled in, and checked. */
+static const struct node *fill(struct dag_loader *l, const struct dag_fragment *f,
+	const struct node *item, const struct node *with)
+{
+	const struct schema_env env = { 0 };
+
+	if (!with && !dagfile_takes(f))
+		return f->doc.root;
+	const struct node *root = dagfile_fill(l, f, item, with);
+	if (root && dagfile_takes(f))
+		schema_check(root, dagfile_fragment_fields, "fragment", &env, l->diags);
+	return root;
+}
+
+const struct node *dagfile_open_fragment(struct dag_loader *l, const struct node *item)
+{
+	static const struct field any = { .type = FIELD_ANY };
+	static const struct field fields[] = {
+		{ .key = "file", .type = FIELD_PATH, .flags = FIELD_REQUIRED },
+		{ .key = "with", .type = FIELD_MAP, .item = &any },
+		{ 0 },
+	};
+	const struct schema_env env = { 0 };
+	const struct node *file = item, *with = NULL;
+
+	if (item->type == NODE_MAP) {
+		if (schema_check(item, fields, "include", &env, l->diags) > 0)
+			return NULL;
+		file = node_get(item, "file");
+		with = node_get(item, "with");
+	}
+	if (!node_text(file)) {
+		diag_node(l->diags, DIAG_ERROR, item,
+			"include: expected a path, or a mapping with file and with, found %s",
+			node_type_name(item->type));
 		return NULL;
-	l->open[l->depth++] = f;
-	return f;
+	}
+	const struct dag_fragment *f = open_fragment(l, file);
+	const struct node *root = f ? fill(l, f, file, with) : NULL;
+	if (root)
+		l->open[l->depth++] = f;
+	return root;
 }
 
 void dagfile_close_fragment(struct dag_loader *l)
@@ -170,6 +229,8 @@ void dagfile_close_fragment(struct dag_loader *l)
 
 void dagfile_place_fragments(const struct dag_loader *l, size_t first_diag)
 {
+	for (const struct dag_include *i = l->includes; i; i = i->next)
+		diags_included_in(l->diags, first_diag, i->source, i->where);
 	for (const struct dag_fragment *f = l->kept->fragments; f; f = f->next)
 		if (f->path && f->where)
 			diags_included(l->diags, first_diag, f->path, f->where);
@@ -207,10 +268,11 @@ void dagfile_free_fragments(struct dag_fragment *list)
 void dagfile_check_fragment(const char *path, struct diags *diags)
 {
 	const struct schema_env env = { 0 };
-	struct yaml_doc doc;
+	struct dag_fragment f = { .name = path };
 
-	if (yaml_read(&doc, path, diags) < 0)
+	if (yaml_read(&f.doc, path, diags) < 0)
 		return;
-	schema_check(doc.root, dagfile_fragment_fields, "fragment", &env, diags);
-	yaml_release(&doc);
+	if (f.doc.root && !dagfile_takes(&f))
+		schema_check(f.doc.root, dagfile_fragment_fields, "fragment", &env, diags);
+	yaml_release(&f.doc);
 }

@@ -126,6 +126,7 @@ __attribute__((format(printf, 5, 0))) static void add_at(struct diags *d, enum d
 		.line = at->line,
 		.col = at->col,
 		.width = at->width > 0 ? at->width : 1,
+		.source = src,
 		.message = format(MESSAGE_MAX, fmt, ap),
 	};
 	struct diag *kept = add(d, &one);
@@ -225,6 +226,15 @@ void diags_included(struct diags *d, size_t first, const char *file, const char 
 {
 	for (size_t i = first; i < d->n; i++)
 		if (!d->list[i].included && strcmp(d->list[i].file, file) == 0)
+			d->list[i].included = strdup(where);
+}
+
+void diags_included_in(
+	struct diags *d, size_t first, const struct source *source, const char *where)
+{
+	for (size_t i = first; i < d->n; i++)
+		if (!d->list[i].included && d->list[i].source == source &&
+			strcmp(d->list[i].file, source->path) == 0)
 			d->list[i].included = strdup(where);
 }
 

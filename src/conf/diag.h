@@ -31,6 +31,7 @@ struct diag {
 	/* For diags_print. */
 	int mark, mark_width; /* columns of the excerpt to underline, from 0 */
 	size_t order;         /* of being added */
+	const void *source;   /* only to tell sources of one file apart: it may be gone */
 };
 
 /* A place in a source, 1-based, and how many characters of it to mark. */
@@ -71,6 +72,9 @@ void diag_err(struct diags *d, const char *file, const struct err *err);
 void diag_hint(struct diags *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Say of all from the index `first` on that lie in `file` where that is included. */
 void diags_included(struct diags *d, size_t first, const char *file, const char *where);
+/* The same of those that lie in this very source. */
+void diags_included_in(
+	struct diags *d, size_t first, const struct source *source, const char *where);
 /* Move all of `from` behind those of `to`; `from` is then empty. */
 void diags_move(struct diags *to, struct diags *from);
 /* Sort by file, line, column; append all as text (colour: with SGR sequences). */

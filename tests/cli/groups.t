@@ -108,6 +108,49 @@ weir graph dags/g.yaml --json
 check "the version covers what is included" test -n "$before" -a "$before" != \
 	"$(sed -n 's/.*"version": *"\([0-9a-f]*\)".*/\1/p' "$T/out")"
 
+# ---- fragments that take something -------------------------------------------------------------
+
+cat >dags/shared/table.yaml <<'END'
+fragment: one table
+takes: { table: , tries: 1 }
+tasks:
+  "load_{{ include.table }}":
+    run: echo "{{ include.table }} {{ ds }} {{ params.day }}"
+    retries: "{{ include.tries }}"
+  "check_{{ include.table }}":
+    run: [echo, x, "{{ include.tries }}"]
+    needs: "load_{{ include.table }}"
+END
+cat >dags/taken.yaml <<'END'
+dag: taken
+schedule: "@daily"
+params: { day: friday }
+include:
+  - { file: shared/table.yaml, with: { table: orders } }
+  - { file: shared/table.yaml, with: { table: "lines", tries: 4 } }
+tasks:
+  eu: { include: { file: shared/table.yaml, with: { table: orders, tries: 2 } } }
+  last: { run: "true", needs: [check_orders, eu, check_lines] }
+END
+weir run dags/taken.yaml --date 2026-11-19
+exits 0 "a fragment included three times"
+is "$(cat "$WEIR_HOME"/logs/taken@2026-11-19/load_*.log "$WEIR_HOME"/logs/taken@2026-11-19/eu.load_*.log)" \
+	"lines 2026-11-19 friday
+orders 2026-11-19 friday
+orders 2026-11-19 friday" "has what each include gives"
+is "$(cat "$WEIR_HOME"/logs/taken@2026-11-19/check_lines.1.log "$WEIR_HOME"/logs/taken@2026-11-19/eu.check_orders.1.log)" \
+	"x 4
+x 2" "numbers, too"
+version() {
+	weir graph dags/taken.yaml --json
+	sed -n 's/.*"version": *"\([0-9a-f]*\)".*/\1/p' "$T/out"
+}
+before=$(version)
+sed -i 's/tries: 4/tries: 5/' dags/taken.yaml
+check "what is given is part of the version" test "$before" != "$(version)"
+weir run dags/taken.yaml --date 2026-11-19 --dry-run
+is "$(grep 'changed since' "$T/out" | awk '{ print $2 }')" check_lines "the task that it changes is told"
+
 # ---- many -------------------------------------------------------------------------------------
 
 {

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -62,6 +63,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort(); /* a DAG, or a reason why not */
 	if (dag)
 		json_decref(dagfile_params(dag, NULL, NULL));
+	dag_unref(dag);
+	/* The same as a text that holds what it includes (conf/bundle.h). */
+	char *text = strndup((const char *)data, size);
+	dag = text ? dagfile_load_text(path, "/", text, &env, &diags) : NULL;
+	free(text);
 	diags_print(&diags, &out, false);
 	dag_unref(dag);
 	diags_release(&diags);
