@@ -111,6 +111,25 @@ static bool waits(const struct task *t)
 	       (strcmp(t->op, "wait") == 0 || strcmp(t->op, "approval") == 0);
 }
 
+/* What bounds attempts, which a task that waits has only to tell what came. */
+static void check_waiting(struct dag_loader *l, const struct task *t, const struct node *n)
+{
+	static const char *const keys[] = { "timeout", "pool", "slots" };
+
+	for (size_t i = 0; t->waits && i < sizeof keys / sizeof *keys; i++) {
+		const struct node *at = node_key(n, keys[i]);
+		if (!at)
+			continue;
+		diag_node(l->diags, DIAG_WARNING, at,
+			"%s: means nothing to task \"%s\", which waits without a slot", keys[i],
+			t->name);
+		if (i == 0)
+			diag_hint(l->diags, "for how long it waits: with: { timeout: %s }",
+				node_text(node_get(n, "timeout")) ? node_get(n, "timeout")->text
+								  : "6h");
+	}
+}
+
 void dagfile_load_trigger(struct dag_loader *l, struct task *t, const struct node *n)
 {
 	const struct node *rule = node_get(n, "trigger"), *when = node_get(n, "when");
@@ -128,6 +147,7 @@ void dagfile_load_trigger(struct dag_loader *l, struct task *t, const struct nod
 	t->only_if = node_get(n, "if");
 	t->chooses = chooses(t);
 	t->waits = waits(t);
+	check_waiting(l, t, n);
 	load_teardown(l, t, n);
 }
 
@@ -191,6 +211,22 @@ void dagfile_settle_trigger(struct dag_loader *l, struct task *t, const struct n
 /* What is behind a choice, directly or not, may be left out. */
 enum { BEHIND_CHOICE = 1 << TASK_STATE_MAX };
 
+static bool says_skip(const struct task *t, const char *key)
+{
+	const char *text = node_text(node_get(t->with, key));
+
+	return text && strcmp(text, "skip") == 0;
+}
+
+/* May it be skipped, whatever it needs? A command may ask for it, by its exit status; and there may
+ * be nothing to map over. */
+static bool skips_itself(const struct task *t)
+{
+	return t->kind == TASK_RUN || t->foreach || t->when || t->only_if ||
+	       t->on_open == ON_OPEN_SKIP ||
+	       (t->waits && (says_skip(t, "on_timeout") || says_skip(t, "on_reject")));
+}
+
 /* The final states that each task may come to, as bits. */
 static unsigned may_of(const struct dag *dag, const unsigned *may, const struct task *t)
 {
@@ -201,8 +237,7 @@ static unsigned may_of(const struct dag *dag, const unsigned *may, const struct 
 		if (dag->tasks[t->needs[j]].chooses || (may[t->needs[j]] & BEHIND_CHOICE))
 			own |= BEHIND_CHOICE;
 	}
-	/* A command may ask for it, by its exit status; and there may be nothing to map over. */
-	if (t->kind == TASK_RUN || t->foreach || t->when || t->only_if || (own & BEHIND_CHOICE))
+	if (skips_itself(t) || (own & BEHIND_CHOICE))
 		own |= BIT(TASK_SKIPPED);
 	return own | (t->nneeds && !t->when ? trigger_may(t->trigger, needs) : 0);
 }
@@ -231,8 +266,9 @@ static void check_rule(
 		diag_node(l->diags, DIAG_ERROR, rule,
 			"trigger: %s can never be met: task \"%s\" is never skipped", rule->text,
 			l->task_names[t->needs[j]]);
-		diag_hint(l->diags, "skipped are: a command by its exit status 99, and what a rule "
-				    "or a condition skips");
+		diag_hint(l->diags, "skipped are: a command by its exit status 99, a wait, an "
+				    "approval or a breaker that says so, and what a rule or a "
+				    "condition skips");
 		return;
 	}
 }
@@ -250,7 +286,8 @@ static void check_when(
 			continue;
 		diag_hint(l->diags, "task \"%s\" never comes to this state: %s", term->name,
 			term->states == BIT(TASK_SKIPPED)
-				? "only commands, by exit status 99, rules and conditions skip"
+				? "only commands, by exit status 99, rules, conditions, and waits "
+				  "that say so skip"
 				: "it needs nothing that could fail");
 		break;
 	}
