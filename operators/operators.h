@@ -64,8 +64,9 @@ struct operator
 	void (*check)(const struct operator_check *c);
 	/* 0, or -1 with err; err's code tells whether a retry can help (err_info()->transient). */
 	int (*run)(struct operator_job * job, struct err * err);
-	/* It only looks at `with`: it is run where the scheduler is, without a process. Those that
-	 * wait (struct task) have no `run`: run/control_wait.h looks for them. */
+	/* It only looks at `with`: it is run where the scheduler is, without a process. For those
+	 * that wait (struct task) run/control_wait.h looks there; their `run` is one look of those
+	 * that need a process after all. */
 	bool in_loop;
 };
 

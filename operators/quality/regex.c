@@ -72,22 +72,30 @@ void regex_free(struct regex *r)
 	free(r);
 }
 
+int regex_match(struct regex *r, const char *text, size_t len, struct err *err)
+{
+	int rc = pcre2_match(r->code, (PCRE2_SPTR)text, len, 0, 0, r->match, r->context);
+
+	if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+		return err_set(err, ERR_DATA,
+			"the pattern takes too many steps on a value; make it simpler");
+	return rc >= 0;
+}
+
 static void matches(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
 	struct regex *r = sqlite3_user_data(ctx);
+	struct err err;
 
 	(void)argc;
 	if (sqlite3_value_type(argv[0]) == SQLITE_NULL)
 		return;
-	PCRE2_SPTR text = sqlite3_value_text(argv[0]);
-	size_t len = (size_t)sqlite3_value_bytes(argv[0]);
-	int rc = pcre2_match(
-		r->code, text ? text : (PCRE2_SPTR) "", len, 0, 0, r->match, r->context);
-	if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH)
-		sqlite3_result_int(ctx, rc >= 0);
+	const char *text = (const char *)sqlite3_value_text(argv[0]);
+	int found = regex_match(r, text ? text : "", (size_t)sqlite3_value_bytes(argv[0]), &err);
+	if (found >= 0)
+		sqlite3_result_int(ctx, found);
 	else
-		sqlite3_result_error(
-			ctx, "the pattern takes too many steps on a value; make it simpler", -1);
+		sqlite3_result_error(ctx, err.msg, -1);
 }
 
 int regex_register(struct regex *r, sqlite3 *db, const char *name, struct err *err)

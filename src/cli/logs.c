@@ -253,6 +253,28 @@ static int print_log(const struct logs *l, const struct attempt_row *a, const ch
 	return n < 0 ? -1 : 0;
 }
 
+/* What the last look for what a task waits for printed. 1: there was none. */
+static int print_look(const struct logs *l, const char *task)
+{
+	char *path = task ? paths_look_log(l->home, l->r->name, task) : NULL;
+	int fd = -1, rc = 1;
+
+	if (path && open_log(path, &fd, l->err) < 0)
+		rc = -1;
+	if (fd >= 0 && args_has(l->args, "path")) {
+		puts(path);
+		rc = 0;
+	} else if (fd >= 0) {
+		if (!args_has(l->args, "quiet"))
+			printf("==> %s %s, the last look: %s\n", l->r->name, task, path);
+		rc = copy(fd, path, l->err) < 0 ? -1 : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return rc;
+}
+
 static json_t *log_json(const struct attempt_row *a, const char *path)
 {
 	json_t *o = runview_attempt_json(a);
@@ -353,6 +375,11 @@ static int each_log(struct logs *l)
 			rc = follow ? follow_log(l, a, path) : print_log(l, a, path);
 		free(path);
 		found++;
+	}
+	if (rc == 0 && !found && !json && !args_int(l->args, "try", 0)) {
+		rc = print_look(l, l->task);
+		found = rc == 0;
+		rc = rc > 0 ? 0 : rc;
 	}
 	if (rc == 0 && !found)
 		rc = none_found(l);

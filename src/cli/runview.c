@@ -169,6 +169,8 @@ json_t *runview_task_json(const struct task_row *t)
 	json_object_set_new(o, "changed", cli_json_time(t->changed_us));
 	json_object_set_new(o, "due", cli_json_time(t->due_us));
 	json_object_set_new(o, "waits_for", cli_json_text(t->waits_for));
+	json_object_set_new(o, "looked", cli_json_text(t->looked));
+	json_object_set_new(o, "looked_since", cli_json_time(t->looked_us));
 	json_object_set_new(o, "token", t->token ? json_integer(t->token) : json_null());
 	json_object_set_new(o, "outputs", cli_json_of_text(t->outputs));
 	return o;

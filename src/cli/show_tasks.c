@@ -150,8 +150,9 @@ static void add_wait_cell(struct grid *g, const struct task_row *t)
 	snprintf(text, sizeof text, " (since %s%s%s)",
 		when_ago(t->changed_us, clock_now_us(), since), t->due_us ? ", until " : "",
 		t->due_us ? when_local(t->due_us, until) : "");
-	grid_addf(g, STYLE_NONE, "waits for %s%s%s",
-		t->state == TASK_AWAITING_INPUT ? "a decision: " : "", what, text);
+	grid_addf(g, STYLE_NONE, "waits for %s%s%s%s%s",
+		t->state == TASK_AWAITING_INPUT ? "a decision: " : "", what, text,
+		t->looked ? "; the last look: " : "", t->looked ? t->looked : "");
 }
 
 static void add_why_cell(
@@ -185,6 +186,11 @@ static void add_why_cell(
 	}
 	if (task_state_waits(t->state)) {
 		add_wait_cell(g, t);
+		return;
+	}
+	if (t->reason == REASON_WAIT_TIMED_OUT && t->looked) {
+		grid_addf(
+			g, STYLE_NONE, "%s; the last look: %s", reason_text(t->reason), t->looked);
 		return;
 	}
 	const char *pool = t->reason == REASON_POOL_FULL ? pool_of(v, t->name) : NULL;

@@ -388,25 +388,26 @@ static char *secret_from_file(const char *name, const char *dir, struct err *err
 	return buf_take(&text);
 }
 
-char *config_secret(const struct node *n, const char *dir, struct err *err)
+char *config_secret_of(const char *env, const char *file, const char *dir, struct err *err)
 {
-	const char *env = node_text(node_get(n, "env")), *file = node_text(node_get(n, "file"));
+	const char *value = env ? getenv(env) : NULL;
 
-	if (node_text(n))
-		return strdup(node_text(n));
 	if (file)
 		return secret_from_file(file, dir, err);
-	if (!env) {
+	if (!env)
 		err_set(err, ERR_INVALID, "a secret is {env: NAME} or {file: PATH}");
-		return NULL;
-	}
-	const char *value = getenv(env);
-	if (!value) {
+	else if (!value)
 		err_set(err, ERR_NOT_FOUND, "the environment variable %s (a secret) is not set",
 			env);
-		return NULL;
-	}
-	return strdup(value);
+	return value ? strdup(value) : NULL;
+}
+
+char *config_secret(const struct node *n, const char *dir, struct err *err)
+{
+	if (node_text(n))
+		return strdup(node_text(n));
+	return config_secret_of(
+		node_text(node_get(n, "env")), node_text(node_get(n, "file")), dir, err);
 }
 
 static json_t *connection_value(const struct config *c, const struct field *f,

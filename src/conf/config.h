@@ -38,6 +38,8 @@ json_t *config_connection(
 /* {env: NAME} or {file: PATH} or a literal to its value, owned. Relative paths start at `dir`; one
  * trailing line break of a file is dropped. */
 char *config_secret(const struct node *n, const char *dir, struct err *err);
+/* The same of the two names, of which one is not NULL. */
+char *config_secret_of(const char *env, const char *file, const char *dir, struct err *err);
 
 /* Names of the pools, NULL-ended, in their order; and how many slots one has: -1: there is none of
  * that name. */

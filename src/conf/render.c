@@ -379,7 +379,7 @@ static json_t *value(const struct render *r, const struct node *n, const struct 
 {
 	json_t *json;
 
-	if (f->flags & FIELD_SECRET)
+	if (f->flags & FIELD_SECRET || (f->flags & FIELD_MAY_REFER && n->type == NODE_MAP))
 		json = any(r, n, false);
 	else if (f->type == FIELD_LIST)
 		json = list(r, n, f);

@@ -357,7 +357,7 @@ static void check_secret(const struct check *c, const struct node *n, const stru
 		return;
 	}
 	check_scalar(c, n, f);
-	if (node_text(n) && !is_template(n)) {
+	if (f->flags & FIELD_SECRET && node_text(n) && !is_template(n)) {
 		diag_node(c->diags, DIAG_WARNING, n, "%s written in the file",
 			c->label ? c->label : "a secret is");
 		diag_hint(c->diags, "use {env: NAME} or {file: PATH}");
@@ -532,7 +532,7 @@ static void check_value(const struct check *c, const struct node *n, const struc
 	case FIELD_ANY:
 		break;
 	default:
-		if (f->flags & FIELD_SECRET)
+		if (f->flags & (FIELD_SECRET | FIELD_MAY_REFER))
 			check_secret(c, n, f);
 		else
 			check_scalar(c, n, f);

@@ -45,10 +45,11 @@ enum field_type {
 
 enum field_flag {
 	FIELD_REQUIRED = 1 << 0,
-	FIELD_TEMPLATE = 1 << 1, /* {{ ... }} is allowed in it */
-	FIELD_SECRET = 1 << 2,   /* value or {env: NAME} or {file: PATH}; masked everywhere */
-	FIELD_OR_ONE = 1 << 3,   /* a list may be written as its only item */
-	FIELD_ONE_KEY = 1 << 4,  /* an object that must hold exactly one key (a tagged union) */
+	FIELD_TEMPLATE = 1 << 1,  /* {{ ... }} is allowed in it */
+	FIELD_SECRET = 1 << 2,    /* value or {env: NAME} or {file: PATH}; masked everywhere */
+	FIELD_OR_ONE = 1 << 3,    /* a list may be written as its only item */
+	FIELD_ONE_KEY = 1 << 4,   /* an object that must hold exactly one key (a tagged union) */
+	FIELD_MAY_REFER = 1 << 5, /* a value that is no secret, or a reference to one as above */
 };
 
 struct field {

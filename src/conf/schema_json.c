@@ -140,7 +140,7 @@ static json_t *reference_schema(const char *key)
 
 static json_t *with_secret(const struct field *f, json_t *schema)
 {
-	if (!(f->flags & FIELD_SECRET))
+	if (!(f->flags & (FIELD_SECRET | FIELD_MAY_REFER)))
 		return schema;
 	return json_pack("{s:[o, o, o]}", "oneOf", schema, reference_schema("env"),
 		reference_schema("file"));

@@ -1,7 +1,8 @@
 /* Changes: what the scheduler decided, in order, as data.
  *
  * One step of the scheduler yields a list of changes. The store commits all of them in one
- * transaction; only then the driver acts on those that ask for an act (CHANGE_START, CHANGE_STOP).
+ * transaction; only then the driver acts on those that ask for an act (CHANGE_START,
+ * CHANGE_STOP, CHANGE_LOOK).
  */
 #ifndef WEIR_CORE_CHANGE_H
 #define WEIR_CORE_CHANGE_H
@@ -16,7 +17,9 @@ enum change_kind {
 	CHANGE_TASK,    /* from -> to; to == TASK_RUNNING comes with CHANGE_START */
 	CHANGE_START,   /* a new attempt: try and token. Act: start it */
 	CHANGE_END,     /* the attempt's outcome */
-	CHANGE_STOP,    /* Act: stop the attempt. Not stored */
+	CHANGE_STOP,    /* Act: stop the attempt, or the look. Not stored */
+	CHANGE_LOOK,    /* Act: look for what a task waits for: attempt.token and try. Not stored */
+	CHANGE_LOOKED,  /* what looks for it find now: `detail`; told when it is another */
 	CHANGE_BREAKER, /* what a breaker knows: of no run; run_id is 0 */
 	CHANGE_CANCEL,  /* the run is being cancelled, until it is final */
 	CHANGE_ITEM,    /* there is an instance of a mapped task, in state none, with this item */

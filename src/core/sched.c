@@ -16,6 +16,9 @@ struct sched *sched_new(const struct sched_config *config)
 	s->config = *config;
 	rng_init(&s->rng, config->seed);
 	heap_init(&s->timers);
+	heap_init(&s->lookers);
+	if (s->config.max_looks <= 0)
+		s->config.max_looks = SCHED_LOOKS;
 	arena_init(&s->strings, STRINGS_MAX);
 	if (sched_set_lane(s, 0, config->max_running) == 0)
 		return s;
@@ -39,6 +42,7 @@ void sched_free(struct sched *s)
 		sched_drop_shelves(s, r);
 		sched_free_run(r);
 	}
+	sched_free_looks(s);
 	heap_release(&s->timers);
 	arena_release(&s->strings);
 	free(s->slots);
@@ -99,6 +103,7 @@ int sched_tick(struct sched *s, int64_t now_us, struct err *err)
 	sched_set_now(s, now_us);
 	fire_timers(s, now_us);
 	sched_start_ready(s, now_us);
+	sched_start_looks(s, now_us);
 	sched_tidy_asking(s, now_us);
 	sched_flush_breakers(s, now_us);
 	return s->failed ? err_nomem(err) : 0;
@@ -154,6 +159,8 @@ void sched_forget_changes(struct sched *s, int64_t run_id)
 	for (size_t i = 0; i < s->nchanges; i++)
 		if (s->changes[i].run_id != run_id)
 			s->changes[kept++] = s->changes[i];
+		else if (s->changes[i].kind == CHANGE_LOOK)
+			sched_forget_look(s, s->changes[i].attempt.token);
 	s->nchanges = kept;
 }
 

@@ -44,6 +44,7 @@ struct sched;
 
 struct sched_config {
 	int max_running; /* attempts in flight over all runs; at least 1 */
+	int max_looks;   /* looks at once; 0: SCHED_LOOKS */
 	uint64_t seed;   /* of the jitter */
 };
 
@@ -212,6 +213,7 @@ struct sched_question {
 	bool list;           /* its list is asked for: sched_answer_list, sched_answer_no_list */
 	bool asked;          /* its `if` was answered before */
 	bool waits;          /* it is deferred, or awaits input */
+	bool stopped;        /* its deadline has come, and a breaker lets nobody look */
 	int64_t deadline_us; /* of the wait, where that was said before; 0: none */
 };
 /* Borrowed until the next call of anything but this. */
@@ -220,6 +222,8 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n);
  * attempt tells (without a token for it, it asks again with the next tick); else it is skipped
  * (REASON_CONDITION_FALSE). */
 void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t now_us);
+/* The `if` of a task that waits is true: whether what it waits for is there is asked next. */
+void sched_answer_if(struct sched *s, int64_t run_id, int task, int64_t now_us);
 /* It is skipped for another reason. */
 void sched_answer_skip(struct sched *s, int64_t run_id, int task, enum reason why, int64_t now_us);
 /* The list of a mapped task; empty, it is skipped (REASON_LIST_EMPTY). */
@@ -246,6 +250,34 @@ struct sched_wait {
 	bool unseen; /* it could not be looked at: asked soon again, also past the deadline */
 };
 void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_us);
+
+/* Looks: only a process can say whether it is there (a query, a request). The task is deferred, and
+ * a look is started (CHANGE_LOOK) as soon as fewer than max_looks are being made: those who wait
+ * for that are not in a queue of their pool, DAG or lane, and their looks take no slots there. A
+ * look has a token, spends no try, and is no attempt: the store knows nothing of it but what it
+ * found. One of a task that waits no longer is stopped (CHANGE_STOP); after a restart another is
+ * made. An open breaker of the task holds its looks, while its deadline comes nearer; a look that
+ * fails counts as a failure, one that finds out something, if only that it is not there, as a
+ * success. The attempts of tasks that wait count nothing. */
+enum { SCHED_LOOKS = 16 };
+void sched_answer_look(struct sched *s, const struct sched_wait *w, int64_t now_us);
+struct sched_look_end {
+	int64_t token;
+	enum outcome outcome; /* success: it looked; failed, timeout: it could not; others: nothing
+				 is known of what it was to look at */
+	bool permanent;       /* failed: so will all others */
+	bool over;            /* it is there, or never will be: the attempt begins, and tells */
+	const char *said;     /* what it found, in words; copied. NULL: nothing new */
+	struct sched_wait wait; /* not over: as in sched_answer_wait */
+};
+/* False: no such look is being made. */
+bool sched_look_ended(struct sched *s, const struct sched_look_end *end, int64_t now_us);
+/* Whose look it is; run 0: of a run that is gone. False: no such look is being made. */
+bool sched_look(const struct sched *s, int64_t token, int64_t *ret_run_id, int *ret_task);
+/* Whether its task still waits for it. */
+bool sched_look_awaited(const struct sched *s, int64_t token);
+int sched_looking(const struct sched *s);
+
 /* Something came in that a task waits for: it is asked with the next tick. False when the task does
  * not wait. */
 bool sched_ask_again(struct sched *s, int64_t run_id, int task);
@@ -305,6 +337,8 @@ bool sched_flight(const struct sched *s, int64_t token, int64_t *ret_run_id, int
 /* All attempts in flight, in no order. */
 typedef void sched_flight_fn(void *arg, int64_t token, int64_t run_id, int task);
 void sched_each_flight(const struct sched *s, sched_flight_fn *fn, void *arg);
+/* Likewise all looks; of a run that is gone: run 0, task -1. */
+void sched_each_look(const struct sched *s, sched_flight_fn *fn, void *arg);
 int sched_running(const struct sched *s);
 /* Tokens come from the store in blocks [first, end). With none left nothing starts, so the driver
  * hands out more while sched_tokens_left() is small. A run that is added with tokens beyond those

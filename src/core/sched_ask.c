@@ -28,6 +28,36 @@ static bool stays_held(struct sched *s, const struct ref *at, int64_t now_us)
 	return is_held(at);
 }
 
+/* When it is asked again, at its deadline at the latest: what comes at the very last is not missed.
+ */
+static void ask_at(struct sched *s, const struct ref *at, int64_t at_us)
+{
+	struct live_task *t = live(at);
+
+	t->ask_us = t->due_us && at_us > t->due_us ? t->due_us : at_us;
+	if (t->ask_us < INT64_MAX)
+		sched_arm(s, at);
+}
+
+static bool is_late(const struct live_task *t, int64_t now_us)
+{
+	return task_state_waits(t->state) && t->due_us && now_us >= t->due_us;
+}
+
+/* What its breaker stops is not looked for. Its `if` comes first, and its deadline stays. */
+static bool is_stopped(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	const struct task *def = def_of(at);
+	struct live_task *t = live(at);
+
+	if (!def->waits || (def->only_if && !t->asked) || t->look || is_late(t, now_us) ||
+		!sched_stop_at_breaker(s, at, s->now_us, now_us))
+		return false;
+	if (task_state_waits(t->state))
+		ask_at(s, at, INT64_MAX);
+	return true;
+}
+
 void sched_tidy_asking(struct sched *s, int64_t now_us)
 {
 	size_t kept = 0;
@@ -36,13 +66,16 @@ void sched_tidy_asking(struct sched *s, int64_t now_us)
 		const struct asking a = s->asking[i];
 		if (!is_asking(&a))
 			continue;
-		if (!starts_no_more(&a.at) && !stays_held(s, &a.at, now_us))
+		if (!starts_no_more(&a.at) && !stays_held(s, &a.at, now_us) &&
+			!is_stopped(s, &a.at, now_us))
 			s->asking[kept++] = a;
 		else
 			live(&a.at)->ready = false;
 	}
 	s->nasking = kept;
 	s->nanswered = 0;
+	/* What an open breaker skipped or failed. */
+	sched_spread_news(s, now_us);
 }
 
 const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
@@ -72,6 +105,7 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
 			.tries = t->tries,
 			.asked = t->asked,
 			.waits = task_state_waits(t->state),
+			.stopped = is_late(t, s->now_us) && sched_is_at_breaker(s, at, s->now_us),
 			.deadline_us = task_state_waits(t->state) ? t->due_us : 0 };
 	}
 	return s->questions;
@@ -91,32 +125,52 @@ static bool take_question(struct sched *s, const struct ref *at)
 	return false;
 }
 
-static void wait_more(
+static void begin_to_wait(
 	struct sched *s, const struct ref *at, const struct sched_wait *w, int64_t now_us)
 {
-	enum task_state to = w->input ? TASK_AWAITING_INPUT : TASK_DEFERRED;
+	const enum task_state to = w->input ? TASK_AWAITING_INPUT : TASK_DEFERRED;
+
+	live(at)->due_us = w->deadline_us;
+	live(at)->said = 0;
+	struct change *c = sched_set_task(
+		s, at, to, w->input ? REASON_AWAITING_INPUT : REASON_WAITING, now_us);
+	if (c)
+		c->state.waits_for = sched_keep(s, w->what);
+}
+
+static void time_out(
+	struct sched *s, const struct ref *at, const struct sched_wait *w, int64_t now_us)
+{
+	sched_set_task(s, at, w->skip ? TASK_SKIPPED : TASK_FAILED, REASON_WAIT_TIMED_OUT, now_us);
+}
+
+void sched_wait_more(
+	struct sched *s, const struct ref *at, const struct sched_wait *w, int64_t now_us)
+{
 	struct live_task *t = live(at);
 
 	if (!task_state_waits(t->state)) {
-		t->due_us = w->deadline_us;
-		struct change *c = sched_set_task(
-			s, at, to, w->input ? REASON_AWAITING_INPUT : REASON_WAITING, now_us);
-		if (c)
-			c->state.waits_for = sched_keep(s, w->what);
-	} else if (t->due_us && now_us >= t->due_us && !w->unseen) {
-		sched_set_task(
-			s, at, w->skip ? TASK_SKIPPED : TASK_FAILED, REASON_WAIT_TIMED_OUT, now_us);
+		begin_to_wait(s, at, w, now_us);
+	} else if (is_late(t, now_us) && !w->unseen) {
+		time_out(s, at, w, now_us);
 		return;
 	}
-	t->ask_us = w->again_us > now_us ? w->again_us : now_us + 1;
+	int64_t again_us = w->again_us > now_us ? w->again_us : now_us + 1;
 	if (w->spread_us > 0)
-		t->ask_us += (int64_t)rng_below(&s->rng, (uint64_t)w->spread_us);
-	/* What comes at the very last is not missed. */
-	if (t->due_us && t->ask_us > t->due_us)
-		t->ask_us = t->due_us;
-	if (w->unseen && t->ask_us < now_us + US_PER_SECOND)
-		t->ask_us = now_us + US_PER_SECOND;
+		again_us += (int64_t)rng_below(&s->rng, (uint64_t)w->spread_us);
+	ask_at(s, at, again_us);
+	if (!w->unseen || t->ask_us >= now_us + US_PER_SECOND)
+		return;
+	t->ask_us = now_us + US_PER_SECOND;
 	sched_arm(s, at);
+}
+
+void sched_wait_no_more(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	if (sched_may_start(s))
+		sched_start(s, at, now_us);
+	else if (!s->halted)
+		sched_push_ready(s, at); /* asked again, when there are tokens */
 }
 
 bool sched_find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret)
@@ -149,13 +203,21 @@ void sched_answer(struct sched *s, int64_t run_id, int task, bool yes, int64_t n
 		return;
 	sched_set_now(s, now_us);
 	live(&at)->asked = true;
-	if (!def_of(&at)->waits) {
+	if (def_of(&at)->waits)
+		sched_wait_no_more(s, &at, now_us);
+	else
 		sched_push_ready(s, &at);
-	} else if (sched_may_start(s)) {
-		sched_start(s, &at, now_us);
-	} else if (!s->halted) {
-		sched_push_ready(s, &at); /* asked again, when there are tokens */
-	}
+}
+
+void sched_answer_if(struct sched *s, int64_t run_id, int task, int64_t now_us)
+{
+	struct ref at;
+
+	if (!sched_find_asking(s, run_id, task, &at))
+		return;
+	sched_set_now(s, now_us);
+	live(&at)->asked = true;
+	sched_push_ready(s, &at);
 }
 
 void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_us)
@@ -166,7 +228,30 @@ void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_
 		return;
 	sched_set_now(s, now_us);
 	live(&at)->asked = true;
-	wait_more(s, &at, w, now_us);
+	sched_wait_more(s, &at, w, now_us);
+	sched_spread_news(s, now_us);
+}
+
+void sched_answer_look(struct sched *s, const struct sched_wait *w, int64_t now_us)
+{
+	struct ref at;
+
+	if (!sched_find_asking(s, w->run_id, w->task, &at))
+		return;
+	struct live_task *t = live(&at);
+	sched_set_now(s, now_us);
+	t->asked = true;
+	if (!task_state_waits(t->state))
+		begin_to_wait(s, &at, w, now_us);
+	/* At its deadline it is looked for once more, if that can be now; one that is being made
+	 * ends soon. */
+	if (is_late(t, now_us) && !t->look && !sched_may_look(s, &at, now_us)) {
+		time_out(s, &at, w, now_us);
+	} else {
+		sched_push_look(s, &at);
+		if (!is_late(t, now_us))
+			ask_at(s, &at, INT64_MAX);
+	}
 	sched_spread_news(s, now_us);
 }
 

@@ -99,16 +99,6 @@ int sched_find_breakers(struct sched *s, struct live_run *r)
 
 /* ---- what is said --------------------------------------------------------------------- */
 
-/* FNV-1a (Fowler, Noll, Vo). */
-static uint64_t hash_of(const char *text)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 static const struct task *def_of_flight(const struct flight *f)
 {
 	return def_of(&(struct ref){ f->run, f->task });
@@ -135,7 +125,7 @@ static void tell(struct sched *s, struct live_breaker *g, const struct cause *wh
 		s->failed = true;
 	c->breaker.name = g->name;
 	c->breaker.text = sched_keep(s, text.data);
-	g->told = hash_of(text.data);
+	g->told = sched_hash_of(text.data);
 	c->breaker.from = why->from;
 	c->breaker.to = g->breaker.state;
 	c->breaker.since_us = g->breaker.since_us;
@@ -329,7 +319,8 @@ bool sched_stop_at_breaker(struct sched *s, const struct ref *at, int64_t key, i
 	enum task_state to =
 		g->breaker.state == BREAKER_CLOSED ? TASK_HELD : states[def_of(at)->on_open];
 	t->ready = false;
-	if (t->state != to) {
+	/* What waits goes on waiting; only nobody looks. */
+	if (t->state != to && !(to == TASK_HELD && task_state_waits(t->state))) {
 		struct change *c = sched_set_task(s, at, to, REASON_BREAKER_OPEN, now_us);
 		if (c)
 			c->detail = g->name;
@@ -339,7 +330,18 @@ bool sched_stop_at_breaker(struct sched *s, const struct ref *at, int64_t key, i
 	return true;
 }
 
+bool sched_is_at_breaker(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	return stopping(s, at, now_us) != NULL;
+}
+
 /* ---- attempts ------------------------------------------------------------------------- */
+
+/* The attempt of a task that waits only tells what a look has found, which counted. */
+static bool counts(const struct flight *f)
+{
+	return f->look || !def_of_flight(f)->waits;
+}
 
 void sched_pass_breakers(struct sched *s, struct flight *f, bool begun)
 {
@@ -347,7 +349,7 @@ void sched_pass_breakers(struct sched *s, struct flight *f, bool begun)
 
 	for (int i = 0; g && g[i] && i < TASK_BREAKERS_MAX; i++) {
 		f->passes[i] = (struct breaker_pass){ .era = g[i]->breaker.era };
-		if (!begun && g[i]->known)
+		if (!begun && g[i]->known && counts(f))
 			f->passes[i] = breaker_pass(&g[i]->breaker, &g[i]->policy, s->now_us);
 	}
 }
@@ -413,7 +415,8 @@ void sched_tell_breakers(
 	bool failed = e && !f->run->cancelling &&
 		      (e->outcome == OUTCOME_FAILED || e->outcome == OUTCOME_TIMEOUT);
 	bool success = e && e->outcome == OUTCOME_SUCCESS;
-	struct breaker_end end = { .success = success, .void_ = !failed && !success };
+	struct breaker_end end = { .success = success,
+		.void_ = (!failed && !success) || !counts(f) };
 
 	if (!end.void_ && e->has_score && def_of_flight(f)->quality_breaker)
 		judge_quality(s, f, e, now_us);
@@ -484,7 +487,7 @@ bool sched_has_breaker(const struct sched *s, const char *name, const char *text
 	for (size_t i = 0; i < s->nchanges; i++)
 		if (s->changes[i].kind == CHANGE_BREAKER && s->changes[i].breaker.name == g->name)
 			return true;
-	return g->touched || g->told == hash_of(text);
+	return g->touched || g->told == sched_hash_of(text);
 }
 
 int sched_load_breaker(struct sched *s, const char *name, const char *text, int64_t now_us)
@@ -497,7 +500,7 @@ int sched_load_breaker(struct sched *s, const char *name, const char *text, int6
 	sched_set_now(s, now_us);
 	forget_changes(s, g);
 	breaker_parse(text, &g->breaker);
-	g->told = hash_of(text);
+	g->told = sched_hash_of(text);
 	g->breaker.era = era + 1;
 	arm(s, g);
 	return s->failed ? -1 : 0;

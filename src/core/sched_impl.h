@@ -2,6 +2,7 @@
  *
  * sched.c         the scheduler's life, holds, the tick, reading
  * sched_ask.c     tasks that are asked: for their `if`, for what they wait for
+ * sched_look.c    looks for what tasks wait for
  * sched_queue.c   lanes, pools, limits of DAGs; who of those that may start is next
  * sched_run.c     runs taken in, restored and dropped
  * sched_breaker.c circuit breakers: who they hold, when these are let go
@@ -56,7 +57,10 @@ struct live_task {
 	 * failure, a loss or a refusal, in whichever process. Done again on purpose it is another.
 	 * 0: none yet. */
 	int64_t work;
-	int64_t ask_us; /* deferred, awaiting input: when it is asked again */
+	int64_t ask_us;   /* deferred, awaiting input: when it is asked again */
+	int64_t look;     /* token of the look that is made for it; 0: none */
+	int64_t look_key; /* its place among those that are to be looked for; 0: none */
+	uint64_t said;    /* what looks found last, as a hash; 0: nothing yet */
 	bool selected;
 	enum task_state told; /* the final state its dependents have counted; none: they have not */
 	bool cancelling;      /* by request: its attempt is being stopped */
@@ -110,8 +114,9 @@ struct live_run {
 
 struct flight {
 	int64_t token;
-	struct live_run *run;
+	struct live_run *run; /* NULL: a look of a run that is gone */
 	int task;
+	bool look;
 	struct breaker_pass passes[TASK_BREAKERS_MAX]; /* of its task's breakers */
 	UT_hash_handle hh;
 };
@@ -160,8 +165,11 @@ struct fresh {
 struct sched {
 	struct sched_config config;
 	struct rng rng;
-	struct live_run *runs;   /* by id */
-	struct flight *flights;  /* by token */
+	struct live_run *runs;  /* by id */
+	struct flight *flights; /* by token */
+	struct flight *looks;   /* likewise */
+	struct heap lookers;    /* to be looked for, in their order; obsolete ones stay */
+	int nlooks;
 	struct live_run **slots; /* a small number for each run, for the timers' ids */
 	size_t nslots;
 	struct heap timers; /* retries, waits; obsolete ones stay until due */
@@ -250,6 +258,16 @@ static inline bool starts_no_more(const struct ref *at)
 	return live(at)->cancelling || r->killing || (r->cancelling && !def_of(at)->teardown);
 }
 
+/* FNV-1a (Fowler, Noll, Vo). */
+static inline uint64_t sched_hash_of(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
 /* ---- sched_state.c -------------------------------------------------------------------- */
 
 /* The new change, of a run (NULL: of none) or of one of its tasks; NULL without memory. */
@@ -323,7 +341,8 @@ void sched_start_ready(struct sched *s, int64_t now_us);
 int sched_find_breakers(struct sched *s, struct live_run *r);
 void sched_free_breakers(struct sched *s);
 /* A task that is to start, at its place `key` in the queue: true when a breaker stops it. It is
- * then held by the breaker, skipped or failed, and to be taken out of the queue. */
+ * then held by the breaker, skipped or failed, and to be taken out of the queue. One that is
+ * deferred stays so while it is held. */
 bool sched_stop_at_breaker(struct sched *s, const struct ref *at, int64_t key, int64_t now_us);
 /* It is no longer held by its breaker. */
 void sched_leave_breaker(struct sched *s, struct live_task *t);
@@ -332,6 +351,8 @@ void sched_leave_breaker(struct sched *s, struct live_task *t);
 void sched_pass_breakers(struct sched *s, struct flight *f, bool begun);
 void sched_tell_breakers(
 	struct sched *s, const struct flight *f, const struct attempt_end *end, int64_t now_us);
+/* Whether one would stop it. */
+bool sched_is_at_breaker(struct sched *s, const struct ref *at, int64_t now_us);
 void sched_fire_breaker(struct sched *s, int index, int64_t due_us, int64_t now_us);
 /* Say what breakers counted. */
 void sched_flush_breakers(struct sched *s, int64_t now_us);
@@ -370,6 +391,26 @@ void sched_take_up_instances(struct sched *s, struct live_run *r, int64_t now_us
 void sched_ask(struct sched *s, const struct ref *at);
 /* Drop those that no longer ask; those that are held say so. */
 void sched_tidy_asking(struct sched *s, int64_t now_us);
+/* Not there yet, or its time is over. */
+void sched_wait_more(
+	struct sched *s, const struct ref *at, const struct sched_wait *w, int64_t now_us);
+/* It is there, or the attempt tells why it never will be. */
+void sched_wait_no_more(struct sched *s, const struct ref *at, int64_t now_us);
+
+/* ---- sched_look.c --------------------------------------------------------------------- */
+
+/* It is to be looked for, where no look is made or to be made. */
+void sched_push_look(struct sched *s, const struct ref *at);
+/* Could a look for it begin now? */
+bool sched_may_look(struct sched *s, const struct ref *at, int64_t now_us);
+void sched_start_looks(struct sched *s, int64_t now_us);
+/* The task waits no longer: its look is stopped. */
+void sched_end_look(struct sched *s, const struct ref *at, int64_t now_us);
+/* It is never begun. */
+void sched_forget_look(struct sched *s, int64_t token);
+/* The run goes: the ends of its looks mean nothing. */
+void sched_forget_looks(struct sched *s, const struct live_run *r);
+void sched_free_looks(struct sched *s);
 
 /* The one that is answered, if it still asks and may go on. */
 bool sched_find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret);

@@ -432,6 +432,7 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 		HASH_DEL(s->flights, f);
 		free(f);
 	}
+	sched_forget_looks(s, r);
 	for (int i = 0; i < r->nlive; i++)
 		sched_leave_breaker(s, &r->tasks[i]);
 	sched_drop_shelves(s, r);

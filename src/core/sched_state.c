@@ -85,6 +85,8 @@ struct change *sched_set_task(
 
 	if (!state_task_may(from, to, why))
 		abort();
+	if (!task_state_waits(to))
+		sched_end_look(s, at, now_us);
 	t->state = to;
 	t->reason = why;
 	if (from == TASK_RUNNING)

@@ -21,6 +21,7 @@
 #include "run/job.h"
 #include "store/store.h"
 
+#define LOOK_SPARE_US (2 * US_PER_SECOND)
 enum { SPREAD = 10, FILES_MAX = 10000 };
 
 struct look {
@@ -347,18 +348,37 @@ static int look_for_decision(const struct look *k, struct err *err)
 
 /* ---- any ------------------------------------------------------------------------------ */
 
+/* Without what may be a secret: a name and password in front of the host, and the query. */
+static char *describe_url(const char *url)
+{
+	const char *host = strstr(url, "://");
+	host = host ? host + 3 : url;
+	size_t len = strcspn(host, "?#"), name = strcspn(host, "/?#");
+	const char *at = memrchr(host, '@', name);
+	char *ret;
+
+	size_t skip = at ? (size_t)(at + 1 - host) : 0;
+	int n = asprintf(&ret, "%.*s%.*s", (int)(host - url), url, (int)(len - skip), host + skip);
+	return n < 0 ? NULL : ret;
+}
+
 /* In words, for people; NULL: no memory, which others find out. */
 static char *describe(const struct look *k)
 {
 	if (text_of(k, "prompt"))
 		return strdup(text_of(k, "prompt"));
 	const char *path = text_of(k, "path"), *time = text_of(k, "time"), *run = text_of(k, "run"),
-		   *task = text_of(k, "task"), *dataset = text_of(k, "dataset");
+		   *task = text_of(k, "task"), *dataset = text_of(k, "dataset"),
+		   *url = text_of(k, "url");
 	int64_t us;
 	char *ret;
 	int n;
 
-	if (path)
+	if (url)
+		return describe_url(url);
+	if (json_object_get(k->with, "sql"))
+		n = asprintf(&ret, "its query of %s", text_of(k, "connection"));
+	else if (path)
 		n = asprintf(&ret, "the file %s", path);
 	else if (dataset)
 		n = asprintf(&ret, "an update of the dataset %s%s", dataset,
@@ -377,6 +397,10 @@ static int look(const struct look *k, struct err *err)
 {
 	if (text_of(k, "prompt"))
 		return look_for_decision(k, err);
+	if (text_of(k, "url") || json_object_get(k->with, "sql")) {
+		k->found->look = true;
+		return 0;
+	}
 	if (text_of(k, "path"))
 		return look_for_files(k, err);
 	if (text_of(k, "time"))
@@ -410,7 +434,7 @@ int control_wait_look(const struct control_look *l, struct control_found *ret, s
 	ret->wait.deadline_us = timeout_us ? now_us + timeout_us : 0;
 	ret->wait.what = ret->what = describe(&k);
 	ret->wait.skip = late && strcmp(late, "skip") == 0;
-	rc = look(&k, err);
+	rc = l->stopped ? 0 : look(&k, err);
 out:
 	json_decref(with);
 	ret->there = ret->there && rc == 0;
@@ -419,6 +443,12 @@ out:
 		ret->outputs = NULL;
 	}
 	return rc;
+}
+
+/* It is to say itself that it took too long. */
+int64_t control_look_limit_us(const json_t *with)
+{
+	return json_integer_value(json_object_get(with, "look_timeout")) + LOOK_SPARE_US;
 }
 
 void control_found_release(struct control_found *f)

@@ -1,7 +1,9 @@
 /* Tasks that wait: whether what they wait for is there.
  *
  * Asked by the engine where the scheduler asks (core/sched.h), and once more by the attempt that
- * tells what was found. A look is short: a file's status, a row of the store.
+ * tells what was found. A look is short: a file's status, a row of the store. What takes longer, a
+ * query or a request, a process looks for (operators/control/wait_look.h), which the engine starts
+ * (run/engine_look.c).
  */
 #ifndef WEIR_RUN_CONTROL_WAIT_H
 #define WEIR_RUN_CONTROL_WAIT_H
@@ -26,10 +28,12 @@ struct control_look {
 	int64_t deadline_us; /* of the wait; 0: none, or not known */
 	bool asked;          /* not for the first time: what the store has of it is of this wait */
 	bool waits;          /* so it is said; the store may not have heard of it yet */
+	bool stopped;        /* it may not be looked for: only say how it waits */
 };
 
 struct control_found {
 	bool there;
+	bool look;              /* a process is to find out; `wait` says how it waits meanwhile */
 	bool skip;              /* it was rejected, and is to be skipped */
 	json_t *outputs;        /* there: what was found, an object; the caller's */
 	struct sched_wait wait; /* not there: to be answered */
@@ -42,7 +46,10 @@ struct control_found {
 int control_wait_look(const struct control_look *l, struct control_found *ret, struct err *err);
 
 void control_found_release(struct control_found *f);
-/* The attempt of such a task. What went away meanwhile is a transient error. */
+/* How long a look by a process may take, of the rendered `with`. */
+int64_t control_look_limit_us(const json_t *with);
+/* The attempt of such a task, but for those whose look a process made. What went away meanwhile is
+ * a transient error. */
 int control_wait_run(const struct control_look *l, struct control_end *ret, struct err *err);
 
 /* What a person said, or what counts as said by the time; JSON text, owned. `values`: of the

@@ -285,8 +285,9 @@ static bool warp(struct daemon *d)
 	int64_t wake = wake_us(d), retry = sched_wake_us(d->engine.sched);
 	int64_t alert = daemon_alerts_wake_us(d);
 
-	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 || d->stopping ||
-		daemon_has_more(d) || (d->alerting && alerting_is_busy(d->alerting)))
+	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 ||
+		sched_looking(d->engine.sched) > 0 || d->stopping || daemon_has_more(d) ||
+		(d->alerting && alerting_is_busy(d->alerting)))
 		return false;
 	if (retry < wake)
 		wake = retry;
@@ -638,6 +639,7 @@ static int begin(struct daemon *d, struct err *err)
 	const struct engine_config config = { .home = d->config->home,
 		.executors = &d->executors,
 		.max_running = d->config->jobs,
+		.max_looks = d->config->looks,
 		.alerts = config_alerts(d->settings),
 		.listener = { .arg = d,
 			.change = on_change,

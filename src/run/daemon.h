@@ -25,7 +25,8 @@ struct daemon_config {
 	const char *home;   /* WEIR_HOME, absolute */
 	const char *folder; /* of the DAGs */
 	struct catalog_env catalog;
-	int jobs; /* attempts at once, backfills apart */
+	int jobs;  /* attempts at once, backfills apart */
+	int looks; /* for what tasks wait for, at once; 0: the default */
 	enum log_format log_format;
 	bool verbose; /* debug lines, too */
 	FILE *log;

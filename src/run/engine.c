@@ -46,6 +46,7 @@ int engine_init(struct engine *e, const struct engine_config *config, struct err
 {
 	const struct exec_provider *p = config->executors;
 	const struct sched_config sched = { .max_running = config->max_running,
+		.max_looks = config->max_looks,
 		.seed = (uint64_t)clock_now_us() ^ (uint64_t)getpid() << 40 };
 
 	*e = (struct engine){ .config = *config };
@@ -95,6 +96,8 @@ static void free_all(struct engine *e)
 	free(e->checks);
 	free(e->late);
 	engine_forget_unstarted(e);
+	engine_forget_looks(e, NULL);
+	free(e->found);
 	free(e->requests);
 	free(e->unstarted);
 	free(e->acks);
@@ -107,6 +110,7 @@ void engine_release(struct engine *e)
 {
 	struct active_run *r, *next;
 
+	engine_end_looks(e);
 	HASH_ITER (hh, e->runs, r, next)
 		engine_drop(e, r, true);
 	if (!e->config.store)
@@ -267,6 +271,7 @@ static void forget_idle(struct engine *e, const struct active_run *r)
 void engine_drop(struct engine *e, struct active_run *r, bool close)
 {
 	former_forget_run(e, r);
+	engine_forget_looks(e, r);
 	sched_drop_run(e->sched, r->id);
 	forget_idle(e, r);
 	engine_forget_requests(e, r->id);
@@ -294,5 +299,6 @@ void engine_halt(struct engine *e, bool hard)
 		for (int i = 0; sched_task_view(e->sched, r->id, i, &view); i++)
 			if (view.state == TASK_RUNNING)
 				exec_stop(former_exec_of(e, view.token), view.token, how, NULL);
+	engine_stop_looks(e);
 	engine_flush(e);
 }

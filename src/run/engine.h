@@ -44,6 +44,14 @@ struct unstarted {
 	struct control_end end; /* then */
 };
 
+/* What a look has found, until the attempt tells it. */
+struct look_found {
+	int64_t run_id;
+	int task;
+	struct err why;  /* ERR_NONE: it is there */
+	json_t *outputs; /* then */
+};
+
 /* An output file, of an attempt of a run. */
 struct spent {
 	int64_t run_id;
@@ -102,6 +110,7 @@ struct engine_config {
 	const struct alerts *alerts; /* who is told of incidents; borrowed; NULL: nobody */
 	bool no_loop;                /* the caller polls (below), there is no event loop */
 	int max_running;             /* attempts in flight at most */
+	int max_looks;               /* looks at once; 0: SCHED_LOOKS */
 	struct engine_listener listener;
 };
 
@@ -140,6 +149,8 @@ struct engine {
 	int64_t prepared; /* starts up to this token were given to the executor, to be held */
 	struct unstarted *unstarted; /* in the order of tokens */
 	size_t nunstarted;
+	struct look_found *found;
+	size_t nfound;
 	int64_t *acks; /* of ends that were just committed */
 	size_t nacks, acks_cap;
 	struct store_lease *leases;

@@ -33,6 +33,27 @@ void engine_unsay(struct engine *e, int64_t run_id);
 /* run/engine_step.c: ERR_FENCED when a run in hand has passed on to another owner. */
 int engine_check_leases(struct engine *e, struct err *err);
 
+/* run/engine_look.c: looks for what tasks wait for. Prepare one that was decided: its job, to be
+ * released. */
+int engine_look_build(const struct engine *e, const struct active_run *run,
+	const struct job_attempt *a, struct job *ret, struct err *err);
+/* One ended; false: the token is of no look. */
+bool engine_look_ended(struct engine *e, const struct exec_end *end);
+/* One could not be started. */
+bool engine_look_refused(struct engine *e, int64_t token, const struct err *why);
+/* What a look for the task has found: in *ret, or the error it ended with. Its log becomes that of
+ * the attempt. 1: nothing was found. */
+int engine_take_found(struct engine *e, const struct active_run *run, const struct job_attempt *a,
+	struct control_end *ret, struct err *err);
+/* Found for a run that is let go of; NULL: for all. */
+void engine_forget_looks(struct engine *e, const struct active_run *run);
+/* All that are being made, at once. */
+void engine_stop_looks(struct engine *e);
+/* Likewise, and wait for a moment until they are gone, so that nothing of them is left behind. */
+void engine_end_looks(struct engine *e);
+/* They died with the own executor. */
+void engine_lose_looks(struct engine *e);
+
 /* One step; -1 with err when the commit or the executor failed. */
 int engine_step_once(struct engine *e, size_t *ret_n, struct err *err);
 /* Commit what the scheduler said so far, among it how the attempts of a run in hand ended that is

@@ -41,7 +41,8 @@ bool engine_is_uncommitted(const struct engine *e, int64_t token)
 	const struct change *changes = sched_changes(e->sched, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (changes[i].kind == CHANGE_START && changes[i].attempt.token == token)
+		if ((changes[i].kind == CHANGE_START || changes[i].kind == CHANGE_LOOK) &&
+			changes[i].attempt.token == token)
 			return true;
 	return false;
 }
@@ -71,7 +72,8 @@ static void drop_held(struct engine *e, int64_t run_id)
 	const struct change *changes = sched_changes(e->sched, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (changes[i].kind == CHANGE_START && changes[i].run_id == run_id)
+		if ((changes[i].kind == CHANGE_START || changes[i].kind == CHANGE_LOOK) &&
+			changes[i].run_id == run_id)
 			exec_drop(e->exec, changes[i].attempt.token, NULL);
 }
 
@@ -194,8 +196,8 @@ static bool warp(struct engine *e)
 {
 	int64_t wake = sched_wake_us(e->sched);
 
-	if (!clock_is_fake() || sched_running(e->sched) > 0 || wake == INT64_MAX ||
-		(e->limit_us && wake > e->limit_us))
+	if (!clock_is_fake() || sched_running(e->sched) > 0 || sched_looking(e->sched) > 0 ||
+		wake == INT64_MAX || (e->limit_us && wake > e->limit_us))
 		return false;
 	clock_warp(wake);
 	return true;

@@ -238,6 +238,8 @@ void engine_ended(struct engine *e, const struct exec_end *end)
 	int64_t run_id;
 	int task;
 
+	if (engine_look_ended(e, end))
+		return;
 	/* A token that is not in flight is an old attempt's: it changes nothing. */
 	if (!sched_flight(e->sched, end->token, &run_id, &task) ||
 		!sched_task_view(e->sched, run_id, task, &view)) {
@@ -294,11 +296,13 @@ static void keep_control(
 	struct control_end end = { 0 };
 	struct err err = { 0 };
 
-	const struct control_look look = { &run->job, a, e->store, run->id, 0, true, false };
-	if (a->task->waits)
-		control_wait_run(&look, &end, &err);
-	else
+	const struct control_look look = {
+		.job = &run->job, .attempt = a, .store = e->store, .run_id = run->id, .asked = true
+	};
+	if (!a->task->waits)
 		control_run(&run->job, a, &end, &err);
+	else if (engine_take_found(e, run, a, &end, &err) > 0)
+		control_wait_run(&look, &end, &err);
 	keep_unstarted(e, a->token, &err);
 	if (e->failed)
 		control_end_release(&end);
@@ -338,6 +342,8 @@ static void feed_unstarted(struct engine *e)
 
 	for (size_t i = 0; i < e->nunstarted; i++) {
 		struct unstarted *u = &e->unstarted[i];
+		if (engine_look_refused(e, u->token, &u->why))
+			continue;
 		bool transient = passes(&u->why);
 		struct attempt_end ae = { .token = u->token,
 			.outcome = transient ? OUTCOME_LOST : OUTCOME_FAILED,
@@ -367,7 +373,8 @@ static void prepare_job(struct engine *e, const struct active_run *run, const st
 	struct err err = { 0 };
 	struct job job;
 
-	if (job_build(&run->job, a, &job, &err) < 0) {
+	if ((a->look ? engine_look_build(e, run, a, &job, &err)
+		     : job_build(&run->job, a, &job, &err)) < 0) {
 		keep_unstarted(e, a->token, &err);
 		return;
 	}
@@ -387,12 +394,13 @@ static void prepare_start(struct engine *e, const struct active_run *run, const 
 		.token = c->attempt.token,
 		.work = c->attempt.work,
 		.map_index = c->map_index,
+		.look = c->kind == CHANGE_LOOK,
 		.now_us = c->at_us };
 
 	if (c->map_index >= 0)
 		sched_task_view(e->sched, c->run_id, c->live, &view);
 	a.item = item_of(view.item);
-	if (control_in_loop(a.task))
+	if (!a.look && control_in_loop(a.task))
 		keep_control(e, run, &a);
 	else
 		prepare_job(e, run, &a);
@@ -411,7 +419,8 @@ static void prepare(struct engine *e, const struct change *changes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct change *c = &changes[i];
-		if (c->kind != CHANGE_START || c->attempt.token <= e->prepared)
+		if ((c->kind != CHANGE_START && c->kind != CHANGE_LOOK) ||
+			c->attempt.token <= e->prepared)
 			continue;
 		prepare_start(e, engine_find(e, c->run_id), c);
 		e->prepared = c->attempt.token;
@@ -449,7 +458,7 @@ static void act(struct engine *e, const struct change *changes, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct change *c = &changes[i];
-		if (c->kind == CHANGE_START)
+		if (c->kind == CHANGE_START || c->kind == CHANGE_LOOK)
 			act_start(e, c->attempt.token, &at_unstarted);
 		else if (c->kind == CHANGE_STOP)
 			exec_stop(former_exec_of(e, c->attempt.token), c->attempt.token,
@@ -645,6 +654,8 @@ static void answer_wait(
 	found.wait.unseen = failed;
 	if (found.skip)
 		sched_answer_skip(e->sched, q->run_id, q->task, REASON_REJECTED, now_us);
+	else if (found.look)
+		sched_answer_look(e->sched, &found.wait, now_us);
 	else if (found.there || (failed && !passes(&err)))
 		sched_answer(e->sched, q->run_id, q->task, true, now_us);
 	else
@@ -652,6 +663,25 @@ static void answer_wait(
 	if (!found.there && found.dataset)
 		engine_note_wait(e, q, found.dataset);
 	control_found_release(&found);
+}
+
+/* Its `if` was asked first, if there is one; a breaker may stop what comes next. */
+static void answer_waiting(struct engine *e, const struct active_run *run,
+	const struct job_attempt *a, const struct sched_question *q)
+{
+	const struct control_look look = { .job = &run->job,
+		.attempt = a,
+		.store = e->store,
+		.run_id = run->id,
+		.deadline_us = q->deadline_us,
+		.asked = q->waits,
+		.waits = q->waits,
+		.stopped = q->stopped };
+
+	if (a->task->only_if && !q->asked)
+		sched_answer_if(e->sched, q->run_id, q->task, a->now_us);
+	else
+		answer_wait(e, &look, q);
 }
 
 static void answer_list(
@@ -691,13 +721,10 @@ static void answer_one(struct engine *e, const struct sched_question *q, int64_t
 	}
 	if (!q->asked)
 		control_only_if(&run->job, &a, &yes, &err);
-	if (a.task->waits && yes && err.code == ERR_NONE) {
-		const struct control_look look = { &run->job, &a, e->store, run->id, q->deadline_us,
-			q->asked, q->waits };
-		answer_wait(e, &look, q);
-	} else {
+	if (a.task->waits && yes && err.code == ERR_NONE)
+		answer_waiting(e, run, &a, q);
+	else
 		sched_answer(e->sched, run->id, q->task, yes || err.code != ERR_NONE, now_us);
-	}
 	json_decref(a.item);
 }
 

@@ -527,6 +527,7 @@ int former_replace_own(struct engine *e, struct err *err)
 	e->prepared = 0;
 	engine_forget_unstarted(e);
 	e->formers.own_again_us = e->formers.own_ask_us = 0;
+	engine_lose_looks(e);
 	/* What the dead one left is found now, or when it is asked for. */
 	look_around(e, false, NULL);
 	return 0;

@@ -14,7 +14,9 @@
 #include "core/model.h"
 #include "core/zone.h"
 #include "operators/operators.h"
+#include "run/control_wait.h"
 #include "run/paths.h"
+#include "run/secrets.h"
 
 enum { JOB_MAX = 16 << 20, COMMAND_MAX = 1 << 20, WORDS_MAX = 4096, ITEM_VARIABLES = 2 };
 
@@ -467,8 +469,10 @@ static int build_payload(struct job *j, const struct job_context *c, const struc
 	json_t *with = job_with(c, a, err), *connections = NULL;
 	int rc = -1;
 
-	if (!with)
-		return -1;
+	if (!with || secrets_resolve(with, op->params, c->dag->dir, secrets, err) < 0)
+		goto out;
+	if (a->look)
+		j->exec.timeout_us = control_look_limit_us(with);
 	connections = resolve_connections(c->config, op->params, with, secrets, err);
 	if (!connections)
 		goto out;
@@ -551,8 +555,9 @@ static int build(struct job *j, struct env *e, const struct job_context *c,
 	const struct task *t = a->task;
 	struct template_context tc = context_of(c, a);
 	bool unused;
-	const char *output =
-		own_path(&j->arena, paths_output(c->home, c->run, t->name, index_of(a), a->try));
+	const char *output = own_path(
+		&j->arena, a->look ? paths_look_output(c->home, c->run, t->name)
+				   : paths_output(c->home, c->run, t->name, index_of(a), a->try));
 
 	/* It was true, or could not be judged: then the attempt says why. */
 	if (t->only_if && job_only_if(c, a, &unused, err) < 0)
@@ -564,8 +569,9 @@ static int build(struct job *j, struct env *e, const struct job_context *c,
 		.cpu_permille = t->limits.cpu_permille,
 		.pids = t->limits.pids,
 		.files = t->limits.files };
-	j->exec.log_path =
-		own_path(&j->arena, paths_log(c->home, c->run, t->name, index_of(a), a->try));
+	j->exec.log_path = own_path(
+		&j->arena, a->look ? paths_look_log(c->home, c->run, t->name)
+				   : paths_log(c->home, c->run, t->name, index_of(a), a->try));
 	e->arena = &j->arena;
 	if (!output || !j->exec.log_path || env_init(e, c, p, a, output) < 0)
 		return err_nomem(err);

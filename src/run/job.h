@@ -57,6 +57,7 @@ struct job_attempt {
 	int64_t work;  /* see table_key; 0: not known */
 	json_t *item;  /* of an instance of a mapped task; NULL: it is none */
 	int map_index; /* with item */
+	bool look;     /* only a look for what the task waits for */
 };
 
 /* Render and assemble. On error nothing is kept; a template that cannot be rendered is ERR_INVALID

@@ -56,6 +56,16 @@ char *paths_output(const char *home, const char *run, const char *task, int map_
 		"%s/work/%s/%s%s.%d.out", home, run, task, instance(map_index, of, sizeof of), try);
 }
 
+char *paths_look_log(const char *home, const char *run, const char *task)
+{
+	return format("%s/logs/%s/%s.look.log", home, run, task);
+}
+
+char *paths_look_output(const char *home, const char *run, const char *task)
+{
+	return format("%s/work/%s/%s.look.out", home, run, task);
+}
+
 char *paths_work_dir(const char *home, const char *run)
 {
 	return format("%s/work/%s", home, run);

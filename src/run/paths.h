@@ -3,6 +3,8 @@
  *     weir.db                          the store
  *     logs/RUN/TASK.TRY.log            output of an attempt; TASK@N.TRY.log of an instance
  *     work/RUN/TASK.TRY.out            what an attempt reports (WEIR_OUTPUT, reports of operators)
+ *     logs/RUN/TASK.look.log           output of the last look for what a task waits for
+ *     work/RUN/TASK.look.out           what it reports
  *     supervisor/DAG.START-END.PID.journal   of a supervisor and its attempts
  *
  * All paths are owned by the caller; NULL: out of memory.
@@ -19,6 +21,9 @@ char *paths_store(const char *home);
 char *paths_log(const char *home, const char *run, const char *task, int map_index, int try);
 char *paths_log_dir(const char *home, const char *run);
 char *paths_output(const char *home, const char *run, const char *task, int map_index, int try);
+/* Tasks that wait are not mapped. */
+char *paths_look_log(const char *home, const char *run, const char *task);
+char *paths_look_output(const char *home, const char *run, const char *task);
 char *paths_work_dir(const char *home, const char *run);
 char *paths_journal_dir(const char *home);
 /* The file names of all supervisors of one run begin with this. */

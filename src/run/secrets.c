@@ -9,12 +9,48 @@
 #include "conf/config.h"
 #include "core/model.h"
 #include "exec/mask.h"
+#include "operators/operators.h"
 #include "run/job.h"
 #include "run/result.h"
 
 enum { MASKED_MAX = 16 << 20 };
 
+/* May the value be a reference to a secret? */
+static bool is_reference(const struct field *f)
+{
+	return f->flags & (FIELD_SECRET | FIELD_MAY_REFER);
+}
+
 /* ---- which values --------------------------------------------------------------------- */
+
+/* One that its own file or variable has; `ret_missing` otherwise. */
+static void add_value(const struct node *n, const char *dir, json_t *values, bool *ret_missing)
+{
+	char *value = config_secret(n, dir, NULL);
+
+	if (value)
+		json_array_append_new(values, json_string(value));
+	else
+		*ret_missing = true;
+	free(value);
+}
+
+struct with_secrets {
+	const char *dir;
+	json_t *values;
+	bool *missing;
+};
+
+static void add_with_value(
+	const struct with_secrets *s, const struct field *f, const struct node *n)
+{
+	if (n->type != NODE_MAP)
+		return;
+	if (is_reference(f))
+		add_value(n, s->dir, s->values, s->missing);
+	for (size_t i = 0; f->type == FIELD_MAP && f->item && i < n->n; i++)
+		add_with_value(s, f->item, n->items[i]);
+}
 
 /* `ret_missing`: a secret of the task itself cannot be had. */
 static json_t *values_of(const struct job_context *c, const struct task *t, bool *ret_missing)
@@ -23,14 +59,15 @@ static json_t *values_of(const struct job_context *c, const struct task *t, bool
 	json_t *values = json_array();
 
 	for (size_t i = 0; env && env->type == NODE_MAP && i < env->n; i++) {
-		if (env->items[i]->type != NODE_MAP)
-			continue;
-		char *value = config_secret(env->items[i], c->dag->dir, NULL);
+		if (env->items[i]->type == NODE_MAP)
+			add_value(env->items[i], c->dag->dir, values, ret_missing);
+	}
+	const struct operator* op = t->op ? operator_find(t->kind, t->op) : NULL;
+	const struct with_secrets own = { c->dag->dir, values, ret_missing };
+	for (const struct field *f = op ? op->params : NULL; f && f->key; f++) {
+		const struct node *value = node_get(t->with, f->key);
 		if (value)
-			json_array_append_new(values, json_string(value));
-		else
-			*ret_missing = true;
-		free(value);
+			add_with_value(&own, f, value);
 	}
 	const char *const *name =
 		t->kind != TASK_RUN && c->config ? config_connections(c->config) : NULL;
@@ -57,6 +94,55 @@ static struct mask *mask_of(
 	free(list);
 	json_decref(values);
 	return m;
+}
+
+/* ---- their references ----------------------------------------------------------------- */
+
+/* The value of one, also a new member of `secrets`; a new reference. */
+static json_t *value_of(const json_t *ref, const char *dir, json_t *secrets, struct err *err)
+{
+	char *text = config_secret_of(json_string_value(json_object_get(ref, "env")),
+		json_string_value(json_object_get(ref, "file")), dir, err);
+	json_t *value = text ? json_string(text) : NULL;
+
+	if (text && !value)
+		err_set(err, ERR_INVALID, "the secret is not valid UTF-8");
+	if (value)
+		json_array_append(secrets, value);
+	free(text);
+	return value;
+}
+
+static int resolve(
+	json_t *object, const char *key, const char *dir, json_t *secrets, struct err *err)
+{
+	const json_t *ref = json_object_get(object, key);
+	json_t *value = json_is_object(ref) ? value_of(ref, dir, secrets, err) : NULL;
+
+	if (!json_is_object(ref))
+		return 0;
+	if (!value)
+		return err_context(err, "%s", key);
+	return json_object_set_new(object, key, value) < 0 ? err_nomem(err) : 0;
+}
+
+int secrets_resolve(
+	json_t *with, const struct field *fields, const char *dir, json_t *secrets, struct err *err)
+{
+	json_t *map, *item;
+	const char *key;
+	void *next;
+
+	for (const struct field *f = fields; f && f->key; f++) {
+		if (is_reference(f) && resolve(with, f->key, dir, secrets, err) < 0)
+			return -1;
+		if (f->type != FIELD_MAP || !f->item || !is_reference(f->item))
+			continue;
+		map = json_object_get(with, f->key);
+		json_object_foreach_safe(map, next, key,
+			item) if (resolve(map, key, dir, secrets, err) < 0) return -1;
+	}
+	return 0;
 }
 
 /* ---- masking -------------------------------------------------------------------------- */

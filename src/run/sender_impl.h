@@ -3,7 +3,7 @@
 #define WEIR_RUN_SENDER_IMPL_H
 
 #include "base/buf.h"
-#include "run/curl_lib.h"
+#include "data/curl_lib.h"
 #include "run/sender.h"
 
 enum { SECRETS_MAX = 32, FAULT_MAX = 600 };

@@ -297,6 +297,13 @@ static void value_waits(const struct telling *t, struct buf *out)
 	buf_addstr(out, t->row->waits_for ? t->row->waits_for : "what it has not said");
 }
 
+/* What looks for it find. */
+static void value_looked(const struct telling *t, struct buf *out)
+{
+	if (t->row->looked)
+		buf_addf(out, "; the last look: %s", t->row->looked);
+}
+
 static const struct {
 	const char *name;
 	value_fn *add;
@@ -309,6 +316,7 @@ static const struct {
 	{ "host", value_host },
 	{ "instances", value_instances },
 	{ "limit", value_limit },
+	{ "looked", value_looked },
 	{ "lost", value_lost },
 	{ "max_active", value_max_active },
 	{ "pool", value_pool },

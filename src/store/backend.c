@@ -152,6 +152,10 @@ int backend_wrong_state(const struct change *c, const char *present, struct err 
 		return err_set(err, ERR_INTERNAL,
 			"run %" PRId64 " is %s, and cannot go from %s to %s", c->run_id, present,
 			run_state_name(c->run.from), run_state_name(c->run.to));
+	if (c->kind == CHANGE_LOOKED)
+		return err_set(err, ERR_INTERNAL,
+			"task %s of run %" PRId64 " is %s, and nothing is looked for", c->task,
+			c->run_id, present);
 	return err_set(err, ERR_INTERNAL,
 		"task %s of run %" PRId64 " is %s, and cannot go from %s to %s", c->task, c->run_id,
 		present, task_state_name(c->state.from), task_state_name(c->state.to));

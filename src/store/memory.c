@@ -557,6 +557,10 @@ static int change_task(
 	r->waits_for = memory_keep(m, c->state.waits_for);
 	if (r->state == TASK_NONE || r->state == TASK_AWAITING_INPUT)
 		r->decision = NULL;
+	if (r->state != TASK_FAILED && r->state != TASK_SKIPPED && r->state != TASK_CANCELLED) {
+		r->looked = NULL;
+		r->looked_us = 0;
+	}
 	return add_event(
 		m, run, c, task_state_name(c->state.from), task_state_name(c->state.to), err);
 }
@@ -663,6 +667,23 @@ static int change_end(
 	return 0;
 }
 
+static int change_looked(
+	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
+{
+	struct mem_task *t = memory_find_task(m, run, c->task, c->map_index);
+
+	if (!t)
+		return backend_no_task(c, err);
+	struct task_row *r = &t->row;
+	if (!task_state_waits(r->state))
+		return backend_wrong_state(c, task_state_name(r->state), err);
+	if (memory_save(m, r, sizeof *r, err) < 0)
+		return -1;
+	r->looked = memory_keep(m, c->detail);
+	r->looked_us = c->at_us;
+	return 0;
+}
+
 static int change_breaker(
 	struct memory_store *m, struct mem_run *run, const struct change *c, struct err *err)
 {
@@ -691,6 +712,8 @@ static int (*const changers[])(
 	[CHANGE_START] = change_start,
 	[CHANGE_END] = change_end,
 	[CHANGE_STOP] = NULL, /* not stored */
+	[CHANGE_LOOK] = NULL, /* likewise */
+	[CHANGE_LOOKED] = change_looked,
 	[CHANGE_BREAKER] = change_breaker,
 	[CHANGE_CANCEL] = change_cancel,
 	[CHANGE_ITEM] = change_item,

@@ -195,6 +195,7 @@ static int put_tasks(
 		row->outputs = lend(rows->arena, row->outputs);
 		row->waits_for = lend(rows->arena, row->waits_for);
 		row->item = lend(rows->arena, row->item);
+		row->looked = lend(rows->arena, row->looked);
 		row->decision = NULL;
 	}
 	free(sorted.items);

@@ -429,7 +429,12 @@ static const char schema_4[] =
 	"	fresh_within_us INTEGER," /* an SLA */
 	"	PRIMARY KEY (dag, dataset, role, task)"
 	") STRICT, WITHOUT ROWID;"
-	"CREATE INDEX dataset_link_of ON dataset_link(dataset);";
+	"CREATE INDEX dataset_link_of ON dataset_link(dataset);"
+
+	/* What looks for what a task waits for found last, in words, and since when they find it.
+	 */
+	"ALTER TABLE task ADD COLUMN looked TEXT;"
+	"ALTER TABLE task ADD COLUMN looked_us INTEGER NOT NULL DEFAULT 0;";
 
 static const struct migration all[] = {
 	{ 1, schema_1 },

@@ -104,6 +104,8 @@ static void read_task(struct sqlite_cursor *c, void *row)
 	r->work = sqlite_get_int(c);
 	r->waits_for = sqlite_get_text(c);
 	r->item = sqlite_get_text(c);
+	r->looked = sqlite_get_text(c);
+	r->looked_us = sqlite_get_int(c);
 }
 
 static void read_attempt(struct sqlite_cursor *c, void *row)

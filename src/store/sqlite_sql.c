@@ -111,8 +111,13 @@ static const char *const texts[] = {
 		"UPDATE task SET state = ?5, reason = ?6, tries = ?7, failures = ?8, lost = ?9,"
 		" changed_us = ?10, due_us = ?11, hash = coalesce(?12, hash, ?13), outputs = ?14,"
 		" work = ?15, waits_for = ?16,"
-		" decision = iif(?5 = 'none' OR ?5 = 'awaiting_input', NULL, decision)"
+		" decision = iif(?5 = 'none' OR ?5 = 'awaiting_input', NULL, decision),"
+		" looked = iif(?5 IN ('failed', 'skipped', 'cancelled'), looked, NULL),"
+		" looked_us = iif(?5 IN ('failed', 'skipped', 'cancelled'), looked_us, 0)"
 		" WHERE run_id = ?1 AND name = ?2 AND map_index = ?3 AND state = ?4",
+	[SQL_TASK_LOOKED] = "UPDATE task SET looked = ?4, looked_us = ?5"
+			    " WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
+			    " AND state IN ('deferred', 'awaiting_input')",
 	[SQL_TASK_TOKEN] =
 		"UPDATE task SET token = ?4 WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
 		" AND token < ?4",
@@ -305,10 +310,8 @@ static const char *const texts[] = {
 			    " AND map_index = -1",
 	[SQL_TASKS] =
 		"SELECT name, map_index, state, reason, tries, failures, lost, changed_us, due_us,"
-		" token, hash, outputs, work, waits_for, item FROM task WHERE run_id = ?1 ORDER BY "
-		"seq, "
-		"name, "
-		"map_index",
+		" token, hash, outputs, work, waits_for, item, looked, looked_us FROM task"
+		" WHERE run_id = ?1 ORDER BY seq, name, map_index",
 	[SQL_ATTEMPTS] =
 		"SELECT token, task, map_index, try, outcome, exit_status, signal, queued_us,"
 		" started_us, ended_us, error, result FROM attempt"

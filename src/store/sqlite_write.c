@@ -352,7 +352,7 @@ static int explain_task(struct sqlite_store *s, const struct change *c, struct e
 	int r = sqlite_step(&q, err);
 	if (r == 0)
 		backend_no_task(c, err);
-	else if (r > 0 && c->kind == CHANGE_TASK)
+	else if (r > 0 && (c->kind == CHANGE_TASK || c->kind == CHANGE_LOOKED))
 		backend_wrong_state(c, sqlite_text(&q, 0), err);
 	else if (r > 0 && c->kind == CHANGE_ITEM)
 		backend_has_begun(c, sqlite_text(&q, 0), err);
@@ -474,6 +474,21 @@ static int change_end(struct sqlite_store *s, const struct change *c, struct err
 	return -1;
 }
 
+static int change_looked(struct sqlite_store *s, const struct change *c, struct err *err)
+{
+	struct sqlite_query q = sqlite_query(s, SQL_TASK_LOOKED, "record what was looked for");
+
+	sqlite_bind_int(&q, c->run_id);
+	sqlite_bind_text(&q, c->task);
+	sqlite_bind_int(&q, c->map_index);
+	sqlite_bind_text(&q, c->detail);
+	sqlite_bind_int(&q, c->at_us);
+	int n = sqlite_run(&q, err);
+	if (n < 0)
+		return -1;
+	return n ? 0 : explain_task(s, c, err);
+}
+
 static int change_breaker(struct sqlite_store *s, const struct change *c, struct err *err)
 {
 	const struct breaker_put b = backend_breaker_of(c);
@@ -499,6 +514,8 @@ static int (*const change_writers[])(struct sqlite_store *, const struct change 
 	[CHANGE_START] = change_start,
 	[CHANGE_END] = change_end,
 	[CHANGE_STOP] = NULL, /* not stored */
+	[CHANGE_LOOK] = NULL, /* likewise */
+	[CHANGE_LOOKED] = change_looked,
 	[CHANGE_BREAKER] = change_breaker,
 	[CHANGE_CANCEL] = change_cancel,
 	[CHANGE_ITEM] = change_item,

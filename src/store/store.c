@@ -115,6 +115,14 @@ static int check_breaker(const struct breaker_put *b, struct err *err)
 	return 0;
 }
 
+static int check_looked_change(const struct change *c, struct err *err)
+{
+	if (!c->detail)
+		return err_set(
+			err, ERR_INTERNAL, "run %" PRId64 ": a look that found nothing", c->run_id);
+	return 0;
+}
+
 static int check_breaker_change(const struct change *c, struct err *err)
 {
 	const struct breaker_put b = backend_breaker_of(c);
@@ -146,6 +154,8 @@ static const struct change_check {
 	[CHANGE_START] = { check_attempt_change, true },
 	[CHANGE_END] = { check_attempt_change, true },
 	[CHANGE_STOP] = { NULL, true },
+	[CHANGE_LOOK] = { NULL, true },
+	[CHANGE_LOOKED] = { check_looked_change, true },
 	[CHANGE_BREAKER] = { check_breaker_change, false },
 	[CHANGE_CANCEL] = { check_nothing, false },
 	[CHANGE_ITEM] = { check_item_change, true },
@@ -235,7 +245,8 @@ static int check_batch(const struct store_batch *b, struct leased *l, struct err
 		const struct change *c = &b->changes[i];
 		if (check_change(c, err) < 0)
 			return -1;
-		if (c->kind != CHANGE_STOP && c->kind != CHANGE_BREAKER && !is_leased(l, c->run_id))
+		if (change_checks[c->kind].check && c->kind != CHANGE_BREAKER &&
+			!is_leased(l, c->run_id))
 			return err_set(err, ERR_INTERNAL,
 				"a change of run %" PRId64 ", whose lease is not checked",
 				c->run_id);

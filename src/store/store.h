@@ -332,7 +332,7 @@ struct store_lease {
 struct store_batch {
 	const struct store_lease *leases; /* of every run that changes: all must still be ours */
 	size_t nleases;
-	const struct change *changes; /* CHANGE_STOP rows are passed over */
+	const struct change *changes; /* CHANGE_STOP and CHANGE_LOOK rows are passed over */
 	size_t nchanges;
 	const struct check_row *checks;
 	size_t nchecks;
@@ -450,6 +450,8 @@ struct task_row {
 	const char *outputs; /* JSON object text or NULL */
 	const char *waits_for; /* deferred, awaiting_input: what it waits for; else NULL */
 	const char *item;      /* of an instance: JSON text; NULL for a task as a whole */
+	const char *looked;    /* deferred, or no longer: what looks for it found last; else NULL */
+	int64_t looked_us;     /* since when they find that; 0: nothing yet */
 	const char *decision;  /* the store's own: see approval_row */
 };
 

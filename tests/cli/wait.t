@@ -99,8 +99,8 @@ bad() { # WITH TEXT NAME
 	exits 3 "$3: exit status"
 	out_has "$2" "$3"
 }
-bad "" "wait needs one of path, time, run and dataset" "nothing to wait for"
-bad "path: a, time: 1h" "wait needs one of path, time, run and dataset" "two things to wait for"
+bad "" "wait needs one of path, time, run, dataset, sql and url" "nothing to wait for"
+bad "path: a, time: 1h" "wait needs one of path, time, run, dataset, sql and url" "two things to wait for"
 bad "time: tomorrow" '"tomorrow" is neither an instant nor a duration' "no time"
 bad "path: a, task: b" "task: belongs to run" "a key of another kind"
 bad "time: 1h, min_age: 1m" "min_age: belongs to path" "an age of a time"

@@ -4,7 +4,8 @@
 usage: http_sink.py PORT_FILE LOG [CERT KEY]
 
 /ok: 200. /code/N: that status. /flaky/K: 503 the first K times, then 200. /busy/K/S: 429 with
-Retry-After: S the first K times. /hang: no answer. /drop: the connection is closed. /echo: 404 with the path. Each request is
+Retry-After: S the first K times. /json/K: {"state": "running"} the first K times, then "done" with an
+ETag. /big: two million bytes. /to/WORD...: a redirect to /WORD... /hang: no answer. /drop: the connection is closed. /echo: 404 with the path. Each request is
 a line of JSON in LOG.
 """
 import http.server
@@ -55,6 +56,14 @@ class Sink(http.server.BaseHTTPRequestHandler):
             self.answer(503, "not now")
         elif word[0] == "busy" and n <= int(word[1]):
             self.answer(429, "slow down", [("Retry-After", word[2])])
+        elif word[0] == "json" and n <= int(word[1]):
+            self.answer(200, '{"state": "running", "jobs": [{"a/b": 1}]}')
+        elif word[0] == "json":
+            self.answer(200, '{"state": "done", "jobs": [{"a/b": 2}]}', [("ETag", '"v7"')])
+        elif word[0] == "big":
+            self.answer(200, "x" * 2000000)
+        elif word[0] == "to":
+            self.answer(302, "there", [("Location", "/" + "/".join(word[1:]))])
         elif word[0] == "hang":
             time.sleep(30)
         elif word[0] == "drop":
@@ -63,7 +72,7 @@ class Sink(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(200)
 
-    do_POST = do_GET = handle_any
+    do_POST = do_GET = do_PUT = handle_any
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -30,7 +30,14 @@
 #include "core/sched.h"
 #include "tests/lib/trigger_model.h"
 
-enum { RUNS_MAX = 3, NODES_MAX = 24, PAST_MAX = 64, STEPS_MAX = 4000, ROUNDS = 5000 };
+enum {
+	RUNS_MAX = 3,
+	NODES_MAX = 24,
+	LOOKS_MAX = 4,
+	PAST_MAX = 64,
+	STEPS_MAX = 4000,
+	ROUNDS = 5000
+};
 
 /* An attempt in the world outside. */
 struct flying {
@@ -69,6 +76,11 @@ struct mrun {
 	bool here; /* the scheduler knows of it */
 };
 
+struct looking {
+	int64_t token, run_id;
+	int task;
+};
+
 struct world {
 	struct rng rng;
 	uint64_t seed;
@@ -81,10 +93,13 @@ struct world {
 	int64_t newest;         /* the largest token of a committed attempt */
 	int64_t past[PAST_MAX]; /* tokens that ended */
 	size_t npast;
+	struct looking looks[LOOKS_MAX]; /* committed, and not ended */
+	int nlooks, max_looks;
 	bool adding;                /* a run is taken in: final states may be cleared */
 	bool asking;                /* something was asked for */
 	int asked, refused;         /* told at the end */
 	int crashes, starts, steps; /* told at the end */
+	int looked;                 /* likewise */
 };
 
 static int below(struct world *w, int n)
@@ -527,6 +542,30 @@ static void commit_start(struct world *w, struct mrun *r, const struct change *c
 		"%d run, of %d", slow_slots(w), w->max_running);
 }
 
+static struct looking *find_look(struct world *w, int64_t token)
+{
+	for (int i = 0; i < w->nlooks; i++)
+		if (w->looks[i].token == token)
+			return &w->looks[i];
+	return NULL;
+}
+
+static void commit_look(struct world *w, const struct mrun *r, const struct change *c)
+{
+	const struct mtask *t = &r->tasks[c->task_index];
+
+	CHECK(w, task_state_waits(t->state) && needs_met(r, c->task_index), "%s: a look in vain",
+		c->task);
+	CHECK(w, !stops(r, &r->dag->tasks[c->task_index]), "%s: a look in a cancelled run",
+		c->task);
+	CHECK(w, c->attempt.token > w->newest, "%s: token %" PRId64 " after %" PRId64, c->task,
+		c->attempt.token, w->newest);
+	CHECK(w, w->nlooks < w->max_looks, "%d looks at once", w->nlooks);
+	w->newest = c->attempt.token;
+	w->looks[w->nlooks++] = (struct looking){ c->attempt.token, r->id, c->task_index };
+	w->looked++;
+}
+
 static void commit(struct world *w)
 {
 	size_t n;
@@ -553,6 +592,13 @@ static void commit(struct world *w)
 			t->ending = true;
 		} else if (c->kind == CHANGE_CANCEL) {
 			CHECK(w, !c->task, "a task is not a run");
+		} else if (c->kind == CHANGE_LOOK) {
+			commit_look(w, r, c);
+		} else if (c->kind == CHANGE_LOOKED) {
+			CHECK(w, task_state_waits(t->state), "%s does not wait", c->task);
+		} else if (c->kind == CHANGE_STOP && find_look(w, c->attempt.token)) {
+			CHECK(w, !sched_look_awaited(w->s, c->attempt.token),
+				"%s: its look is stopped, and awaited", c->task);
 		} else {
 			CHECK(w, c->kind == CHANGE_STOP && t->flight.token == c->attempt.token,
 				"%s: stops nothing", c->task);
@@ -643,6 +689,8 @@ static void check(struct world *w)
 {
 	CHECK(w, sched_running(w->s) == slow_running(w), "%d run, it says %d", slow_running(w),
 		sched_running(w->s));
+	CHECK(w, sched_looking(w->s) == w->nlooks, "%d looks, it says %d", w->nlooks,
+		sched_looking(w->s));
 	for (int k = 0; k < w->nruns; k++)
 		if (w->runs[k].here)
 			check_run(w, &w->runs[k]);
@@ -658,6 +706,15 @@ static bool works(const struct mrun *r)
 	return false;
 }
 
+/* A look for it is made, or would be with a token. */
+static bool is_looked_for(const struct world *w, const struct mrun *r, int task)
+{
+	for (int i = 0; i < w->nlooks; i++)
+		if (w->looks[i].run_id == r->id && w->looks[i].task == task)
+			return true;
+	return sched_tokens_left(w->s) == 0;
+}
+
 static void check_not_stuck(struct world *w)
 {
 	bool room = slow_slots(w) < w->max_running && sched_tokens_left(w->s) > 0;
@@ -670,9 +727,12 @@ static void check_not_stuck(struct world *w)
 			if (!t->selected || task_state_is_final(t->state))
 				continue;
 			bool due = t->state == TASK_UP_FOR_RETRY && t->due_us <= w->now_us;
-			due |= task_state_waits(t->state) && t->due_us && t->due_us <= w->now_us;
+			due |= task_state_waits(t->state) && t->due_us && t->due_us <= w->now_us &&
+			       !is_looked_for(w, r, i);
 			CHECK(w, !due, "t%d is due, and only waits", i);
-			CHECK(w, !task_state_waits(t->state) || sched_wake_us(w->s) < INT64_MAX,
+			CHECK(w,
+				!task_state_waits(t->state) || sched_wake_us(w->s) < INT64_MAX ||
+					is_looked_for(w, r, i) || w->nlooks == w->max_looks,
 				"t%d: nobody asks again", i);
 			CHECK(w,
 				t->state != TASK_NONE || !needs_met(r, i) ||
@@ -805,8 +865,9 @@ static void top_up(struct world *w)
 
 static void new_sched(struct world *w)
 {
-	const struct sched_config config = { .max_running = w->max_running,
-		.seed = rng_next(&w->rng) };
+	const struct sched_config config = {
+		.max_running = w->max_running, .max_looks = w->max_looks, .seed = rng_next(&w->rng)
+	};
 
 	w->s = sched_new(&config);
 	top_up(w);
@@ -1011,25 +1072,62 @@ static void step_ask(struct world *w)
 		check_setups(w, r, init);
 }
 
-/* Not yet; or there, but without a token to say so. */
-static bool answer_wait(struct world *w, const struct sched_question *q, struct mtask *t)
+static struct sched_wait random_wait(struct world *w, int64_t run_id, int task)
 {
-	const struct sched_wait wait = { .run_id = q->run_id,
-		.task = q->task,
+	return (struct sched_wait){ .run_id = run_id,
+		.task = task,
 		.input = one_in(w, 2),
 		.again_us = w->now_us + below(w, 20) * US_PER_SECOND,
 		.spread_us = below(w, 3) * US_PER_SECOND,
 		.deadline_us = one_in(w, 3) ? 0 : w->now_us + (1 + below(w, 90)) * US_PER_SECOND,
 		.skip = one_in(w, 2) };
+}
+
+/* Not yet; to be looked for; or there, but without a token to say so. */
+static bool answer_wait(struct world *w, const struct sched_question *q, struct mtask *t)
+{
+	const struct sched_wait wait = random_wait(w, q->run_id, q->task);
 	bool yes = one_in(w, 2);
 
 	CHECK(w, q->deadline_us == (task_state_waits(t->state) ? t->due_us : 0), "its deadline");
+	CHECK(w, q->waits == task_state_waits(t->state), "whether it waits");
 	t->said_wait = !yes || sched_tokens_left(w->s) == 0;
 	t->said_us = yes ? 0 : wait.deadline_us;
 	t->said_skip = wait.skip && !yes;
-	if (!yes)
+	if (!yes && one_in(w, 2))
+		sched_answer_look(w->s, &wait, w->now_us);
+	else if (!yes)
 		sched_answer_wait(w->s, &wait, w->now_us);
 	return !yes;
+}
+
+/* A look ends, in any way; nobody may wait for it any more. */
+static void step_look(struct world *w)
+{
+	if (w->nlooks == 0)
+		return;
+	struct looking *k = &w->looks[below(w, w->nlooks)], was = *k;
+	struct sched_look_end e = { .token = was.token,
+		.outcome = random_outcome(w),
+		.permanent = one_in(w, 5),
+		.over = one_in(w, 3),
+		.said = one_in(w, 3)   ? NULL
+			: one_in(w, 2) ? "no"
+				       : "nothing",
+		.wait = random_wait(w, was.run_id, was.task) };
+	bool awaited = sched_look_awaited(w->s, was.token);
+	struct mrun *r = run_of(w, was.run_id);
+
+	CHECK(w, !awaited || r->here, "a look of a run that is gone is awaited");
+	if (awaited) {
+		struct mtask *t = &r->tasks[was.task];
+		CHECK(w, task_state_waits(t->state), "t%d does not wait", was.task);
+		t->said_wait = true;
+		t->said_skip = e.wait.skip && !e.over;
+	}
+	*k = w->looks[--w->nlooks];
+	CHECK(w, sched_look_ended(w->s, &e, w->now_us), "token %" PRId64, e.token);
+	CHECK(w, !sched_look_ended(w->s, &e, w->now_us), "token %" PRId64 " again", e.token);
 }
 
 static bool answer(struct world *w)
@@ -1126,6 +1224,7 @@ static void crash(struct world *w)
 	bool settled = !one_in(w, 4);
 
 	w->crashes++;
+	w->nlooks = 0;
 	sched_free(w->s);
 	new_sched(w);
 	for (int k = 0; k < w->nruns; k++) {
@@ -1158,7 +1257,7 @@ static void lose(struct world *w)
 }
 
 static void (*const steps[])(struct world *) = { step_tick, step_tick, step_tick, step_end,
-	step_end, step_end, step_end, step_stray_end, step_time, step_time };
+	step_end, step_end, step_end, step_stray_end, step_look, step_look, step_time, step_time };
 
 static void one_step(struct world *w)
 {
@@ -1212,6 +1311,7 @@ static void finish(struct world *w)
 		check(w);
 		check_not_stuck(w);
 		step_end(w);
+		step_look(w);
 		commit(w);
 		check(w);
 	}
@@ -1222,6 +1322,8 @@ static void play(struct world *w)
 {
 	w->nruns = 1 + below(w, RUNS_MAX);
 	w->max_running = 1 + below(w, 6);
+	w->max_looks = 1 + below(w, LOOKS_MAX);
+	w->nlooks = 0;
 	w->now_us = (1 + below(w, 1000)) * US_PER_SECOND;
 	w->handed_out = 1;
 	w->newest = 0;
@@ -1259,10 +1361,12 @@ static void test_invariants(void **state)
 	printf("# WEIR_SEED=%" PRIu64 "\n", w.seed);
 	for (w.round = 1; w.round <= rounds; w.round++)
 		play(&w);
-	printf("# %d rounds, %d steps, %d attempts, %d crashes, %d requests, %d of them refused\n",
-		rounds, w.steps, w.starts, w.crashes, w.asked, w.refused);
+	printf("# %d rounds, %d steps, %d attempts, %d looks, %d crashes, %d requests, %d of them "
+	       "refused\n",
+		rounds, w.steps, w.starts, w.looked, w.crashes, w.asked, w.refused);
 	assert_true(w.asked > w.refused);
 	assert_true(w.starts > rounds);
+	assert_true(w.looked > rounds / 4);
 }
 
 int main(void)

@@ -131,11 +131,68 @@ static void test_decision_ends(void **state)
 	check_decision(f, id, "orders", NULL);
 }
 
+static void check_looked(struct fixture *f, int64_t id, const char *want, int64_t want_us)
+{
+	struct store_result r;
+
+	OK(f, store_tasks(f->s, id, &r, &f->err));
+	if (want)
+		assert_string_equal(r.tasks[0].looked, want);
+	else
+		assert_null(r.tasks[0].looked);
+	assert_int_equal(r.tasks[0].looked_us, want_us);
+	store_result_release(&r);
+}
+
+/* What looks find is kept while it is waited for, and with a wait that came to nothing. */
+static void test_looked(void **state)
+{
+	struct fixture *f = *state;
+	struct run_open o = opening(f, "sales", 19);
+	int64_t id, epoch;
+	size_t nevents;
+	struct store_result r;
+
+	open_run(f, &o, &id, &epoch);
+	struct change c = { .kind = CHANGE_LOOKED,
+		.reason = REASON_WAITING,
+		.run_id = id,
+		.task = "orders",
+		.map_index = -1,
+		.at_us = 7000000,
+		.detail = "HTTP 404" };
+	FAILS(f, ERR_INTERNAL, commit(f, id, epoch, &c, 1));
+	SAYS(f, "is none, and nothing is looked for");
+	move(f, id, epoch, TASK_NONE, TASK_DEFERRED);
+	OK(f, store_events(f->s, id, "orders", &r, &f->err));
+	nevents = r.n;
+	store_result_release(&r);
+	check_looked(f, id, NULL, 0);
+	OK(f, commit(f, id, epoch, &c, 1));
+	check_looked(f, id, "HTTP 404", 7000000);
+	c.detail = "HTTP 503";
+	c.at_us++;
+	OK(f, commit(f, id, epoch, &c, 1));
+	check_looked(f, id, "HTTP 503", 7000001);
+	OK(f, store_events(f->s, id, "orders", &r, &f->err));
+	assert_int_equal(r.n, nevents);
+	store_result_release(&r);
+	c.task = "gone";
+	FAILS(f, ERR_INTERNAL, commit(f, id, epoch, &c, 1));
+	c.detail = NULL;
+	FAILS(f, ERR_INTERNAL, commit(f, id, epoch, &c, 1));
+	move(f, id, epoch, TASK_DEFERRED, TASK_FAILED);
+	check_looked(f, id, "HTTP 503", 7000001);
+	move(f, id, epoch, TASK_FAILED, TASK_NONE);
+	check_looked(f, id, NULL, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(test_decide),
 		BOTH(test_decision_ends),
+		BOTH(test_looked),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,4 +1,4 @@
-#include "run/curl_lib.h"
+#include "data/curl_lib.h"
 
 #include <dlfcn.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
-/* libcurl, loaded when it is first needed: by the process that sends, and by no other.
+/* libcurl, loaded when it is first needed: by processes that talk to others, and by no other.
  *
  * Linked to the program, it and the two dozen libraries behind it would cost each start of weir, a
  * task's `weir fence` among them, three times what it costs without.
  */
-#ifndef WEIR_RUN_CURL_LIB_H
-#define WEIR_RUN_CURL_LIB_H
+#ifndef WEIR_DATA_CURL_LIB_H
+#define WEIR_DATA_CURL_LIB_H
 
 #include <curl/curl.h>
 
