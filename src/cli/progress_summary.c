@@ -281,13 +281,15 @@ static void failure(const struct summary *s, int i)
 	buf_release(&why);
 }
 
-/* Of a mapped task, the instances that did. */
+/* Of a mapped task, the instances that did; where it was marked as done, none. */
 static bool failed(const struct summary *s, int i)
 {
 	const struct task_progress *t = &s->p->tasks[i];
-	bool counts = progress_counts(s->p, i < s->p->dag->ntasks ? i : t->def);
+	int whole = i < s->p->dag->ntasks ? i : t->def;
+	enum task_state state = s->p->tasks[whole].state;
 
-	return t->state == TASK_FAILED && counts && t->nin[TASK_FAILED] == 0;
+	return t->state == TASK_FAILED && state != TASK_SUCCESS && state != TASK_SKIPPED &&
+	       progress_counts(s->p, whole) && t->nin[TASK_FAILED] == 0;
 }
 
 static int failures(const struct summary *s)

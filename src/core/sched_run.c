@@ -101,7 +101,8 @@ struct instances {
 	int running, again;
 };
 
-/* Those that are named, and those that failed. */
+/* Those that are named, and those that failed; but not where the whole is done all the same: it was
+ * marked so, or it was not mapped then. */
 static void mark_instances(const struct run_init *init, struct instances *of, enum reason *ret)
 {
 	const int ntasks = init->dag->ntasks;
@@ -109,7 +110,9 @@ static void mark_instances(const struct run_init *init, struct instances *of, en
 	for (int i = 0; i < init->ninstances; i++) {
 		const struct instance_init *at = &init->instances[i];
 		enum task_state state = at->init.state;
-		bool failed = state == TASK_FAILED || state == TASK_CANCELLED;
+		enum task_state whole = init->tasks[at->task].state;
+		bool failed = (state == TASK_FAILED || state == TASK_CANCELLED) &&
+			      whole != TASK_SUCCESS && whole != TASK_SKIPPED;
 		enum reason *why = &ret[ntasks + i];
 		of[at->task].running += state == TASK_RUNNING;
 		if (!at->init.selected || state == TASK_NONE || state == TASK_RUNNING)

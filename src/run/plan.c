@@ -103,6 +103,12 @@ static int select_only(const struct run_request *req, struct task_init *tasks, s
 	return 0;
 }
 
+/* Of a mapped task its instances tell. */
+static bool is_stale(const struct task *t, const struct task_row *row)
+{
+	return row->hash && strcmp(row->hash, t->hash) != 0;
+}
+
 static void restore(const struct task *t, const struct task_row *row, struct task_init *init,
 	struct task_progress *p)
 {
@@ -113,7 +119,7 @@ static void restore(const struct task *t, const struct task_row *row, struct tas
 	p->ended_us = task_state_is_final(row->state) ? row->changed_us : 0;
 	p->due_us = row->due_us;
 	p->waits_for = row->waits_for ? strdup(row->waits_for) : NULL;
-	p->stale = row->hash && strcmp(row->hash, t->hash) != 0;
+	p->stale = is_stale(t, row);
 	if (row->outputs)
 		p->outputs = json_loads(row->outputs, 0, NULL);
 }
@@ -148,11 +154,13 @@ int plan_select(const struct run_request *req, const struct store_result *rows,
 		ret_progress[i].retries = dag->tasks[i].retry.retries;
 	}
 	for (size_t i = 0; i < rows->n; i++) {
-		const struct task *t =
-			rows->tasks[i].map_index < 0 ? dag_find(dag, rows->tasks[i].name) : NULL;
+		const struct task_row *row = &rows->tasks[i];
+		const struct task *t = dag_find(dag, row->name);
 		/* A task that this version of the DAG no longer has is history. */
-		if (t)
-			restore(t, &rows->tasks[i], &ret[t->index], &ret_progress[t->index]);
+		if (t && row->map_index < 0)
+			restore(t, row, &ret[t->index], &ret_progress[t->index]);
+		else if (t)
+			ret_progress[t->index].stale |= is_stale(t, row);
 	}
 	if (req->from && clear_from(req, ret, err) < 0)
 		return -1;

@@ -200,6 +200,40 @@ out_has "asked: mark m[0]: success" "who marked it is told"
 weir clear hand m --dry-run
 out_has "runs again, with a new list" "clear makes the list anew"
 
+weir run dags/hand.yaml --date 2026-11-19
+out_lacks "m[" "what was marked is not done again"
+weir run dags/hand.yaml --date 2026-11-18 --quiet
+weir mark hand@2026-11-18 m success --reason "never mind"
+exits 0 "the whole is marked, though some of it failed"
+weir run dags/hand.yaml --date 2026-11-18
+out_lacks "m[" "none of it is done again then"
+out_has "after   success" "but what waited for it"
+
+# ---- the file changes ------------------------------------------------------------------------------
+
+cat >dags/change.yaml <<'END'
+dag: change
+tasks:
+  m: { foreach: [a, b], run: "echo {{ item }} >>$WITNESS; test {{ item }} = a" }
+END
+: >"$WITNESS"
+weir run dags/change.yaml --date 2026-11-19 --quiet
+sed -i 's/foreach: .a, b., //; s/{{ item }}/x/g; s/test x = a/true/' dags/change.yaml
+weir run dags/change.yaml --date 2026-11-19 --quiet
+exits 0 "a task that was mapped and is no more is done as it is now"
+is "$(sort "$WITNESS" | tr '\n' ' ')" "a b x " "... once"
+weir run dags/change.yaml --date 2026-11-19
+out_has "nothing to do" "and is done then"
+sed -i 's/{ run:/{ foreach: [p, q, r], run:/; s/echo x/echo {{ item }}/' dags/change.yaml
+weir run dags/change.yaml --date 2026-11-19
+out_has "m is kept though its definition changed; --from m does it again" "one that is mapped now is told to have changed"
+weir run dags/change.yaml --date 2026-11-19 --from m
+exits 0 "and done again when asked"
+out_has "3 success" "with its list"
+sed -i 's/p, q, r/p, q/' dags/change.yaml
+weir run dags/change.yaml --date 2026-11-19
+out_has "m is kept though its definition changed" "a list that changed in the file is told"
+
 # ---- a daemon, killed in the middle ----------------------------------------------------------------
 
 cat >dags/big.yaml <<'END'
