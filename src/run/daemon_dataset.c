@@ -25,11 +25,23 @@ struct consumer {
 	/* A run of the same interval is active, or another's, since so many runs were in hand. */
 	bool refused;
 	int refused_at;
+	bool circled; /* it would start itself, by way of others: that was told */
+	uint64_t mark;
+	UT_hash_handle hh;
+};
+
+/* Who waits for a dataset. */
+struct topic {
+	char *name;
+	struct consumer **list;
+	size_t n, cap;
 	UT_hash_handle hh;
 };
 
 struct daemon_datasets {
 	struct consumer *consumers, *due;
+	struct topic *topics;
+	uint64_t mark;
 	struct store_result followed; /* cursors, as the store had them at the start */
 	size_t nload;                 /* consumers to be loaded */
 	int64_t seen_id;              /* updates up to it were looked at */
@@ -83,6 +95,68 @@ static void make_due(struct daemon_datasets *ds, struct consumer *c)
 	ds->due = c;
 }
 
+static struct topic *find_topic(const struct daemon_datasets *ds, const char *dataset)
+{
+	struct topic *t;
+
+	HASH_FIND_STR(ds->topics, dataset, t);
+	return t;
+}
+
+static void free_topic(struct daemon_datasets *ds, struct topic *t)
+{
+	HASH_DEL(ds->topics, t);
+	free(t->name);
+	free(t->list);
+	free(t);
+}
+
+static struct topic *need_topic(struct daemon_datasets *ds, const char *dataset)
+{
+	struct topic *t = find_topic(ds, dataset);
+
+	if (t)
+		return t;
+	t = calloc(1, sizeof *t);
+	if (!t || !(t->name = strdup(dataset))) {
+		free(t);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, ds->topics, t->name, strlen(t->name), t);
+	return t;
+}
+
+static int listen_to(struct daemon_datasets *ds, const char *dataset, struct consumer *c)
+{
+	struct topic *t = need_topic(ds, dataset);
+
+	if (t && t->n == t->cap) {
+		size_t cap = t->cap ? t->cap * 2 : 4;
+		struct consumer **grown = reallocarray(t->list, cap, sizeof(struct consumer *));
+		if (!grown)
+			return -1;
+		t->list = grown;
+		t->cap = cap;
+	}
+	if (!t)
+		return -1;
+	t->list[t->n++] = c;
+	return 0;
+}
+
+static void unlisten(struct daemon_datasets *ds, const char *dataset, const struct consumer *c)
+{
+	struct topic *t = find_topic(ds, dataset);
+	size_t i = 0;
+
+	while (t && i < t->n && t->list[i] != c)
+		i++;
+	if (t && i < t->n)
+		t->list[i] = t->list[--t->n];
+	if (t && t->n == 0)
+		free_topic(ds, t);
+}
+
 static void free_consumer(struct daemon_datasets *ds, struct consumer *c)
 {
 	struct consumer **at = &ds->due;
@@ -92,6 +166,8 @@ static void free_consumer(struct daemon_datasets *ds, struct consumer *c)
 	if (*at)
 		*at = c->next_due;
 	ds->nload -= c->load;
+	for (size_t i = 0; i < c->rule.n; i++)
+		unlisten(ds, c->rule.refs[i].name, c);
 	free_rule(&c->rule);
 	dataset_pending_release(&c->pending);
 	free(c->name);
@@ -105,8 +181,11 @@ static struct consumer *add(struct daemon_datasets *ds, const struct catalog_dag
 	if (!c)
 		return NULL;
 	c->name = strdup(dag->name);
-	if (!c->name || copy_rule(&c->rule, &dag->datasets) < 0 ||
-		dataset_pending_init(&c->pending, &c->rule, NULL) < 0) {
+	bool good = c->name && copy_rule(&c->rule, &dag->datasets) == 0 &&
+		    dataset_pending_init(&c->pending, &c->rule, NULL) == 0;
+	for (size_t i = 0; good && i < c->rule.n; i++)
+		good = listen_to(ds, c->rule.refs[i].name, c) == 0;
+	if (!good) {
 		free_consumer(ds, c);
 		return NULL;
 	}
@@ -185,15 +264,15 @@ static struct dataset_update update_of(const struct dataset_update_row *row)
 static void feed(struct daemon *d, const struct dataset_update_row *row)
 {
 	const struct dataset_update u = update_of(row);
-	struct consumer *c, *next;
+	const struct topic *t = find_topic(d->datasets, row->dataset);
 
 	engine_dataset_updated(&d->engine, row->dataset);
 	if (!row->wakes)
 		return;
 	daemon_fresh_updated(d, row->dataset);
-	HASH_ITER (hh, d->datasets->consumers, c, next)
-		if (dataset_pending_add(&c->pending, &c->rule, &u))
-			make_due(d->datasets, c);
+	for (size_t i = 0; t && i < t->n; i++)
+		if (dataset_pending_add(&t->list[i]->pending, &t->list[i]->rule, &u))
+			make_due(d->datasets, t->list[i]);
 }
 
 /* What is new in the store, a portion of it. */
@@ -298,6 +377,53 @@ static void add_run(struct daemon *d, struct batch *b, struct consumer *c,
 	b->of[b->n++] = c;
 }
 
+/* Those that a DAG starts, onto the stack, each once; true: `first` is one of them. */
+static bool push_started(struct daemon *d, const struct consumer *dag, const struct consumer *first,
+	struct consumer **stack, size_t *depth)
+{
+	const struct catalog_dag *c = catalog_find(d->catalog, dag->name);
+
+	for (size_t i = 0; c && i < c->nlinks; i++) {
+		const struct topic *t = c->links[i].role == DATASET_PRODUCES
+						? find_topic(d->datasets, c->links[i].dataset)
+						: NULL;
+		for (size_t k = 0; t && k < t->n; k++) {
+			struct consumer *next = t->list[k];
+			if (next == first)
+				return true;
+			if (next->mark == d->datasets->mark)
+				continue;
+			next->mark = d->datasets->mark;
+			stack[(*depth)++] = next;
+		}
+	}
+	return false;
+}
+
+/* Would its run start it again, by way of others? weir validate says so of the folder. */
+static bool is_in_circle(struct daemon *d, struct consumer *c)
+{
+	size_t depth = 0, n = HASH_COUNT(d->datasets->consumers);
+	struct consumer **stack = calloc(n + 1, sizeof(struct consumer *));
+	bool circle = false;
+
+	d->datasets->mark++;
+	if (stack)
+		circle = push_started(d, c, c, stack, &depth);
+	while (depth > 0 && !circle) {
+		const struct consumer *next = stack[--depth];
+		circle = push_started(d, next, c, stack, &depth);
+	}
+	free(stack);
+	if (circle && !c->circled)
+		say(d, LEVEL_ERROR,
+			"the DAG would start itself through datasets, by way of others: it is not "
+			"started; weir validate names them",
+			{ "dag", c->name });
+	c->circled = circle;
+	return circle;
+}
+
 /* False: nothing is due. What waits for the end of a pause or a run is judged again at each turn.
  */
 static bool judge(struct daemon *d, struct batch *b, struct consumer *c)
@@ -313,7 +439,7 @@ static bool judge(struct daemon *d, struct batch *b, struct consumer *c)
 	const struct dataset_room room = { s->paused || s->draining, s->active,
 		dag->max_active_runs };
 	enum dataset_verdict v = dataset_decide(&c->rule, &c->pending, &room, &due);
-	if (v == DATASET_DUE)
+	if (v == DATASET_DUE && !is_in_circle(d, c))
 		add_run(d, b, c, dag, &due);
 	return v != DATASET_WAITS;
 }

@@ -89,7 +89,7 @@ static void free_all(struct engine *e)
 	arena_release(&e->scratch);
 	arena_release(&e->incident_arena);
 	free(e->incidents);
-	engine_forget_waits(e, 0);
+	engine_release_datasets(e);
 	for (size_t i = 0; i < e->nspent; i++)
 		free(e->spent[i].path);
 	free(e->spent);

@@ -60,9 +60,11 @@ struct spent {
 
 /* A task that waits for a dataset (run/engine_dataset.c). */
 struct engine_wait {
-	int64_t run_id;
-	int task;
+	struct engine_wait_key {
+		int64_t run_id, task;
+	} key;
 	char *dataset;
+	UT_hash_handle hh;
 };
 
 /* A run the engine has in hand. Members are for reading. */
@@ -145,7 +147,6 @@ struct engine {
 	struct dataset_put *updates;
 	size_t nupdates, updates_cap;
 	struct engine_wait *waits;
-	size_t nwaits, waits_cap;
 	int64_t prepared; /* starts up to this token were given to the executor, to be held */
 	struct unstarted *unstarted; /* in the order of tokens */
 	size_t nunstarted;

@@ -66,58 +66,62 @@ int engine_collect_updates(
 
 void engine_note_wait(struct engine *e, const struct sched_question *q, const char *dataset)
 {
-	size_t i = 0;
+	const struct engine_wait_key key = { q->run_id, q->task };
+	struct engine_wait *w;
 
-	while (i < e->nwaits && (e->waits[i].run_id != q->run_id || e->waits[i].task != q->task))
-		i++;
-	if (i == e->waits_cap) {
-		size_t cap = e->waits_cap ? 2 * e->waits_cap : 16;
-		struct engine_wait *grown = reallocarray(e->waits, cap, sizeof *grown);
-		/* Its poll finds what it is not told. */
-		if (!grown)
-			return;
-		e->waits = grown;
-		e->waits_cap = cap;
+	HASH_FIND(hh, e->waits, &key, sizeof key, w);
+	/* Its poll finds what it is not told. */
+	if (!w && (w = calloc(1, sizeof *w))) {
+		w->key = key;
+		HASH_ADD(hh, e->waits, key, sizeof w->key, w);
 	}
-	if (i < e->nwaits)
-		free(e->waits[i].dataset);
-	else
-		e->nwaits++;
-	e->waits[i] = (struct engine_wait){ q->run_id, q->task, strdup(dataset) };
+	if (!w)
+		return;
+	free(w->dataset);
+	w->dataset = strdup(dataset);
 }
 
-static void remove_wait(struct engine *e, size_t i)
+static void remove_wait(struct engine *e, struct engine_wait *w)
 {
-	free(e->waits[i].dataset);
-	e->waits[i] = e->waits[--e->nwaits];
+	HASH_DEL(e->waits, w);
+	free(w->dataset);
+	free(w);
 }
 
 void engine_forget_waits(struct engine *e, int64_t run_id)
 {
-	for (size_t i = e->nwaits; i-- > 0;)
-		if (!run_id || e->waits[i].run_id == run_id)
-			remove_wait(e, i);
-	if (run_id)
-		return;
-	free(e->waits);
+	struct engine_wait *w, *next;
+
+	HASH_ITER (hh, e->waits, w, next)
+		if (w->key.run_id == run_id)
+			remove_wait(e, w);
+}
+
+void engine_release_datasets(struct engine *e)
+{
+	struct engine_wait *w, *next;
+
+	HASH_ITER (hh, e->waits, w, next)
+		remove_wait(e, w);
 	free(e->updates);
 }
 
 /* What still waits after the look is noted again. */
 void engine_dataset_updated(struct engine *e, const char *dataset)
 {
-	for (size_t i = e->nwaits; i-- > 0;) {
-		const struct engine_wait w = e->waits[i];
-		if (w.dataset && strcmp(w.dataset, dataset) != 0)
+	struct engine_wait *w, *next;
+
+	HASH_ITER (hh, e->waits, w, next) {
+		if (w->dataset && strcmp(w->dataset, dataset) != 0)
 			continue;
-		sched_ask_again(e->sched, w.run_id, w.task);
-		remove_wait(e, i);
+		sched_ask_again(e->sched, w->key.run_id, (int)w->key.task);
+		remove_wait(e, w);
 	}
 }
 
 void engine_wake_waits(struct engine *e)
 {
-	for (size_t i = 0; e->nwaits > 0 && i < e->nupdates; i++)
+	for (size_t i = 0; e->waits && i < e->nupdates; i++)
 		engine_dataset_updated(e, e->updates[i].dataset);
 	e->nupdates = 0;
 }

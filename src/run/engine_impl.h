@@ -69,7 +69,8 @@ int engine_collect_updates(
 void engine_wake_waits(struct engine *e);
 /* A task waits for a dataset. */
 void engine_note_wait(struct engine *e, const struct sched_question *q, const char *dataset);
-void engine_forget_waits(struct engine *e, int64_t run_id); /* 0: all, for good */
+void engine_forget_waits(struct engine *e, int64_t run_id);
+void engine_release_datasets(struct engine *e);
 /* Send what waits, to all; 1: the own executor does not take all of it now. */
 int engine_flush(struct engine *e);
 /* Feed the ends that an executor has. -1: it is gone. */

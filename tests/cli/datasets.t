@@ -319,11 +319,17 @@ is "$status" 0 "the daemon ends"
 fresh
 dag a '{ datasets: z }' 'run: "true", produces: x'
 dag b '{ datasets: x }' 'run: "true", produces: z'
-dag c '{ datasets: [x, elsewhere] }' 'run: "true"'
+dag c '{ datasets: [x, elsewhere], when: any }' 'run: "true"'
 weir validate dags
 exits 3 "DAGs that start each other in a circle"
 out_has "in a circle: a -> b -> a" "... are told, with the way round"
 out_has 'warning: schedule: no DAG here produces "elsewhere"' "what nothing produces is a warning"
+sim 2026-11-20T01:00:00Z 2026-11-20T01:10:00Z
+at 2026-11-20T01:10:00Z run dags/a.yaml --date 2026-11-18
+sim 2026-11-20T01:10:00Z 2026-11-20T01:20:00Z
+sql_is "a|manual
+c|dataset" "SELECT dag, \"trigger\" FROM run ORDER BY dag" "a daemon that has them all the same does not begin"
+err_has "would start itself through datasets" "... and says why"
 dag self '{ datasets: me }' 'run: "true", produces: me'
 weir validate dags/self.yaml
 exits 3 "one that starts itself"

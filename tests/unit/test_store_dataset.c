@@ -294,31 +294,33 @@ static struct run_opened take(struct fixture *f, int day, int64_t upto)
 static void test_take(void **state)
 {
 	struct fixture *f = *state;
-	struct run r = make_run(f, "sales", 3, "schedule");
+	struct run r = make_run(f, "sales", 3, "schedule"),
+		   filled = make_run(f, "sales", 9, "backfill");
 
 	follow(f, "report", "a", "b");
 	follow(f, "other", "a", NULL);
 	update(f, &r, "a", 501);
 	update(f, &r, "b", 502);
-	update(f, &r, "a", 503);
+	update(f, &filled, "b", 503);
 	update(f, &r, "a", 504);
-	struct run_opened one = take(f, 5, 3);
+	update(f, &r, "a", 505);
+	struct run_opened one = take(f, 5, 4);
 	assert_true(one.created);
-	check_waiting(f, "report", "4:a ");
-	check_waiting(f, "other", "1:a 3:a 4:a ");
+	check_waiting(f, "report", "5:a ");
+	check_waiting(f, "other", "1:a 4:a 5:a ");
 	check(f, &(struct update_filter){ .which = UPDATES_TAKEN, .id = one.run_id },
-		"1:a 2:b 3:a ");
+		"1:a 2:b 4:a ");
 	/* while it has not ended it is refused, and nothing is taken */
-	struct run_opened two = take(f, 5, 4);
+	struct run_opened two = take(f, 5, 5);
 	assert_int_equal(two.run_id, 0);
-	check_waiting(f, "report", "4:a ");
+	check_waiting(f, "report", "5:a ");
 	finish(f, one.run_id, one.epoch);
-	two = take(f, 5, 4);
+	two = take(f, 5, 5);
 	assert_int_equal(two.run_id, one.run_id);
 	assert_false(two.created);
 	check_waiting(f, "report", "");
 	check(f, &(struct update_filter){ .which = UPDATES_TAKEN, .id = one.run_id },
-		"1:a 2:b 3:a 4:a ");
+		"1:a 2:b 4:a 5:a ");
 }
 
 static void test_take_is_one(void **state)
