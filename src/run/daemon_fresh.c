@@ -13,74 +13,115 @@
 #include "run/daemon_sla.h"
 
 struct fresh_watch {
-	char *key; /* DAG, task and dataset */
-	char *dag, *task, *dataset;
+	struct fresh_topic *topic;
+	struct sla_dag *dag;
+	char *task; /* "": of the DAG */
 	struct sla sla;
 	int64_t base_us; /* it has to be updated so long after this; 0: not looked up yet */
-	bool load;       /* it is to be looked up */
-	bool armed;      /* a timer points here: it is freed when that goes */
-	bool gone;
+	bool load;       /* it is to be looked up, and in that list */
+	bool armed;      /* a timer points here */
+	bool gone;       /* it is freed when neither does */
+	struct fresh_watch *next_of_dag, *next_of_topic, *next_load;
+};
+
+/* The watches of a dataset. */
+struct fresh_topic {
+	char *dataset;
+	struct fresh_watch *list;
 	UT_hash_handle hh;
 };
 
 /* ---- which ---------------------------------------------------------------------------- */
 
-static void free_watch(struct fresh_watch *w)
+static void free_if_done(struct fresh_watch *w)
 {
-	free(w->key);
-	free(w->dag);
+	if (!w->gone || w->load || w->armed)
+		return;
 	free(w->task);
-	free(w->dataset);
 	free(w);
 }
 
-static void drop(struct daemon_sla *sla, struct fresh_watch *w)
+static void leave_topic(struct daemon_sla *sla, struct fresh_watch *w)
 {
-	HASH_DEL(sla->fresh, w);
-	sla->fresh_loads -= w->load;
-	w->gone = true;
-	if (!w->armed)
-		free_watch(w);
+	struct fresh_topic *t = w->topic;
+	struct fresh_watch **at = &t->list;
+
+	while (*at != w)
+		at = &(*at)->next_of_topic;
+	*at = w->next_of_topic;
+	w->topic = NULL;
+	if (t->list)
+		return;
+	HASH_DEL(sla->fresh, t);
+	free(t->dataset);
+	free(t);
+}
+
+static void drop_all(struct daemon_sla *sla, struct sla_dag *s)
+{
+	while (s->fresh) {
+		struct fresh_watch *w = s->fresh;
+		s->fresh = w->next_of_dag;
+		leave_topic(sla, w);
+		w->gone = true;
+		free_if_done(w);
+	}
 }
 
 static void want_load(struct daemon_sla *sla, struct fresh_watch *w)
 {
-	sla->fresh_loads += !w->load;
+	if (w->load)
+		return;
 	w->load = true;
+	w->next_load = sla->fresh_loads;
+	sla->fresh_loads = w;
 }
 
-static struct fresh_watch *new_watch(const char *key, const char *dag, const struct dataset_link *l)
+static struct fresh_topic *need_topic(struct daemon_sla *sla, const char *dataset)
 {
-	struct fresh_watch *w = calloc(1, sizeof *w);
+	struct fresh_topic *t;
 
-	if (!w)
+	HASH_FIND_STR(sla->fresh, dataset, t);
+	if (t)
+		return t;
+	t = calloc(1, sizeof *t);
+	if (!t || !(t->dataset = strdup(dataset))) {
+		free(t);
 		return NULL;
-	w->key = strdup(key);
-	w->dag = strdup(dag);
-	w->task = strdup(l->task);
-	w->dataset = strdup(l->dataset);
-	if (w->key && w->dag && w->task && w->dataset)
-		return w;
-	free_watch(w);
-	return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, sla->fresh, t->dataset, strlen(t->dataset), t);
+	return t;
+}
+
+/* Several tasks of a DAG may produce one dataset: that is one of the DAG. */
+static bool is_watched(const struct sla_dag *s, const struct dataset_link *l)
+{
+	for (const struct fresh_watch *w = s->fresh; w; w = w->next_of_dag)
+		if (strcmp(w->task, l->task) == 0 && strcmp(w->topic->dataset, l->dataset) == 0)
+			return true;
+	return false;
 }
 
 static void add(
-	struct daemon *d, const char *dag, const struct dataset_link *l, const struct sla *sla)
+	struct daemon *d, struct sla_dag *s, const struct dataset_link *l, const struct sla *sla)
 {
-	struct fresh_watch *w = NULL;
-	char *key;
+	struct fresh_watch *w = is_watched(s, l) ? NULL : calloc(1, sizeof *w);
+	char *task = w ? strdup(l->task) : NULL;
+	struct fresh_topic *t = task ? need_topic(d->sla, l->dataset) : NULL;
 
-	if (asprintf(&key, "%s %s %s", dag, l->task, l->dataset) < 0)
+	if (!t) {
+		free(task);
+		free(w);
 		return;
-	HASH_FIND_STR(d->sla->fresh, key, w);
-	if (!w && (w = new_watch(key, dag, l)))
-		HASH_ADD_KEYPTR(hh, d->sla->fresh, w->key, strlen(w->key), w);
-	if (w) {
-		w->sla = *sla;
-		want_load(d->sla, w);
 	}
-	free(key);
+	*w = (struct fresh_watch){ .topic = t,
+		.dag = s,
+		.task = task,
+		.sla = *sla,
+		.next_of_dag = s->fresh,
+		.next_of_topic = t->list };
+	s->fresh = t->list = w;
+	want_load(d->sla, w);
 }
 
 /* Those of a task; of the DAG those its schedule waits for, or those it produces. */
@@ -92,19 +133,15 @@ static bool concerns(
 	return l->role == (c->datasets.n ? DATASET_SCHEDULES : DATASET_PRODUCES);
 }
 
-void daemon_fresh_remove(struct daemon *d, const char *dag)
+void daemon_fresh_remove(struct daemon *d, struct sla_dag *s)
 {
-	struct fresh_watch *w, *next;
-
-	HASH_ITER (hh, d->sla->fresh, w, next)
-		if (strcmp(w->dag, dag) == 0)
-			drop(d->sla, w);
+	drop_all(d->sla, s);
+	d->sla->fresh_settle = true;
 }
 
-void daemon_fresh_set(struct daemon *d, const struct catalog_dag *c)
+void daemon_fresh_set(struct daemon *d, struct sla_dag *s, const struct catalog_dag *c)
 {
-	if (d->sla->fresh)
-		daemon_fresh_remove(d, c->name);
+	daemon_fresh_remove(d, s);
 	for (size_t i = 0; i < c->nslas; i++) {
 		const struct sla_of *of = &c->slas[i];
 		for (size_t k = 0; sla_has(&of->sla, SLA_FRESH_WITHIN) && k < c->nlinks; k++) {
@@ -112,19 +149,18 @@ void daemon_fresh_set(struct daemon *d, const struct catalog_dag *c)
 			if (!concerns(c, of, &l))
 				continue;
 			l.task = of->task ? of->task : "";
-			add(d, c->name, &l, &of->sla);
+			add(d, s, &l, &of->sla);
 		}
 	}
-	d->sla->fresh_settle = true;
 }
 
 void daemon_fresh_updated(struct daemon *d, const char *dataset)
 {
-	struct fresh_watch *w, *next;
+	struct fresh_topic *t;
 
-	HASH_ITER (hh, d->sla->fresh, w, next)
-		if (strcmp(w->dataset, dataset) == 0)
-			want_load(d->sla, w);
+	HASH_FIND_STR(d->sla->fresh, dataset, t);
+	for (struct fresh_watch *w = t ? t->list : NULL; w; w = w->next_of_topic)
+		want_load(d->sla, w);
 }
 
 /* ---- when ----------------------------------------------------------------------------- */
@@ -151,27 +187,26 @@ static int load(struct daemon *d, struct fresh_watch *w, struct err *err)
 	int64_t before = w->base_us;
 	struct store_result rows;
 
-	if (store_datasets(d->engine.store, w->dataset, &rows, err) < 0)
+	if (store_datasets(d->engine.store, w->topic->dataset, &rows, err) < 0)
 		return -1;
 	w->base_us = clock_now_us();
 	if (rows.n)
 		w->base_us = rows.datasets[0].fresh_us ? rows.datasets[0].fresh_us
 						       : rows.datasets[0].since_us;
 	store_result_release(&rows);
-	w->load = false;
-	d->sla->fresh_loads--;
 	d->sla->fresh_settle = d->sla->fresh_settle || w->base_us != before;
 	return arm(d, w, err);
 }
 
 /* ---- what is missed ------------------------------------------------------------------- */
 
+/* *ret: one of its task; NULL: there is none. */
 static bool is_missed_still(
-	const struct daemon *d, const struct sla_key *key, const struct fresh_watch **ret)
+	const struct sla_dag *s, const struct sla_key *key, const struct fresh_watch **ret)
 {
 	*ret = NULL;
-	for (const struct fresh_watch *w = d->sla->fresh; w; w = w->hh.next) {
-		if (strcmp(w->dag, key->dag) != 0 || strcmp(w->task, key->task) != 0)
+	for (const struct fresh_watch *w = s->fresh; w; w = w->next_of_dag) {
+		if (strcmp(w->task, key->task) != 0)
 			continue;
 		*ret = w;
 		if (w->base_us == key->start_us)
@@ -190,7 +225,7 @@ static void settle(struct daemon *d)
 		for (struct missed *m = s->missed; m; m = m->next)
 			if (!m->ended && daemon_sla_is_fresh(m) &&
 				catalog_find(d->catalog, s->name) &&
-				!is_missed_still(d, &m->key, &w))
+				!is_missed_still(s, &m->key, &w))
 				daemon_sla_end(d, s, m, w ? SLA_END_DONE : SLA_END_PASSED_OVER);
 	d->sla->fresh_settle = false;
 }
@@ -198,13 +233,16 @@ static void settle(struct daemon *d)
 /* "sales.daily was last updated 2026-11-19T02:10:00+00:00, by nightly@2026-11-18" */
 static void describe(struct daemon *d, const struct fresh_watch *w, struct buf *out)
 {
-	const struct update_filter f = { .which = UPDATES_OF, .dataset = w->dataset, .limit = 1 };
+	const struct update_filter f = {
+		.which = UPDATES_OF, .dataset = w->topic->dataset, .limit = 1
+	};
 	struct store_result rows;
 	bool found = store_dataset_updates(d->engine.store, &f, &rows, NULL) == 0;
 	const struct dataset_update_row *u = found && rows.n ? &rows.updates[0] : NULL;
 
-	buf_addf(out, "%s %s ", w->dataset, u ? "was last updated" : "was not updated since");
-	daemon_sla_add_time(d, w->dag, w->base_us, out);
+	buf_addf(
+		out, "%s %s ", w->topic->dataset, u ? "was last updated" : "was not updated since");
+	daemon_sla_add_time(d, w->dag->name, w->base_us, out);
 	if (u && u->at_us == w->base_us && (u->run || u->by))
 		buf_addf(out, ", by %s", u->run ? u->run : u->by);
 	if (found)
@@ -217,7 +255,7 @@ static int miss(struct daemon *d, const struct fresh_watch *w, struct err *err)
 
 	buf_init(&detail, 1024);
 	describe(d, w, &detail);
-	const struct sla_found f = { .dag = w->dag,
+	const struct sla_found f = { .dag = w->dag->name,
 		.task = *w->task ? w->task : NULL,
 		.sla = &w->sla,
 		.kind = SLA_FRESH_WITHIN,
@@ -231,13 +269,14 @@ static int miss(struct daemon *d, const struct fresh_watch *w, struct err *err)
 
 static int load_all(struct daemon *d, struct err *err)
 {
-	struct fresh_watch *w, *next;
-
-	if (d->sla->fresh_loads == 0)
-		return 0;
-	HASH_ITER (hh, d->sla->fresh, w, next)
-		if (w->load && load(d, w, err) < 0)
+	while (d->sla->fresh_loads) {
+		struct fresh_watch *w = d->sla->fresh_loads;
+		if (!w->gone && load(d, w, err) < 0)
 			return -1;
+		d->sla->fresh_loads = w->next_load;
+		w->load = false;
+		free_if_done(w);
+	}
 	return 0;
 }
 
@@ -263,7 +302,8 @@ int daemon_fresh_judge(struct daemon *d, struct err *err)
 		struct fresh_watch *w = (struct fresh_watch *)(uintptr_t)e->id;
 		if (w->gone) {
 			heap_pop(timers, &(struct heap_entry){ 0 });
-			free_watch(w);
+			w->armed = false;
+			free_if_done(w);
 		} else if (judge(d, w, now, err) < 0) {
 			return -1;
 		}
@@ -282,14 +322,22 @@ int64_t daemon_fresh_wake_us(const struct daemon *d)
 
 void daemon_fresh_release(struct daemon_sla *sla)
 {
-	struct fresh_watch *w, *next;
+	struct sla_dag *s, *next;
 	struct heap_entry e;
 
-	HASH_ITER (hh, sla->fresh, w, next)
-		drop(sla, w);
+	HASH_ITER (hh, sla->dags, s, next)
+		drop_all(sla, s);
+	while (sla->fresh_loads) {
+		struct fresh_watch *w = sla->fresh_loads;
+		sla->fresh_loads = w->next_load;
+		w->load = false;
+		free_if_done(w);
+	}
 	while (heap_peek(&sla->fresh_timers)) {
 		heap_pop(&sla->fresh_timers, &e);
-		free_watch((struct fresh_watch *)(uintptr_t)e.id);
+		struct fresh_watch *w = (struct fresh_watch *)(uintptr_t)e.id;
+		w->armed = false;
+		free_if_done(w);
 	}
 	heap_release(&sla->fresh_timers);
 }

@@ -29,6 +29,14 @@ struct sla_dag *daemon_sla_dag(struct daemon *d, const char *name)
 	return s;
 }
 
+static struct sla_dag *find_dag(const struct daemon *d, const char *name)
+{
+	struct sla_dag *s;
+
+	HASH_FIND_STR(d->sla->dags, name, s);
+	return s;
+}
+
 void daemon_sla_touch(struct daemon *d, struct sla_dag *s)
 {
 	if (s->dirty)
@@ -40,11 +48,12 @@ void daemon_sla_touch(struct daemon *d, struct sla_dag *s)
 
 void daemon_sla_set(struct daemon *d, const struct catalog_dag *c)
 {
-	struct sla_dag *s = c->nslas ? daemon_sla_dag(d, c->name) : NULL;
+	struct sla_dag *s = c->nslas ? daemon_sla_dag(d, c->name) : find_dag(d, c->name);
 	struct err err = { 0 };
 
-	daemon_fresh_set(d, c);
-	if (!s) {
+	if (s)
+		daemon_fresh_set(d, s, c);
+	if (!s || !c->nslas) {
 		sla_clock_remove(d->sla->clock, c->name);
 		return;
 	}
@@ -67,7 +76,8 @@ void daemon_sla_remove(struct daemon *d, const char *name)
 	if (s && sla_clock_mark(d->sla->clock, name, clock_now_us(), &s->mark))
 		s->has_mark = true;
 	sla_clock_remove(d->sla->clock, name);
-	daemon_fresh_remove(d, name);
+	if (s)
+		daemon_fresh_remove(d, s);
 }
 
 /* ---- what was missed ------------------------------------------------------------------ */
@@ -445,14 +455,6 @@ static bool act(struct daemon *d, struct missed *m)
 
 /* ---- what comes at last --------------------------------------------------------------- */
 
-static struct sla_dag *find_dag(const struct daemon *d, const char *name)
-{
-	struct sla_dag *s;
-
-	HASH_FIND_STR(d->sla->dags, name, s);
-	return s;
-}
-
 /* `task` NULL: of the run; `started`: no more than that. */
 static void has_come(struct daemon *d, const struct active_run *r, const char *task, bool started)
 {
@@ -619,7 +621,7 @@ int daemon_sla_judge(struct daemon *d, struct err *err)
 
 bool daemon_sla_has_more(const struct daemon *d)
 {
-	return d->sla->more || d->sla->dirty || d->sla->fresh_loads > 0;
+	return d->sla->more || d->sla->dirty || d->sla->fresh_loads;
 }
 
 int64_t daemon_sla_wake_us(const struct daemon *d)
@@ -703,6 +705,7 @@ void daemon_sla_release(struct daemon *d)
 		return;
 	HASH_ITER (hh, sla->watches, w, next_watch)
 		daemon_sla_watch_free(sla, w);
+	daemon_fresh_release(sla);
 	HASH_ITER (hh, sla->dags, s, next) {
 		HASH_DEL(sla->dags, s);
 		for (struct missed *m = s->missed, *after; m; m = after) {
@@ -714,7 +717,6 @@ void daemon_sla_release(struct daemon *d)
 		free(s);
 	}
 	heap_release(&sla->timers);
-	daemon_fresh_release(sla);
 	sla_clock_free(sla->clock);
 	free(sla);
 	d->sla = NULL;

@@ -47,6 +47,7 @@ struct sla_dag {
 	bool has_mark, dirty; /* dirty: something of it is to be committed */
 	struct sla_mark mark;
 	struct missed *missed;
+	struct fresh_watch *fresh; /* of the datasets of its SLAs */
 	struct sla_dag *next_dirty;
 	/* Medians of its tasks, by index, and for which version; NULL: not looked for yet */
 	struct sla_typical *typical;
@@ -72,12 +73,12 @@ struct daemon_sla {
 	struct sla_dag *dags, *dirty;
 	struct heap timers; /* of addresses of watches: these go when their entry does */
 	struct sla_watch *watches;
-	bool recheck;              /* what is open may have come meanwhile */
-	struct fresh_watch *fresh; /* daemon_fresh.c: datasets */
-	struct heap fresh_timers;  /* of addresses of these */
-	size_t fresh_loads;        /* how many are to be looked up */
-	bool fresh_settle;         /* what is open of them may have come */
-	bool more;                 /* there is more that is due */
+	bool recheck;                    /* what is open may have come meanwhile */
+	struct fresh_topic *fresh;       /* daemon_fresh.c: datasets, by name */
+	struct heap fresh_timers;        /* of addresses of watches */
+	struct fresh_watch *fresh_loads; /* those that are to be looked up */
+	bool fresh_settle;               /* what is open of them may have come */
+	bool more;                       /* there is more that is due */
 };
 
 /* What the store has of the run, or the task, of an interval. */
@@ -113,8 +114,8 @@ bool daemon_sla_is_fresh(const struct missed *m);
 void daemon_sla_end(struct daemon *d, struct sla_dag *s, struct missed *m, const char *why);
 
 /* daemon_fresh.c */
-void daemon_fresh_set(struct daemon *d, const struct catalog_dag *c);
-void daemon_fresh_remove(struct daemon *d, const char *dag);
+void daemon_fresh_set(struct daemon *d, struct sla_dag *s, const struct catalog_dag *c);
+void daemon_fresh_remove(struct daemon *d, struct sla_dag *s);
 int daemon_fresh_judge(struct daemon *d, struct err *err);
 int64_t daemon_fresh_wake_us(const struct daemon *d);
 void daemon_fresh_release(struct daemon_sla *sla);
