@@ -284,8 +284,12 @@ static void add_facts(json_t *o, json_t *facts, bool detailed)
 		"costs" };
 	const char *error = alert_message_text(facts, "error");
 
+	int why = reason_by_name(alert_message_text(facts, "reason"));
+
 	if (!detailed)
 		json_object_del(facts, "dependents");
+	if (why > 0)
+		json_object_set_new(o, "because", json_string(reason_text((enum reason)why)));
 	for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
 		copy_member(o, facts, keys[k]);
 	if (*error)

@@ -312,10 +312,9 @@ static void add_incident(const struct style *s, const json_t *i, struct buf *out
 	s->add(out, title.len ? title.data : "");
 	buf_addf(out, "%s\n", s->bold_off);
 	buf_release(&title);
-	if (*alert_message_text(i, "breaker"))
-		add_line(s, out, "because", alert_message_text(i, "because"));
-	else
+	if (!*alert_message_text(i, "breaker"))
 		add_line(s, out, "run", alert_message_text(i, "run"));
+	add_line(s, out, "because", alert_message_text(i, "because"));
 	add_line(s, out, *alert_message_text(i, "breaker") ? "last error" : "error",
 		alert_message_text(i, "error"));
 	add_checks(s, i, out);
