@@ -281,7 +281,6 @@ void engine_end_looks(struct engine *e)
 	struct pollfd p = { .events = POLLIN };
 	int64_t until_us = clock_mono_us() + END_US;
 	struct err err = { 0 };
-	size_t fed;
 
 	if (!e->sched || e->failed || e->no_exec || e->config.no_loop ||
 		sched_looking(e->sched) == 0)
@@ -291,7 +290,7 @@ void engine_end_looks(struct engine *e)
 	for (int64_t left_us = END_US; sched_looking(e->sched) > 0 && left_us > 0;
 		left_us = until_us - clock_mono_us()) {
 		if (exec_flush(e->exec, NULL) < 0 || poll(&p, 1, (int)(left_us / US_PER_MS)) <= 0 ||
-			engine_read(e, e->exec, &fed, &err) < 0)
+			engine_read(e, e->exec, &err) < 0)
 			break;
 	}
 	exec_flush(e->exec, NULL);
