@@ -147,7 +147,7 @@ int64_t breaker_ramp_step_us(const struct breaker_policy *p)
 }
 
 /* No wait becomes longer because the clock was set back. */
-static void heed_clock(struct breaker *b, const struct breaker_policy *p, int64_t now_us)
+void breaker_heed_clock(struct breaker *b, const struct breaker_policy *p, int64_t now_us)
 {
 	int64_t open_us = b->open_us ? b->open_us : p->open_us;
 
@@ -160,7 +160,7 @@ static void heed_clock(struct breaker *b, const struct breaker_policy *p, int64_
 bool breaker_ask(
 	struct breaker *b, const struct breaker_policy *p, int64_t now_us, int64_t *ret_again_us)
 {
-	heed_clock(b, p, now_us);
+	breaker_heed_clock(b, p, now_us);
 	*ret_again_us = INT64_MAX;
 	if (b->state == BREAKER_OPEN && now_us >= b->until_us)
 		enter(b, BREAKER_HALF_OPEN, now_us);

@@ -97,6 +97,11 @@ struct breaker_end {
 bool breaker_ended(struct breaker *b, const struct breaker_policy *p, const struct breaker_end *e,
 	int64_t now_us);
 
+/* The clock was set back, maybe: what would take longer for it does not. breaker_ask does this,
+ * too.
+ */
+void breaker_heed_clock(struct breaker *b, const struct breaker_policy *p, int64_t now_us);
+
 /* By a person: open until it is closed by one, or closed at once. */
 void breaker_force_open(struct breaker *b, int64_t now_us);
 void breaker_force_closed(struct breaker *b, int64_t now_us);

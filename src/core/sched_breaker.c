@@ -173,20 +173,40 @@ static int64_t due_of(const struct live_breaker *g)
 	return b->ramp_us > g->next_us ? b->ramp_us : g->next_us;
 }
 
-static void arm(struct sched *s, struct live_breaker *g)
+static void set_timer(struct sched *s, struct live_breaker *g)
 {
 	int64_t due_us = due_of(g);
 
-	if (g->nheld == 0 && g->breaker.state == BREAKER_CLOSED && g->breaker.ramp_us) {
-		breaker_end_ramp(&g->breaker);
-		touch(s, g);
-	}
 	if (due_us >= g->armed_us)
 		return;
 	if (heap_push(&s->timers, due_us,
 		    (uint64_t)SCHED_BREAKER_SLOT << SCHED_SLOT_SHIFT | (uint32_t)g->index) < 0)
 		s->failed = true;
 	g->armed_us = due_us;
+}
+
+static void arm(struct sched *s, struct live_breaker *g)
+{
+	if (g->nheld == 0 && g->breaker.state == BREAKER_CLOSED && g->breaker.ramp_us) {
+		breaker_end_ramp(&g->breaker);
+		touch(s, g);
+	}
+	set_timer(s, g);
+}
+
+void sched_heed_clock(struct sched *s, int64_t now_us)
+{
+	for (int i = 0; i < s->nbreakers; i++) {
+		struct live_breaker *g = s->breaker_list[i];
+		int64_t step_us = g->known ? breaker_ramp_step_us(&g->policy) : 0;
+		if (g->next_us > now_us + step_us)
+			g->next_us = now_us + step_us;
+		if (g->known)
+			breaker_heed_clock(&g->breaker, &g->policy, now_us);
+		/* Timers of before are obsolete. */
+		g->armed_us = INT64_MAX;
+		arm(s, g);
+	}
 }
 
 /* ---- those it holds ------------------------------------------------------------------- */
@@ -257,7 +277,7 @@ static bool ask(struct sched *s, struct live_breaker *g, int64_t now_us)
 {
 	const struct cause due = { .why = REASON_BREAKER_DUE, .from = g->breaker.state };
 	int64_t again_us;
-	bool yes = breaker_ask(&g->breaker, &g->policy, s->now_us, &again_us);
+	bool yes = breaker_ask(&g->breaker, &g->policy, s->clock_us, &again_us);
 
 	if (g->breaker.state != due.from)
 		tell(s, g, &due, now_us);
@@ -278,7 +298,7 @@ void sched_fire_breaker(struct sched *s, int index, int64_t due_us, int64_t now_
 	}
 	if (g->breaker.state == BREAKER_HALF_OPEN)
 		n = g->policy.probes - g->breaker.probing - g->breaker.passed;
-	g->next_us = s->now_us + (g->known ? breaker_ramp_step_us(&g->policy) : 0);
+	g->next_us = s->clock_us + (g->known ? breaker_ramp_step_us(&g->policy) : 0);
 	for (; n > 0 && g->nheld > 0; n--)
 		let_one_go(s, g);
 	arm(s, g);
@@ -337,10 +357,12 @@ bool sched_is_at_breaker(struct sched *s, const struct ref *at, int64_t now_us)
 
 /* ---- attempts ------------------------------------------------------------------------- */
 
-/* The attempt of a task that waits only tells what a look has found, which counted. */
+/* What steers uses nothing of what is shared: that it succeeds says nothing, and it is no probe.
+ * Nor does the attempt of a task that waits, which only tells what a look has found: that one
+ * counted. */
 static bool counts(const struct flight *f)
 {
-	return f->look || !def_of_flight(f)->waits;
+	return f->look || (!def_of_flight(f)->chooses && !def_of_flight(f)->waits);
 }
 
 void sched_pass_breakers(struct sched *s, struct flight *f, bool begun)
@@ -350,7 +372,7 @@ void sched_pass_breakers(struct sched *s, struct flight *f, bool begun)
 	for (int i = 0; g && g[i] && i < TASK_BREAKERS_MAX; i++) {
 		f->passes[i] = (struct breaker_pass){ .era = g[i]->breaker.era };
 		if (!begun && g[i]->known && counts(f))
-			f->passes[i] = breaker_pass(&g[i]->breaker, &g[i]->policy, s->now_us);
+			f->passes[i] = breaker_pass(&g[i]->breaker, &g[i]->policy, s->clock_us);
 	}
 }
 
@@ -370,7 +392,7 @@ static void tell_one(struct sched *s, struct live_breaker *g, const struct fligh
 	const struct breaker_end *e, int64_t now_us)
 {
 	struct cause why = { .from = g->breaker.state, .flight = f };
-	bool changed = breaker_ended(&g->breaker, &g->policy, e, s->now_us);
+	bool changed = breaker_ended(&g->breaker, &g->policy, e, s->clock_us);
 
 	if (why.from != g->breaker.state) {
 		why.why = g->breaker.state == BREAKER_CLOSED ? REASON_PROBES_PASSED
@@ -401,9 +423,9 @@ static void judge_quality(
 	snprintf(detail, sizeof detail, "%.4g%%, wanted %.4g%%", 100 * e->score,
 		100 * def->score_below);
 	if (low)
-		breaker_force_open(&g->breaker, s->now_us);
+		breaker_force_open(&g->breaker, s->clock_us);
 	else
-		breaker_force_closed(&g->breaker, s->now_us);
+		breaker_force_closed(&g->breaker, s->clock_us);
 	tell(s, g, &why, now_us);
 	arm(s, g);
 }
@@ -455,11 +477,11 @@ int sched_remove_breaker(struct sched *s, const char *name, int64_t now_us)
 	sched_set_now(s, now_us);
 	g->known = false;
 	if (g->breaker.state != BREAKER_CLOSED) {
-		breaker_force_closed(&g->breaker, s->now_us);
+		breaker_force_closed(&g->breaker, s->clock_us);
 		breaker_end_ramp(&g->breaker);
 		tell(s, g, &gone, now_us);
 	}
-	g->next_us = s->now_us;
+	g->next_us = s->clock_us;
 	arm(s, g);
 	return s->failed ? -1 : 0;
 }
@@ -502,7 +524,8 @@ int sched_load_breaker(struct sched *s, const char *name, const char *text, int6
 	breaker_parse(text, &g->breaker);
 	g->told = sched_hash_of(text);
 	g->breaker.era = era + 1;
-	arm(s, g);
+	/* Those that it held may be on their way: its ramp goes on. */
+	set_timer(s, g);
 	return s->failed ? -1 : 0;
 }
 

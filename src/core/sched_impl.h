@@ -182,8 +182,9 @@ struct sched {
 	struct shelf_heap open; /* shelves that no gate is known to stop */
 	struct fresh *fresh;
 	size_t nfresh, fresh_cap;
-	uint64_t seq;   /* of the last that became ready */
-	int64_t now_us; /* never runs back */
+	uint64_t seq;     /* of the last that became ready */
+	int64_t now_us;   /* never runs back */
+	int64_t clock_us; /* as it was told last: it may have been set back */
 	bool halted;
 	/* Tasks that became final, or are it no more, and whose dependents do not know yet. */
 	struct ref *news;
@@ -314,6 +315,7 @@ static inline void sched_set_now(struct sched *s, int64_t now_us)
 {
 	if (now_us > s->now_us)
 		s->now_us = now_us;
+	s->clock_us = now_us;
 }
 
 /* ---- sched_queue.c -------------------------------------------------------------------- */
@@ -354,6 +356,8 @@ void sched_tell_breakers(
 /* Whether one would stop it. */
 bool sched_is_at_breaker(struct sched *s, const struct ref *at, int64_t now_us);
 void sched_fire_breaker(struct sched *s, int index, int64_t due_us, int64_t now_us);
+/* The clock was set back: nothing waits longer for it. */
+void sched_heed_clock(struct sched *s, int64_t now_us);
 /* Say what breakers counted. */
 void sched_flush_breakers(struct sched *s, int64_t now_us);
 

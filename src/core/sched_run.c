@@ -431,7 +431,7 @@ void sched_drop_run(struct sched *s, int64_t run_id)
 			continue;
 		s->running--;
 		sched_leave_gates(s, &(struct ref){ r, f->task });
-		sched_tell_breakers(s, f, NULL, s->now_us);
+		sched_tell_breakers(s, f, NULL, s->clock_us);
 		HASH_DEL(s->flights, f);
 		free(f);
 	}

@@ -211,6 +211,75 @@ static void add_check(struct sched *s, int64_t id, int64_t now_us)
 		now_us);
 }
 
+/* A restart in the middle of a ramp: what was held goes on one after the other. */
+static void test_ramp_goes_on(void **state)
+{
+	struct sched *s = make_sched();
+	struct dag *dag = MAKE("d", { .name = "a", .breakers = api },
+		{ .name = "b", .breakers = api }, { .name = "c", .breakers = api });
+	struct task_init init[3];
+	const struct run_init run = {
+		.run_id = 1, .dag = dag, .state = RUN_RUNNING, .tasks = init, .resume = true
+	};
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		init[i] = (struct task_init){
+			.state = TASK_HELD, .reason = REASON_BREAKER_OPEN, .selected = true
+		};
+	assert_int_equal(sched_load_breaker(s, "api", "v1 closed 5000000 0 0 5000000", 9 * S), 0);
+	assert_int_equal(sched_add_run(s, &run, 9 * S, NULL), 0);
+	assert_string_equal(tick(s, 9 * S), "start 1a");
+	assert_int_equal(sched_wake_us(s), 9 * S + S / 2);
+	assert_string_equal(tick(s, 9 * S + S / 2), "start 1b");
+	assert_string_equal(tick(s, 10 * S), "start 1c");
+	sched_free(s);
+	dag_unref(dag);
+}
+
+/* The clock is set back: nothing is held for longer. */
+static void test_clock_set_back(void **state)
+{
+	const int64_t late = 3600 * S;
+	struct sched *s = make_sched();
+
+	(void)state;
+	add(s, 1, MAKE("d", { .name = "a", .breakers = api }, { .name = "b", .breakers = api }),
+		late);
+	assert_string_equal(tick(s, late), "start 1a; start 1b");
+	end(s, 1, OUTCOME_FAILED, late);
+	end(s, 2, OUTCOME_FAILED, late);
+	assert_string_equal(tick(s, late), "api open breaker_tripped");
+	add(s, 2, MAKE("d", { .name = "c", .breakers = api }, { .name = "d", .breakers = api }),
+		late);
+	assert_string_equal(tick(s, late), "");
+	assert_string_equal(tick(s, 5 * S), "");
+	assert_int_equal(sched_wake_us(s), 15 * S);
+	assert_string_equal(tick(s, 15 * S), "api half_open breaker_due; start 2c");
+	end(s, 3, OUTCOME_SUCCESS, 16 * S);
+	assert_string_equal(tick(s, 16 * S), "api closed probes_passed; start 2d");
+	sched_free(s);
+}
+
+/* A choice uses nothing of what is shared: it is no probe, and its success closes nothing. */
+static void test_choice_is_no_probe(void **state)
+{
+	struct sched *s = make_sched();
+
+	(void)state;
+	sched_load_breaker(s, "api", "v1 open 1 10 10 0", 1);
+	add(s, 1,
+		MAKE("d", { .name = "pick", .breakers = api, .chooses = true, .priority = 9 },
+			{ .name = "load", .breakers = api }),
+		20);
+	assert_string_equal(tick(s, 20), "api half_open breaker_due; start 1pick; start 1load");
+	end(s, 1, OUTCOME_SUCCESS, 21);
+	assert_string_equal(tick(s, 21), "");
+	end(s, 2, OUTCOME_SUCCESS, 22);
+	assert_string_equal(tick(s, 22), "api closed probes_passed");
+	sched_free(s);
+}
+
 static void test_quality(void **state)
 {
 	struct sched *s = make_sched();
@@ -282,6 +351,9 @@ int main(void)
 		cmocka_unit_test(test_of_two),
 		cmocka_unit_test(test_at_once),
 		cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_ramp_goes_on),
+		cmocka_unit_test(test_clock_set_back),
+		cmocka_unit_test(test_choice_is_no_probe),
 		cmocka_unit_test(test_quality),
 		cmocka_unit_test(test_removed),
 	};
