@@ -156,20 +156,6 @@ int breakers_load(struct sched *s, struct store *store, const struct dag *dag, s
 	return rc;
 }
 
-int breakers_reload(struct sched *s, struct store *store, const char *name, struct err *err)
-{
-	struct store_result rows;
-	int rc = 0;
-
-	if (store_breakers(store, name, &rows, err) < 0)
-		return -1;
-	if (rows.n && sched_load_breaker(s, name, rows.breakers[0].text, clock_now_us()) < 0)
-		rc = err_nomem(err);
-	store_result_release(&rows);
-	return rc;
-}
-
-/* All in hand share what is read once. */
 int breakers_follow(struct engine *e, struct err *err)
 {
 	const struct active_run *r = e->runs;

@@ -33,8 +33,6 @@ int breakers_apply_all(struct sched *s, const struct catalog *c, struct err *err
 
 /* What the store knows of the DAG's breakers, where that is not what is known here. */
 int breakers_load(struct sched *s, struct store *store, const struct dag *dag, struct err *err);
-/* The same of one breaker, whatever is known here: a person's word. */
-int breakers_reload(struct sched *s, struct store *store, const char *name, struct err *err);
 /* The same of all that the runs in hand have, where another process has changed them since. */
 int breakers_follow(struct engine *e, struct err *err);
 

@@ -524,13 +524,13 @@ static struct dag *find_dag(void *arg, const char *name, struct err *err)
 	return NULL;
 }
 
-static void reload_breaker(struct daemon *d, const char *name)
+static void breaker_set(void *arg, const char *name, const char *text)
 {
-	struct err err = { 0 };
+	struct daemon *d = arg;
 
-	if (breakers_reload(d->engine.sched, d->engine.store, name, &err) < 0)
-		say(d, LEVEL_ERROR, "cannot read a breaker", { "breaker", name },
-			{ "error", err.msg });
+	/* Without memory the scheduler says so with its next tick. */
+	sched_load_breaker(d->engine.sched, name, text, clock_now_us());
+	daemon_turn(d);
 }
 
 static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx)
@@ -569,8 +569,6 @@ static void on_ops(void *arg, enum ops_event what, const char *dag, int64_t id)
 		daemon_switched(d, dag ? dag : "*");
 	else if (what == OPS_BACKFILL)
 		daemon_backfill_changed(d, id);
-	else if (what == OPS_BREAKER)
-		reload_breaker(d, dag);
 	else if (what == OPS_INCIDENT)
 		d->alerts_due = true;
 	else if (what == OPS_DATASET)
@@ -657,6 +655,7 @@ static int begin(struct daemon *d, struct err *err)
 		.load_version = daemon_load_version,
 		.hand = &daemon_hand,
 		.each_breaker = each_breaker,
+		.breaker_set = breaker_set,
 		.held_by = held_by,
 		.arg = d,
 		.changed = on_ops,

@@ -35,7 +35,6 @@ enum ops_event {
 	OPS_SWITCHED,  /* pause, resume, drain, freeze: look at the switches of `dag` ("*": all) */
 	OPS_TRIGGERED, /* a wanted run waits in the store */
 	OPS_BACKFILL,  /* backfill `id` was made or changed */
-	OPS_BREAKER,   /* a person opened or closed the breaker of the name `dag` */
 	OPS_INCIDENT,  /* incident `id` was changed */
 	OPS_DATASET,   /* a person updated the dataset of the name `dag` */
 	OPS_EVENT_MAX
@@ -77,6 +76,9 @@ struct ops {
 	/* The breakers that weir.yaml has, as they stand; NULL: none. */
 	void (*each_breaker)(
 		void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx);
+	/* A person opened or closed one: what the store has of it now (breaker_add). NULL: nobody
+	 * uses it here. */
+	void (*breaker_set)(void *arg, const char *name, const char *text);
 	json_t *(*held_by)(void *arg, const char *breaker); /* breakers_held_by; NULL: unknown */
 	const char *by;                                     /* who asks: "user@host" */
 	/* Who is told of what is done to incidents and breakers; NULL: nobody. */

@@ -274,8 +274,32 @@ static int put(const struct ops *o, struct breaker_put *p, struct breaker *b, st
 	breaker_add(&text, b);
 	p->text = text.data;
 	int rc = buf_ok(&text, "the breaker", err) < 0 ? -1 : commit(o, p, err);
+	/* Not by way of the store, which may be out of order now: a failure that is counted
+	 * meanwhile would be written over what was said. */
+	if (rc == 0 && o->breaker_set)
+		o->breaker_set(o->arg, p->name, p->text);
 	buf_release(&text);
 	return rc;
+}
+
+/* How it stands now. It is set: a store that cannot be read any more makes no fault of that, and
+ * what was seen before is told with what was said. */
+static json_t *look_again(const struct ops *o, const struct breaker_put *p, json_t *before)
+{
+	struct err err = { 0 };
+	json_t *now;
+
+	if (ops_breakers(o, p->name, &now, &err) == 0) {
+		json_decref(before);
+		return now;
+	}
+	if (p->at_us)
+		json_object_update_new(before, json_pack("{s:s, s:o, s:n, s:s, s:s, s:o}", "state",
+						       breaker_state_name(p->to), "since",
+						       ops_json_time(zone_utc(), p->since_us),
+						       "until", "why", reason_name(p->why), "by",
+						       p->by, "reason", ops_json_text(p->reason)));
+	return before;
 }
 
 int ops_breaker_set(const struct ops *o, const char *name, bool open, const char *reason,
@@ -290,22 +314,20 @@ int ops_breaker_set(const struct ops *o, const char *name, bool open, const char
 
 	if (ops_check_reason(reason, err) < 0 || ops_breakers(o, name, ret, err) < 0)
 		return -1;
-	json_int_t held = json_integer_value(json_object_get(*ret, "held"));
-	json_decref(*ret);
+	json_t *before = *ret;
+	json_int_t held = json_integer_value(json_object_get(before, "held"));
 	*ret = NULL;
-	if (read_breaker(o, name, &b, err) < 0)
-		return -1;
-	bool changed = !is_forced(&b, open);
+	bool known = read_breaker(o, name, &b, err) == 0;
+	bool changed = known && !is_forced(&b, open);
 	/* Who opened it and why stays, until another reason is given. */
-	if ((changed || (open && reason)) && put(o, &p, &b, err) < 0)
+	if (!known || ((changed || (open && reason)) && put(o, &p, &b, err) < 0)) {
+		json_decref(before);
 		return -1;
+	}
 	ops_note(o, (struct ops_note){ .what = open ? "open breaker" : "close breaker",
 			    .breaker = name,
 			    .reason = reason });
-	if (changed)
-		ops_tell(o, OPS_BREAKER, name, 0);
-	if (ops_breakers(o, name, ret, err) < 0)
-		return -1;
+	*ret = look_again(o, &p, before);
 	json_object_set_new(*ret, "changed", json_boolean(changed));
 	json_object_set_new(*ret, "let_go", json_integer(open ? 0 : held));
 	return 0;

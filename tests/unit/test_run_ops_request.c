@@ -493,6 +493,44 @@ static void test_store_falls_ill(void **state)
 	w->store->ops = well;
 }
 
+static void breaker_set(void *arg, const char *name, const char *text)
+{
+	struct world *w = arg;
+
+	snprintf(w->carried, sizeof w->carried, "%s: %s", name, text);
+	w->ncarried++;
+}
+
+/* A breaker that was opened is told of as open, though the store cannot be read any more; and
+ * whoever uses it is told by other ways than the store. */
+static void test_breaker_store_falls_ill(void **state)
+{
+	const struct breaker_put closed = {
+		.name = "api", .text = "v1 closed 1 0 0 0", .to = BREAKER_CLOSED, .since_us = 1
+	};
+	struct world *w = *state;
+	static struct store_ops ops;
+
+	ok(w, store_commit(w->store, &(struct store_batch){ .breakers = &closed, .nbreakers = 1 },
+		      &w->err));
+	well = w->store->ops;
+	ops = *well;
+	ops.list = list_until_ill;
+	ops.commit = commit_and_fall_ill;
+	ill = false;
+	w->store->ops = &ops;
+	w->ops.breaker_set = breaker_set;
+	ok(w, ops_breaker_set(&w->ops, "api", true, "down", &w->got, &w->err));
+	assert_true(ill);
+	assert_string_equal(text(w->got, "state"), "open");
+	assert_string_equal(text(w->got, "reason"), "down");
+	assert_string_equal(text(w->got, "by"), "ann@host");
+	assert_true(json_is_true(json_object_get(w->got, "changed")));
+	assert_int_equal(w->ncarried, 1);
+	assert_non_null(strstr(w->carried, "api: v1 open "));
+	w->store->ops = well;
+}
+
 #define ON_STORE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -505,6 +543,7 @@ int main(void)
 		ON_STORE(test_other_owner),
 		ON_STORE(test_in_hand),
 		ON_STORE(test_store_falls_ill),
+		ON_STORE(test_breaker_store_falls_ill),
 	};
 
 	setenv("WEIR_TEST_CLOCK", "2026-11-20T12:00:00Z", 1);
