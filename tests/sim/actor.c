@@ -83,11 +83,13 @@ static void hold(struct actor *n, struct trun *r)
 {
 	struct sched_hold h = { .run_id = r->id, .task = -1, .on = r->held, .why = REASON_PAUSED };
 
+	r->was_held |= r->held;
 	sched_hold(n->engine.sched, &h);
 	r->frozen = r->held && is_heard(n, r);
 	h.why = REASON_FROZEN;
 	for (h.task = 0; h.task < r->dag->dag->ntasks; h.task++) {
 		h.on = r->tasks[h.task].held;
+		r->was_held |= h.on;
 		sched_hold(n->engine.sched, &h);
 		r->tasks[h.task].frozen = r->tasks[h.task].held && is_heard(n, r);
 	}
@@ -290,6 +292,8 @@ static void begin(struct actor *n)
 		const char name[] = { 'p', (char)('0' + i), '\0' };
 		must(w, sched_set_pool(n->engine.sched, name, w->pools[i]) == 0, "no memory");
 	}
+	fuses_set(n);
+	fuses_begin(w);
 	n->scan_us = n->awake_us = w->now_us;
 }
 

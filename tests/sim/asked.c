@@ -392,9 +392,11 @@ void asked_end(struct sim *w)
 
 void asked_answer(struct sim *w, struct ask *q, int rc, const struct err *err)
 {
-	say(w, "somebody", "is answered (%d): %s", q->number, rc == 0 ? "done" : err->msg);
+	say(w, "somebody", "is answered (%d): %s", q->number, rc >= 0 ? "done" : err->msg);
 	q->answered = true;
-	if (rc == 0) {
+	if (rc == 0 && q->fuse)
+		return; /* it was so already */
+	if (rc >= 0) {
 		must(w, q->applied, "request %d is answered as done, and was not recorded",
 			q->number);
 		return;

@@ -118,7 +118,8 @@ enum {
 	HAS_CHOICES = 4,
 	HAS_IFS = 8,
 	HAS_WHENS = 16,
-	HAS_TEARDOWNS = 32
+	HAS_TEARDOWNS = 32,
+	HAS_FUSES = 64
 };
 
 struct making {
@@ -289,6 +290,18 @@ static void make_teardown(struct making *m, struct task *t)
 	t->trigger = TRIGGER_ALL_DONE;
 }
 
+static void give_fuses(struct making *m, struct task *t)
+{
+	const char **names = arena_array(&m->dag->arena, SIM_FUSES + 1, sizeof *names);
+	int first = (int)rng_below(m->rng, SIM_FUSES), n = 1 + (rng_below(m->rng, 4) == 0);
+
+	for (int i = 0; i < n; i++)
+		names[i] = m->w->fuses[(first + i) % SIM_FUSES].name;
+	t->breakers = names;
+	t->on_open =
+		rng_below(m->rng, 2) ? ON_OPEN_HOLD : (enum on_open)rng_below(m->rng, ON_OPEN_MAX);
+}
+
 static bool draw(struct making *m, unsigned what, int n)
 {
 	return rng_below(m->rng, (uint64_t)n) == 0 && m->has & what;
@@ -310,6 +323,8 @@ static void random_part(struct making *m, struct task *t)
 		part->part = rng_below(m->rng, 2) ? PART_BRANCH : PART_CIRCUIT;
 	if (part->part != PART_COMMAND)
 		make_control(m, t, part);
+	if (draw(m, HAS_FUSES, 2) && !t->waits)
+		give_fuses(m, t);
 	if (draw(m, HAS_IFS, 3)) {
 		part->never = rng_below(m->rng, 3) == 0;
 		t->only_if = bool_node(&m->dag->arena, !part->never);
@@ -495,6 +510,8 @@ void dags_make(struct sim *w)
 		struct making m = { .w = w, .d = d, .rng = &own };
 		if (rng_below(&own, 2))
 			m.has = (unsigned)rng_below(&own, 2 * HAS_TEARDOWNS);
+		if (w->nfuses)
+			m.has |= HAS_FUSES;
 		d->dag = random_dag(&m, d->name, w->cut.tasks);
 		must(w, d->dag, "a DAG has a cycle");
 		rng_init(&own, world_draw(w, 6, (uint64_t)i, 0));

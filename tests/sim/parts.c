@@ -149,6 +149,9 @@ bool parts_change(struct sim *w, struct trun *r, int task, const struct change *
 				truth_verdict(r, task) == TASK_RUNNING,
 			"%s is skipped for its condition", name_of(r, task));
 		return true;
+	case REASON_BREAKER_OPEN:
+		fuses_stop(w, r, task, c);
+		return true;
 	case REASON_NOT_CHOSEN:
 		judge_left_out(w, r, task);
 		return true;

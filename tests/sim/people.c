@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "core/sched.h"
 #include "run/ops.h"
@@ -95,6 +96,11 @@ static void tell(struct sim *w, const struct ask *q)
 	char names[64];
 	int n = 0;
 
+	if (q->fuse) {
+		say(w, "somebody", "%s (%d) breaker %s", q->approves ? "opens" : "closes",
+			q->number, q->fuse->name);
+		return;
+	}
 	if (q->verb == REQUEST_MAX) {
 		say(w, "somebody", "%s (%d) %s of %s", q->approves ? "approves" : "rejects",
 			q->number, dag->tasks[q->tasks[0]].name, q->run->name);
@@ -129,7 +135,7 @@ static void send(struct sim *w, struct ask *q)
 {
 	const struct trun *r = q->run;
 	struct actor *n = whom(w, r, q->draw >> 28);
-	bool beside = !actor_is_up(n) || (q->draw >> 24) % (r->owner ? 12 : 3) == 0;
+	bool beside = !actor_is_up(n) || (!q->fuse && (q->draw >> 24) % (r->owner ? 12 : 3) == 0);
 
 	/* One at a time; and whoever finds the store out of order comes again. */
 	if ((beside && w->person.up_us != INT64_MAX) || (!beside && n->work & WORK_ASK) ||
@@ -181,6 +187,22 @@ static void decide(struct sim *w, uint64_t draw)
 	send(w, q);
 }
 
+static void ask_fuse(struct sim *w, uint64_t draw)
+{
+	struct fuse *g = w->nfuses ? &w->fuses[draw >> 36 & 1] : NULL;
+
+	/* What a person has opened a person closes. */
+	for (int i = 0; i < w->nfuses && w->calmed; i++)
+		g = w->fuses[i].forced ? &w->fuses[i] : g;
+	if (!g || !w->nruns || (w->calmed && !g->forced))
+		return;
+	struct ask *q = new_ask(w, &w->runs[0], draw);
+	q->verb = REQUEST_MAX;
+	q->fuse = g;
+	q->approves = !g->forced && draw >> 37 & 1;
+	send(w, q);
+}
+
 /* One that was to be tried again when it was held is rare. */
 static struct trun *find_held(struct sim *w)
 {
@@ -200,6 +222,8 @@ void people_ask(struct sim *w, const struct fault *f, struct trun *r)
 	r = held ? held : r;
 	if (f->kind == FAULT_DECIDE) {
 		decide(w, f->draw);
+	} else if (f->kind == FAULT_FUSE) {
+		ask_fuse(w, f->draw);
 	} else if (r && r->dag->mapped < 0) { /* of those tests/prop/prop_map.c asks */
 		struct ask *q = new_ask(w, r, f->draw);
 		fill(q);
@@ -211,6 +235,7 @@ void people_decide(struct sim *w)
 {
 	w->decide_us += DECIDE_US;
 	decide(w, world_draw(w, 9, (uint64_t)w->nasks, (uint64_t)w->now_us));
+	ask_fuse(w, world_draw(w, 10, (uint64_t)w->nasks, (uint64_t)w->now_us));
 }
 
 /* ---- asking --------------------------------------------------------------------------- */
@@ -322,6 +347,33 @@ static void plan(struct actor *n, const struct ops *o, struct ops_request *reque
 	json_decref(answer);
 }
 
+/* As run/daemon.c does it. */
+static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_breaker *b), void *ctx)
+{
+	struct actor *n = arg;
+
+	sched_each_breaker(n->engine.sched, fn, ctx);
+}
+
+static void breaker_set(void *arg, const char *name, const char *text)
+{
+	struct actor *n = arg;
+
+	sched_load_breaker(n->engine.sched, name, text, clock_now_us());
+	engine_step(&n->engine);
+}
+
+static int do_fuse(const struct ops *o, const struct ask *q, const char *reason, struct err *err)
+{
+	json_t *answer = NULL;
+	int rc = ops_breaker_set(o, q->fuse->name, q->approves, reason, &answer, err);
+	/* It is so already: nothing is said. */
+	bool changed = json_is_true(json_object_get(answer, "changed"));
+
+	json_decref(answer);
+	return rc < 0 ? -1 : changed || q->applied;
+}
+
 static int do_decide(const struct ops *o, const struct ask *q, const char *reason, struct err *err)
 {
 	struct sim *w = ((struct actor *)o->arg)->w;
@@ -382,13 +434,16 @@ void people_do(struct actor *n, struct ask *q)
 		.find_dag = find_dag,
 		.load_version = load_version,
 		.hand = n->begun ? &hand : NULL,
+		.each_breaker = n->begun ? each_breaker : NULL,
+		.breaker_set = n->begun ? breaker_set : NULL,
 		.arg = n,
 		.by = "somebody@sim" };
 	struct err err = { 0 };
 	char reason[24];
 
 	snprintf(reason, sizeof reason, "ask %d.", q->number);
-	int rc = q->verb == REQUEST_MAX ? do_decide(&o, q, reason, &err)
-					: do_request(n, &o, q, reason, &err);
+	int rc = q->fuse                  ? do_fuse(&o, q, reason, &err)
+		 : q->verb == REQUEST_MAX ? do_decide(&o, q, reason, &err)
+					  : do_request(n, &o, q, reason, &err);
 	asked_answer(n->w, q, rc, &err);
 }

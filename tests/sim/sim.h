@@ -5,6 +5,7 @@
  *     actor.c     processes that drive runs
  *     planned.c   a schedule: the planner, and what must come of it
  *     parts.c     tasks that wait, choose, take down or are not to run
+ *     fuses.c     circuit breakers
  *     people.c    what people ask of runs, of a daemon or beside it
  *     asked.c     what must come of that
  *     disk.c      the store as a process sees it
@@ -52,6 +53,9 @@ enum {
 	SIM_ROWS = SIM_TASKS + SIM_ITEMS, /* tasks by index, and these */
 	SIM_FAULTS = 48,
 	SIM_POOLS = 2,
+	SIM_FUSES = 2,
+	SIM_FAILURES = 32,
+	SIM_STARTS = 16,
 	SIM_ASKS = 256,
 	SIM_NAMED = 3 /* tasks, in one request, at most */
 };
@@ -97,6 +101,7 @@ enum fault_kind {
 	FAULT_RERUN,        /* or asks for a failed run again */
 	FAULT_ASK,          /* or anything else of it, of its daemon or beside it */
 	FAULT_DECIDE,       /* or approves or rejects */
+	FAULT_FUSE,         /* or opens or closes a circuit breaker */
 	FAULT_KIND_MAX
 };
 struct fault {
@@ -119,10 +124,13 @@ struct attempt {
 	enum body body;
 	enum outcome real; /* with BODY_ENDED */
 	int exit_status;
-	bool forgotten;   /* it ended, but nobody can know how: a reboot took the journal */
-	bool stopped;     /* a stop reached it */
-	bool refused;     /* recorded as lost, because it could not begin */
-	bool permanent;   /* it is not tried again */
+	bool forgotten;  /* it ended, but nobody can know how: a reboot took the journal */
+	bool stopped;    /* a stop reached it */
+	bool refused;    /* recorded as lost, because it could not begin */
+	bool permanent;  /* it is not tried again */
+	int incarnation; /* of the process that started it */
+	int era[SIM_FUSES];
+	bool probe[SIM_FUSES];
 	bool writes;      /* it leaves an output */
 	int64_t since_us; /* when something became of it last */
 	UT_hash_handle hh;
@@ -137,6 +145,7 @@ struct ttask {
 	bool ended; /* the end of its attempt was committed; the task's change comes behind it */
 	bool held, frozen; /* asked for; its owner has heard of it, and had decided nothing */
 	bool cancelling;   /* asked for, by itself */
+	bool let_go;       /* it starts, and was held by a breaker */
 	bool left_out;     /* a choice that is being committed leaves it out */
 	enum decision { DECISION_NONE, DECISION_YES, DECISION_NO } decision;
 	int nsuccess; /* since it was cleared */
@@ -161,6 +170,29 @@ struct trun {
 	bool counted;   /* its planner counts it as active */
 	bool again;     /* asked for by a person, since */
 	int ncommits;   /* that changed it */
+	bool was_held;  /* or a task of it, by request, at some time */
+};
+
+/* ---- circuit breakers (fuses.c) ---- */
+
+struct fuse {
+	char name[8];
+	struct breaker_policy policy;
+	enum breaker_state state; /* as committed, with what follows */
+	int64_t since_us, until_us;
+	bool forced, ramps;
+	int era; /* how often it changed */
+	int probing, passed, failed;
+	bool must_open;
+	int64_t told_us; /* when a person spoke last */
+	struct sim_failure {
+		int64_t at_us;
+		int era;
+		bool sure; /* it counts, whatever else */
+	} failures[SIM_FAILURES];
+	unsigned nfailures;
+	int64_t starts[SIM_STARTS]; /* of those that it let go */
+	unsigned nstarts;
 };
 
 /* ---- people (people.c, asked.c) ---- */
@@ -169,7 +201,8 @@ struct trun {
 struct ask {
 	int number; /* from 1; it is in the reason that is kept */
 	struct trun *run;
-	enum request_verb verb; /* REQUEST_MAX: to approve or reject */
+	enum request_verb verb; /* REQUEST_MAX: to approve or reject, or about `fuse` */
+	struct fuse *fuse;      /* to be opened (approves), or closed; NULL: none */
 	int tasks[SIM_NAMED], ntasks;
 	bool approves;
 	bool downstream, failed, hard, outputs;
@@ -327,6 +360,8 @@ struct sim {
 	struct actor *active;
 	struct ask asks[SIM_ASKS];
 	int nasks;
+	struct fuse fuses[SIM_FUSES];
+	int nfuses;
 	struct ask *asking; /* applied by the commit that is judged; NULL: none */
 	int max_running, lane_max;
 	int pools[SIM_POOLS]; /* slots; never too few for the widest task */
@@ -432,6 +467,19 @@ void parts_outcome(struct sim *w, struct attempt *a, const struct change *c);
 /* Is a teardown that waits still to run when its run is cancelled? */
 bool parts_outlives(const struct trun *r, int task);
 void parts_check_final(struct sim *w, const struct trun *r);
+
+/* fuses.c */
+void fuses_make(struct sim *w);
+void fuses_set(struct actor *n); /* into its scheduler */
+void fuses_begin(struct sim *w); /* another process has the runs */
+struct fuse *fuses_find(struct sim *w, const char *name);
+void fuses_change(struct sim *w, struct actor *n, const struct change *c);
+void fuses_put(struct sim *w, const struct breaker_put *p);
+void fuses_start(struct sim *w, struct attempt *a, const struct change *c);
+void fuses_end(struct sim *w, struct attempt *a, const struct change *c);
+void fuses_check(struct sim *w);
+void fuses_stop(struct sim *w, const struct trun *r, int task, const struct change *c);
+void fuses_check_held(struct sim *w, const struct actor *n, const struct trun *r, int task);
 
 /* asked.c */
 /* The model: could that be asked of a task as it is? */

@@ -362,6 +362,7 @@ static void change_task(
 	must(w, c->state.failures == t->failures && c->state.lost == t->lost,
 		"%s counts %d failures and %d lost, not %d and %d", name_of(r, task),
 		c->state.failures, c->state.lost, t->failures, t->lost);
+	t->let_go = t->state == TASK_HELD && t->reason == REASON_BREAKER_OPEN && !r->was_held;
 	t->state = c->state.to;
 	t->reason = c->reason;
 	t->left_out = false;
@@ -453,6 +454,8 @@ static void change_start(
 		.try = c->attempt.try,
 		.since_us = w->now_us };
 	HASH_ADD(hh, w->attempts, token, sizeof a->token, a);
+	a->incarnation = n->incarnation;
+	fuses_start(w, a, c);
 	t->token = a->token;
 	t->last = a;
 	t->cancelling = false;
@@ -506,10 +509,15 @@ static void change_end(
 	a->recorded = c->attempt.outcome;
 	a->refused = a->recorded == OUTCOME_LOST && is_refusal(c->attempt.error);
 	r->tasks[task].ended = true;
+	fuses_end(w, a, c);
 }
 
 static void apply(struct sim *w, struct actor *n, const struct change *c)
 {
+	if (c->kind == CHANGE_BREAKER) {
+		fuses_change(w, n, c);
+		return;
+	}
 	struct trun *r = truth_run(w, c->run_id);
 	const struct task *t = c->task ? dag_find(r->dag->dag, c->task) : NULL;
 	int row = !t ? -1 : c->map_index < 0 ? t->index : SIM_TASKS + c->map_index;
@@ -553,15 +561,20 @@ void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b)
 			n->name, r->name);
 	}
 	asked_begin(w, b);
+	for (size_t i = 0; i < b->nbreakers; i++)
+		fuses_put(w, &b->breakers[i]);
 	for (size_t i = 0; i < b->nchanges; i++) {
-		struct trun *r = truth_run(w, b->changes[i].run_id);
-		must(w, r->owner == n || run_state_is_final(r->state),
+		const struct change *c = &b->changes[i];
+		struct trun *r = c->kind == CHANGE_BREAKER ? NULL : truth_run(w, c->run_id);
+		must(w, !r || r->owner == n || run_state_is_final(r->state),
 			"%s commits %s, which is not its own", n->name, r->name);
-		apply(w, n, &b->changes[i]);
+		apply(w, n, c);
 	}
 	asked_end(w);
+	fuses_check(w);
 	for (size_t i = 0; i < b->nchanges; i++)
-		truth_run(w, b->changes[i].run_id)->ncommits++;
+		if (b->changes[i].kind != CHANGE_BREAKER)
+			truth_run(w, b->changes[i].run_id)->ncommits++;
 	for (size_t i = 0; i < b->nleases; i++)
 		parts_end(w, truth_run(w, b->leases[i].run_id));
 	w->commits += b->nchanges > 0;

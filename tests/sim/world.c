@@ -151,6 +151,7 @@ static const struct fault_row {
 	[FAULT_RERUN] = { "rerun", 4 },
 	[FAULT_ASK] = { "ask", 12 },
 	[FAULT_DECIDE] = { "decide", 6 },
+	[FAULT_FUSE] = { "breaker", 5 },
 };
 static_assert(sizeof fault_rows / sizeof *fault_rows == FAULT_KIND_MAX, "a row for each kind");
 
@@ -415,6 +416,7 @@ static void happen(struct sim *w, struct fault *f)
 		break;
 	case FAULT_ASK:
 	case FAULT_DECIDE:
+	case FAULT_FUSE:
 		people_ask(w, f, any_run(w, f));
 		break;
 	default:
@@ -467,7 +469,7 @@ static void calm_down(struct sim *w)
 {
 	say(w, "world", "faults stop");
 	w->calmed = true;
-	w->decide_us = has_approvals(w) ? w->now_us + DECIDE_US : INT64_MAX;
+	w->decide_us = has_approvals(w) || w->nfuses ? w->now_us + DECIDE_US : INT64_MAX;
 	w->store_down_us = earlier(w->store_down_us, w->now_us);
 	w->flaky_us = earlier(w->flaky_us, w->now_us);
 	w->stall_us = earlier(w->stall_us, w->now_us);
@@ -542,6 +544,7 @@ static void plan(struct sim *w)
 		w->pools[i] = 2 + (int)rng_below(&r, 3);
 	w->same_host = rng_below(&r, 2);
 	plan_faults(w);
+	fuses_make(w);
 	dags_make(w);
 	w->norders = 1 + (int)rng_below(&r, 4);
 	if (w->cut.runs && w->norders > w->cut.runs)
