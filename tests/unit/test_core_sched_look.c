@@ -125,7 +125,8 @@ static void go(struct world *w, int64_t now_us, struct waiting how)
 		assert_int_equal(sched_tick(w->s, now_us, NULL), 0);
 		q = sched_questions(w->s, &n);
 		struct sched_question asked[NTASKS];
-		memcpy(asked, q, n * sizeof *q);
+		if (n > 0)
+			memcpy(asked, q, n * sizeof *q);
 		for (size_t i = 0; i < n; i++) {
 			const struct sched_wait wait = { .run_id = RUN,
 				.task = asked[i].task,
