@@ -133,8 +133,9 @@ void sched_hold(struct sched *s, const struct sched_hold *h)
 	 * it. What is queued leaves the queue when its turn comes. */
 	for (int i = 0; !h->on && i < r->nlive; i++) {
 		struct ref at = { r, i };
-		if ((live(&at)->state == TASK_HELD && !live(&at)->stopped) ||
-			task_state_waits(live(&at)->state))
+		const struct live_task *t = live(&at);
+		if (t->selected &&
+			((t->state == TASK_HELD && !t->stopped) || task_state_waits(t->state)))
 			sched_push_ready(s, &at);
 	}
 }

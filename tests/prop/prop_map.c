@@ -41,12 +41,14 @@ struct mtask {
 	int tries, failures, lost;
 	int64_t due_us, token;
 	int64_t flight; /* 0: none */
+	bool selected;  /* or it ran when the run was taken in */
 	char item[16];
 };
 
 struct mirror {
 	struct mtask whole, items[ITEMS_MAX];
 	int n; /* instances there ever were */
+	bool selected;
 };
 
 struct world {
@@ -58,7 +60,7 @@ struct world {
 	struct sched *s;
 	struct mirror tasks[TASKS_MAX];
 	enum run_state state;
-	bool cancelling;
+	bool cancelling, ignore_needs;
 	int max_running;
 	int64_t now_us, next_token;
 	int nlists, serial; /* lists given; of the items */
@@ -148,12 +150,15 @@ static enum task_state verdict(const struct world *w, int task)
 {
 	const struct task *def = &w->dag->tasks[task];
 	enum task_state needs[TASKS_MAX];
+	int n = 0;
 
 	for (int i = 0; i < def->nneeds; i++) {
-		enum task_state s = w->tasks[def->needs[i]].whole.state;
-		needs[i] = task_state_is_final(s) ? s : TASK_NONE;
+		const struct mtask *need = &w->tasks[def->needs[i]].whole;
+		if (w->ignore_needs && !need->selected)
+			continue;
+		needs[n++] = task_state_is_final(need->state) ? need->state : TASK_NONE;
 	}
-	return model_verdict(def->trigger, &(struct model_needs){ needs, def->nneeds });
+	return model_verdict(def->trigger, &(struct model_needs){ needs, n });
 }
 
 static void commit_item(struct world *w, const struct change *c)
@@ -166,6 +171,7 @@ static void commit_item(struct world *w, const struct change *c)
 	CHECK(w, t->state == TASK_NONE, "t%d[%d] has begun", c->task_index, c->map_index);
 	m->n += c->map_index == m->n;
 	t->there = true;
+	t->selected = m->selected;
 	snprintf(t->item, sizeof t->item, "%s", c->item);
 }
 
@@ -194,6 +200,7 @@ static void commit_start(struct world *w, const struct change *c)
 
 	CHECK(w, mapped == (c->map_index >= 0), "t%d[%d] starts", c->task_index, c->map_index);
 	CHECK(w, !mapped || is_listed(&w->tasks[c->task_index]), "t%d has no list", c->task_index);
+	CHECK(w, t->selected, "t%d[%d] was not selected", c->task_index, c->map_index);
 	CHECK(w, !t->flight && c->attempt.token > t->token, "token of t%d", c->task_index);
 	CHECK(w, c->attempt.try == t->tries, "try of t%d", c->task_index);
 	CHECK(w, !w->cancelling, "t%d starts in a cancelled run", c->task_index);
@@ -305,7 +312,7 @@ static struct counted count_running(const struct mirror *m)
 static bool slow_idle(const struct world *w)
 {
 	for (int i = 0; i < w->dag->ntasks; i++)
-		if (!task_state_is_final(w->tasks[i].whole.state) ||
+		if ((w->tasks[i].whole.selected && !task_state_is_final(w->tasks[i].whole.state)) ||
 			count_running(&w->tasks[i]).all > 0)
 			return false;
 	return true;
@@ -342,7 +349,7 @@ static void check_not_stuck(struct world *w)
 		const struct mirror *m = &w->tasks[i];
 		int most = w->foreach[i].max_active;
 		bool room = !most || count_running(m).running < most;
-		if (w->dag->tasks[i].pool || !room || w->cancelling)
+		if (w->dag->tasks[i].pool || !room || w->cancelling || !m->selected)
 			continue;
 		for (int k = 0; is_listed(m) && k < m->n; k++)
 			CHECK(w, m->items[k].state != TASK_QUEUED && m->items[k].state != TASK_NONE,
@@ -510,8 +517,9 @@ static void step_ask(struct world *w)
 
 /* ---- crashes ----------------------------------------------------------------------------- */
 
-static struct task_init init_of(const struct mtask *t)
+static struct task_init init_of(struct mtask *t, bool selected)
 {
+	t->selected = selected || t->flight;
 	return (struct task_init){ .state = t->state,
 		.reason = t->reason,
 		.tries = t->tries,
@@ -519,7 +527,7 @@ static struct task_init init_of(const struct mtask *t)
 		.lost = t->lost,
 		.due_us = t->due_us,
 		.token = t->token,
-		.selected = true };
+		.selected = selected };
 }
 
 static void new_sched(struct world *w)
@@ -550,7 +558,7 @@ static void check_kept(struct world *w, const struct mirror *was)
 	}
 }
 
-static void take_in(struct world *w)
+static void take_in(struct world *w, bool all)
 {
 	struct task_init init[TASKS_MAX];
 	struct instance_init instances[LIVE_MAX];
@@ -563,15 +571,18 @@ static void take_in(struct world *w)
 		.resume = !one_in(w, 3) };
 
 	memcpy(was, w->tasks, sizeof was);
+	run.ignore_needs = w->ignore_needs = !all;
 	for (int i = 0; i < w->dag->ntasks; i++) {
-		init[i] = init_of(&w->tasks[i].whole);
+		w->tasks[i].selected = all || one_in(w, 2);
+		init[i] = init_of(&w->tasks[i].whole, w->tasks[i].selected);
 		init[i].clear = one_in(w, 20);
 	}
 	for (int k = 0; k < ITEMS_MAX; k++)
 		for (int i = 0; i < w->dag->ntasks; i++)
 			if (k < w->tasks[i].n)
 				instances[run.ninstances++] = (struct instance_init){ i, k,
-					w->tasks[i].items[k].item, init_of(&w->tasks[i].items[k]) };
+					w->tasks[i].items[k].item,
+					init_of(&w->tasks[i].items[k], w->tasks[i].selected) };
 	w->cancelling = false;
 	w->calm = false;
 	CHECK(w, sched_add_run(w->s, &run, w->now_us, NULL) == 0, "add");
@@ -580,12 +591,12 @@ static void take_in(struct world *w)
 	check_kept(w, was);
 }
 
-static void crash(struct world *w)
+static void crash(struct world *w, bool all)
 {
 	w->crashes++;
 	sched_free(w->s);
 	new_sched(w);
-	take_in(w);
+	take_in(w, all);
 }
 
 /* ---- rounds ------------------------------------------------------------------------------ */
@@ -602,7 +613,7 @@ static void one_step(struct world *w)
 	step(w);
 	/* What was decided and is not committed has not happened. */
 	if (one_in(w, 60)) {
-		crash(w);
+		crash(w, !one_in(w, 4));
 		return;
 	}
 	commit(w);
@@ -614,6 +625,7 @@ static void finish(struct world *w)
 {
 	int left = STEPS_MAX;
 
+	crash(w, true);
 	let_all_go(w);
 	for (; !slow_idle(w) && left > 0; left--) {
 		int64_t wake = sched_wake_us(w->s);
@@ -643,7 +655,7 @@ static void play(struct world *w)
 	for (int i = 0; i < w->dag->ntasks; i++)
 		w->tasks[i].whole.there = true;
 	new_sched(w);
-	take_in(w);
+	take_in(w, !one_in(w, 4));
 	for (int n = below(w, 150); n > 0; n--)
 		one_step(w);
 	finish(w);

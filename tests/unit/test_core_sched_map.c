@@ -403,6 +403,33 @@ static void test_hold(void **state)
 	world_release(&w);
 }
 
+/* What was not selected stays held, a task and an instance alike. */
+static void test_let_go_unselected(void **state)
+{
+	struct task_init tasks[NTASKS] = { { .state = TASK_HELD },
+		{ .state = TASK_DEFERRED, .reason = REASON_MAPPED }, { .selected = true } };
+	const struct instance_init held = { MAPPED, 0, "1", { .state = TASK_HELD } };
+	const struct sched_hold off = { .run_id = RUN, .task = -1 };
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	begin(&w, 10);
+	const struct run_init init = { .run_id = RUN,
+		.dag = w.dag,
+		.tasks = tasks,
+		.instances = &held,
+		.ninstances = 1,
+		.ignore_needs = true };
+	assert_int_equal(sched_add_run(w.s, &init, 0, NULL), 0);
+	sched_hold(w.s, &off);
+	tick(&w, 0);
+	assert_int_equal(view(&w, BEFORE).state, TASK_HELD);
+	assert_int_equal(instance(&w, 0).state, TASK_HELD);
+	assert_int_equal(view(&w, BEHIND).state, TASK_RUNNING);
+	world_release(&w);
+}
+
 static void test_held_before_list(void **state)
 {
 	struct sched_hold hold = {
@@ -680,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_if),
 		cmocka_unit_test(test_max_active),
 		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_let_go_unselected),
 		cmocka_unit_test(test_held_before_list),
 		cmocka_unit_test(test_breaker),
 		cmocka_unit_test(test_breaker_skips),
