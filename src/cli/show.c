@@ -481,12 +481,19 @@ static int show_json(struct show_view *v)
 		o, "deadline", deadline == INT64_MAX ? json_null() : cli_json_instant(deadline));
 
 	for (size_t i = 0; i < v->tasks.n; i++) {
+		if (!show_is_asked_for(v, &v->tasks.tasks[i]))
+			continue;
 		json_t *task = runview_task_json(&v->tasks.tasks[i]);
 		char *breaker = show_breaker_of(v, &v->tasks.tasks[i]);
 		if (breaker)
 			json_object_set_new(task, "breaker", json_string(breaker));
 		json_array_append_new(list, task);
 		free(breaker);
+	}
+	if (json_array_size(list) == 0 && args_operand(v->args, 1)) {
+		json_decref(list);
+		json_decref(o);
+		return show_say_unknown(v, args_operand(v->args, 1));
 	}
 	json_object_set_new(o, "tasks", list);
 	json_object_set_new(o, "attempts", attempts_json(v));

@@ -31,6 +31,10 @@ const struct dag *show_dag_of(struct show_view *v);
 /* cli/show_tasks.c: the table of tasks, or of those that the second operand names. -1: it names
  * none. */
 int show_tasks(struct show_view *v);
+/* Is it the task that the second operand names, of its group, or an instance of it? All are without
+ * one. */
+bool show_is_asked_for(const struct show_view *v, const struct task_row *t);
+int show_say_unknown(const struct show_view *v, const char *word);
 /* The attempt of that token; NULL: none. */
 const struct attempt_row *show_attempt(const struct show_view *v, int64_t token);
 /* The breaker that stopped a task, as the events of its run tell; owned, NULL: none. */

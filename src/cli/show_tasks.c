@@ -376,11 +376,14 @@ static size_t count_instances(const struct show_view *v, size_t at)
 }
 
 /* The task and those of its group, or, of "fetch[3]", that one. */
-static bool is_asked_for(const char *word, const struct task_row *t)
+bool show_is_asked_for(const struct show_view *v, const struct task_row *t)
 {
+	const char *word = args_operand(v->args, 1);
 	size_t len;
 	int map_index;
 
+	if (!word)
+		return true;
 	if (!run_split_label(word, &len, &map_index) || strncmp(t->name, word, len) != 0)
 		return false;
 	if (t->name[len])
@@ -399,12 +402,12 @@ static void add_whole(struct show_view *v, struct grid *g, size_t at, size_t n)
 		add_task(v, g, t);
 }
 
-static int add_asked_for(struct show_view *v, struct grid *g, const char *word)
+static int add_asked_for(struct show_view *v, struct grid *g)
 {
 	int found = 0;
 
 	for (size_t i = 0; i < v->tasks.n; i++)
-		if (is_asked_for(word, &v->tasks.tasks[i])) {
+		if (show_is_asked_for(v, &v->tasks.tasks[i])) {
 			bool whole = v->tasks.tasks[i].map_index < 0;
 			add_whole(v, g, i, whole ? count_instances(v, i) : 0);
 			found++;
@@ -433,7 +436,7 @@ static void add_all(struct show_view *v, struct grid *g)
 	}
 }
 
-static int say_unknown(const struct show_view *v, const char *word)
+int show_say_unknown(const struct show_view *v, const char *word)
 {
 	const char **names = calloc(v->tasks.n + 1, sizeof *names);
 	size_t n = 0;
@@ -457,8 +460,8 @@ int show_tasks(struct show_view *v)
 	grid_init(&g, task_columns, sizeof task_columns / sizeof *task_columns);
 	if (!word)
 		add_all(v, &g);
-	else if (!add_asked_for(v, &g, word))
-		rc = say_unknown(v, word);
+	else if (!add_asked_for(v, &g))
+		rc = show_say_unknown(v, word);
 	if (!word)
 		buf_addc(&v->out, '\n');
 	if (rc == 0)

@@ -255,6 +255,11 @@ static bool still_fits(const struct ref *at, const struct request *q)
 		return false;
 	if (!q->failed && q->ntasks > 0)
 		return live(at)->state == TASK_RUNNING || fits(live(at), q->verb);
+	/* Where it was marked as done, what failed of it is. */
+	if (is_instance(at) && q->ntasks == 0 &&
+		(BIT(at->run->tasks[live(at)->def].state) &
+			(BIT(TASK_SUCCESS) | BIT(TASK_SKIPPED))))
+		return false;
 	/* Of a mapped task that failed, its instances that did. */
 	return (state & FAILED) != 0 && !(is_mapped(at) && sched_is_listed(at) && has_failed(at));
 }

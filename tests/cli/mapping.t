@@ -55,6 +55,10 @@ out_lacks "load[0]" "the others are not"
 weir show inbox load
 out_has 'load[0]   {"name":"a","rows":2}' "asked for, all are, with their items"
 out_lacks "alarm" "and nothing else"
+weir show inbox load --json
+json_is '["load"]' 'sorted(set(t["task"] for t in d["tasks"]))' "as JSON, too"
+weir show inbox laod --json
+exits 5 "a task that is not there"
 weir show inbox 'load[4]'
 out_has "load[4]" "one alone"
 out_lacks "load[1]" "is alone"
@@ -208,6 +212,10 @@ exits 0 "the whole is marked, though some of it failed"
 weir run dags/hand.yaml --date 2026-11-18
 out_lacks "m[" "none of it is done again then"
 out_has "after   success" "but what waited for it"
+weir retry hand@2026-11-18 --dry-run
+exits 4 "and nothing is to be retried"
+weir retry hand@2026-11-18 'm[0]' --dry-run
+out_has "m[0]" "but what is named"
 
 # ---- the file changes ------------------------------------------------------------------------------
 
