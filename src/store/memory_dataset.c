@@ -47,7 +47,7 @@ static int put_dataset(struct memory_store *m, const struct dataset_update_row *
 	if (!d || memory_save(m, d, sizeof *d, err) < 0)
 		return -1;
 	d->last_id = u->id;
-	if (u->wakes && (!d->row.end_us || u->end_us >= d->row.end_us)) {
+	if (u->wakes && (!d->row.fresh_us || u->end_us >= d->row.end_us)) {
 		d->row.fresh_us = u->at_us;
 		d->row.end_us = u->end_us;
 	}

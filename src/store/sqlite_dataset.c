@@ -51,7 +51,10 @@ static int put_dataset(struct sqlite_store *s, const struct dataset_put *p, int6
 	sqlite_bind_int(&q, p->at_us);
 	sqlite_bind_int(&q, id);
 	sqlite_bind_time(&q, wakes ? p->at_us : 0);
-	sqlite_bind_time(&q, wakes ? p->end_us : 0);
+	if (wakes)
+		sqlite_bind_int(&q, p->end_us);
+	else
+		sqlite_bind_text(&q, NULL);
 	return sqlite_run(&q, err) < 0 ? -1 : 0;
 }
 

@@ -324,6 +324,61 @@ static void add_breakers(struct buf *b, struct store *s)
 	}
 }
 
+static void add_updates(struct buf *b, struct store *s, struct update_filter f)
+{
+	struct store_result r;
+
+	assert_int_equal(store_dataset_updates(s, &f, &r, NULL), 0);
+	for (size_t i = 0; i < r.n; i++) {
+		const struct dataset_update_row *u = &r.updates[i];
+		buf_addf(b,
+			"update %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %d %" PRId64
+			" %" PRId64 " %d",
+			(int)f.which, u->id, u->at_us, u->start_us, u->end_us, u->map_index,
+			u->run_id, u->work, u->wakes);
+		add_text(b, u->dataset);
+		add_text(b, u->dag);
+		add_text(b, u->task);
+		add_text(b, u->run);
+		add_text(b, u->by);
+		add_text(b, u->reason);
+		buf_addc(b, '\n');
+	}
+	store_result_release(&r);
+}
+
+static void add_datasets(struct buf *b, struct store *s)
+{
+	struct store_result r;
+
+	assert_int_equal(store_datasets(s, NULL, &r, NULL), 0);
+	for (size_t i = 0; i < r.n; i++)
+		buf_addf(b, "dataset %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 "\n",
+			r.datasets[i].name, r.datasets[i].since_us, r.datasets[i].fresh_us,
+			r.datasets[i].end_us, r.datasets[i].last ? r.datasets[i].last->id : 0);
+	store_result_release(&r);
+	assert_int_equal(store_dataset_links(s, NULL, &r, NULL), 0);
+	for (size_t i = 0; i < r.n; i++)
+		buf_addf(b, "link %s %s %s %d %" PRId64 "\n", r.links[i].dag, r.links[i].dataset,
+			r.links[i].task, (int)r.links[i].role, r.links[i].fresh_within_us);
+	store_result_release(&r);
+	assert_int_equal(store_dataset_cursors(s, NULL, &r, NULL), 0);
+	for (size_t i = 0; i < r.n; i++)
+		buf_addf(b, "cursor %s %s %" PRId64 " %" PRId64 "\n", r.cursors[i].dag,
+			r.cursors[i].dataset, r.cursors[i].seen_id, r.cursors[i].since_us);
+	store_result_release(&r);
+	add_updates(b, s, (struct update_filter){ .which = UPDATES_OF });
+	add_updates(
+		b, s, (struct update_filter){ .which = UPDATES_OF, .dataset = "d1", .limit = 3 });
+	add_updates(b, s, (struct update_filter){ .which = UPDATES_AFTER, .id = 5, .limit = 2 });
+	for (int i = 0; i < NDAGS; i++)
+		add_updates(
+			b, s, (struct update_filter){ .which = UPDATES_WAITING, .dag = dags[i] });
+	add_updates(b, s,
+		(struct update_filter){
+			.which = UPDATES_DURING, .dataset = "d0", .from_us = 2, .to_us = 3 });
+}
+
 static void add_tokens(struct buf *b, struct store *s, const struct store_result *attempts)
 {
 	struct store_result r;
@@ -348,6 +403,8 @@ static void add_run_rows(struct buf *b, struct store *s, int64_t id)
 	add_events(b, s, id, NULL);
 	add_events(b, s, id, tasks[id % NTASKS]);
 	add_checks(b, s, id);
+	add_updates(b, s, (struct update_filter){ .which = UPDATES_BY, .id = id });
+	add_updates(b, s, (struct update_filter){ .which = UPDATES_TAKEN, .id = id });
 	assert_int_equal(store_attempts(s, id, NULL, &r, NULL), 0);
 	add_attempts(b, &r);
 	add_tokens(b, s, &r);
@@ -372,6 +429,7 @@ static char *dump(struct store *s)
 	add_backfills(&b, s, 2);
 	add_outbox(&b, s);
 	add_breakers(&b, s);
+	add_datasets(&b, s);
 	for (int i = 0; i < NDAGS; i++) {
 		add_dags(&b, s, dags[i]);
 		add_frozen(&b, s, dags[i]);
@@ -449,6 +507,7 @@ static struct run_open some_open(struct world *w, int n)
 		.wanted = one_in(w, 2),
 		.anew = one_in(w, 3),
 		.only_new = one_in(w, 6),
+		.only_ended = one_in(w, 6),
 		.trigger = texts[below(w, 3)],
 		.backfill_id = one_in(w, 2) ? below(w, NBACKFILLS) : 0,
 	};
@@ -648,8 +707,26 @@ static void make_fit(struct world *w, struct change *c, size_t i)
 	}
 }
 
+static const char *const datasets[] = { "d0", "d1", "d2", "no name" };
+
+static struct dataset_put some_update(struct world *w, int64_t id)
+{
+	int64_t start = below(w, 4);
+
+	return (struct dataset_put){ .dataset = datasets[below(w, one_in(w, 40) ? 4 : 3)],
+		.start_us = start,
+		.end_us = start + below(w, 4),
+		.at_us = w->now_us,
+		.dag = dags[below(w, NDAGS)],
+		.task = texts[below(w, 5)],
+		.map_index = below(w, 2) - 1,
+		.run_id = id,
+		.work = below(w, 30) };
+}
+
 static void step_commit(struct world *w)
 {
+	struct dataset_put updates[2];
 	struct change c[BATCH];
 	struct check_row checks[2];
 	int64_t id = some_run(w), other = one_in(w, 2) ? id : some_run(w);
@@ -670,6 +747,8 @@ static void step_commit(struct world *w)
 			.observed = texts[below(w, 5)],
 			.sample = texts[below(w, 5)],
 			.map_index = below(w, 3) - 1 };
+	for (int i = 0; i < 2; i++)
+		updates[i] = some_update(w, one_in(w, 40) ? some_run(w) : id);
 	struct store_lease leases[] = { { id, some_epoch(w, id) },
 		{ other, some_epoch(w, other) } };
 	struct store_batch b = { .leases = leases,
@@ -679,7 +758,9 @@ static void step_commit(struct world *w)
 		.changes = c,
 		.nchanges = n,
 		.checks = checks,
-		.nchecks = (size_t)below(w, 3) };
+		.nchecks = (size_t)below(w, 3),
+		.datasets = updates,
+		.ndatasets = (size_t)below(w, 3) };
 	char *before = dump(w->s[0]);
 	for (int i = 0; i < 2; i++)
 		r[i] = store_commit(w->s[i], &b, &w->err[i]);
@@ -727,6 +808,7 @@ static void step_plan(struct world *w)
 		.nopens = (size_t)below(w, 4),
 		.cursors = &cursor,
 		.ncursors = one_in(w, 4) };
+	struct dataset_take takes[2];
 	struct plan_state states[] = { { dags[below(w, NDAGS)], texts[1 + below(w, 4)] },
 		{ dags[below(w, NDAGS)], texts[1 + below(w, 4)] } };
 	int r[2];
@@ -745,6 +827,11 @@ static void step_plan(struct world *w)
 			.count = 1 + below(w, 3) };
 	for (size_t i = 0; i < p.nopens; i++)
 		opens[i] = some_open(w, (int)i);
+	p.takes = takes;
+	p.ntakes = p.nopens ? (size_t)below(w, 3) : one_in(w, 40);
+	for (size_t i = 0; i < 2; i++)
+		takes[i] = (struct dataset_take){ p.nopens ? (size_t)below(w, (int)p.nopens) : 0,
+			below(w, 60) };
 	char *before = dump(w->s[0]);
 	for (int i = 0; i < 2; i++)
 		r[i] = store_plan_commit(w->s[i], &p, opened[i], &w->err[i]);
@@ -763,19 +850,54 @@ static void step_plan(struct world *w)
 
 static void step_dags(struct world *w)
 {
+	struct dataset_link links[3];
 	struct dag_put put[3];
 	int n = 1 + below(w, 3), r[2];
 
+	for (int i = 0; i < 3; i++)
+		links[i] = (struct dataset_link){ .dataset = datasets[below(w, 3)],
+			.task = one_in(w, 2) ? "" : tasks[below(w, 2)],
+			.role = (enum dataset_role)below(w, DATASET_ROLE_MAX),
+			.fresh_within_us = below(w, 3) };
 	for (int i = 0; i < n; i++)
 		put[i] = (struct dag_put){ .name = one_in(w, 40) ? "" : dags[below(w, NDAGS)],
 			.path = texts[below(w, 5)],
 			.dir = texts[below(w, 5)],
 			.version = texts[below(w, 5)],
 			.error = texts[below(w, 5)],
-			.present = one_in(w, 2) };
+			.present = one_in(w, 2),
+			.links = links,
+			.nlinks = (size_t)below(w, 4) };
 	for (int i = 0; i < 2; i++)
 		r[i] = store_dags_put(w->s[i], put, (size_t)n, w->now_us, &w->err[i]);
 	check_results(w, r);
+}
+
+static void step_follow(struct world *w)
+{
+	const struct dataset_follow f = { one_in(w, 40) ? "" : dags[below(w, NDAGS)],
+		datasets + below(w, 2), (size_t)below(w, 3), w->now_us };
+	int r[2];
+
+	for (int i = 0; i < 2; i++)
+		r[i] = store_dataset_follow(w->s[i], &f, &w->err[i]);
+	check_results(w, r);
+}
+
+static void step_touch(struct world *w)
+{
+	struct dataset_put p = some_update(w, 0);
+	int64_t id[2] = { 0 };
+	int r[2];
+
+	p.dag = p.task = NULL;
+	p.work = one_in(w, 40);
+	p.by = one_in(w, 40) ? NULL : "ann";
+	p.reason = texts[below(w, 5)];
+	for (int i = 0; i < 2; i++)
+		r[i] = store_dataset_touch(w->s[i], &p, &id[i], &w->err[i]);
+	check_results(w, r);
+	assert_int_equal(id[0], id[1]);
 }
 
 static void step_switch(struct world *w)
@@ -999,7 +1121,7 @@ static void step_late(struct world *w)
 static void (*const steps[])(struct world *) = { step_open, step_open, step_lease, step_tokens,
 	step_find, step_commit, step_commit, step_commit, step_commit, step_commit, step_plan,
 	step_dags, step_switch, step_backfill, step_prune, step_finish, step_finish, step_renew,
-	step_acts, step_sender, step_sender, step_late, step_breaker };
+	step_acts, step_sender, step_sender, step_late, step_breaker, step_follow, step_touch };
 
 static void test_same_answers(void **state)
 {
