@@ -182,7 +182,7 @@ static const struct {
 	{ "{ cron: [] }", "no cron expression" },
 	{ "{ at: [] }", "lists no time" },
 	{ "{ at: soon }", "\"soon\" is not a date or time" },
-	{ "{ cron: 0 2 * * *, at: 2026-01-01 }", "only one of cron, every and at" },
+	{ "{ cron: 0 2 * * *, at: 2026-01-01 }", "only one of cron, every, at and datasets" },
 	{ "{ every: 500ms }", "every" },
 	{ "{ every: 41y }", "every" },
 	{ "{ every: 1d, start: 2026-02-01, end: 2026-01-01 }", "`end` is before `start`" },
