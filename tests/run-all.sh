@@ -24,11 +24,29 @@ step() { # NAME COMMAND...
 	echo "$r: $name ($(($(date +%s) - start)) s)"
 }
 
+# Steps that wait more than they work run beside the others: `beside NAME` runs the function in the
+# background, `beside_ended NAME` prints what it said and adds what it came to. Only steps.
+beside() { # FUNCTION
+	"$1" >"build/$1.out" 2>&1 &
+	besides="${besides:-} $!"
+}
+beside_ended() { # FUNCTION
+	# shellcheck disable=SC2086
+	wait $besides
+	besides=
+	cat "build/$1.out"
+	passed=$((passed + $(grep -c '^ok: .* ([0-9]* s)$' "build/$1.out")))
+	failed=$((failed + $(grep -c '^NOT OK: .* ([0-9]* s)$' "build/$1.out")))
+}
+trap '[ -z "${besides:-}" ] || kill $besides' EXIT
+trap 'exit 130' INT TERM HUP
+
 # A test suite of automake: add its totals, show what failed.
 suite() { # DIR MAKE-ARGUMENTS...
 	dir=$1; shift
 	start=$(date +%s)
-	make -C "$dir" -s -k -j"$jobs" check "$@" >"$dir/check.out" 2>&1
+	# Most tests wait for processes more than they work.
+	make -C "$dir" -s -k -j$((2 * jobs)) check "$@" >"$dir/check.out" 2>&1
 	grep -E '^(FAIL|ERROR|XPASS):' "$dir/check.out"
 	p=$(sed -n 's/^# PASS: *//p' "$dir/check.out" | tail -n 1)
 	f=$(sed -n 's/^# FAIL: *//p' "$dir/check.out" | tail -n 1)
@@ -63,9 +81,22 @@ valgrind_run() { # each of these ends with a leak, a bad access or a failure: no
 	)
 }
 
+machine() {
+	say "kill -9 at every write"
+	step "a run in the foreground" sh tests/crash/crash.sh build/check/weir
+	step "a daemon with a backfill" sh tests/crash/backfill.sh build/check/weir
+	say "kill -9 at random"
+	step "foreground, 500 tasks, a backfill" sh tests/crash/kill.sh build/check/weir
+	say "faults of the machine"
+	step "disks, descriptors, processes, locks, clocks" sh tests/crash/faults.sh build/check/weir
+	say "valgrind"
+	step "the demo and the parsers" valgrind_run
+}
+
 say "gcc, warnings are errors"
 step "build" build build/check --enable-werror
 suite build/check
+beside machine
 
 say "clang, warnings are errors"
 step "build" build build/clang --enable-werror CC=clang CFLAGS="-O1"
@@ -74,26 +105,15 @@ say "address and undefined behaviour sanitizers"
 step "build" build build/asan --enable-sanitizers=address,undefined CFLAGS="-O1 -g"
 suite build/asan
 
-say "valgrind"
-step "the demo and the parsers" valgrind_run
-
-say "kill -9 at every write"
-step "a run in the foreground" sh tests/crash/crash.sh build/check/weir
-step "a daemon with a backfill" sh tests/crash/backfill.sh build/check/weir
-
-say "kill -9 at random"
-step "foreground, 500 tasks, a backfill" sh tests/crash/kill.sh build/check/weir
-
-say "faults of the machine"
-step "disks, descriptors, processes, locks, clocks" sh tests/crash/faults.sh build/check/weir
-
 say "bugs planted in the simulation"
 step "each is caught" sh -c 'make -C build/check -s check-plants >build/check/plants.out 2>&1 ||
 	{ grep -A3 "^not ok" build/check/plants.out; exit 1; }'
 
 say "distribution"
-step "make distcheck" sh -c 'make -C build/check -s distcheck TESTS= >build/check/distcheck.out 2>&1 ||
-	{ tail -n 40 build/check/distcheck.out; exit 1; }'
+step "make distcheck" sh -c "make -C build/check -s -j$jobs distcheck TESTS= >build/check/distcheck.out 2>&1 ||
+	{ tail -n 40 build/check/distcheck.out; exit 1; }"
+
+beside_ended machine
 
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" = 0 ]

@@ -24,7 +24,7 @@ seed=${SEED:-$(($(date +%s) % 1000000 * 100 + $$ % 100))}
 [ -n "${KILLS:-}" ] && limit=${LIMIT:-100000} || limit=${LIMIT:-150}
 wanted=${KILLS:-400}
 begin=$(date +%s)
-ends=0 worlds=0 restarts=0 at_write=0 at_super=0
+ends=0 worlds=0 restarts=0 slowest=0 slow= at_write=0 at_super=0
 exec 3>&1 2>"$work/noise" # the shell tells of each kill
 echo "seed $seed"
 
@@ -302,7 +302,7 @@ clear_away() { # DIR
 }
 
 world() { # KIND
-	kind=$1 worlds=$((worlds + 1)) story=
+	kind=$1 worlds=$((worlds + 1)) story= began=$(date +%s)
 	dir=$work/world$worlds
 	eval "span=\$${kind}_span"
 	"${kind}_new" "$dir"
@@ -315,6 +315,8 @@ world() { # KIND
 	done
 	finish "$world_dir" && judge "$world_dir"
 	clear_away "$world_dir"
+	took=$(($(date +%s) - began))
+	[ $took -le $slowest ] || slowest=$took slow="world $worlds ($kind), $took s, killed:$story"
 }
 
 for kind in demo many days; do
@@ -328,12 +330,13 @@ done
 
 while [ $kills -lt "$wanted" ] && [ $(($(date +%s) - begin)) -lt "$limit" ]; do
 	for kind in demo many days; do
-		[ $kills -ge "$wanted" ] || world $kind
+		[ $kills -ge "$wanted" ] || [ $(($(date +%s) - begin)) -ge "$limit" ] || world $kind
 	done
 done
 
 seconds=$(($(date +%s) - begin))
 [ $seconds -gt 0 ] || seconds=1
 echo "$worlds worlds, $restarts starts, $seconds s: $((kills * 60 / seconds)) kills a minute"
+echo "slowest: $slow"
 echo "kills $kills, wrong $bad"
 [ $bad = 0 ] && [ $kills -gt 0 ]
