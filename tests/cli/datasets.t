@@ -230,6 +230,32 @@ is "$ok" 1 "killed at each write: each update once, taken by one run"
 is "$([ $n -gt 8 ] && [ $n -lt 60 ] && echo yes)" yes "... and there were writes to be killed at"
 rm -rf kept
 
+# The same of a run that is done again.
+fresh
+dag use '{ datasets: d }' 'run: "true"'
+sim 2026-11-20T01:00:00Z 2026-11-20T01:01:00Z
+at 2026-11-20T01:02:00Z datasets touch d --date 2026-11-18
+sim 2026-11-20T01:03:00Z 2026-11-20T01:04:00Z
+at 2026-11-20T01:05:00Z datasets touch d --date 2026-11-18
+cp -r home kept
+ok=1 n=0
+while [ $n -lt 60 ]; do
+	n=$((n + 1))
+	rm -rf home && cp -r kept home
+	WEIR_TEST_KILL_AT_WRITE=$n sim 2026-11-20T01:06:00Z 2026-11-20T01:07:00Z
+	[ $status -eq 0 ] && break
+	sim 2026-11-20T01:08:00Z 2026-11-20T01:09:00Z
+	got=$(sql home/weir.db "SELECT (SELECT count(*) FROM run), (SELECT state FROM run),
+		(SELECT count(DISTINCT work) FROM dataset_update), (SELECT count(*) FROM dataset_use),
+		(SELECT count(*) FROM attempt WHERE outcome = 'success')")
+	[ "$got" = "1|success|0|2|2" ] && continue
+	ok=0
+	echo "# killed at write $n: $got"
+done
+is "$ok" 1 "killed at each write: the run is done again, once"
+is "$([ $n -gt 4 ] && [ $n -lt 60 ] && echo yes)" yes "... and there were writes to be killed at"
+rm -rf kept
+
 # ---- out of date ---------------------------------------------------------------------------------
 
 fresh
