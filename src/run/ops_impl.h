@@ -43,6 +43,11 @@ void ops_note(const struct ops *o, struct ops_note n);
 const struct task *ops_find_task(const struct dag *dag, const char *name, struct err *err);
 /* Whether the DAG, or all of them, are paused. */
 int ops_is_paused(struct store *s, const char *dag, bool *ret, struct err *err);
+/* What the changes of a batch that people asked for mean to incidents of the run's DAG, as the
+ * engine does it for those of a run in hand: into the batch; kept in `a`. */
+struct arena;
+int ops_collect_incidents(const struct ops *o, const struct run_row *run, const struct dag *dag,
+	struct arena *a, struct store_batch *batch);
 /* A process works on the run, or a daemon is going to. */
 bool ops_run_is_active(const struct run_row *run, int64_t now_us);
 /* Params as JSON text, owned: those given, as "name=value", with defaults for the others; NULL with

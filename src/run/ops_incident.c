@@ -124,6 +124,46 @@ void ops_route_incident(
 	dag_unref(dag);
 }
 
+/* ---- what requests mean ------------------------------------------------------------------ */
+
+static const char *facts_of(const struct run_row *run, const struct change *c, struct arena *a)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s}", "run", run->name, "ds", run->ds, "reason",
+		reason_name(c->reason));
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	const char *kept = text ? arena_strdup(a, text) : NULL;
+
+	a->failed = a->failed || !kept;
+	free(text);
+	json_decref(o);
+	return kept;
+}
+
+int ops_collect_incidents(const struct ops *o, const struct run_row *run, const struct dag *dag,
+	struct arena *a, struct store_batch *batch)
+{
+	const struct alerts *alerts = o->alerts ? o->alerts(o->arg) : NULL;
+	const struct incident_checks none = { 0 };
+	struct incident_put *list =
+		arena_array(a, batch->nchanges * INCIDENTS_PER_CHANGE + 1, sizeof *list);
+	size_t n = 0;
+
+	for (size_t i = 0; list && i < batch->nchanges; i++)
+		for (size_t end = n + incident_of_change(&batch->changes[i], &none, &list[n]);
+			n < end; n++) {
+			list[n].dag = dag->name;
+			list[n].start_us = run->interval_start_us;
+			list[n].end_us = run->interval_end_us;
+			list[n].alone = ops_schedule(dag)->catchup == TIMETABLE_CATCHUP_ALL;
+			if (list[n].what == INCIDENT_OPENS)
+				list[n].facts = facts_of(run, &batch->changes[i], a);
+			alerts_route(alerts, dag, a, &list[n]);
+		}
+	batch->incidents = list;
+	batch->nincidents = n;
+	return list && !a->failed ? 0 : -1;
+}
+
 /* *ret_told: somebody is to hear of it. */
 static int put(const struct ops *o, const struct ops_incident_set *set, const struct incident *i,
 	bool *ret_told, struct err *err)

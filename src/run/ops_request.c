@@ -15,7 +15,7 @@
 #include "run/restore.h"
 
 /* How many tasks a record names; the events have them all. */
-enum { TASKS_TOLD = 20, DETAIL_MAX = 1 << 20, OUTPUTS_MAX = 4 << 20 };
+enum { TASKS_TOLD = 20, DETAIL_MAX = 1 << 20, OUTPUTS_MAX = 4 << 20, INCIDENTS_MAX = 64 << 20 };
 
 const char *const ops_version_names[] = { "any", "new", "same", NULL };
 
@@ -29,6 +29,7 @@ struct asked {
 	struct dag *dag;
 	bool newest; /* `dag` is the newest version, not the one the run has */
 	bool paused; /* its DAG */
+	bool told;   /* somebody may hear of it: an incident changed */
 	int *tasks, *map_indices;
 	char *outputs, *detail;
 	struct request request;
@@ -441,7 +442,7 @@ static bool is_left_to_do(const struct asked *a)
 	       (takes_version(a->q) || cancels_run(a) || run_state_is_final(a->plan.from));
 }
 
-static int commit(const struct asked *a, int64_t epoch, const char *detail, struct err *err)
+static int commit(struct asked *a, int64_t epoch, const char *detail, struct err *err)
 {
 	const struct store_lease lease = { a->run->id, epoch };
 	const struct audit_row audit = audit_of(a, detail);
@@ -452,8 +453,16 @@ static int commit(const struct asked *a, int64_t epoch, const char *detail, stru
 		.wants = &a->run->id,
 		.nwants = is_left_to_do(a) };
 
+	struct arena arena;
+
 	batch.changes = sched_changes(a->plan.sched, &batch.nchanges);
-	return store_commit(a->ops->store, &batch, err);
+	arena_init(&arena, INCIDENTS_MAX);
+	int rc = ops_collect_incidents(a->ops, a->run, a->dag, &arena, &batch);
+	rc = rc < 0 ? err_nomem(err) : store_commit(a->ops->store, &batch, err);
+	for (size_t i = 0; rc == 0 && i < batch.nincidents; i++)
+		a->told = a->told || batch.incidents[i].nroutes > 0;
+	arena_release(&arena);
+	return rc;
 }
 
 /* Once it is ours nobody else changes it: what was seen before may have changed, so it is looked at
@@ -591,6 +600,8 @@ int ops_request(const struct ops *o, const struct ops_request *q, json_t **ret, 
 	/* Runs in hand go on by themselves. */
 	if (rc == 0 && !q->dry_run && !a.sched)
 		ops_tell(o, OPS_TRIGGERED, a.run->dag, a.run->id);
+	if (rc == 0 && a.told)
+		ops_tell(o, OPS_INCIDENT, NULL, 0);
 out:
 	release(&a);
 	return rc;

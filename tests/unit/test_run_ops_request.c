@@ -308,6 +308,41 @@ static void test_retry(void **state)
 	run_is(w, RUN_QUEUED, true, NEW);
 }
 
+static size_t count_open(struct world *w)
+{
+	const struct incident_filter f = { 0 };
+	struct store_result r;
+
+	ok(w, store_incidents(w->store, &f, &r, &w->err));
+	size_t n = r.n;
+	store_result_release(&r);
+	return n;
+}
+
+/* What is set right by hand is made good, also where nobody has the run in hand. */
+static void test_incidents(void **state)
+{
+	struct incident_put put = { .what = INCIDENT_OPENS,
+		.kind = INCIDENT_TASK_FAILED,
+		.dag = "chain",
+		.task = "load",
+		.severity = SEVERITY_ERROR,
+		.at_us = 5,
+		.start_us = 1,
+		.end_us = 2 };
+	struct world *w = *state;
+
+	open_run(w, failed_states, RUN_FAILED);
+	ok(w, store_commit(w->store, &(struct store_batch){ .incidents = &put, .nincidents = 1 },
+		      &w->err));
+	assert_int_equal(count_open(w), 1);
+	ok(w, call(w, OPS_CALL_MARK, "{\"tasks\": [\"load\"], \"state\": \"success\"}"));
+	assert_int_equal(count_open(w), 0);
+	/* Who marks it as failed knows it. */
+	ok(w, call(w, OPS_CALL_MARK, "{\"tasks\": [\"load\"], \"state\": \"failed\"}"));
+	assert_int_equal(count_open(w), 0);
+}
+
 static void test_versions(void **state)
 {
 	struct world *w = *state;
@@ -537,6 +572,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_STORE(test_retry),
+		ON_STORE(test_incidents),
 		ON_STORE(test_versions),
 		ON_STORE(test_outputs),
 		ON_STORE(test_refusals),
