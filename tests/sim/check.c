@@ -278,6 +278,7 @@ void check_end(struct sim *w)
 		compare_audits(w, &w->runs[i]);
 	}
 	planned_check_end(w);
+	incidents_check_end(w);
 	for (a = w->attempts; a; a = a->hh.next)
 		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,
 			"all is done, and an attempt of %s still runs", name_of(a->run, a->task));

@@ -204,22 +204,28 @@ static void ask_fuse(struct sim *w, uint64_t draw)
 }
 
 /* One that was to be tried again when it was held is rare. */
-static struct trun *find_held(struct sim *w)
+static struct trun *find_held(struct sim *w, int *ret_task)
 {
 	for (int i = 0; i < w->nruns; i++)
 		for (int t = 0; t < w->runs[i].dag->dag->ntasks; t++) {
 			const struct ttask *task = &w->runs[i].tasks[t];
-			if (task->state == TASK_HELD && task->failures + task->lost > 0)
+			if (w->runs[i].dag->mapped < 0 && task->state == TASK_HELD &&
+				task->failures + task->lost > 0) {
+				*ret_task = t;
 				return &w->runs[i];
+			}
 		}
 	return NULL;
 }
 
 void people_ask(struct sim *w, const struct fault *f, struct trun *r)
 {
-	struct trun *held = f->draw >> 35 & 1 ? find_held(w) : NULL;
+	int task;
+	struct trun *held = find_held(w, &task);
 
 	r = held ? held : r;
+	for (int i = 0; r && r->dag->mapped >= 0 && i < w->nruns; i++)
+		r = &w->runs[(f->draw + (uint64_t)i) % (uint64_t)w->nruns];
 	if (f->kind == FAULT_DECIDE) {
 		decide(w, f->draw);
 	} else if (f->kind == FAULT_FUSE) {
@@ -227,6 +233,12 @@ void people_ask(struct sim *w, const struct fault *f, struct trun *r)
 	} else if (r && r->dag->mapped < 0) { /* of those tests/prop/prop_map.c asks */
 		struct ask *q = new_ask(w, r, f->draw);
 		fill(q);
+		if (held && f->draw >> 35 & 1) {
+			q->verb = REQUEST_END_RETRIES;
+			q->tasks[0] = task;
+			q->ntasks = 1;
+			q->downstream = q->failed = q->outputs = false;
+		}
 		send(w, q);
 	}
 }

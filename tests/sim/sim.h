@@ -6,6 +6,7 @@
  *     planned.c   a schedule: the planner, and what must come of it
  *     parts.c     tasks that wait, choose, take down or are not to run
  *     fuses.c     circuit breakers
+ *     incidents.c what went wrong, and was made good
  *     people.c    what people ask of runs, of a daemon or beside it
  *     asked.c     what must come of that
  *     disk.c      the store as a process sees it
@@ -360,6 +361,10 @@ struct sim {
 	struct actor *active;
 	struct ask asks[SIM_ASKS];
 	int nasks;
+	struct wrong {
+		uint32_t runs; /* bits, by index */
+		int count;
+	} wrong[SIM_DAGS][SIM_TASKS][2];
 	struct fuse fuses[SIM_FUSES];
 	int nfuses;
 	struct ask *asking; /* applied by the commit that is judged; NULL: none */
@@ -480,6 +485,10 @@ void fuses_end(struct sim *w, struct attempt *a, const struct change *c);
 void fuses_check(struct sim *w);
 void fuses_stop(struct sim *w, const struct trun *r, int task, const struct change *c);
 void fuses_check_held(struct sim *w, const struct actor *n, const struct trun *r, int task);
+
+/* incidents.c */
+void incidents_note(struct sim *w, const struct trun *r, int row, const struct change *c);
+void incidents_check_end(struct sim *w);
 
 /* asked.c */
 /* The model: could that be asked of a task as it is? */

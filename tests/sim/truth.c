@@ -372,6 +372,7 @@ static void change_task(
 		t->tries++;
 	must(w, c->state.tries == t->tries, "%s counts %d tries, not %d", name_of(r, task),
 		c->state.tries, t->tries);
+	incidents_note(w, r, task, c);
 	asked_note(w, r, task, c);
 }
 

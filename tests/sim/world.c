@@ -149,7 +149,7 @@ static const struct fault_row {
 	[FAULT_CANCEL] = { "cancel", 5 },
 	[FAULT_HOLD] = { "hold", 8 },
 	[FAULT_RERUN] = { "rerun", 4 },
-	[FAULT_ASK] = { "ask", 12 },
+	[FAULT_ASK] = { "ask", 16 },
 	[FAULT_DECIDE] = { "decide", 6 },
 	[FAULT_FUSE] = { "breaker", 5 },
 };
@@ -208,7 +208,7 @@ static void plan_faults(struct sim *w)
 		if (f->kind == FAULT_SUPER_DIES && ++deaths > DEATHS_MAX)
 			f->kind = FAULT_SUPER_DEAF;
 	}
-	add_asks(w, weights[FAULT_ASK] ? (int)rng_below(&r, 12) : 0, &r);
+	add_asks(w, weights[FAULT_ASK] ? (int)rng_below(&r, 16) : 0, &r);
 	qsort(w->faults, (size_t)w->nfaults, sizeof *w->faults, by_time);
 	for (int i = 0; i < w->nfaults; i++)
 		w->faults[i].done = w->cut.faults >> i & 1;

@@ -1,3 +1,3 @@
 # file: src/core/sched_request.c
 # what: a held task that waits for its next try is named, and passed over
-/^static int choose/,/^}/s/fits(t, q->verb);/request_may(q->verb, t->state);/
+/^static bool still_fits/,/^}/s/fits(live(at), q->verb);/request_may(q->verb, live(at)->state);/
