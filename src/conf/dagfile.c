@@ -86,6 +86,8 @@ static void load_tasks(struct dag_loader *l)
 	dagfile_load_needs(l);
 	for (int i = 0; i < l->dag->ntasks; i++)
 		dagfile_settle_trigger(l, &l->dag->tasks[i], l->sources[i].node);
+	for (int i = 0; i < l->dag->ntasks; i++)
+		dagfile_check_cross(l, &l->dag->tasks[i]);
 	if (l->dag->priority_weight == WEIGHT_DOWNSTREAM && l->dag->ntasks > WEIGHED_MAX)
 		diag_node(l->diags, DIAG_ERROR, node_get(l->root, "priority_weight"),
 			"priority_weight: downstream is for at most %d tasks", WEIGHED_MAX);
@@ -340,4 +342,21 @@ bool dagfile_looks_like_dag(const char *text)
 			return false;
 	}
 	return found;
+}
+
+char *dagfile_name_of(const char *text)
+{
+	static const char *const name_chars =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!has_key(line, "dag"))
+			continue;
+		const char *name = strchr(line, ':') + 1;
+		name += strspn(name, " \t\"'");
+		size_t len = strspn(name, name_chars);
+		return len ? strndup(name, len) : NULL;
+	}
+	return NULL;
 }

@@ -44,6 +44,9 @@ void dagfile_check_fragment(const char *path, struct diags *diags);
  * `fragment`? Cheap; for
  * folders in which contracts and other YAML files stand, too. */
 bool dagfile_looks_like_dag(const char *text);
+/* The name that a text gives its DAG, as far as that can be told of one that may be broken; owned,
+ * NULL: none. */
+char *dagfile_name_of(const char *text);
 
 extern const struct field dagfile_fields[];      /* the top level */
 extern const struct field dagfile_task_fields[]; /* a task */

@@ -13,7 +13,9 @@ const struct field dagfile_include_field = { .key = "include", .type = FIELD_FIL
 /* A path, or {file, with}: conf/dagfile_include.c. */
 static const struct field include_item = { .type = FIELD_ANY };
 static const struct field text_item = { .type = FIELD_STRING };
-static const struct field name_item = { .type = FIELD_STRING };
+static const struct field need_item = {
+	.type = FIELD_OBJECT, .flags = FIELD_OR_TEXT, .fields = dagfile_need_fields
+};
 static const struct field any_item = { .type = FIELD_ANY };
 static const struct field value_item = { .type = FIELD_VALUE };
 static const struct field status_item = {
@@ -237,6 +239,16 @@ static const struct field quality_fields[] = {
 			.max = 1000,                                                            \
 			.help = "Of tasks that wait for the same, the one with most points is " \
 				"next; each minute of waiting is one more." },                  \
+		{ .key = "depends_on_past",                                                     \
+			.type = FIELD_BOOL,                                                     \
+			.def = "false",                                                         \
+			.help = "It starts only when the same task has succeeded, or was "      \
+				"skipped, in the run before; see RUNS BEFORE." },               \
+		{ .key = "wait_for_downstream",                                                 \
+			.type = FIELD_BOOL,                                                     \
+			.def = "false",                                                         \
+			.help = "And those that need it directly, too, in that run. Says "      \
+				"depends_on_past as well." },                                   \
 		{ .key = "owner", .type = FIELD_STRING, .help = "Who is asked about it." },     \
 		{ .key = "severity",                                                            \
 			.type = FIELD_ENUM,                                                     \
@@ -263,8 +275,10 @@ const struct field dagfile_task_fields[] = {
 		.example = "./refresh-bi.sh {{ ds }}" },
 	{ .key = "with", .type = FIELD_ANY,
 		.help = "The operator's parameters; see weir-operators(7)." },
-	{ .key = "needs", .type = FIELD_LIST, .item = &name_item, .flags = FIELD_OR_ONE,
-		.help = "Tasks and groups that come first; by default all of them must succeed." },
+	{ .key = "needs", .type = FIELD_LIST, .item = &need_item, .flags = FIELD_OR_ONE,
+		.help = "Tasks and groups that come first, of other DAGs, too; by default all of "
+			"them must succeed. See NEEDS ON OTHER DAGS.",
+		.example = "[extract, orders.load]" },
 	{ .key = "foreach", .type = FIELD_ANY, .flags = FIELD_TEMPLATE,
 		.help = "It is done once for each item of a list, a range of dates, or what a glob "
 			"finds; see MAPPING.",
@@ -317,7 +331,7 @@ const struct field dagfile_group_fields[] = {
 		.help = "Fragments whose tasks and defaults are the group's, too." },
 	{ .key = "needs",
 		.type = FIELD_LIST,
-		.item = &name_item,
+		.item = &need_item,
 		.flags = FIELD_OR_ONE,
 		.help = "Tasks and groups that its first tasks need: those that need none of its "
 			"own." },

@@ -113,6 +113,16 @@ const struct node *dagfile_merge(
 /* conf/dagfile_needs.c: the needs of all tasks and groups. */
 void dagfile_load_needs(struct dag_loader *l);
 
+/* conf/dagfile_cross.c */
+extern const struct field dagfile_need_fields[];
+/* What an item of `needs:` means that names nothing of the file. 1: a need on another DAG, in *ret;
+ * 0: it is none; -1: it is wrong, which was told. */
+int dagfile_cross_need(
+	struct dag_loader *l, const char *from, const struct node *item, struct cross_need *ret);
+/* Behind its needs: what cannot go together. */
+void dagfile_check_cross(struct dag_loader *l, const struct task *t);
+void dagfile_load_past(const struct dag_loader *l, struct task *t);
+
 /* conf/dagfile_include.c */
 
 /* What an item of `include:` names, its parameters filled in; NULL: it cannot be used, or is open

@@ -19,6 +19,8 @@ enum { TASKS_SHOWN = 20 };
 struct links {
 	const int *refs;
 	int nrefs;
+	const struct cross_need *cross; /* on other DAGs */
+	int ncross;
 	int up; /* depth of the innermost group that holds it and something it needs; 0: the DAG */
 	int down; /* the same of something that needs it */
 };
@@ -36,6 +38,8 @@ struct needs {
 	int *found;          /* the needs of the task at hand; room for all */
 	int nfound;
 	size_t nedges;
+	struct cross_need *cross; /* those of the task at hand; room for all that are written */
+	int ncross;
 };
 
 static struct links *links_of(const struct needs *n, int ref)
@@ -95,7 +99,11 @@ static void say_unknown(struct needs *n, const char *from, const struct node *it
 	buf_init(&list, 64 << 10);
 	for (int i = 0; i < l->dag->ntasks && i < TASKS_SHOWN; i++)
 		buf_addf(&list, "%s%s", i ? ", " : "", l->task_names[i]);
-	diag_hint(l->diags, "tasks: %s%s", list.data, l->dag->ntasks > TASKS_SHOWN ? ", ..." : "");
+	/* What a task or group of this file is called no longer stands for a DAG. */
+	bool other = strchr(item->text, '.') && !strchr(item->text, ':');
+	diag_hint(l->diags, "tasks: %s%s%s%s", list.data,
+		l->dag->ntasks > TASKS_SHOWN ? ", ..." : "", other ? "; of another DAG: dag:" : "",
+		other ? item->text : "");
 	buf_release(&list);
 }
 
@@ -132,11 +140,39 @@ static void link_up(struct needs *n, int from, int to)
 		t->down = depth;
 }
 
+static bool same_cross(const struct cross_need *a, const struct cross_need *b)
+{
+	return strcmp(a->dag, b->dag) == 0 && a->covers == b->covers &&
+	       (a->task && b->task ? strcmp(a->task, b->task) == 0 : a->task == b->task);
+}
+
+/* What names nothing of this file. `list`: room for all of them. */
+static void read_cross(struct needs *n, struct links *own, struct cross_need *list,
+	const char *name, const struct node *item)
+{
+	struct cross_need *c = &list[own->ncross];
+	int r = dagfile_cross_need(n->loader, name, item, c);
+
+	own->cross = list;
+	if (r == 0)
+		say_unknown(n, name, item);
+	for (int i = 0; r > 0 && i < own->ncross; i++)
+		if (same_cross(&list[i], c)) {
+			diag_node(n->loader->diags, DIAG_WARNING, item,
+				"needs: %s%s%s is named twice", c->dag, c->task ? "." : "",
+				c->task ? c->task : "");
+			return;
+		}
+	own->ncross += r > 0;
+	n->ncross += r > 0;
+}
+
 static void read_needs(struct needs *n, int from, const char *name, const struct node *node)
 {
 	struct dag_loader *l = n->loader;
-	size_t count = !node || node->type == NODE_MAP ? 0 : node->type == NODE_SEQ ? node->n : 1;
+	size_t count = !node ? 0 : node->type == NODE_SEQ ? node->n : 1;
 	int *refs = arena_array(&l->dag->arena, count + 1, sizeof *refs);
+	struct cross_need *cross = NULL;
 	struct links *own = links_of(n, from);
 	int stamp = (int)(own - n->links) + 1;
 
@@ -144,10 +180,11 @@ static void read_needs(struct needs *n, int from, const char *name, const struct
 	for (size_t i = 0; refs && i < count; i++) {
 		const struct node *item = node->type == NODE_SEQ ? node->items[i] : node;
 		int to = node_text(item) ? dagfile_find_name(l, name, item->text) : DAGFILE_UNKNOWN;
-		if (!node_text(item))
-			continue;
 		if (to == DAGFILE_UNKNOWN) {
-			say_unknown(n, name, item);
+			if (!cross)
+				cross = arena_array(&l->dag->arena, count, sizeof *cross);
+			if (cross && (node_text(item) || item->type == NODE_MAP))
+				read_cross(n, own, cross, name, item);
 			continue;
 		}
 		if (is_tangled(n, from, to, item))
@@ -236,17 +273,43 @@ static void add_refs(struct needs *n, int task, const struct links *from)
 	}
 }
 
+static void add_cross(struct needs *n, const struct links *from)
+{
+	for (int i = 0; i < from->ncross; i++) {
+		int k = 0;
+		while (k < n->ncross && !same_cross(&n->cross[k], &from->cross[i]))
+			k++;
+		if (k == n->ncross)
+			n->cross[n->ncross++] = from->cross[i];
+	}
+}
+
+static void settle_cross(struct needs *n, struct task *t)
+{
+	size_t size = (size_t)n->ncross * sizeof *t->cross;
+	struct cross_need *cross =
+		n->ncross ? arena_array(&n->loader->dag->arena, (size_t)n->ncross, sizeof *cross)
+			  : NULL;
+
+	if (!cross)
+		return;
+	memcpy(cross, n->cross, size);
+	t->cross = cross;
+	t->ncross = n->ncross;
+}
+
 /* Its own, and those of the groups it is one of the first of. */
 static void settle_task(struct needs *n, struct task *t)
 {
 	const struct dag *dag = n->loader->dag;
 	int up = 0; /* the deepest of it and of the groups around it so far */
 
-	n->nfound = 0;
+	n->nfound = n->ncross = 0;
 	for (int ref = t->index;; ref = ~around(n, ref)) {
 		const struct links *k = links_of(n, ref);
 		int group = around(n, ref);
 		add_refs(n, t->index, k);
+		add_cross(n, k);
 		up = k->up > up ? k->up : up;
 		if (group < 0 || up >= dag->groups[group].depth)
 			break;
@@ -258,6 +321,7 @@ static void settle_task(struct needs *n, struct task *t)
 	memcpy(needs, n->found, (size_t)n->nfound * sizeof *needs);
 	t->needs = needs;
 	t->nneeds = n->nfound;
+	settle_cross(n, t);
 }
 
 static void settle(struct needs *n)
@@ -296,7 +360,9 @@ void dagfile_load_needs(struct dag_loader *l)
 		for (int g = 0; g < dag->ngroups; g++)
 			read_needs(&n, ~g, dag->groups[g].name,
 				node_get(l->scopes[g + 1].node, "needs"));
-		settle(&n);
+		n.cross = arena_array(&l->dag->arena, (size_t)n.ncross + 1, sizeof *n.cross);
+		if (n.cross)
+			settle(&n);
 	} else {
 		l->dag->arena.failed = true;
 	}

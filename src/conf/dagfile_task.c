@@ -274,6 +274,7 @@ void dagfile_load_task(struct dag_loader *l, struct task *t, const struct node *
 	load_kind(l, t, key, n);
 	load_policy(l, t, n);
 	load_pool(l, t);
+	dagfile_load_past(l, t);
 	snprintf(what, sizeof what, "task %.128s: sla", t->name);
 	t->sla = sla_load(node_get(n, "sla"), what, dagfile_has_ticks(l), &l->dag->arena, l->diags);
 	load_foreach(l, t, n);

@@ -108,7 +108,8 @@ static bool chooses(const struct task *t)
 static bool waits(const struct task *t)
 {
 	return t->kind == TASK_CONTROL && t->op &&
-	       (strcmp(t->op, "wait") == 0 || strcmp(t->op, "approval") == 0);
+	       (strcmp(t->op, "wait") == 0 || strcmp(t->op, "approval") == 0 ||
+		       strcmp(t->op, "dag") == 0);
 }
 
 /* What bounds attempts, which a task that waits has only to tell what came. */
@@ -239,7 +240,11 @@ static unsigned may_of(const struct dag *dag, const unsigned *may, const struct 
 	}
 	if (skips_itself(t) || (own & BEHIND_CHOICE))
 		own |= BIT(TASK_SKIPPED);
-	return own | (t->nneeds && !t->when ? trigger_may(t->trigger, needs) : 0);
+	/* What other DAGs do may be anything. */
+	if (t->ncross)
+		needs = ~0u;
+	bool judged = (t->nneeds || t->ncross) && !t->when;
+	return own | (judged ? trigger_may(t->trigger, needs) : 0);
 }
 
 static unsigned may_term(void *arg, int task)
@@ -255,7 +260,7 @@ static void check_rule(
 
 	if (!rule)
 		return;
-	if (t->nneeds == 0)
+	if (t->nneeds == 0 && t->ncross == 0)
 		diag_node(l->diags, DIAG_WARNING, rule,
 			"trigger: task \"%s\" needs nothing, so it runs whatever its rule",
 			t->name);

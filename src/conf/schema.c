@@ -511,6 +511,10 @@ static void check_object(const struct check *c, const struct node *n, const stru
 
 	if (one_key)
 		check_one_key(c, n, f->fields);
+	else if ((f->flags & FIELD_OR_TEXT) && node_text(n))
+		return;
+	else if ((f->flags & FIELD_OR_TEXT) && n->type != NODE_MAP)
+		complain(c, n, "expected text or a mapping, found %s", node_type_name(n->type));
 	else if (n->type != NODE_MAP && n->type != NODE_NULL)
 		wrong_type(c, n, f);
 	if (n->type == NODE_MAP || (n->type == NODE_NULL && c->diags->nerrors == errors))

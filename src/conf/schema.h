@@ -50,6 +50,7 @@ enum field_flag {
 	FIELD_OR_ONE = 1 << 3,    /* a list may be written as its only item */
 	FIELD_ONE_KEY = 1 << 4,   /* an object that must hold exactly one key (a tagged union) */
 	FIELD_MAY_REFER = 1 << 5, /* a value that is no secret, or a reference to one as above */
+	FIELD_OR_TEXT = 1 << 6,   /* an object may be written as a text, its short form */
 };
 
 struct field {

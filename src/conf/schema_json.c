@@ -146,6 +146,13 @@ static json_t *with_secret(const struct field *f, json_t *schema)
 		reference_schema("file"));
 }
 
+static json_t *or_text(const struct field *f, json_t *schema)
+{
+	if (!(f->flags & FIELD_OR_TEXT))
+		return schema;
+	return json_pack("{s:[o, o]}", "oneOf", json_loads(shapes[FIELD_STRING], 0, NULL), schema);
+}
+
 static json_t *value_schema(const struct field *f, int depth)
 {
 	if (depth >= DEPTH_MAX)
@@ -156,7 +163,7 @@ static json_t *value_schema(const struct field *f, int depth)
 	case FIELD_MAP:
 		return map_schema(f, depth + 1);
 	case FIELD_OBJECT:
-		return object_schema(f->fields, f->flags & FIELD_ONE_KEY, depth + 1);
+		return or_text(f, object_schema(f->fields, f->flags & FIELD_ONE_KEY, depth + 1));
 	case FIELD_ANY:
 		return json_object();
 	default:

@@ -28,6 +28,8 @@ static void describe_plural(const struct field *f, struct buf *out)
 {
 	const char *word = plural(f->type);
 
+	if (f->flags & FIELD_OR_TEXT)
+		buf_addstr(out, "texts or ");
 	buf_addf(out, "%s%s", word ? word : schema_type_name(f->type), word ? "" : "s");
 }
 

@@ -86,6 +86,15 @@ struct foreach {
 
 struct task_group;
 
+/* A need on another DAG: on a task of it, or on its whole run. */
+struct cross_need {
+	const char *dag, *task; /* task NULL: the run */
+	/* Of all its runs whose intervals lie in ours and that cover it without a gap; else of its
+	 * run for the same interval. */
+	bool covers;
+	const struct node *at; /* where it is written */
+};
+
 struct task {
 	const char *name;
 	int index;                      /* in dag->tasks */
@@ -119,6 +128,12 @@ struct task {
 	const int *dependents;
 	int ndependents;
 	int level; /* length of the longest path from a root */
+	/* What it needs of other DAGs, in file order; each counts as one need. */
+	const struct cross_need *cross;
+	int ncross;
+	/* It starts when the same task has succeeded, or was skipped, in the run before; and those
+	 * that need it directly, too. */
+	bool depends_on_past, wait_for_downstream;
 	enum trigger_rule trigger;
 	const struct condition *when; /* on what it needs, instead of a rule; NULL: none */
 	const struct node *only_if;   /* `if:`, judged when it would start; NULL: none */

@@ -70,9 +70,9 @@ static bool timer_holds(const struct sched *s, const struct heap_entry *e, struc
 	const struct live_task *t = live(ret);
 	if (!t->selected)
 		return false;
-	return task_state_waits(t->state)      ? t->ask_us == e->key
-	       : t->state == TASK_UP_FOR_RETRY ? t->due_us == e->key
-					       : false;
+	return task_state_waits(t->state) || t->state == TASK_NONE ? t->ask_us == e->key
+	       : t->state == TASK_UP_FOR_RETRY                     ? t->due_us == e->key
+								   : false;
 }
 
 static void fire_timers(struct sched *s, int64_t now_us)
@@ -90,7 +90,9 @@ static void fire_timers(struct sched *s, int64_t now_us)
 		if (!timer_holds(s, &e, &at))
 			continue;
 		sched_hold_back(s, &at, now_us);
-		if (live(&at)->state == TASK_NONE)
+		if (live(&at)->state == TASK_NONE && live(&at)->ask_us == e.key)
+			sched_ask_outside(s, &at);
+		else if (live(&at)->state == TASK_NONE)
 			sched_judge(s, &at, now_us);
 		else
 			sched_push_ready(s, &at);

@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "core/change.h"
+#include "core/trigger.h"
 
 struct dag;
 struct err;
@@ -215,6 +216,8 @@ struct sched_question {
 	bool waits;          /* it is deferred, or awaits input */
 	bool stopped;        /* its deadline has come, and a breaker lets nobody look */
 	int64_t deadline_us; /* of the wait, where that was said before; 0: none */
+	bool outside;        /* what other runs say is asked: to be answered by
+				sched_answer_outside */
 };
 /* Borrowed until the next call of anything but this. */
 const struct sched_question *sched_questions(struct sched *s, size_t *ret_n);
@@ -278,8 +281,22 @@ bool sched_look(const struct sched *s, int64_t token, int64_t *ret_run_id, int *
 bool sched_look_awaited(const struct sched *s, int64_t token);
 int sched_looking(const struct sched *s);
 
+/* What other runs say to a task with needs on other DAGs, or that depends on the past. It is asked
+ * for from the start on, since a verdict does not wait for needs that cannot change it; for the run
+ * before only when its needs let it start. Where nothing but that is missing it is deferred. Asked
+ * also while it is held: held is only what could start. */
+struct sched_outside {
+	int64_t run_id;
+	int task;
+	struct trigger_counts counts; /* its needs on other DAGs that are final; `needs` is of no
+					 matter */
+	bool past;                    /* the run before lets it start */
+	int64_t again_us, spread_us;  /* as of sched_wait */
+	const char *what;             /* likewise: what is missing */
+};
+void sched_answer_outside(struct sched *s, const struct sched_outside *o, int64_t now_us);
 /* Something came in that a task waits for: it is asked with the next tick. False when the task does
- * not wait. */
+ * not wait, nor asks for other runs. */
 bool sched_ask_again(struct sched *s, int64_t run_id, int task);
 
 /* Stop a run: nothing new starts, attempts in flight are stopped, waiting tasks are cancelled; but

@@ -10,6 +10,7 @@ void sched_ask(struct sched *s, const struct ref *at)
 	if (!sched_grow(s, &s->asking, s->nasking, &s->asking_cap, sizeof *s->asking))
 		return;
 	live(at)->ready = true;
+	live(at)->asks_outside = false;
 	live(at)->seq = ++s->seq; /* no entry of a shelf is this one's */
 	s->asking[s->nasking++] = (struct asking){ *at, live(at)->seq };
 }
@@ -23,6 +24,9 @@ static bool is_asking(const struct asking *a)
 /* What waits goes on waiting while it is held; it is asked again when it is no longer. */
 static bool stays_held(struct sched *s, const struct ref *at, int64_t now_us)
 {
+	/* It is not its turn yet: there is nothing to hold. */
+	if (live(at)->asks_outside)
+		return false;
 	if (!task_state_waits(live(at)->state))
 		return sched_hold_it(s, at, now_us);
 	return is_held(at);
@@ -50,8 +54,8 @@ static bool is_stopped(struct sched *s, const struct ref *at, int64_t now_us)
 	const struct task *def = def_of(at);
 	struct live_task *t = live(at);
 
-	if (!def->waits || (def->only_if && !t->asked) || t->look || is_late(t, now_us) ||
-		!sched_stop_at_breaker(s, at, s->now_us, now_us))
+	if (!def->waits || t->asks_outside || (def->only_if && !t->asked) || t->look ||
+		is_late(t, now_us) || !sched_stop_at_breaker(s, at, s->now_us, now_us))
 		return false;
 	if (task_state_waits(t->state))
 		ask_at(s, at, INT64_MAX);
@@ -106,6 +110,7 @@ const struct sched_question *sched_questions(struct sched *s, size_t *ret_n)
 			.asked = t->asked,
 			.waits = task_state_waits(t->state),
 			.stopped = is_late(t, s->now_us) && sched_is_at_breaker(s, at, s->now_us),
+			.outside = t->asks_outside,
 			.deadline_us = task_state_waits(t->state) ? t->due_us : 0 };
 	}
 	return s->questions;
@@ -259,9 +264,15 @@ bool sched_ask_again(struct sched *s, int64_t run_id, int task)
 {
 	struct ref at = { find_run(s, run_id), task };
 
-	if (!at.run || task < 0 || task >= at.run->nlive || !live(&at)->selected ||
-		!task_state_waits(live(&at)->state))
+	if (!at.run || task < 0 || task >= at.run->nlive || !live(&at)->selected)
 		return false;
-	sched_push_ready(s, &at);
+	if (task_state_waits(live(&at)->state)) {
+		sched_push_ready(s, &at);
+		return true;
+	}
+	if (live(&at)->state != TASK_NONE || !live(&at)->ask_us)
+		return false;
+	if (!live(&at)->ready)
+		sched_ask_outside(s, &at);
 	return true;
 }

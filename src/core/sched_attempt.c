@@ -43,7 +43,7 @@ int sched_arm(struct sched *s, const struct ref *at)
 	const struct live_task *t = live(at);
 	uint64_t id = (uint64_t)at->run->slot << SCHED_SLOT_SHIFT | (uint32_t)at->task;
 
-	if (heap_push(&s->timers, task_state_waits(t->state) ? t->ask_us : t->due_us, id) == 0)
+	if (heap_push(&s->timers, t->state == TASK_UP_FOR_RETRY ? t->due_us : t->ask_us, id) == 0)
 		return 0;
 	s->failed = true;
 	return -1;

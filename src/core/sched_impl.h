@@ -3,6 +3,7 @@
  * sched.c         the scheduler's life, holds, the tick, reading
  * sched_ask.c     tasks that are asked: for their `if`, for what they wait for
  * sched_look.c    looks for what tasks wait for
+ * sched_outside.c what tasks need of other runs
  * sched_queue.c   lanes, pools, limits of DAGs; who of those that may start is next
  * sched_run.c     runs taken in, restored and dropped
  * sched_breaker.c circuit breakers: who they hold, when these are let go
@@ -57,7 +58,9 @@ struct live_task {
 	 * failure, a loss or a refusal, in whichever process. Done again on purpose it is another.
 	 * 0: none yet. */
 	int64_t work;
-	int64_t ask_us;   /* deferred, awaiting input: when it is asked again */
+	/* Deferred, awaiting input: when it is asked again. Waits for needs on other DAGs:
+	 * likewise; 0: it was not yet. */
+	int64_t ask_us;
 	int64_t look;     /* token of the look that is made for it; 0: none */
 	int64_t look_key; /* its place among those that are to be looked for; 0: none */
 	uint64_t said;    /* what looks found last, as a hash; 0: nothing yet */
@@ -66,8 +69,12 @@ struct live_task {
 	bool cancelling;      /* by request: its attempt is being stopped */
 	bool ready;           /* on its shelf, or asking */
 	bool asked;           /* its `if` was answered with yes */
-	int shelf;            /* in run->shelves */
-	uint64_t seq;         /* ready: of its entry there, or among those that ask */
+	/* Of what it needs outside its run (core/sched_outside.c). */
+	bool asks_outside;              /* ready: that is what it asks */
+	bool past;                      /* the run before has */
+	struct trigger_counts outside;  /* how many of `counts` are of other DAGs */
+	int shelf;                      /* in run->shelves */
+	uint64_t seq;                   /* ready: of its entry there, or among those that ask */
 	struct live_breaker **breakers; /* NULL-ended; NULL: none */
 	struct live_breaker *stopped;   /* the one that holds it; NULL: none does */
 	int64_t stopped_key;            /* its place in the queue, and with that breaker */
@@ -393,6 +400,8 @@ void sched_take_up_instances(struct sched *s, struct live_run *r, int64_t now_us
 
 /* Its `if` is asked before it is put on its shelf. */
 void sched_ask(struct sched *s, const struct ref *at);
+/* The one that is answered, if it still asks and may go on. */
+bool sched_find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret);
 /* Drop those that no longer ask; those that are held say so. */
 void sched_tidy_asking(struct sched *s, int64_t now_us);
 /* Not there yet, or its time is over. */
@@ -415,9 +424,24 @@ void sched_forget_look(struct sched *s, int64_t token);
 /* The run goes: the ends of its looks mean nothing. */
 void sched_forget_looks(struct sched *s, const struct live_run *r);
 void sched_free_looks(struct sched *s);
+/* ---- sched_outside.c ------------------------------------------------------------------ */
 
-/* The one that is answered, if it still asks and may go on. */
-bool sched_find_asking(struct sched *s, int64_t run_id, int task, struct ref *ret);
+/* It is deferred for other runs, before its turn. */
+static inline bool waits_outside(const struct ref *at)
+{
+	return live(at)->state == TASK_DEFERRED && reason_is_outside(live(at)->reason);
+}
+/* Its needs on other DAGs count, among those of `counts`. */
+bool sched_counts_cross(const struct ref *at);
+/* A task that is to be judged anew has all asked again. */
+void sched_forget_outside(const struct ref *at);
+/* Needs of its own run are all final. */
+bool sched_own_needs_done(const struct ref *at);
+/* A task that waits for its needs and may ask for other runs: whether it has to. `v`: what is known
+ * says. True: it asks, or has asked and waits. */
+bool sched_needs_outside(struct sched *s, const struct ref *at, enum verdict v);
+/* Put the question, at once. */
+void sched_ask_outside(struct sched *s, const struct ref *at);
 
 /* ---- sched_attempt.c ------------------------------------------------------------------ */
 

@@ -346,6 +346,10 @@ void sched_push_back(struct sched *s, const struct ref *at, int64_t key)
 	if (t->ready || (is_mapped(at) && sched_is_listed(at)))
 		return;
 	sched_leave_breaker(s, t);
+	if (waits_outside(at)) {
+		sched_ask_outside(s, at);
+		return;
+	}
 	if (is_mapped(at) || waits(at) || (def_of(at)->only_if && !t->asked)) {
 		sched_ask(s, at);
 		return;
@@ -525,7 +529,8 @@ static void tell_waiting(struct sched *s, int64_t now_us)
 		if (!r || f->task >= r->nlive || !is_waiting(s, &at, f->seq, now_us))
 			continue;
 		enum task_state state = live(&at)->state;
-		if (state == TASK_NONE || state == TASK_UP_FOR_RETRY || state == TASK_HELD)
+		if (state == TASK_NONE || state == TASK_SCHEDULED || state == TASK_UP_FOR_RETRY ||
+			state == TASK_HELD)
 			sched_set_task(s, &at, TASK_QUEUED, sched_wait_reason(&at), now_us);
 	}
 	s->nfresh = 0;

@@ -93,7 +93,8 @@ static int find_user(const struct ref *at)
 		for (int j = 0; j < t->nneeds; j++)
 			below[t->index] |= t->needs[j] == live(at)->def || below[t->needs[j]];
 		bool began = l->state == TASK_RUNNING || l->state == TASK_UP_FOR_RETRY ||
-			     l->state == TASK_DEFERRED || l->state == TASK_AWAITING_INPUT ||
+			     (l->state == TASK_DEFERRED && !reason_is_outside(l->reason)) ||
+			     l->state == TASK_AWAITING_INPUT ||
 			     (task_state_is_final(l->state) && l->tries > 0 &&
 				     !reason_is_derived(l->reason) && l->reason != REASON_MARKED);
 		if (below[t->index] && began)

@@ -204,6 +204,8 @@ static void count_needs(const struct ref *at)
 		if (need->told != TASK_NONE)
 			trigger_count(c, need->told);
 	}
+	if (sched_counts_cross(at))
+		c->needs += def->ncross;
 }
 
 /* Count the needs of all tasks. */
@@ -248,7 +250,7 @@ void sched_take_up(struct sched *s, const struct ref *at, int64_t now_us)
 		break;
 	case TASK_DEFERRED:
 	case TASK_AWAITING_INPUT:
-		t->asked = true; /* else it would not wait */
+		t->asked = !waits_outside(at); /* else it would not wait */
 		if (t->selected)
 			sched_push_ready(s, at);
 		break;

@@ -100,6 +100,7 @@ struct change *sched_set_task(
 		t->due_us = 0;
 	if (to == TASK_NONE) {
 		t->asked = false;
+		sched_forget_outside(at);
 		t->failures = t->lost = t->refused = 0;
 		t->work = 0;
 	}
@@ -169,13 +170,17 @@ void sched_judge(struct sched *s, const struct ref *at, int64_t now_us)
 	struct live_task *t = live(at);
 	bool condition = def_of(at)->when;
 
-	if (!t->selected || t->state != TASK_NONE || t->ready || starts_no_more(at) ||
-		(at->run->cancelling && at->run->nwork > 0))
+	if (!t->selected || (t->state != TASK_NONE && !waits_outside(at)) || t->ready ||
+		starts_no_more(at) || (at->run->cancelling && at->run->nwork > 0))
 		return;
 	enum verdict v = sched_verdict(at);
-	if (v == VERDICT_RUN)
+	if (sched_needs_outside(s, at, v))
+		return;
+	if (v == VERDICT_RUN) {
+		if (t->state == TASK_DEFERRED)
+			sched_set_task(s, at, TASK_SCHEDULED, REASON_NEEDS_MET, now_us);
 		sched_push_ready(s, at);
-	else if (v != VERDICT_WAIT)
+	} else if (v != VERDICT_WAIT)
 		sched_set_task(s, at, trigger_state(v),
 			condition ? REASON_WHEN_FALSE : trigger_reason(v), now_us);
 }
@@ -193,8 +198,12 @@ void sched_hold_back(struct sched *s, const struct ref *at, int64_t now_us)
 
 	/* A mapped task with a list has begun, as one that runs. */
 	if (!t->selected || t->state == TASK_NONE || t->state == TASK_RUNNING ||
-		task_state_is_final(t->state) || sched_verdict(at) == VERDICT_RUN ||
-		(is_mapped(at) && sched_is_listed(at)))
+		task_state_is_final(t->state) || (is_mapped(at) && sched_is_listed(at)))
+		return;
+	enum verdict v = sched_verdict(at);
+	/* All its own needs are done: what other runs say is waited for, or let it pass before it
+	 * was taken in here. */
+	if (v == VERDICT_RUN || (v == VERDICT_WAIT && sched_own_needs_done(at)))
 		return;
 	sched_set_task(s, at, TASK_NONE, REASON_CLEARED, now_us);
 }

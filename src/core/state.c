@@ -110,6 +110,8 @@ static const struct reason_row {
 	[REASON_INSTANCES_DONE] = { "instances_done", "all its instances are done" },
 	[REASON_INSTANCES_FAILED] = { "instances_failed", "at least one of its instances failed" },
 	[REASON_INSTANCES_SKIPPED] = { "instances_skipped", "all its instances were skipped" },
+	[REASON_OTHER_RUN] = { "other_run", "waits for runs of other DAGs" },
+	[REASON_PAST_RUN] = { "past_run", "waits for the run before" },
 };
 static_assert(sizeof reasons / sizeof *reasons == REASON_MAX, "a row for each reason");
 
@@ -186,8 +188,10 @@ static const unsigned task_next[TASK_STATE_MAX] = {
 	[TASK_RUNNING] = BIT(TASK_SUCCESS) | BIT(TASK_FAILED) | BIT(TASK_SKIPPED) |
 			 BIT(TASK_CANCELLED) | BIT(TASK_UP_FOR_RETRY) | BIT(TASK_DEFERRED) |
 			 BIT(TASK_AWAITING_INPUT),
+	/* SCHEDULED, UPSTREAM_FAILED: what it needs of other runs says so. */
 	[TASK_DEFERRED] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_SUCCESS) |
-			  BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
+			  BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED) |
+			  BIT(TASK_SCHEDULED) | BIT(TASK_UPSTREAM_FAILED),
 	[TASK_AWAITING_INPUT] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_SUCCESS) |
 				BIT(TASK_FAILED) | BIT(TASK_SKIPPED) | BIT(TASK_CANCELLED),
 	[TASK_UP_FOR_RETRY] = BIT(TASK_QUEUED) | BIT(TASK_RUNNING) | BIT(TASK_FAILED) |
@@ -231,6 +235,11 @@ bool reason_is_derived(enum reason r)
 {
 	return r == REASON_UPSTREAM_FAILED || r == REASON_UPSTREAM_SKIPPED ||
 	       r == REASON_RULE_UNMET || r == REASON_WHEN_FALSE;
+}
+
+bool reason_is_outside(enum reason r)
+{
+	return r == REASON_OTHER_RUN || r == REASON_PAST_RUN;
 }
 
 bool reason_is_asked(enum reason r)

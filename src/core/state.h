@@ -107,6 +107,8 @@ enum reason {
 	REASON_INSTANCES_DONE,    /* success: no instance failed */
 	REASON_INSTANCES_FAILED,  /* failed: at least one instance did */
 	REASON_INSTANCES_SKIPPED, /* skipped: all instances were */
+	REASON_OTHER_RUN,         /* deferred: waits for runs of other DAGs */
+	REASON_PAST_RUN,          /* deferred: waits for the run before */
 	REASON_MAX
 };
 
@@ -126,6 +128,8 @@ bool task_state_waits(enum task_state s);
 bool run_state_is_final(enum run_state s);
 /* The state came of the states of the task's needs, not of an attempt or a request. */
 bool reason_is_derived(enum reason r);
+/* A deferred task that waits for other runs before its turn, not for what its attempt tells. */
+bool reason_is_outside(enum reason r);
 /* The state was asked for: it is what a person wants, whatever its needs say. */
 bool reason_is_asked(enum reason r);
 /* A final state is left only to TASK_NONE (REASON_CLEARED, REASON_RERUN_FAILED,

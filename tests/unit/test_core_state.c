@@ -22,7 +22,7 @@ static const char *const task_matrix[] = {
 	/* scheduled   */ "c    .     y     y     y     y     .     y     .    y    y    y    y",
 	/* queued      */ "c    .     .     y     y     y     .     y     .    y    y    y    y",
 	/* running     */ ".    .     .     .     y     y     y     .     y    y    y    .    y",
-	/* deferred    */ "c    .     y     y     .     .     .     .     y    y    y    .    y",
+	/* deferred    */ "c    y     y     y     .     .     .     .     y    y    y    y    y",
 	/* awaiting    */ "c    .     y     y     .     .     .     .     y    y    y    .    y",
 	/* retry       */ "c    .     y     y     y     y     .     y     .    y    y    .    y",
 	/* held        */ "c    y     y     y     y     y     .     .     .    y    y    .    y",
