@@ -148,6 +148,41 @@ void diag_node(struct diags *d, enum diag_level level, const struct node *at, co
 	va_end(ap);
 }
 
+void diag_mark(struct diag *ret, const struct node *at)
+{
+	struct diags d;
+
+	diags_init(&d);
+	*ret = (struct diag){ 0 };
+	diag_node(&d, DIAG_ERROR, at, "%s", "");
+	if (d.n == 1) {
+		*ret = d.list[0];
+		d.n = 0;
+	}
+	diags_release(&d);
+}
+
+void diag_mark_release(struct diag *mark)
+{
+	release_one(mark);
+	*mark = (struct diag){ 0 };
+}
+
+void diag_at_mark(struct diags *d, const struct diag *mark, const char *fmt, ...)
+{
+	struct diag one = *mark;
+	va_list ap;
+
+	va_start(ap, fmt);
+	one.level = DIAG_ERROR;
+	one.file = strdup(mark->file ? mark->file : "");
+	one.excerpt = mark->excerpt ? strdup(mark->excerpt) : NULL;
+	one.message = format(MESSAGE_MAX, fmt, ap);
+	one.hint = one.included = NULL;
+	va_end(ap);
+	add(d, &one);
+}
+
 void diag_inside(
 	struct diags *d, const struct node *at, size_t offset, size_t width, const char *fmt, ...)
 {

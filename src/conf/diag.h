@@ -66,6 +66,13 @@ void diag_place(struct diags *d, const struct source *src, int line, int col, co
 /* The same, marking `width` characters. */
 void diag_span(struct diags *d, const struct source *src, const struct diag_place *place,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* A place that is kept when its node is gone: `at` of diag_mark, to be released by
+ * diag_mark_release. Without memory nothing of it is kept. */
+void diag_mark(struct diag *ret, const struct node *at);
+void diag_mark_release(struct diag *mark);
+/* An error there. */
+void diag_at_mark(struct diags *d, const struct diag *mark, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* From an error that carries its own place (or none). */
 void diag_err(struct diags *d, const char *file, const struct err *err);
 /* Add "what is allowed" to the diagnostic added last. */

@@ -13,6 +13,7 @@
 #include "base/node.h"
 #include "base/zonefile.h"
 #include "conf/config.h"
+#include "conf/crossdag.h"
 #include "conf/diag.h"
 #include "core/model.h"
 #include "core/zone.h"
@@ -51,6 +52,7 @@ struct catalog {
 	char *folder;
 	struct catalog_dag *by_path, *by_name;
 	struct former *former_by_path, *former_by_name;
+	struct crossdag *cross;
 	struct shared_zone *zones;
 	struct shared_config *configs; /* newest first */
 	char **removed;
@@ -280,6 +282,7 @@ static void rename_dag(struct catalog *c, struct catalog_dag *d, const char *nam
 	if (d->name && strcmp(d->name, name) == 0)
 		return;
 	if (d->name) {
+		crossdag_remove(c->cross, d->name);
 		HASH_DELETE(by_name, c->by_name, d);
 		char **grown = reallocarray(c->removed, c->nremoved + 1, sizeof *grown);
 		if (grown) {
@@ -431,6 +434,7 @@ static void copy_links(struct catalog_dag *d, const struct dag *dag)
 static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
 {
 	rename_dag(c, d, dag->name);
+	crossdag_put(c->cross, dag);
 	free(d->text);
 	free(d->dir);
 	free_list(d->files);
@@ -567,6 +571,24 @@ static bool name_is_taken(
 	return true;
 }
 
+/* A file that never was good: others may name it all the same. */
+static void know_broken(struct catalog *c, struct catalog_dag *d, const char *name)
+{
+	if (!name || catalog_find(c, name))
+		return;
+	free(d->broken);
+	d->broken = strdup(name);
+	crossdag_put_unknown(c->cross, name);
+}
+
+static void forget_broken(struct catalog *c, struct catalog_dag *d)
+{
+	if (d->broken && !catalog_find(c, d->broken))
+		crossdag_remove(c->cross, d->broken);
+	free(d->broken);
+	d->broken = NULL;
+}
+
 static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 {
 	struct diags diags;
@@ -575,17 +597,25 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 	diags_init(&diags);
 	free(d->shadowed);
 	d->shadowed = NULL;
+	forget_broken(c, d);
 	const struct config *config = real ? share_config(c, real, &diags) : NULL;
 	const struct dagfile_env env = {
 		.operators = c->env.operators, .config = config, .check_files = true
 	};
 	struct dag *dag = config ? dagfile_load_text(d->path, real, text, &env, &diags) : NULL;
-	if (dag && !name_is_taken(c, d, dag, &diags))
-		accept(c, d, dag);
-	else
+	if (!dag || name_is_taken(c, d, dag, &diags))
 		set_error(d, &diags);
+	else if (crossdag_says(dag))
+		d->staged = dag_ref(dag);
+	else
+		accept(c, d, dag);
 	if (d->error)
 		restore(c, d);
+	if (d->error && !d->name && !d->shadowed) {
+		char *name = dagfile_name_of(text);
+		know_broken(c, d, name);
+		free(name);
+	}
 	d->files_stamp = stamp_files(c, d->files);
 	dag_unref(dag);
 	diags_release(&diags);
@@ -622,6 +652,9 @@ static void free_dag(struct catalog_dag *d)
 	free(d->params);
 	free(d->params_error);
 	free(d->numbers);
+	free(d->told);
+	free(d->broken);
+	dag_unref(d->staged);
 	free(d);
 }
 
@@ -643,6 +676,17 @@ static struct catalog_dag *add_path(struct catalog *c, const char *path)
 	}
 	HASH_ADD_KEYPTR(by_path, c->by_path, d->path, strlen(d->path), d);
 	return d;
+}
+
+/* What was told before is not told again. */
+static void note_change(struct catalog *c, struct catalog_dag *d)
+{
+	if (!d->as_before || !d->told || !d->error || strcmp(d->told, d->error) != 0) {
+		d->changed = true;
+		c->nchanged++;
+	}
+	free(d->told);
+	d->told = NULL;
 }
 
 static void look_at_file(struct catalog *c, const char *path, const struct stat *st)
@@ -674,11 +718,10 @@ static void look_at_file(struct catalog *c, const char *path, const struct stat 
 			load_dag(c, d, text.data);
 		else
 			refuse(c, d, &err);
-		if (!as_before || !error || !d->error || strcmp(error, d->error) != 0) {
-			d->changed = true;
-			c->nchanged++;
-		}
-		free(error);
+		d->told = error;
+		d->as_before = as_before;
+		if (!d->staged)
+			note_change(c, d);
 	}
 	buf_release(&text);
 }
@@ -769,6 +812,7 @@ static void sweep(struct catalog *c)
 			continue;
 		HASH_DELETE(by_path, c->by_path, d);
 		c->nchanged++;
+		forget_broken(c, d);
 		if (d->name)
 			rename_dag(c, d, "");
 		if (d->name)
@@ -798,6 +842,113 @@ static bool unshadow(struct catalog *c)
 	return any;
 }
 
+/* ---- what DAGs say of each other -------------------------------------------------------- */
+
+/* What the last good version said holds again. */
+static void say_again(struct catalog *c, const struct catalog_dag *d)
+{
+	const struct config *config;
+	struct err err = { 0 };
+	struct dag *dag = catalog_load(c, d, &config, &err);
+
+	if (dag)
+		crossdag_put(c->cross, dag);
+	dag_unref(dag);
+}
+
+static void put_back(struct catalog *c, struct catalog_dag *d)
+{
+	const char *name = d->staged->name;
+
+	if (!d->name || strcmp(d->name, name) != 0)
+		know_broken(c, d, name);
+	if (d->name)
+		say_again(c, d);
+}
+
+static void end_stage(struct catalog *c, struct catalog_dag *d)
+{
+	dag_unref(d->staged);
+	d->staged = NULL;
+	note_change(c, d);
+}
+
+static bool refuse_bad(struct catalog *c)
+{
+	struct catalog_dag *d, *next;
+	bool any = false;
+
+	HASH_ITER (by_path, c->by_path, d, next)
+		if (d->staged)
+			crossdag_put(c->cross, d->staged);
+	HASH_ITER (by_path, c->by_path, d, next) {
+		struct diags diags;
+		if (!d->staged)
+			continue;
+		diags_init(&diags);
+		/* Those that are in one circle are all refused: none of them is taken away here. */
+		if (crossdag_check(c->cross, d->staged->name, c->folder, &diags) > 0) {
+			set_error(d, &diags);
+			any = true;
+		}
+		diags_release(&diags);
+	}
+	HASH_ITER (by_path, c->by_path, d, next)
+		if (d->staged && d->error) {
+			/* Its last good version holds on. */
+			put_back(c, d);
+			restore(c, d);
+			end_stage(c, d);
+		}
+	return any;
+}
+
+static void accept_staged(struct catalog *c, struct catalog_dag *d)
+{
+	struct diags diags;
+
+	diags_init(&diags);
+	if (name_is_taken(c, d, d->staged, &diags)) {
+		const struct catalog_dag *other = catalog_find(c, d->staged->name);
+		set_error(d, &diags);
+		if (other)
+			say_again(c, other);
+	} else {
+		accept(c, d, d->staged);
+	}
+	diags_release(&diags);
+	end_stage(c, d);
+}
+
+/* A DAG that was good says something of one that is gone. */
+static void look_for_gone(struct catalog *c, struct catalog_dag *d)
+{
+	struct diags diags;
+
+	diags_init(&diags);
+	if (!d->error && crossdag_check_ends(c->cross, d->name, c->folder, &diags) > 0) {
+		set_error(d, &diags);
+		d->changed = true;
+		c->nchanged++;
+	}
+	diags_release(&diags);
+}
+
+/* All files were looked at. */
+static void settle_cross(struct catalog *c)
+{
+	struct catalog_dag *d, *next;
+
+	while (refuse_bad(c))
+		;
+	HASH_ITER (by_path, c->by_path, d, next)
+		if (d->staged)
+			accept_staged(c, d);
+	HASH_ITER (by_name, c->by_name, d, next)
+		if (crossdag_has_edges(c->cross, d->name))
+			look_for_gone(c, d);
+}
+
 int catalog_scan(struct catalog *c, struct err *err)
 {
 	DIR *dir = opendir(c->folder);
@@ -816,9 +967,10 @@ int catalog_scan(struct catalog *c, struct err *err)
 	walk(c, c->folder, 0);
 	c->walking = false;
 	sweep(c);
+	settle_cross(c);
 	/* At most once a file: each time at least one of them gets its name. */
 	while (unshadow(c))
-		;
+		settle_cross(c);
 	return c->nchanged;
 }
 
@@ -832,8 +984,13 @@ int catalog_new(
 	if (!c)
 		return err_nomem(err);
 	c->env = *env;
+	c->cross = crossdag_new();
 	c->folder = io_realpath(folder, err);
-	if (!c->folder) {
+	if (!c->folder || !c->cross) {
+		if (c->folder)
+			err_nomem(err);
+		free(c->folder);
+		crossdag_free(c->cross);
 		free(c);
 		return -1;
 	}
@@ -870,6 +1027,7 @@ void catalog_free(struct catalog *c)
 	for (size_t i = 0; i < c->nfolders; i++)
 		free(c->folders[i]);
 	free_former(c);
+	crossdag_free(c->cross);
 	free(c->removed);
 	free(c->folders);
 	free(c->folder);
@@ -879,6 +1037,11 @@ void catalog_free(struct catalog *c)
 const char *catalog_folder(const struct catalog *c)
 {
 	return c->folder;
+}
+
+struct crossdag *catalog_cross(struct catalog *c)
+{
+	return c->cross;
 }
 
 void catalog_each_changed(

@@ -3,6 +3,10 @@
  * A file that can no longer be loaded keeps its last good version, and its error is shown. What is
  * kept in memory is little: the text and the timetable; the whole model is loaded when a run needs
  * it, so that ten thousand DAGs cost some tens of megabytes.
+ *
+ * What DAGs say of others (conf/crossdag.h) is checked when all files were looked at: a version
+ * that names what does not exist, or makes a circle, is as one that cannot be loaded. A DAG that
+ * names what has gone since goes on, and has an error to show.
  */
 #ifndef WEIR_RUN_CATALOG_H
 #define WEIR_RUN_CATALOG_H
@@ -22,6 +26,7 @@
 struct catalog;
 struct config;
 struct config_conn_type;
+struct crossdag;
 struct dag;
 struct dataset_link; /* store/store.h */
 struct err;
@@ -55,8 +60,12 @@ struct catalog_dag {
 	uint64_t files_stamp; /* of all of `files` and of its weir.yaml together */
 	char *shadowed;       /* the name it asks for, while another file has it; else NULL */
 	int max_active_runs, overlap;
-	bool changed;  /* since catalog_each_changed */
-	uint64_t mark; /* of the scan that saw it last */
+	bool changed;       /* since catalog_each_changed */
+	struct dag *staged; /* while it is scanned: good by itself, and says something of others */
+	char *told;         /* likewise: the error it had */
+	bool as_before;     /* likewise: its file is the one that had it */
+	char *broken;       /* it has no good version: the name it seems to ask for, or NULL */
+	uint64_t mark;      /* of the scan that saw it last */
 	UT_hash_handle by_path, by_name;
 };
 
@@ -112,6 +121,10 @@ struct catalog_text {
 };
 struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
 	const struct config **ret_config, struct err *err);
+
+/* What the DAGs say of each other, as of the last scan; for whoever asks more of it, or adds one to
+ * be looked at. */
+struct crossdag *catalog_cross(struct catalog *c);
 
 /* The weir.yaml that hold for DAGs of the folder, each as it was when it was last good; in no
  * order.

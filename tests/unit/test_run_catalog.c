@@ -464,6 +464,76 @@ static void test_text_of_a_version(void **state)
 	assert_non_null(strstr(f->err.msg, "rum"));
 }
 
+static void put_needing(const struct folder *f, const char *file, const char *dag, const char *need)
+{
+	char text[256];
+
+	snprintf(text, sizeof text,
+		"dag: %s\ntasks:\n  a: { run: 'true' }\n  b: { run: 'true', needs: [a, %s] }\n",
+		dag, need);
+	put(f, file, text);
+}
+
+static void error_has(const struct folder *f, const char *name, const char *text)
+{
+	const struct catalog_dag *d = catalog_find(f->c, name);
+
+	assert_non_null(d);
+	if (!d->error || !strstr(d->error, text))
+		print_error("%s: %s\n", name, d->error ? d->error : "no error");
+	assert_true(d->error && strstr(d->error, text));
+}
+
+/* What a DAG says of others is looked at when all files were. */
+static void test_cross(void **state)
+{
+	struct folder *f = *state;
+
+	/* Each names the other, and both are new: neither has to come first. */
+	put_needing(f, "p.yaml", "p", "z.a");
+	put_needing(f, "z.yaml", "z", "p.a");
+	scan_is(f, "p.yaml z.yaml ");
+	scan_is(f, "");
+	/* A version that makes a circle is not taken; the one before goes on. */
+	put_needing(f, "p.yaml", "p", "z.b");
+	scan_is(f, "p.yaml ");
+	put_needing(f, "z.yaml", "z", "dag:p");
+	scan_is(f, "!z.yaml ");
+	error_has(f, "z", "circle: z.b -> dag:p -> p.b -> z.b");
+	scan_is(f, "");
+	put_needing(f, "p.yaml", "p", "z.a");
+	scan_is(f, "p.yaml z.yaml ");
+}
+
+/* The one that a DAG names goes, comes back, and loses a task. */
+static void test_cross_gone(void **state)
+{
+	struct folder *f = *state;
+
+	put_dag(f, "o.yaml", "o");
+	put_needing(f, "p.yaml", "p", "o.a");
+	scan_is(f, "o.yaml p.yaml ");
+	assert_int_equal(unlink(below(f, "o.yaml")), 0);
+	scan_is(f, "!p.yaml -o ");
+	error_has(f, "p", "there is no DAG \"o\"");
+	scan_is(f, "");
+	put_dag(f, "o.yaml", "o");
+	scan_is(f, "o.yaml p.yaml ");
+	put(f, "o.yaml", "dag: o\ntasks: { c: { run: 'true' } }\n");
+	scan_is(f, "!p.yaml o.yaml ");
+	error_has(f, "p", "DAG o has no task \"a\"");
+	/* One that is broken from the first is there. */
+	put(f, "n.yaml", "dag: n\ntaks: 3\n");
+	put_needing(f, "p.yaml", "p", "n.x");
+	scan_is(f, "!n.yaml? p.yaml ");
+	assert_int_equal(unlink(below(f, "n.yaml")), 0);
+	scan_is(f, "!p.yaml ");
+	error_has(f, "p", "there is no DAG \"n\"");
+	/* Without a good version there is nothing to go on with. */
+	put_needing(f, "d.yaml", "d", "nowhere.x");
+	scan_is(f, "!d.yaml? ");
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -479,6 +549,8 @@ int main(void)
 		TEST(test_folder_gone),
 		TEST(test_folders),
 		TEST(test_text_of_a_version),
+		TEST(test_cross),
+		TEST(test_cross_gone),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
