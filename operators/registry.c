@@ -12,6 +12,7 @@ extern const struct operator operator_control_branch;
 extern const struct operator operator_control_short_circuit;
 extern const struct operator operator_control_wait;
 extern const struct operator operator_control_approval;
+extern const struct operator operator_control_dag;
 
 const struct operator* const operators[] = {
 	&operator_ingest_file,
@@ -23,6 +24,7 @@ const struct operator* const operators[] = {
 	&operator_control_short_circuit,
 	&operator_control_wait,
 	&operator_control_approval,
+	&operator_control_dag,
 	NULL,
 };
 

@@ -24,6 +24,7 @@ struct control_end {
 	json_t *outputs; /* an object */
 	int *skips;      /* indices of the tasks that it skips */
 	size_t nskips;
+	bool may_retry; /* after an error: its retries are for that, too */
 };
 /* On error nothing is kept. */
 int control_run(const struct job_context *c, const struct job_attempt *a, struct control_end *ret,

@@ -18,6 +18,7 @@
 #include "core/model.h"
 #include "core/zone.h"
 #include "run/control.h"
+#include "run/control_dag.h"
 #include "run/job.h"
 #include "store/store.h"
 
@@ -175,6 +176,7 @@ static int look_for_run(const struct look *k, struct err *err)
 	struct store_result r;
 	int rc = 0;
 
+	k->found->watch = strdup(key.dag);
 	if (store_run_by_key(k->l->store, &key, &r, err) < 0)
 		return -1;
 	if (r.n > 0 && text_of(k, "task"))
@@ -367,6 +369,10 @@ static char *describe(const struct look *k)
 {
 	if (text_of(k, "prompt"))
 		return strdup(text_of(k, "prompt"));
+	if (control_dag_is(k->l->attempt->task)) {
+		char *own;
+		return asprintf(&own, "the run of %s", text_of(k, "dag")) < 0 ? NULL : own;
+	}
 	const char *path = text_of(k, "path"), *time = text_of(k, "time"), *run = text_of(k, "run"),
 		   *task = text_of(k, "task"), *dataset = text_of(k, "dataset"),
 		   *url = text_of(k, "url");
@@ -395,6 +401,8 @@ static char *describe(const struct look *k)
 
 static int look(const struct look *k, struct err *err)
 {
+	if (control_dag_is(k->l->attempt->task))
+		return control_dag_look(k->l, k->with, k->found, err);
 	if (text_of(k, "prompt"))
 		return look_for_decision(k, err);
 	if (text_of(k, "url") || json_object_get(k->with, "sql")) {
@@ -456,6 +464,7 @@ void control_found_release(struct control_found *f)
 	json_decref(f->outputs);
 	free(f->what);
 	free(f->dataset);
+	free(f->watch);
 	*f = (struct control_found){ 0 };
 }
 
@@ -467,6 +476,7 @@ int control_wait_run(const struct control_look *l, struct control_end *ret, stru
 	*ret = (struct control_end){ 0 };
 	if (control_only_if(l->job, l->attempt, &yes, err) < 0 ||
 		control_wait_look(l, &found, err) < 0) {
+		ret->may_retry = found.may_retry;
 		control_found_release(&found);
 		return -1;
 	}

@@ -29,6 +29,8 @@ struct control_look {
 	bool asked;          /* not for the first time: what the store has of it is of this wait */
 	bool waits;          /* so it is said; the store may not have heard of it yet */
 	bool stopped;        /* it may not be looked for: only say how it waits */
+	bool deferred;       /* it was told to wait; or this is its attempt */
+	const struct child_maker *maker; /* of `control: dag`; NULL: there is none */
 };
 
 struct control_found {
@@ -38,7 +40,9 @@ struct control_found {
 	json_t *outputs;        /* there: what was found, an object; the caller's */
 	struct sched_wait wait; /* not there: to be answered */
 	char *what;             /* of wait; the caller's, with control_found_release */
-	char *dataset; /* not there: an update of it is worth a look; NULL: of none. Likewise */
+	char *dataset;  /* not there: an update of it is worth a look; NULL: of none. Likewise */
+	char *watch;    /* the DAG whose run is waited for; likewise; NULL: none */
+	bool may_retry; /* it failed in a way that trying again may mend */
 };
 
 /* -1: it cannot be known: the `with` cannot be rendered, say; nothing is there then. Release it all

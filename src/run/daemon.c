@@ -217,6 +217,7 @@ static int take_wanted(struct daemon *d, struct err *err)
 {
 	bool all = !d->taken_over;
 
+	d->engine.wanted = false;
 	if (!all && !d->asked)
 		return 0;
 	if ((all && daemon_backfills_init(d, err) < 0) || daemon_take_over(d, err) < 0 ||
@@ -254,6 +255,14 @@ static int64_t wake_us(const struct daemon *d)
 	return plan < sla ? plan : sla;
 }
 
+/* With the test's clock: how far the engine may go by itself. */
+static int64_t limit_us(const struct daemon *d)
+{
+	int64_t wake = wake_us(d), until = d->config->until_us;
+
+	return until && until < wake ? until : wake;
+}
+
 static void arm_clock(struct daemon *d)
 {
 	const struct timeval retry = { .tv_sec = RETRY_US / US_PER_SECOND };
@@ -286,8 +295,8 @@ static bool warp(struct daemon *d)
 	int64_t alert = daemon_alerts_wake_us(d);
 
 	if (!clock_is_fake() || sched_running(d->engine.sched) > 0 ||
-		sched_looking(d->engine.sched) > 0 || d->stopping || daemon_has_more(d) ||
-		(d->alerting && alerting_is_busy(d->alerting)))
+		sched_looking(d->engine.sched) > 0 || d->stopping || d->engine.wanted ||
+		daemon_has_more(d) || (d->alerting && alerting_is_busy(d->alerting)))
 		return false;
 	if (retry < wake)
 		wake = retry;
@@ -372,7 +381,7 @@ void daemon_turn(struct daemon *d)
 	if (d->failed || d->done)
 		return;
 	do {
-		d->engine.limit_us = wake_us(d);
+		d->engine.limit_us = limit_us(d);
 		try_to_make_runs(d);
 		if (!d->failed)
 			engine_step(&d->engine);
@@ -616,6 +625,30 @@ int daemon_reload(struct daemon *d, json_t **ret, struct err *err)
 	return *ret ? 0 : err_nomem(err);
 }
 
+/* ---- runs that tasks want ---------------------------------------------------------------- */
+
+/* The engine is in the middle of a step: the run is taken in the next turn. */
+static void on_child(void *arg, enum ops_event what, const char *dag, int64_t id)
+{
+	struct daemon *d = arg;
+
+	(void)what;
+	(void)dag;
+	(void)id;
+	d->asked = d->engine.wanted = true;
+	event_active(d->on_turn, 0, 0);
+}
+
+static int make_child(void *arg, const struct child_run *c, struct err *err)
+{
+	struct daemon *d = arg;
+	struct ops o = d->ops;
+	int64_t run_id;
+
+	o.changed = on_child;
+	return ops_child(&o, c, &run_id, err);
+}
+
 /* ---- the whole ------------------------------------------------------------------------ */
 
 static int init_executors(struct daemon *d, struct err *err)
@@ -639,6 +672,7 @@ static int begin(struct daemon *d, struct err *err)
 		.max_running = d->config->jobs,
 		.max_looks = d->config->looks,
 		.alerts = config_alerts(d->settings),
+		.maker = { d, make_child },
 		.listener = { .arg = d,
 			.change = on_change,
 			.breaker = on_breaker,

@@ -41,7 +41,10 @@ static void on_change(void *arg, struct active_run *run, const struct change *c)
 {
 	struct driver *d = arg;
 
-	(void)run;
+	if (run != d->run) {
+		driver_child_changed(d, run, c);
+		return;
+	}
 	driver_sla_change(d, c);
 	if (!d->engine.settling)
 		driver_tell_change(d, c);
@@ -71,8 +74,10 @@ static void on_idle(void *arg, struct active_run *run)
 {
 	struct driver *d = arg;
 
-	(void)run;
-	d->idle = true;
+	if (run != d->run)
+		engine_drop(&d->engine, run, true);
+	else
+		d->idle = true;
 	event_base_loopbreak(d->engine.base);
 }
 
@@ -119,6 +124,9 @@ static void on_lost(void *arg, struct active_run *run)
 	struct driver *d = arg;
 	struct err err = { 0 };
 
+	/* Whoever has it now brings it to its end, which its task waits for. */
+	if (run != d->run)
+		return;
 	err_set(&err, ERR_FENCED,
 		"run %s has passed on to another owner, because this process did not renew its "
 		"lease for too long; its tasks were stopped here",
@@ -148,6 +156,13 @@ static void leave(struct driver *d)
 	event_base_loopbreak(d->engine.base);
 }
 
+/* It, and the runs that its tasks have made. */
+static void cancel_all(struct driver *d)
+{
+	for (const struct active_run *r = d->engine.runs; r; r = r->hh.next)
+		sched_cancel_run(d->engine.sched, r->id, d->nsignals > 1, clock_now_us());
+}
+
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	struct driver *d = arg;
@@ -169,7 +184,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 		leave(d);
 		return;
 	}
-	sched_cancel_run(d->engine.sched, d->run->id, d->nsignals > 1, clock_now_us());
+	cancel_all(d);
 	engine_step(&d->engine);
 }
 
@@ -188,7 +203,8 @@ static int watch_signals(struct driver *d, struct err *err)
 	d->on_term = evsignal_new(d->engine.base, SIGTERM, on_signal, d);
 	d->on_tick = event_new(d->engine.base, -1, EV_PERSIST, on_tick, d);
 	d->on_again = event_new(d->engine.base, -1, EV_PERSIST, on_again, d);
-	if (!d->on_int || !d->on_term || !d->on_tick || !d->on_again)
+	d->on_child = event_new(d->engine.base, -1, 0, driver_take_children, d);
+	if (!d->on_int || !d->on_term || !d->on_tick || !d->on_again || !d->on_child)
 		return err_nomem(err);
 	if (event_add(d->on_int, NULL) < 0 || event_add(d->on_term, NULL) < 0)
 		return err_set(err, ERR_IO, "cannot watch for signals");
@@ -321,6 +337,7 @@ static int begin(struct driver *d, struct err *err)
 		.executors = &d->executors,
 		.max_running = d->req->jobs,
 		.alerts = config_alerts(d->req->config),
+		.maker = { d, driver_make_child },
 		.listener = { .arg = d,
 			.change = on_change,
 			.breaker = on_breaker,
@@ -340,6 +357,12 @@ static int begin(struct driver *d, struct err *err)
 	return load_tasks(d, err) < 0 ? -1 : driver_sla_init(d, err);
 }
 
+/* What it began is seen through, also where its task waits no longer. */
+static bool has_children(const struct driver *d)
+{
+	return HASH_COUNT(d->engine.runs) > 1 || (d->nwanted > 0 && !d->progress.stopping);
+}
+
 static int carry_out(struct driver *d, struct err *err)
 {
 	struct engine *e = &d->engine;
@@ -355,8 +378,9 @@ static int carry_out(struct driver *d, struct err *err)
 	engine_step(e);
 	/* A run in which nothing is to be done never becomes idle: it is. What the store has
 	 * refused so far is to be done. */
-	while (!d->failed && !d->idle &&
-		(e->dirty || e->retry_us || !sched_run_idle(e->sched, d->run->id)))
+	while (!d->failed &&
+		(has_children(d) || (!d->idle && (e->dirty || e->retry_us ||
+							 !sched_run_idle(e->sched, d->run->id)))))
 		if (event_base_loop(e->base, EVLOOP_ONCE) < 0)
 			return err_set(err, ERR_IO, "the event loop failed");
 	if (d->failed)
@@ -450,7 +474,10 @@ static void release(struct driver *d)
 	engine_free_event(d->on_tick);
 	engine_free_event(d->on_again);
 	driver_sla_release(d);
+	engine_free_event(d->on_child);
+	d->on_child = NULL;
 	engine_release(&d->engine);
+	driver_children_release(d);
 	driver_progress_release(d);
 	free(d->init);
 	free(d->name);

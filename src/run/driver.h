@@ -13,6 +13,7 @@
 
 #include "core/state.h"
 
+struct catalog_env;
 struct config;
 struct dag;
 struct err;
@@ -34,6 +35,9 @@ struct run_request {
 	bool force;              /* all of it is done again */
 	int jobs;
 	struct observer *observer;
+	/* How the DAGs in the folder of this one are loaded, for tasks that run another
+	 * (`control: dag`); NULL: they cannot be. */
+	const struct catalog_env *dags;
 };
 
 struct run_outcome {

@@ -10,6 +10,7 @@
 #include "run/name.h"
 #include "run/observer.h"
 
+struct catalog;
 struct driver_limit;
 
 struct driver {
@@ -27,8 +28,12 @@ struct driver {
 	const char *told_breaker;    /* of which it was said that it holds tasks; NULL: of none */
 	char trouble[600];           /* the store cannot be written: what is said about it */
 	int nsignals;                /* INT and TERM so far */
-	bool idle;                   /* the run is done */
-	bool failed;                 /* it cannot go on: err */
+	struct catalog *dags;        /* those in the DAG's folder; NULL: not looked at yet */
+	int64_t *wanted;             /* runs that tasks want and that are to be taken in hand */
+	size_t nwanted;
+	struct event *on_child;
+	bool idle;   /* the run is done */
+	bool failed; /* it cannot go on: err */
 	struct err err;
 };
 
@@ -48,6 +53,12 @@ int driver_open(struct driver *d, struct err *err);
 int driver_sla_init(struct driver *d, struct err *err);
 void driver_sla_release(struct driver *d);
 void driver_sla_change(struct driver *d, const struct change *c);
+
+/* run/driver_child.c: runs that its tasks want */
+int driver_make_child(void *arg, const struct child_run *c, struct err *err);
+void driver_take_children(evutil_socket_t fd, short what, void *arg);
+void driver_child_changed(struct driver *d, const struct active_run *r, const struct change *c);
+void driver_children_release(struct driver *d); /* after the engine */
 
 /* run/driver_tell.c */
 void driver_tell(struct driver *d, enum run_event_kind kind, int task, const char *text);

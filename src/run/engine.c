@@ -82,6 +82,8 @@ void engine_forget_unstarted(struct engine *e)
 static void free_all(struct engine *e)
 {
 	former_release(e);
+	engine_outside_release(e);
+	free(e->doomed);
 	sched_free(e->sched);
 	engine_loop_release(e);
 	if (e->base)
@@ -273,6 +275,7 @@ void engine_drop(struct engine *e, struct active_run *r, bool close)
 	former_forget_run(e, r);
 	engine_forget_looks(e, r);
 	sched_drop_run(e->sched, r->id);
+	engine_outside_forget(e, r->id);
 	forget_idle(e, r);
 	engine_forget_requests(e, r->id);
 	engine_forget_waits(e, r->id);

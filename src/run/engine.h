@@ -24,6 +24,7 @@
 #include "core/sched.h"
 #include "exec/exec.h"
 #include "run/control.h"
+#include "run/control_dag.h"
 #include "run/former.h"
 #include "run/job.h"
 #include "store/store.h"
@@ -34,6 +35,7 @@ struct event;
 struct event_base;
 struct zone;
 
+struct engine_watched; /* run/engine_outside.c */
 struct exec_provider;
 
 /* An attempt that was committed but not given to the executor: it could not be, or it was a control
@@ -110,9 +112,10 @@ struct engine_config {
 	struct store *store;         /* borrowed; NULL: that of WEIR_HOME, opened and closed here */
 	const struct owner *self;    /* copied; NULL: this process */
 	const struct alerts *alerts; /* who is told of incidents; borrowed; NULL: nobody */
-	bool no_loop;                /* the caller polls (below), there is no event loop */
-	int max_running;             /* attempts in flight at most */
-	int max_looks;               /* looks at once; 0: SCHED_LOOKS */
+	struct child_maker maker; /* of the runs that `control: dag` wants; `make` NULL: nobody */
+	bool no_loop;             /* the caller polls (below), there is no event loop */
+	int max_running;          /* attempts in flight at most */
+	int max_looks;            /* looks at once; 0: SCHED_LOOKS */
 	struct engine_listener listener;
 };
 
@@ -156,7 +159,10 @@ struct engine {
 	size_t nacks, acks_cap;
 	struct store_lease *leases;
 	size_t leases_cap;
-	struct active_run **idle; /* runs to be told idle when the step is done */
+	int64_t *doomed; /* runs that are to be cancelled with the tasks that made them */
+	size_t ndoomed, doomed_cap;
+	struct engine_watched *watched; /* DAGs whose runs tasks of others wait for */
+	struct active_run **idle;       /* runs to be told idle when the step is done */
 	size_t nidle, idle_cap;
 	struct event *on_read, *on_write, *on_timer;
 	int64_t renew_us, retry_us; /* monotonic; retry_us 0: the store is well */
@@ -169,6 +175,7 @@ struct engine {
 	bool settling;   /* nothing is started */
 	bool heard;      /* executors may have ends that no descriptor tells of */
 	bool told;       /* a commit had incidents to tell of; the caller clears it */
+	bool wanted;     /* a run was made that the caller is to take; time does not pass before */
 	bool dirty;      /* ends were read that are not committed yet */
 	bool failed;
 	struct err err;

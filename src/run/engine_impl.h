@@ -22,6 +22,19 @@ void engine_kill_now(struct engine *e, const struct active_run *r);
 /* run/engine_request.c: a run is not ours any more. */
 void engine_forget_requests(struct engine *e, int64_t run_id);
 
+/* run/engine_outside.c: needs on other runs. */
+void engine_answer_outside(struct engine *e, const struct active_run *run,
+	const struct sched_question *q, int64_t now_us);
+void engine_watch_run(struct engine *e, const struct active_run *run, int task, const char *dag);
+/* Runs that cancelled tasks have made end with them: found in what was committed, cancelled when
+ * that is dealt with. Only those in hand here. */
+void engine_find_doomed(struct engine *e, const struct change *changes, size_t n);
+void engine_cancel_doomed(struct engine *e);
+/* What was committed may be what others wait for: these ask with the next step. */
+void engine_wake_outside(struct engine *e, const struct change *changes, size_t n);
+void engine_outside_forget(struct engine *e, int64_t run_id); /* it waits for nothing more */
+void engine_outside_release(struct engine *e);
+
 /* run/engine.c: WEIR_HOME/work/NAME */
 int engine_make_work_dir(const struct engine *e, const char *name, struct err *err);
 

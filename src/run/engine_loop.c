@@ -197,7 +197,7 @@ static bool warp(struct engine *e)
 	int64_t wake = sched_wake_us(e->sched);
 
 	if (!clock_is_fake() || sched_running(e->sched) > 0 || sched_looking(e->sched) > 0 ||
-		wake == INT64_MAX || (e->limit_us && wake > e->limit_us))
+		wake == INT64_MAX || e->wanted || (e->limit_us && wake > e->limit_us))
 		return false;
 	clock_warp(wake);
 	return true;

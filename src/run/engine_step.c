@@ -296,9 +296,13 @@ static void keep_control(
 	struct control_end end = { 0 };
 	struct err err = { 0 };
 
-	const struct control_look look = {
-		.job = &run->job, .attempt = a, .store = e->store, .run_id = run->id, .asked = true
-	};
+	const struct control_look look = { .job = &run->job,
+		.attempt = a,
+		.store = e->store,
+		.run_id = run->id,
+		.asked = true,
+		.deferred = true,
+		.maker = &e->config.maker };
 	if (!a->task->waits)
 		control_run(&run->job, a, &end, &err);
 	else if (engine_take_found(e, run, a, &end, &err) > 0)
@@ -348,7 +352,7 @@ static void feed_unstarted(struct engine *e)
 		struct attempt_end ae = { .token = u->token,
 			.outcome = transient ? OUTCOME_LOST : OUTCOME_FAILED,
 			.exit_status = -1,
-			.permanent = !transient,
+			.permanent = !transient && !u->end.may_retry,
 			.refused = transient };
 		ae.started_us = ae.ended_us = clock_now_us();
 		if (u->why.code == ERR_NONE) {
@@ -634,6 +638,7 @@ int engine_commit_settled(struct engine *e, const struct active_run *settling, s
 	engine_wake_waits(e);
 	/* Runs that were begun just now may be through already; the next step tells. */
 	collect_idle(e, changes, n);
+	engine_wake_outside(e, changes, n);
 	for (size_t i = 0; i < e->nidle; i++)
 		if (e->idle[i] == settling)
 			e->idle[i] = NULL;
@@ -643,8 +648,8 @@ int engine_commit_settled(struct engine *e, const struct active_run *settling, s
 
 /* What a task waits for: there, or not yet. Where an error that passes says neither it is asked
  * again, whatever its deadline; any other one its attempt tells. */
-static void answer_wait(
-	struct engine *e, const struct control_look *look, const struct sched_question *q)
+static void answer_wait(struct engine *e, const struct active_run *run,
+	const struct control_look *look, const struct sched_question *q)
 {
 	struct control_found found;
 	struct err err = { 0 };
@@ -662,6 +667,8 @@ static void answer_wait(
 		sched_answer_wait(e->sched, &found.wait, now_us);
 	if (!found.there && found.dataset)
 		engine_note_wait(e, q, found.dataset);
+	if (found.watch && !found.there)
+		engine_watch_run(e, run, q->task, found.watch);
 	control_found_release(&found);
 }
 
@@ -676,12 +683,14 @@ static void answer_waiting(struct engine *e, const struct active_run *run,
 		.deadline_us = q->deadline_us,
 		.asked = q->waits,
 		.waits = q->waits,
-		.stopped = q->stopped };
+		.stopped = q->stopped,
+		.deferred = q->waits,
+		.maker = &e->config.maker };
 
 	if (a->task->only_if && !q->asked)
 		sched_answer_if(e->sched, q->run_id, q->task, a->now_us);
 	else
-		answer_wait(e, &look, q);
+		answer_wait(e, run, &look, q);
 }
 
 static void answer_list(
@@ -707,6 +716,11 @@ static void answer_list(
 static void answer_one(struct engine *e, const struct sched_question *q, int64_t now_us)
 {
 	const struct active_run *run = engine_find(e, q->run_id);
+
+	if (q->outside) {
+		engine_answer_outside(e, run, q, now_us);
+		return;
+	}
 	const struct job_attempt a = { .task = &run->dag->tasks[q->task_index],
 		.try = q->tries + 1,
 		.now_us = now_us,
@@ -771,8 +785,11 @@ int engine_step_once(struct engine *e, size_t *ret_n, struct err *err)
 	engine_flush(e);
 	tell(e, changes, *ret_n);
 	collect_idle(e, changes, *ret_n);
+	engine_wake_outside(e, changes, *ret_n);
+	engine_find_doomed(e, changes, *ret_n);
 	sched_clear_changes(e->sched);
 	engine_wake_waits(e);
+	engine_cancel_doomed(e);
 	feed_unstarted(e);
 	tell_idle(e);
 	return 0;

@@ -9,6 +9,7 @@
 #include "base/near.h"
 #include "base/utf8.h"
 #include "conf/dagfile.h"
+#include "run/control_dag.h"
 #include "run/name.h"
 #include "run/ops_impl.h"
 
@@ -468,6 +469,7 @@ struct trigger {
 	const struct ops_trigger *asked;
 	struct dag *dag;
 	struct tick tick;
+	const char *trigger;
 	char ds[32];
 	char *params;
 	struct run_opened opened;
@@ -539,7 +541,7 @@ static int record(struct trigger *t, struct err *err)
 		.ds = t->ds,
 		.zone = zone_name(ops_zone(dag)),
 		.params = t->params,
-		.trigger = t->asked->force ? OPS_TRIGGER_FORCE : OPS_TRIGGER,
+		.trigger = t->trigger,
 		.dag_path = dag->path,
 		.dag_dir = dag->dir,
 		.version = dag->hash,
@@ -592,7 +594,9 @@ static int answer_trigger(const struct trigger *t, json_t **ret, struct err *err
 
 int ops_trigger(const struct ops *o, const struct ops_trigger *asked, json_t **ret, struct err *err)
 {
-	struct trigger t = { .ops = o, .asked = asked };
+	struct trigger t = {
+		.ops = o, .asked = asked, .trigger = asked->force ? OPS_TRIGGER_FORCE : OPS_TRIGGER
+	};
 	int rc = -1;
 
 	t.dag = o->find_dag(o->arg, asked->dag, err);
@@ -608,4 +612,86 @@ int ops_trigger(const struct ops *o, const struct ops_trigger *asked, json_t **r
 	free(t.params);
 	dag_unref(t.dag);
 	return rc;
+}
+
+/* ---- runs that tasks want ----------------------------------------------------------------- */
+
+/* "name=value" each, NULL-ended; to be freed with free_given. */
+static void free_given(char **given)
+{
+	for (size_t i = 0; given && given[i]; i++)
+		free(given[i]);
+	free(given);
+}
+
+static char **given_of(const json_t *params, struct err *err)
+{
+	char **given = calloc(json_object_size(params) + 1, sizeof *given);
+	const char *name;
+	json_t *value;
+	size_t n = 0;
+
+	json_object_foreach((json_t *)params, name, value)
+	{
+		char *text = json_is_string(value)
+				     ? strdup(json_string_value(value))
+				     : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+		int rc = given && text ? asprintf(&given[n], "%s=%s", name, text) : -1;
+		free(text);
+		if (rc < 0) {
+			if (given)
+				given[n] = NULL;
+			free_given(given);
+			err_nomem(err);
+			return NULL;
+		}
+		n++;
+	}
+	if (!given)
+		err_nomem(err);
+	return given;
+}
+
+/* 1: there is nothing to record, it is at work or waits to be. */
+static int prepare_child(struct trigger *t, int64_t *ret_run_id, struct err *err)
+{
+	const struct run_key key = key_of(t);
+	struct store_result found;
+	int rc;
+
+	ops_ds(t->dag, t->tick.start_us, t->ds);
+	if (store_run_by_key(t->ops->store, &key, &found, err) < 0)
+		return -1;
+	const struct run_row *run = found.n ? &found.runs[0] : NULL;
+	*ret_run_id = run ? run->id : 0;
+	if (run && (ops_run_is_active(run, clock_now_us()) || run->state == RUN_SUCCESS))
+		rc = 1;
+	else
+		rc = settle_params(t, run, err);
+	store_result_release(&found);
+	return rc;
+}
+
+int ops_child(const struct ops *o, const struct child_run *c, int64_t *ret_run_id, struct err *err)
+{
+	char **given = given_of(c->params, err);
+	const struct ops_trigger asked = { .dag = c->dag, .params = (const char *const *)given };
+	struct trigger t = { .ops = o,
+		.asked = &asked,
+		.trigger = CONTROL_DAG_TRIGGER,
+		.tick = { .start_us = c->interval_start_us, .end_us = c->interval_end_us } };
+	int rc = -1;
+
+	if (given && (t.dag = o->find_dag(o->arg, c->dag, err)))
+		rc = prepare_child(&t, ret_run_id, err);
+	if (rc == 0 && (rc = record(&t, err)) == 0)
+		*ret_run_id = t.opened.run_id;
+	if (rc == 0)
+		ops_note(o, (struct ops_note){ .what = "trigger", .dag = c->dag, .by = c->by });
+	if (rc >= 0)
+		ops_tell(o, OPS_TRIGGERED, c->dag, *ret_run_id);
+	free(t.params);
+	dag_unref(t.dag);
+	free_given(given);
+	return rc < 0 ? -1 : 0;
 }

@@ -119,6 +119,11 @@ struct ops_trigger {
 	bool force;
 };
 int ops_trigger(const struct ops *o, const struct ops_trigger *t, json_t **ret, struct err *err);
+/* The run that a task wants (run/control_dag.h): recorded as one that is triggered, by
+ * CONTROL_DAG_TRIGGER, unless it waits for a daemon or is at work already. A final one is to be
+ * done again as far as it did not succeed. */
+struct child_run;
+int ops_child(const struct ops *o, const struct child_run *c, int64_t *ret_run_id, struct err *err);
 
 /* Backfills. A plan says, for each interval of the range: what exists (missing, success, failed,
  * running, or made by another DAG version), and what would be done: run, skip (why) or overwrite;

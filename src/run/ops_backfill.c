@@ -278,6 +278,18 @@ static int find_overlap(struct planned *p, struct err *err)
 }
 
 /* `list`: each interval is told, not counted only. */
+/* Each would wait for one that comes only after it; or go on by one that is older still. */
+static int check_direction(const struct dag *dag, const struct ops_backfill *b, struct err *err)
+{
+	for (int i = 0; b->newest_first && i < dag->ntasks; i++)
+		if (dag->tasks[i].depends_on_past)
+			return err_set(err, ERR_USAGE,
+				"task %s depends on the run before (depends_on_past), so the "
+				"oldest comes first: leave --newest-first out",
+				dag->tasks[i].name);
+	return 0;
+}
+
 static int make_plan(struct planned *p, const struct ops *o, const struct ops_backfill *b,
 	bool list, struct err *err)
 {
@@ -293,6 +305,8 @@ static int make_plan(struct planned *p, const struct ops *o, const struct ops_ba
 	if (ops_check_reason(b->reason, err) < 0 || !(p->dag = o->find_dag(o->arg, b->dag, err)))
 		return -1;
 	p->zone = ops_zone(p->dag);
+	if (check_direction(p->dag, b, err) < 0)
+		return -1;
 	if (b->params && b->params[0] && !(p->params = ops_params(p->dag, b->params, err)))
 		return -1;
 	if (read_range(p, err) < 0 || add_intervals(p, err) < 0 || find_overlap(p, err) < 0)

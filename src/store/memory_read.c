@@ -72,6 +72,11 @@ static int by_start(const void *a, const void *b)
 	return r ? r : by_id(b, a);
 }
 
+static int by_start_down(const void *a, const void *b)
+{
+	return by_start(b, a);
+}
+
 static int by_run_name(const void *a, const void *b)
 {
 	return strcmp(
@@ -138,7 +143,7 @@ static comparison *order_of(const struct run_query *q)
 	if (q->kind != RUN_QUERY_FILTER)
 		return by_id;
 	if (q->filter->in_range)
-		return by_start;
+		return q->filter->newest_first ? by_start_down : by_start;
 	return q->filter->dag && !q->filter->latest_per_dag ? by_interval : by_id;
 }
 

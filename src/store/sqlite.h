@@ -147,7 +147,8 @@ enum sqlite_runs {
 	SQLITE_RUNS_LATEST = 1 << 5, /* of each DAG */
 	SQLITE_RUNS_ACTIVE = 1 << 6, /* of a state that is not final */
 	SQLITE_RUNS_OTHERS = 1 << 7,
-	SQLITE_RUNS_MAX = 1 << 8
+	SQLITE_RUNS_DOWN = 1 << 8, /* of a range: the newest first */
+	SQLITE_RUNS_MAX = 1 << 9
 };
 struct buf;
 void sqlite_runs_text(struct buf *b, unsigned conditions);

@@ -181,6 +181,7 @@ static unsigned conditions_of(const struct run_filter *f)
 	       (f->backfill_id ? SQLITE_RUNS_OF_BACKFILL : 0u) |
 	       (f->wanted ? SQLITE_RUNS_WANTED : 0u) | (f->not_of ? SQLITE_RUNS_OTHERS : 0u) |
 	       (f->in_range ? SQLITE_RUNS_IN_RANGE : 0u) |
+	       (f->in_range && f->newest_first ? SQLITE_RUNS_DOWN : 0u) |
 	       (f->latest_per_dag ? SQLITE_RUNS_LATEST : 0u);
 }
 

@@ -476,6 +476,8 @@ static bool is_found_with(unsigned set, enum sqlite_runs condition)
 
 static const char *order(unsigned set)
 {
+	if (set & SQLITE_RUNS_DOWN)
+		return " ORDER BY r.interval_start_us DESC, r.interval_end_us DESC, r.id DESC";
 	if (set & SQLITE_RUNS_IN_RANGE)
 		return " ORDER BY r.interval_start_us, r.interval_end_us, r.id";
 	if ((set & SQLITE_RUNS_OF_DAG) && !(set & SQLITE_RUNS_LATEST))

@@ -626,6 +626,7 @@ struct run_filter {
 	int64_t backfill_id; /* 0: all */
 	bool in_range;       /* only intervals that start in [from_us, to_us], ascending by start */
 	int64_t from_us, to_us;
+	bool newest_first; /* of in_range: descending */
 };
 /* Rows in ret, which the caller releases. */
 int store_runs(

@@ -244,13 +244,14 @@ static void add_backfills(struct buf *b, struct store *s, int64_t id)
 /* Every set of conditions, with every value that they have. */
 static void add_filters(struct buf *b, struct store *s)
 {
-	for (int set = 0; set < 1 << 6; set++) {
+	for (int set = 0; set < 1 << 7; set++) {
 		struct run_filter f = { .state = set & 2 ? set % RUN_STATE_MAX : -1,
 			.dag = set & 1 ? dags[set / 2 % NDAGS] : NULL,
 			.latest_per_dag = set & 4,
 			.wanted = set & 8,
 			.backfill_id = set & 16 ? 1 + set % 3 : 0,
 			.in_range = set & 32,
+			.newest_first = set & 64,
 			.from_us = set % 3,
 			.to_us = 1 + set % 4,
 			.limit = set % 5 };
