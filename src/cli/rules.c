@@ -32,6 +32,19 @@ static void add_foreach(struct buf *out, const struct foreach *f)
 	}
 }
 
+/* "needs orders.load" */
+static void add_cross(struct buf *out, const struct cross_need *need)
+{
+	add(out, "needs ", need->task ? "" : "the run of ");
+	text_add(out, need->dag, -1);
+	if (need->task) {
+		buf_addc(out, '.');
+		text_add(out, need->task, -1);
+	}
+	if (need->covers)
+		buf_addstr(out, " of all that cover it");
+}
+
 void rules_add(struct buf *out, const struct dag *dag, const struct task *t)
 {
 	struct buf all;
@@ -45,6 +58,12 @@ void rules_add(struct buf *out, const struct dag *dag, const struct task *t)
 		add(&all, "when ", t->when->text);
 	else if (t->trigger != TRIGGER_ALL_SUCCESS && !t->teardown)
 		add(&all, "", trigger_name(t->trigger));
+	for (int i = 0; i < t->ncross; i++)
+		add_cross(&all, &t->cross[i]);
+	if (t->depends_on_past)
+		add(&all, "",
+			t->wait_for_downstream ? "after the run before, and what needs it there"
+					       : "after the run before");
 	if (t->foreach)
 		add_foreach(&all, t->foreach);
 	if (t->only_if)
@@ -55,6 +74,17 @@ void rules_add(struct buf *out, const struct dag *dag, const struct task *t)
 	buf_release(&all);
 }
 
+static json_t *cross_json(const struct task *t)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < t->ncross; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s?, s:s}", "dag", t->cross[i].dag,
+						    "task", t->cross[i].task, "interval",
+						    t->cross[i].covers ? "covers" : "same"));
+	return list;
+}
+
 void rules_set_json(json_t *object, const struct dag *dag, const struct task *t)
 {
 	json_t *setups = json_array();
@@ -63,6 +93,12 @@ void rules_set_json(json_t *object, const struct dag *dag, const struct task *t)
 		json_object_set_new(object, "when", json_string(t->when->text));
 	else
 		json_object_set_new(object, "trigger", json_string(trigger_name(t->trigger)));
+	if (t->ncross)
+		json_object_set_new(object, "needs_of_other_dags", cross_json(t));
+	if (t->depends_on_past)
+		json_object_set_new(object, "depends_on_past", json_true());
+	if (t->wait_for_downstream)
+		json_object_set_new(object, "wait_for_downstream", json_true());
 	if (t->foreach) {
 		struct buf text;
 		buf_init(&text, 1 << 16);

@@ -12,10 +12,13 @@
 #include "cli/rules.h"
 #include "cli/runview.h"
 #include "cli/term.h"
+#include "conf/crossdag.h"
 #include "conf/dagfile.h"
+#include "conf/diag.h"
 #include "core/model.h"
 #include "core/timetable.h"
 #include "core/zone.h"
+#include "run/catalog.h"
 #include "run/driver.h"
 #include "run/ops.h"
 
@@ -178,6 +181,29 @@ static void say_unended(const struct args *args, const struct zone *zone, int64_
 		fprintf(stderr, "weir: note: %s\n", note);
 }
 
+/* A DAG that is named and that nobody may ever run would be waited for without end. Others, of
+ * other folders, may be meant: it is said, and not refused. */
+static void say_missing(
+	const struct args *args, const struct dag *dag, const struct catalog_env *env)
+{
+	struct catalog *c = NULL;
+	struct diags d;
+	struct err err;
+
+	if (args_has(args, "quiet") || !crossdag_says(dag))
+		return;
+	diags_init(&d);
+	err_clear(&err);
+	if (catalog_new(&c, dag->dir, env, &err) == 0 && catalog_scan(c, &err) >= 0 &&
+		crossdag_put(catalog_cross(c), dag) == 0)
+		crossdag_check_ends(catalog_cross(c), dag->name, NULL, &d);
+	for (size_t i = 0; i < d.n; i++)
+		fprintf(stderr, "weir: note: %s:%d:%d: %s\n", d.list[i].file, d.list[i].line,
+			d.list[i].col, d.list[i].message);
+	catalog_free(c);
+	diags_release(&d);
+}
+
 static int run_dag(
 	const struct args *args, const struct cli_dag *cd, const char *home, struct err *err)
 {
@@ -185,6 +211,9 @@ static int run_dag(
 	const struct schedule_spec *spec = cd->dag->schedule ? cd->dag->schedule : &manual;
 	const char **given = values_of(args, "param"), **from = values_of(args, "from");
 	const char **only = values_of(args, "only");
+	const struct catalog_env beside = { .operators = cli_operators(),
+		.conn_types = cli_connection_types(),
+		.config_path = args_text(args, "config") };
 	struct run_request req = { .dag = cd->dag,
 		.config = cd->config,
 		.home = home,
@@ -194,7 +223,8 @@ static int run_dag(
 		.from = from,
 		.only = only,
 		.force = args_has(args, "force"),
-		.jobs = (int)args_int(args, "jobs", cpus()) };
+		.jobs = (int)args_int(args, "jobs", cpus()),
+		.dags = &beside };
 	struct tick tick;
 	char ds[32];
 	int rc = -1;
@@ -206,6 +236,7 @@ static int run_dag(
 		ops_ds(cd->dag, tick.start_us, ds);
 		req.ds = ds;
 		say_unended(args, req.zone, tick.end_us);
+		say_missing(args, cd->dag, &beside);
 		rc = args_has(args, "dry-run") ? dry_run(args, &req, err) : watch(args, &req, err);
 	}
 	json_decref(req.params);

@@ -11,6 +11,7 @@
 #include "cli/home.h"
 #include "cli/term.h"
 #include "conf/config.h"
+#include "conf/crossdag.h"
 #include "conf/dagfile.h"
 #include "conf/dataset_graph.h"
 #include "conf/diag.h"
@@ -31,6 +32,9 @@ struct validate {
 	json_t *dags;               /* object: files of the DAGs seen, by their folder and name */
 	const char *folder;         /* that is searched; NULL: a file that was named */
 	struct dataset_graph graph; /* of its DAGs */
+	struct crossdag *cross;     /* likewise */
+	char **said;                /* names of those that say something of others */
+	size_t nsaid;
 	struct err *err;
 };
 
@@ -70,6 +74,67 @@ static void report_err(struct validate *v, const char *path, const struct err *e
 	diag_err(&d, path, e);
 	report(v, &d);
 	diags_release(&d);
+}
+
+/* ---- folders ------------------------------------------------------------------------- */
+
+typedef void file_fn(struct validate *v, const char *path);
+
+static bool is_passed_over(const char *name)
+{
+	return name[0] == '.' || name[0] == '_';
+}
+
+static bool is_yaml(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+	return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static void visit(struct validate *v, FTS *fts, FTSENT *e, file_fn *fn)
+{
+	bool passed_over = e->fts_level > 0 && is_passed_over(e->fts_name);
+	struct err err;
+
+	switch (e->fts_info) {
+	case FTS_D:
+		if (passed_over)
+			fts_set(fts, e, FTS_SKIP);
+		break;
+	case FTS_F:
+	case FTS_SL:
+		if (!passed_over && is_yaml(e->fts_name))
+			fn(v, e->fts_path);
+		break;
+	case FTS_DNR:
+	case FTS_ERR:
+	case FTS_NS:
+		err_set(&err, ERR_IO, "cannot read it: %s", strerror(e->fts_errno));
+		report_err(v, e->fts_path, &err);
+		break;
+	default:
+		break;
+	}
+}
+
+static int walk(struct validate *v, const char *path, file_fn *fn, struct err *err)
+{
+	char *const paths[] = { (char *)path, NULL };
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW, by_name);
+	FTSENT *e;
+
+	if (!fts)
+		return err_errno(err, "cannot read the folder %s", path);
+	while ((e = fts_read(fts)))
+		visit(v, fts, e, fn);
+	fts_close(fts);
+	return 0;
 }
 
 /* ---- one file ------------------------------------------------------------------------ */
@@ -181,11 +246,6 @@ static const struct config *config_for(struct validate *v, const char *dir)
 	return v->config;
 }
 
-static bool is_passed_over(const char *name)
-{
-	return name[0] == '.' || name[0] == '_';
-}
-
 static bool same_file(const char *a, const char *b)
 {
 	struct stat x, y;
@@ -214,6 +274,73 @@ static void check_name(struct validate *v, const char *path, const struct dag *d
 	free(dir);
 }
 
+/* In a folder others may still come: it is checked when all were seen. */
+static void note_cross(struct validate *v, const struct dag *dag)
+{
+	if (crossdag_put(v->cross, dag) < 0 || !crossdag_has_edges(v->cross, dag->name))
+		return;
+	char **grown = reallocarray(v->said, v->nsaid + 1, sizeof *grown);
+	if (!grown)
+		return;
+	v->said = grown;
+	v->said[v->nsaid] = strdup(dag->name);
+	v->nsaid += v->said[v->nsaid] != NULL;
+}
+
+/* Others may name a DAG whose file is broken. */
+static void note_broken(struct validate *v, const char *path)
+{
+	struct buf text;
+
+	buf_init(&text, BUF_MAX_TEXT);
+	char *name = io_read_file(path, &text, NULL) == 0 ? dagfile_name_of(text.data) : NULL;
+	if (name)
+		crossdag_put_unknown(v->cross, name);
+	free(name);
+	buf_release(&text);
+}
+
+/* A DAG beside the one that was named: what is wrong with it itself is of no matter here. */
+static void read_beside(struct validate *v, const char *path)
+{
+	const struct dagfile_env env = { .operators = cli_operators() };
+	struct diags d;
+	struct buf text;
+
+	buf_init(&text, BUF_MAX_TEXT);
+	if (io_read_file(path, &text, NULL) == 0 && dagfile_looks_like_dag(text.data)) {
+		diags_init(&d);
+		struct dag *dag = dagfile_load(path, &env, &d);
+		if (dag)
+			crossdag_put(v->cross, dag);
+		else
+			note_broken(v, path);
+		dag_unref(dag);
+		diags_release(&d);
+	}
+	buf_release(&text);
+}
+
+/* What a file that was named says of the DAGs beside it. */
+static void check_beside(
+	struct validate *v, const struct dag *dag, const char *dir, struct diags *d)
+{
+	const char *dags = args_text(v->args, "dags");
+	struct err e;
+
+	if (!crossdag_says(dag))
+		return;
+	err_clear(&e);
+	v->cross = crossdag_new();
+	if (!v->cross || walk(v, dags ? dags : dir, read_beside, &e) < 0 ||
+		crossdag_put(v->cross, dag) < 0)
+		diag_err(d, dags ? dags : dir, &e);
+	else
+		crossdag_check(v->cross, dag->name, dags ? dags : dir, d);
+	crossdag_free(v->cross);
+	v->cross = NULL;
+}
+
 static void check_dag(struct validate *v, const char *path, struct diags *d)
 {
 	struct dagfile_env env = { .operators = cli_operators(), .check_files = true };
@@ -227,6 +354,12 @@ static void check_dag(struct validate *v, const char *path, struct diags *d)
 	if (dag && v->folder && !is_passed_over(io_path_base(path)) &&
 		dataset_graph_add(&v->graph, dag, v->err) < 0)
 		diag_err(d, path, v->err);
+	if (v->cross && dag)
+		note_cross(v, dag);
+	else if (v->cross)
+		note_broken(v, path);
+	else if (dag && dir)
+		check_beside(v, dag, *dir ? dir : ".", d);
 	dag_unref(dag);
 	free(dir);
 }
@@ -258,58 +391,23 @@ static void check_file(struct validate *v, const char *path)
 	diags_release(&d);
 }
 
-/* ---- folders ------------------------------------------------------------------------- */
-
-static bool is_yaml(const char *name)
+/* All that is wrong between the DAGs of the folder. */
+static void check_cross(struct validate *v)
 {
-	const char *dot = strrchr(name, '.');
+	struct diags d;
 
-	return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
-}
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-	return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static void visit(struct validate *v, FTS *fts, FTSENT *e)
-{
-	bool passed_over = e->fts_level > 0 && is_passed_over(e->fts_name);
-	struct err err;
-
-	switch (e->fts_info) {
-	case FTS_D:
-		if (passed_over)
-			fts_set(fts, e, FTS_SKIP);
-		break;
-	case FTS_F:
-	case FTS_SL:
-		if (!passed_over && is_yaml(e->fts_name))
-			check_file(v, e->fts_path);
-		break;
-	case FTS_DNR:
-	case FTS_ERR:
-	case FTS_NS:
-		err_set(&err, ERR_IO, "cannot read it: %s", strerror(e->fts_errno));
-		report_err(v, e->fts_path, &err);
-		break;
-	default:
-		break;
+	diags_init(&d);
+	for (size_t i = 0; i < v->nsaid; i++) {
+		crossdag_check(v->cross, v->said[i], v->folder, &d);
+		free(v->said[i]);
 	}
-}
-
-static int check_folder(struct validate *v, const char *path)
-{
-	char *const paths[] = { (char *)path, NULL };
-	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW, by_name);
-	FTSENT *e;
-
-	if (!fts)
-		return err_errno(v->err, "cannot read the folder %s", path);
-	while ((e = fts_read(fts)))
-		visit(v, fts, e);
-	fts_close(fts);
-	return 0;
+	report(v, &d);
+	diags_release(&d);
+	free(v->said);
+	crossdag_free(v->cross);
+	v->cross = NULL;
+	v->said = NULL;
+	v->nsaid = 0;
 }
 
 /* What DAGs are to each other. */
@@ -342,8 +440,11 @@ static int check_path(struct validate *v, const char *path)
 	}
 	size_t before = v->nfiles;
 	v->folder = path;
+	v->cross = crossdag_new();
 	dataset_graph_init(&v->graph);
-	int rc = check_folder(v, path);
+	int rc = v->cross ? walk(v, path, check_file, v->err) : err_nomem(v->err);
+	if (v->cross)
+		check_cross(v);
 	if (rc == 0)
 		rc = check_graph(v);
 	dataset_graph_release(&v->graph);
@@ -407,7 +508,12 @@ static int validate_run(const struct args *args, struct err *err)
 }
 
 static const struct option validate_options[] = {
-	{ .name = "strict", .kind = VALUE_FLAG, .help = "warnings are errors" }, { 0 }
+	{ .name = "strict", .kind = VALUE_FLAG, .help = "warnings are errors" },
+	{ .name = "dags",
+		.kind = VALUE_DIR,
+		.value = "DIR",
+		.help = "where the DAGs are that one DAG names (default: its own folder)" },
+	{ 0 }
 };
 static const struct operand validate_operands[] = {
 	{ "PATH", VALUE_DAG_FILE, false, true,
@@ -426,7 +532,9 @@ const struct command command_validate = {
 	       "columns a contract, one with connections or named weir.yaml a configuration. Files "
 	       "that tasks name (contracts, SQL) are checked with them. Two DAGs of one folder "
 	       "must "
-	       "not have the same name, nor start each other in a circle through datasets.\n\n"
+	       "not have the same name, nor start each other in a circle through datasets. What a "
+	       "DAG needs of others (needs, control: dag) is looked for in the folder, of a single "
+	       "file in its own folder and those in it, or in --dags.\n\n"
 	       "The exit status is 3 when there are errors.",
 	.options = validate_options,
 	.operands = validate_operands,

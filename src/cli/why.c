@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
+#include "base/civil.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/node.h"
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/runview.h"
@@ -15,11 +18,14 @@
 #include "conf/dagfile.h"
 #include "conf/diag.h"
 #include "core/model.h"
+#include "core/zone.h"
 #include "http/client.h"
 #include "http/route.h"
+#include "run/control_dag.h"
 #include "run/daemon.h"
 #include "run/dataset_waits.h"
 #include "run/name.h"
+#include "run/outside.h"
 #include "run/paths.h"
 #include "run/why.h"
 #include "store/store.h"
@@ -30,6 +36,8 @@ enum {
 	PLANS_READ = 50,
 	DETAIL_LINES = 4,
 	PATH_SIZE = 4096,
+	RUNS_FOLLOWED = 8,
+	OTHERS_MAX = 1 << 20,
 	STEP_WIDTH = 60
 };
 
@@ -50,6 +58,10 @@ struct gathered {
 	struct why_dag_facts f;
 	struct run_row *active;     /* owned */
 	struct dataset_wait *waits; /* likewise */
+	struct arena arena;         /* what tasks need of other runs */
+	/* Other runs that were looked at, by the one that was asked for. */
+	struct gathered *first, *others[RUNS_FOLLOWED];
+	size_t nothers;
 };
 
 /* ---- asking the store ----------------------------------------------------------------- */
@@ -157,6 +169,24 @@ static const char *log_of(void *arg, const struct attempt_row *a)
 	return g->logs[g->nlogs++] = path;
 }
 
+static size_t others_of(void *arg, const struct task *def, const struct why_other **ret);
+static const struct why_facts *other_run_of(void *arg, int64_t run_id);
+
+static void gathered_init(struct gathered *g, const struct args *args, int64_t now_us)
+{
+	g->args = args;
+	g->first = g;
+	arena_init(&g->arena, OTHERS_MAX);
+	g->f.common.now_us = now_us;
+	g->f.common.source = (struct why_source){ .arg = g,
+		.attempts = attempts_of,
+		.said = said_by,
+		.since = since_of,
+		.log = log_of,
+		.others = others_of,
+		.other_run = other_run_of };
+}
+
 static int gather_switches(struct gathered *g, const char *dag, struct err *err)
 {
 	struct store_result *dags = place(g);
@@ -260,7 +290,7 @@ static void ask_daemon(struct gathered *g, const char *dag, const char *run, con
 
 /* ---- a run ---------------------------------------------------------------------------- */
 
-static int gather_run(struct gathered *g, const char *word, struct err *err)
+static int gather_run(struct gathered *g, const char *word, const char *task, struct err *err)
 {
 	struct store_result *found = place(g);
 
@@ -269,12 +299,142 @@ static int gather_run(struct gathered *g, const char *word, struct err *err)
 	g->nkept++;
 	const struct run_row *r = &found->runs[0];
 	/* What the daemon says is older than what the store has then, never newer. */
-	ask_daemon(g, r->dag, r->name, args_operand(g->args, 1));
+	ask_daemon(g, r->dag, r->name, task);
 	if (gather_tasks(g, r, err) < 0 || gather_switches(g, r->dag, err) < 0 ||
 		(r->backfill_id && gather_backfill(g, r->backfill_id, err) < 0))
 		return -1;
 	load_version(g, r->version, r->dag_path, r->dag_dir);
 	return 0;
+}
+
+/* ---- other runs ----------------------------------------------------------------------- */
+
+static const char *keep_text(struct gathered *g, const struct buf *b)
+{
+	return b->failed ? NULL : arena_strdup(&g->arena, b->data);
+}
+
+static const char *span_text(struct gathered *g, int64_t start_us, int64_t end_us)
+{
+	struct civil civil;
+	struct buf b;
+
+	buf_init(&b, 128);
+	zone_to_civil(zone_utc(), start_us, &civil, NULL);
+	civil_add_rfc3339(&b, &civil, 0);
+	buf_addstr(&b, " to ");
+	zone_to_civil(zone_utc(), end_us, &civil, NULL);
+	civil_add_rfc3339(&b, &civil, 0);
+	const char *text = keep_text(g, &b);
+	buf_release(&b);
+	return text;
+}
+
+static struct outside_from asks_from(const struct gathered *g)
+{
+	const struct run_row *r = g->f.common.run;
+
+	return (struct outside_from){ g->store, g->dag, r->interval_start_us, r->interval_end_us };
+}
+
+static bool add_cross(struct gathered *g, const struct cross_need *need, struct why_other *ret)
+{
+	const struct outside_from from = asks_from(g);
+	struct outside_state s;
+	struct buf name;
+
+	if (outside_cross(&from, need, &s, NULL) < 0) {
+		outside_state_release(&s);
+		return false;
+	}
+	buf_init(&name, 512);
+	outside_add_name(need, &name);
+	*ret = (struct why_other){ .name = keep_text(g, &name),
+		.dag = need->dag,
+		.run = s.has_run ? arena_strdup(&g->arena, s.run.name) : NULL,
+		.run_id = s.has_run ? s.run.id : 0,
+		.run_state = s.run.state,
+		.task = need->task,
+		.state = s.state,
+		.task_state = s.task_state };
+	if (s.gap)
+		ret->span = span_text(g, s.gap_start_us, s.gap_end_us);
+	else if (!s.has_run)
+		ret->span = span_text(g, from.interval_start_us, from.interval_end_us);
+	buf_release(&name);
+	outside_state_release(&s);
+	return ret->name != NULL;
+}
+
+static bool add_past(struct gathered *g, const struct task *def, struct why_other *ret)
+{
+	const struct outside_from from = asks_from(g);
+	struct outside_past p;
+	int rc = outside_past(&from, def, &p, NULL);
+
+	*ret = (struct why_other){ .past = true,
+		.name = def->name,
+		.dag = g->dag->name,
+		.run = p.has_run ? arena_strdup(&g->arena, p.run.name) : NULL,
+		.run_id = p.has_run ? p.run.id : 0,
+		.run_state = p.run.state,
+		.task = p.task ? p.task : def->name,
+		.state = p.lets ? TASK_SUCCESS : TASK_NONE,
+		.task_state = p.task_state };
+	outside_past_release(&p);
+	return rc == 0;
+}
+
+/* The run that a control task waits for, where no template says it. */
+static bool control_need(const struct task *def, struct cross_need *ret)
+{
+	bool wait = def->kind == TASK_CONTROL && def->op && strcmp(def->op, "wait") == 0;
+	const char *dag = control_dag_is(def) ? node_text(node_get(def->with, "dag"))
+			  : wait              ? node_text(node_get(def->with, "run"))
+					      : NULL;
+
+	*ret = (struct cross_need){ .dag = dag,
+		.task = wait ? node_text(node_get(def->with, "task")) : NULL };
+	return dag && !strstr(dag, "{{") && !(ret->task && strstr(ret->task, "{{"));
+}
+
+static size_t others_of(void *arg, const struct task *def, const struct why_other **ret)
+{
+	struct gathered *g = arg;
+	struct cross_need control;
+	size_t n = 0;
+
+	if (!g->dag || !g->f.common.run)
+		return 0;
+	struct why_other *list = arena_array(&g->arena, (size_t)def->ncross + 2, sizeof *list);
+	for (int i = 0; list && i < def->ncross; i++)
+		n += add_cross(g, &def->cross[i], &list[n]);
+	if (list && control_need(def, &control))
+		n += add_cross(g, &control, &list[n]);
+	if (list && def->depends_on_past)
+		n += add_past(g, def, &list[n]);
+	*ret = list;
+	return n;
+}
+
+static const struct why_facts *other_run_of(void *arg, int64_t run_id)
+{
+	struct gathered *g = ((struct gathered *)arg)->first, *o;
+	char ref[32];
+
+	for (size_t i = 0; i < g->nothers; i++)
+		if (g->others[i]->f.common.run && g->others[i]->f.common.run->id == run_id)
+			return &g->others[i]->f.common;
+	if (g->nothers == RUNS_FOLLOWED || !(o = calloc(1, sizeof *o)))
+		return NULL;
+	g->others[g->nothers++] = o;
+	gathered_init(o, g->args, g->f.common.now_us);
+	o->first = g;
+	o->store = g->store;
+	o->home = g->home;
+	o->f.common.home = g->home;
+	snprintf(ref, sizeof ref, "%lld", (long long)run_id);
+	return gather_run(o, ref, NULL, NULL) < 0 ? NULL : &o->f.common;
 }
 
 /* ---- a DAG ---------------------------------------------------------------------------- */
@@ -613,10 +773,11 @@ static int explain(struct gathered *g, struct why *w, struct err *err)
 		dag_unref(g->dag);
 		g->dag = NULL;
 	}
-	return gather_run(g, word, err) < 0 ? -1 : why_run(w, &g->f.common, task, err);
+	return gather_run(g, word, task, err) < 0 ? -1 : why_run(w, &g->f.common, task, err);
 }
 
-static void release(struct gathered *g)
+/* But for what is shared with the others. */
+static void release_own(struct gathered *g)
 {
 	for (size_t i = 0; i < g->nkept; i++)
 		store_result_release(&g->kept[i]);
@@ -624,10 +785,20 @@ static void release(struct gathered *g)
 		free(g->logs[i]);
 	dag_unref(g->dag);
 	json_decref(g->live);
-	store_close(g->store);
 	free(g->active);
 	free(g->waits);
 	free(g->error);
+	arena_release(&g->arena);
+}
+
+static void release(struct gathered *g)
+{
+	for (size_t i = 0; i < g->nothers; i++) {
+		release_own(g->others[i]);
+		free(g->others[i]);
+	}
+	release_own(g);
+	store_close(g->store);
 	free(g->home);
 }
 
@@ -651,11 +822,7 @@ static int why_command(const struct args *args, struct err *err)
 	if (!g)
 		return err_nomem(err);
 	why_init(&w);
-	g->args = args;
-	g->f.common.now_us = clock_now_us();
-	g->f.common.source = (struct why_source){
-		.arg = g, .attempts = attempts_of, .said = said_by, .since = since_of, .log = log_of
-	};
+	gathered_init(g, args, clock_now_us());
 	if ((g->home = cli_home(args, err)) && open_store(g, err) == 0) {
 		g->f.common.home = g->home;
 		rc = explain(g, &w, err);

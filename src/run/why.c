@@ -388,10 +388,11 @@ void why_requests(
 	}
 }
 
-static void add_run(struct why *w, const struct why_facts *f, struct why_walk *k)
+struct why_node *why_add_run(struct why *w, const struct why_facts *f, struct why_node *under)
 {
 	const struct run_row *r = f->run;
-	struct why_node *root = why_add(w, NULL,
+
+	return why_add(w, under,
 		&(struct why_node){ .kind = WHY_RUN,
 			.subject = r->name,
 			.state = f->abandoned ? "abandoned" : run_state_name(r->state),
@@ -400,6 +401,12 @@ static void add_run(struct why *w, const struct why_facts *f, struct why_walk *k
 			.since_us = r->ended_us     ? r->ended_us
 				    : r->started_us ? r->started_us
 						    : r->created_us });
+}
+
+static void add_run(struct why *w, const struct why_facts *f, struct why_walk *k)
+{
+	const struct run_row *r = f->run;
+	struct why_node *root = why_add_run(w, f, NULL);
 
 	why_run_causes(w, f, root);
 	if (r->state == RUN_CANCELLED)

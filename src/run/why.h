@@ -38,7 +38,9 @@ struct frozen_row;
 struct plan_row;
 struct run_row;
 struct schedule_spec;
+struct task;
 struct task_row;
+struct why_facts;
 
 /* What a cause is about. */
 enum why_kind {
@@ -92,6 +94,21 @@ struct why {
 void why_init(struct why *w);
 void why_release(struct why *w);
 
+/* What a task needs of another run: a need on another DAG, the run it has made, or the run before.
+ */
+struct why_other {
+	bool past;             /* the run before */
+	const char *name;      /* "orders.load", "the run of orders" */
+	const char *dag, *run; /* run: its name; NULL: there is none */
+	int64_t run_id;        /* 0: there is none */
+	enum run_state run_state;
+	const char *task;      /* that is waited for; NULL: the run */
+	enum task_state state; /* as it counts; none: it is waited for */
+	/* Of the run before: its state in that run. */
+	enum task_state task_state;
+	const char *span; /* the time that no run is there for; NULL: there is one for all of it */
+};
+
 /* Who knows more about single tasks; any may be NULL. */
 struct why_source {
 	void *arg;
@@ -104,6 +121,12 @@ struct why_source {
 	int64_t (*since)(void *arg, const char *run, const char *task);
 	/* The path of an attempt's log; borrowed as above. NULL: unknown. */
 	const char *(*log)(void *arg, const struct attempt_row *a);
+	/* What a task needs of other runs, the run before last; borrowed as above. Returns how
+	 * many.
+	 */
+	size_t (*others)(void *arg, const struct task *def, const struct why_other **ret);
+	/* All about such a run; borrowed as above. NULL: no more is known. */
+	const struct why_facts *(*other_run)(void *arg, int64_t run_id);
 };
 
 /* What holds for runs and DAGs alike. */
@@ -160,6 +183,7 @@ enum why_follow {
 	FOLLOW_BREAKER,    /* what opened its circuit breakers, and until when */
 	FOLLOW_SWITCH,     /* who paused or froze it */
 	FOLLOW_INSTANCES,  /* of a mapped task: those that failed or are not done */
+	FOLLOW_OTHERS,     /* what it needs of other runs */
 	FOLLOW_REQUESTS,   /* what people asked of it, and its tries */
 	FOLLOW_ATTEMPTS    /* its tries */
 };

@@ -25,6 +25,8 @@ void why_requests(
 	struct why *w, const struct why_facts *f, struct why_node *under, const char *task);
 /* A run in a line, for what it holds up. */
 void why_other_run(struct why *w, struct why_node *under, const struct run_row *r);
+/* A run, below `under` (NULL: the root). */
+struct why_node *why_add_run(struct why *w, const struct why_facts *f, struct why_node *under);
 /* Why a run is in its state, below `under`. */
 void why_run_causes(struct why *w, const struct why_facts *f, struct why_node *under);
 

@@ -8,6 +8,8 @@
 static const struct why_row rows[] = {
 	{ REASON_NONE, WAITS, "waits for {waiting}", FOLLOW_OPEN_NEEDS },
 	{ REASON_CREATED, WAITS, "waits for {waiting}", FOLLOW_OPEN_NEEDS },
+	{ REASON_NEEDS_MET, IN(SCHEDULED), "all it needs is done; it takes its turn",
+		FOLLOW_NOTHING },
 	{ REASON_SLOT_WAIT, IN(QUEUED), "waits for a free job slot{ahead}", FOLLOW_SLOTS },
 	{ REASON_STARTED, IN(RUNNING), "runs{host}, try {try} of at most {tries}",
 		FOLLOW_ATTEMPTS },
@@ -55,8 +57,9 @@ static const struct why_row rows[] = {
 	{ REASON_NEEDS_CHANGED, WAITS,
 		"is judged anew, since what it needs has changed; waits for {waiting}",
 		FOLLOW_OPEN_NEEDS },
-	{ REASON_WAITING, IN(DEFERRED), "looks for {waits}, which is not there yet{looked}",
-		FOLLOW_BREAKER },
+	{ REASON_WAITING, IN(DEFERRED), "{looks}{looked}", FOLLOW_OTHERS },
+	{ REASON_OTHER_RUN, IN(DEFERRED), "waits for {waits}", FOLLOW_OTHERS },
+	{ REASON_PAST_RUN, IN(DEFERRED), "waits for {waits}{never}", FOLLOW_OTHERS },
 	{ REASON_AWAITING_INPUT, IN(AWAITING_INPUT), "waits for a decision: {waits}",
 		FOLLOW_NOTHING },
 	{ REASON_WAIT_TIMED_OUT, IN(FAILED) | IN(SKIPPED),
@@ -90,11 +93,11 @@ static const struct why_row rows[] = {
 };
 
 /* Of runs, of attempts, or said of what passes at once: no task stays in a state for one. */
-static const enum reason passing[] = { REASON_NEEDS_MET, REASON_EXIT_STATUS, REASON_SIGNALLED,
-	REASON_OPERATOR_ERROR, REASON_TIMED_OUT, REASON_RETRY_DUE, REASON_LOST, REASON_NOT_SELECTED,
-	REASON_ALL_DONE, REASON_SOME_FAILED, REASON_PARTIAL, REASON_LATE_RESULT,
-	REASON_BREAKER_TRIPPED, REASON_BREAKER_DUE, REASON_PROBE_FAILED, REASON_PROBES_PASSED,
-	REASON_BREAKER_FORCED, REASON_QUALITY_LOW, REASON_QUALITY_GOOD, REASON_BREAKER_REMOVED };
+static const enum reason passing[] = { REASON_EXIT_STATUS, REASON_SIGNALLED, REASON_OPERATOR_ERROR,
+	REASON_TIMED_OUT, REASON_RETRY_DUE, REASON_LOST, REASON_NOT_SELECTED, REASON_ALL_DONE,
+	REASON_SOME_FAILED, REASON_PARTIAL, REASON_LATE_RESULT, REASON_BREAKER_TRIPPED,
+	REASON_BREAKER_DUE, REASON_PROBE_FAILED, REASON_PROBES_PASSED, REASON_BREAKER_FORCED,
+	REASON_QUALITY_LOW, REASON_QUALITY_GOOD, REASON_BREAKER_REMOVED };
 
 const struct why_row *why_row(enum task_state state, enum reason reason)
 {

@@ -645,6 +645,12 @@ static void follow(const struct telling *t, struct why_node *under, size_t row, 
 	case FOLLOW_FAILED:
 	case FOLLOW_SKIPPED:
 		follow_roots(t->k, under, row, how);
+		if (how == FOLLOW_FAILED)
+			why_follow_others(t, under, true);
+		return;
+	case FOLLOW_OTHERS:
+		why_follow_others(t, under, false);
+		follow_breaker(t, under);
 		return;
 	case FOLLOW_NEEDS:
 	case FOLLOW_CHOICE:

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "core/condition.h"
 #include "core/model.h"
+#include "run/control_dag.h"
 #include "run/name.h"
 #include "run/why_walk.h"
 #include "store/store.h"
@@ -168,6 +169,14 @@ static void add_needs(const struct telling *t, bool (*is)(const struct task *, e
 		if (n++ < NAMES_SHOWN)
 			buf_addf(out, "%s%s", n > 1 ? ", " : "", need->name);
 	}
+	const struct why_other *list;
+	size_t nothers = why_others(t, &list);
+	for (size_t i = 0; i < nothers; i++) {
+		if (list[i].past || list[i].state == TASK_NONE || !is(NULL, list[i].state))
+			continue;
+		if (n++ < NAMES_SHOWN)
+			buf_addf(out, "%s%s", n > 1 ? ", " : "", list[i].name);
+	}
 	if (n > NAMES_SHOWN)
 		buf_addf(out, " and %d more", n - NAMES_SHOWN);
 	if (n == 0)
@@ -189,7 +198,7 @@ static bool is_skipped(const struct task *t, enum task_state s)
 static bool is_chooser(const struct task *t, enum task_state s)
 {
 	(void)s;
-	return t->chooses;
+	return t && t->chooses;
 }
 
 static void value_failed(const struct telling *t, struct buf *out)
@@ -304,6 +313,25 @@ static void value_looked(const struct telling *t, struct buf *out)
 		buf_addf(out, "; the last look: %s", t->row->looked);
 }
 
+static void value_looks(const struct telling *t, struct buf *out)
+{
+	bool dag = t->def && control_dag_is(t->def);
+
+	buf_addstr(out, dag ? "waits for the end of " : "looks for ");
+	value_waits(t, out);
+	buf_addstr(out, dag ? "" : ", which is not there yet");
+}
+
+/* The run before has failed: time alone does not help. */
+static void value_never(const struct telling *t, struct buf *out)
+{
+	const struct why_other *past = why_past(t);
+
+	if (past && past->state == TASK_NONE && task_state_is_final(past->task_state))
+		buf_addf(out, ", which is %s: it waits until that is done again",
+			task_state_name(past->task_state));
+}
+
 static const struct {
 	const char *name;
 	value_fn *add;
@@ -317,8 +345,10 @@ static const struct {
 	{ "instances", value_instances },
 	{ "limit", value_limit },
 	{ "looked", value_looked },
+	{ "looks", value_looks },
 	{ "lost", value_lost },
 	{ "max_active", value_max_active },
+	{ "never", value_never },
 	{ "pool", value_pool },
 	{ "retry", value_retry },
 	{ "rule", value_rule },

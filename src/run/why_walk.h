@@ -41,6 +41,17 @@ enum reason why_reason(const struct why_walk *k, const struct task_row *t);
 const struct attempt_row *why_last_ended(const struct telling *t);
 /* How an attempt ended: "exit status 1"; NULL is fine. */
 void why_add_end(const struct attempt_row *a, struct buf *out);
+/* ---- run/why_other.c ------------------------------------------------------------------- */
+
+/* What it needs of other runs; how many. */
+size_t why_others(const struct telling *t, const struct why_other **ret);
+/* The causes in those that it waits for, or (`failed`) that failed. */
+void why_follow_others(const struct telling *t, struct why_node *under, bool failed);
+/* The run before; NULL: it is not asked. */
+const struct why_other *why_past(const struct telling *t);
+
+/* ---- run/why_text.c -------------------------------------------------------------------- */
+
 /* A template with its {names} filled in. */
 const char *why_text(const struct telling *t, const char *template);
 

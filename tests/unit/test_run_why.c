@@ -60,6 +60,8 @@ static void test_no_impossible_row(void **state)
 
 /* ---- whatever the scheduler does -------------------------------------------------------- */
 
+static const struct cross_need a_need = { .dag = "other", .task = "t" };
+
 static struct dag *random_dag(struct rng *rng)
 {
 	struct dag *dag = dag_new();
@@ -80,6 +82,9 @@ static struct dag *random_dag(struct rng *rng)
 			.nneeds = n,
 			.pool = rng_below(rng, 3) ? NULL : "pg",
 			.slots = 1,
+			.cross = &a_need,
+			.ncross = rng_below(rng, 5) == 0,
+			.depends_on_past = rng_below(rng, 5) == 0,
 			.trigger = (enum trigger_rule)rng_below(rng, TRIGGER_MAX),
 			.retry = { .retries = (int)rng_below(rng, 3),
 				.initial_us = S,
@@ -142,6 +147,24 @@ static void end_one(struct sched *s, struct rng *rng, int64_t now_us)
 	sched_attempt_ended(s, &end, now_us);
 }
 
+static void answer(struct sched *s, struct rng *rng, int64_t now_us)
+{
+	size_t n;
+	const struct sched_question *q = sched_questions(s, &n);
+	struct sched_question first;
+
+	for (; n > 0; q = sched_questions(s, &n)) {
+		first = q[0];
+		const struct sched_outside o = { .run_id = first.run_id,
+			.task = first.task,
+			.counts = { .success = rng_below(rng, 3) == 0 },
+			.past = rng_below(rng, 3) == 0,
+			.again_us = now_us + S };
+		assert_true(first.outside);
+		sched_answer_outside(s, &o, now_us);
+	}
+}
+
 static void one_round(struct rng *rng)
 {
 	struct sched *s = sched_new(&(struct sched_config){ .max_running = 2, .seed = 1 });
@@ -160,6 +183,7 @@ static void one_round(struct rng *rng)
 		if (rng_below(rng, 200) == 0)
 			sched_cancel_run(s, 1, false, now);
 		assert_int_equal(sched_tick(s, now, NULL), 0);
+		answer(s, rng, now);
 		look(s);
 		end_one(s, rng, now);
 		look(s);
@@ -180,7 +204,8 @@ static void test_scheduler(void **state)
 		{ TASK_FAILED, REASON_LOST_TOO_OFTEN }, { TASK_SKIPPED, REASON_SKIP_STATUS },
 		{ TASK_SKIPPED, REASON_UPSTREAM_SKIPPED }, { TASK_SKIPPED, REASON_RULE_UNMET },
 		{ TASK_UPSTREAM_FAILED, REASON_UPSTREAM_FAILED },
-		{ TASK_CANCELLED, REASON_CANCELLED } };
+		{ TASK_CANCELLED, REASON_CANCELLED }, { TASK_DEFERRED, REASON_OTHER_RUN },
+		{ TASK_DEFERRED, REASON_PAST_RUN }, { TASK_SCHEDULED, REASON_NEEDS_MET } };
 	struct rng rng;
 
 	(void)state;
@@ -728,6 +753,101 @@ static void test_dag(void **state)
 	clear(&wo);
 }
 
+/* ---- other runs ------------------------------------------------------------------------- */
+
+static struct world *elsewhere;
+static struct why_other other;
+
+static size_t others(void *arg, const struct task *def, const struct why_other **ret)
+{
+	(void)arg;
+	*ret = &other;
+	return strcmp(def->name, "sum") == 0;
+}
+
+static const struct why_facts *other_run(void *arg, int64_t run_id)
+{
+	(void)arg;
+	return elsewhere && run_id == 9 ? &elsewhere->f : NULL;
+}
+
+static void begin_other(struct world *wo, enum task_state state, enum reason why)
+{
+	const struct row row = { "sum", "", state, why, 0, NULL, false };
+
+	make(wo, &row, 1);
+	wo->tasks[0].waits_for = "orders.load";
+	wo->f.source.others = others;
+	wo->f.source.other_run = other_run;
+	other = (struct why_other){ .name = "orders.load", .dag = "orders", .task = "load" };
+}
+
+static void test_others(void **state)
+{
+	static const struct row rows[] = { { "extract", "", TASK_UP_FOR_RETRY, REASON_RETRY_WAIT, 0,
+						   NULL, false },
+		{ "load", "a", TASK_NONE, REASON_CREATED, 0, NULL, false } };
+	static struct run_row orders = {
+		.id = 9, .name = "orders@2026-11-19", .dag = "orders", .state = RUN_RUNNING
+	};
+	struct world wo, there;
+
+	(void)state;
+	make(&there, rows, 2);
+	there.f.run = &orders;
+	elsewhere = &there;
+	begin_other(&wo, TASK_DEFERRED, REASON_OTHER_RUN);
+	other.span = "2026-11-19T00:00:00Z to 2026-11-20T00:00:00Z";
+	assert_string_equal(explain(&wo, "sum"),
+		"sum deferred: waits for orders.load\n"
+		"  orders.load -: there is no run of orders yet for 2026-11-19T00:00:00Z to "
+		"2026-11-20T00:00:00Z\n");
+	assert_string_equal(wo.w.steps[1].words, "orders --date 2026-11-19T00:00:00Z");
+	clear(&wo);
+	/* The chain goes on into that run. */
+	begin_other(&wo, TASK_DEFERRED, REASON_OTHER_RUN);
+	other.run_id = 9;
+	other.run = orders.name;
+	assert_string_equal(explain(&wo, "sum"),
+		"sum deferred: waits for orders.load\n"
+		"  orders@2026-11-19 running: is at work; of 2 tasks: 1 waiting, 1 up_for_retry\n"
+		"    load none: waits for extract\n"
+		"      extract up_for_retry: waits for retry 2 of 3, after exit status 1 "
+		"[no route to host]\n");
+	clear(&wo);
+	begin_other(&wo, TASK_DEFERRED, REASON_OTHER_RUN);
+	other.run_id = 9;
+	other.task = "sweep";
+	assert_non_null(strstr(explain(&wo, "sum"), "sweep -: this run has no such task"));
+	clear(&wo);
+	/* Of what decided. */
+	begin_other(&wo, TASK_UPSTREAM_FAILED, REASON_UPSTREAM_FAILED);
+	other.state = TASK_FAILED;
+	other.run = "orders@2026-11-19";
+	other.run_id = 8;
+	assert_string_equal(explain(&wo, "sum"),
+		"sum upstream_failed: was not run: it needs orders.load, which did not succeed\n"
+		"  orders@2026-11-19 queued: has what is waited for\n");
+	clear(&wo);
+	/* The run before can only be mended. */
+	begin_other(&wo, TASK_DEFERRED, REASON_PAST_RUN);
+	other = (struct why_other){ .past = true,
+		.name = "sum",
+		.task = "sum",
+		.run = "sales@2026-11-18",
+		.run_id = 8,
+		.run_state = RUN_FAILED,
+		.task_state = TASK_FAILED };
+	wo.tasks[0].waits_for = "sum in the run before, sales@2026-11-18";
+	assert_string_equal(explain(&wo, "sum"),
+		"sum deferred: waits for sum in the run before, sales@2026-11-18, which is failed: "
+		"it waits until that is done again\n"
+		"  sales@2026-11-18 failed: has what is waited for\n");
+	clear(&wo);
+	elsewhere = NULL;
+	clear(&there);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -744,6 +864,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_dag),
+		cmocka_unit_test(test_others),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
