@@ -56,7 +56,11 @@ static struct breaker_row *add_breaker(struct memory_store *m, const char *name,
 int memory_breaker_put_in(struct memory_store *m, const struct breaker_put *b, struct err *err)
 {
 	struct breaker_row *row = find(m, b->name);
+	bool counts = b->why == REASON_NONE;
 
+	/* Another process has changed it since. */
+	if (row && counts && (row->state != b->to || row->since_us != b->since_us))
+		return 0;
 	if (!row && !(row = add_breaker(m, b->name, err)))
 		return -1;
 	if (memory_save(m, row, sizeof *row, err) < 0)
@@ -64,7 +68,7 @@ int memory_breaker_put_in(struct memory_store *m, const struct breaker_put *b, s
 	row->text = memory_keep(m, b->text);
 	row->state = b->to;
 	row->since_us = b->since_us;
-	if (b->why == REASON_NONE)
+	if (counts)
 		return 0;
 	row->why = b->why;
 	row->by = memory_keep(m, b->by);

@@ -245,8 +245,8 @@ static const char *const texts[] = {
 		" why = excluded.why, who = excluded.who, reason = excluded.reason",
 	[SQL_BREAKER_COUNT] =
 		"INSERT INTO breaker(name, text, state, since_us, why) VALUES (?1, ?2, ?3, ?4, ?5)"
-		" ON CONFLICT(name) DO UPDATE SET text = excluded.text, state = excluded.state,"
-		" since_us = excluded.since_us",
+		" ON CONFLICT(name) DO UPDATE SET text = excluded.text"
+		" WHERE state = excluded.state AND since_us = excluded.since_us",
 	[SQL_BREAKER_EVENT_PUT] =
 		"INSERT INTO breaker_event(at_us, name, from_state, to_state, why, who, reason,"
 		" run_id, task) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

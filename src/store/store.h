@@ -294,7 +294,9 @@ struct store_slas {
 struct breaker_put {
 	const char *name, *text;     /* text: breaker_add (core/breaker.h) */
 	enum breaker_state from, to; /* kept as an event, but for REASON_NONE */
-	enum reason why;             /* REASON_NONE: only its counts changed */
+	/* REASON_NONE: only its counts changed; nothing is kept where another process has changed
+	 * its state since. */
+	enum reason why;
 	int64_t since_us, at_us;
 	const char *by, *reason; /* of a person; by NULL: what the scheduler says of `why` */
 	int64_t run_id;          /* of the attempt that made it so; 0: none */

@@ -83,7 +83,14 @@ static void test_breaker(void **state)
 	check_breakers(f, "api", "api:text:open:breaker_forced:ops@host:vendor is down ");
 	check_breakers(f, "db", "");
 	/* Counts alone leave the word of the person, and are no event. */
-	OK(f, commit_one(f, counted("api", REASON_NONE, BREAKER_OPEN)));
+	struct change c = counted("api", REASON_NONE, BREAKER_OPEN);
+	c.breaker.since_us = p.since_us;
+	OK(f, commit_one(f, c));
+	/* Those of a process that does not know yet that it was opened leave it as it is. */
+	c.breaker.text = "stale";
+	c.breaker.since_us = 0;
+	c.breaker.from = c.breaker.to = BREAKER_CLOSED;
+	OK(f, commit_one(f, c));
 	OK(f, commit_one(f, counted("ants", REASON_NONE, BREAKER_CLOSED)));
 	check_breakers(f, NULL,
 		"ants:counts:closed:none:-:- api:counts:open:breaker_forced:ops@host:vendor is "
