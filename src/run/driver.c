@@ -12,7 +12,6 @@
 #include "conf/config.h"
 #include "core/model.h"
 #include "operators/operators.h"
-#include "run/alerting.h"
 #include "run/breakers.h"
 #include "run/driver_impl.h"
 #include "run/engine_impl.h"
@@ -21,7 +20,7 @@
 
 #define TICK_US (100 * US_PER_MS)
 
-enum { TROUBLE_AGAIN_S = 60, ALERTS_MS = 10000 };
+enum { TROUBLE_AGAIN_S = 60 };
 
 /* ---- what the engine tells ------------------------------------------------------------ */
 
@@ -52,6 +51,7 @@ static void on_change(void *arg, struct active_run *run, const struct change *c)
 		tell_settled(d, c);
 	else if (c->kind == CHANGE_RUN)
 		d->progress.state = c->run.to;
+	driver_alerts_told(d);
 }
 
 static void on_breaker(void *arg, const struct change *c)
@@ -68,6 +68,7 @@ static void on_breaker(void *arg, const struct change *c)
 						   : breaker_state_name(c->breaker.to),
 		reason_text(c->reason));
 	driver_tell(d, EVENT_NOTE, -1, text);
+	driver_alerts_told(d);
 }
 
 static void on_idle(void *arg, struct active_run *run)
@@ -404,58 +405,6 @@ static enum run_state verdict(const struct driver *d)
 	return failed ? RUN_FAILED : RUN_SUCCESS;
 }
 
-/* ---- alerts ---------------------------------------------------------------------------- */
-
-static void on_alert(void *arg, const struct alerting_note *n)
-{
-	char text[1024];
-
-	if (!n->bad)
-		return;
-	snprintf(text, sizeof text, "alert: %s%s%s", n->what, n->error ? ": " : "",
-		n->error ? n->error : "");
-	driver_tell(arg, EVENT_NOTE, -1, text);
-}
-
-static struct dag *find_dag(void *arg, const char *name)
-{
-	struct driver *d = arg;
-
-	return strcmp(name, d->req->dag->name) == 0 ? dag_ref(d->req->dag) : NULL;
-}
-
-static json_t *stopped(void *arg, const char *breaker)
-{
-	const struct driver *d = arg;
-
-	return breakers_stopped(d->engine.sched, d->engine.runs, breaker);
-}
-
-/* What this run is to tell, in a bounded time; the rest waits for a daemon or the next run. Where a
- * daemon runs, it tells. */
-static void tell_people(struct driver *d)
-{
-	const struct alerting_config config = { .home = d->req->home,
-		.store = d->engine.store,
-		.alerts = config_alerts(d->req->config),
-		.note = on_alert,
-		.find_dag = find_dag,
-		.stopped = stopped,
-		.arg = d };
-	struct alerting *a;
-	struct err err = { 0 };
-
-	if (!config.alerts || !d->engine.told)
-		return;
-	if (alerting_new(&a, &config, &err) < 0) {
-		if (err.code != ERR_REFUSED)
-			driver_tell(d, EVENT_NOTE, -1, err.msg);
-		return;
-	}
-	alerting_flush(a, ALERTS_MS);
-	alerting_free(a);
-}
-
 static void finish(struct driver *d, struct run_outcome *ret)
 {
 	/* A run that was there before may have been killed: what its supervisors left. */
@@ -464,7 +413,7 @@ static void finish(struct driver *d, struct run_outcome *ret)
 	ret->interrupted = d->nsignals > 0;
 	d->progress.state = ret->state;
 	driver_tell(d, EVENT_RUN_FINISHED, -1, NULL);
-	tell_people(d);
+	driver_alerts_finish(d);
 }
 
 static void release(struct driver *d)
@@ -476,6 +425,7 @@ static void release(struct driver *d)
 	driver_sla_release(d);
 	engine_free_event(d->on_child);
 	d->on_child = NULL;
+	driver_alerts_release(d);
 	engine_release(&d->engine);
 	driver_children_release(d);
 	driver_progress_release(d);

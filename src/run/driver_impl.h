@@ -10,6 +10,7 @@
 #include "run/name.h"
 #include "run/observer.h"
 
+struct alerting;
 struct catalog;
 struct driver_limit;
 
@@ -24,6 +25,8 @@ struct driver {
 	struct run_progress progress;
 	int progress_cap; /* of progress.tasks */
 	struct event *on_int, *on_term, *on_tick, *on_again, *on_limit;
+	struct event *on_alerts;
+	struct alerting *alerting;   /* while there is something to tell */
 	struct driver_limit *limits; /* by task index, then of the run; NULL: there are none */
 	const char *told_breaker;    /* of which it was said that it holds tasks; NULL: of none */
 	char trouble[600];           /* the store cannot be written: what is said about it */
@@ -48,6 +51,13 @@ json_t *run_params(const struct run_request *req, const char *former);
 
 /* run/driver_open.c: the run's place in the store; d->run is set. */
 int driver_open(struct driver *d, struct err *err);
+
+/* run/driver_alerts.c: people are told, while the run goes on and at its end. Where a daemon runs,
+ * it tells. */
+void driver_alerts_told(struct driver *d); /* after a commit: something may be to be told */
+/* The rest, in a bounded time; what is left waits for a daemon or the next run. */
+void driver_alerts_finish(struct driver *d);
+void driver_alerts_release(struct driver *d);
 
 /* run/driver_sla.c: what runs for too long */
 int driver_sla_init(struct driver *d, struct err *err);

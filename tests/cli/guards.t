@@ -242,4 +242,19 @@ cd ..
 finished
 exits 0 "it hears that the breaker was closed"
 
+# And it tells of one that opens while it goes on, not when all is over.
+rm -rf home told ok
+start tells run dags/a.yaml --date 2026-11-18
+await rows held "SELECT state FROM task WHERE name = 'load'"
+tells told 1
+told '["opened", "api: circuit breaker is open"]' told '[d["what"], d["title"]]' "it tells while it goes on"
+check "... which it does" kill -0 "$pid"
+touch ok
+cd dags && weir breaker close api
+cd ..
+finished
+exits 0 "then it is done"
+tells told 2
+told resolved told 'd["what"]' "and tells that it is over"
+
 finish
