@@ -161,6 +161,7 @@ void sched_forget_changes(struct sched *s, int64_t run_id)
 {
 	size_t kept = 0;
 
+	sched_uncount(s, run_id);
 	for (size_t i = 0; i < s->nchanges; i++)
 		if (s->changes[i].run_id != run_id)
 			s->changes[kept++] = s->changes[i];
@@ -172,6 +173,7 @@ void sched_forget_changes(struct sched *s, int64_t run_id)
 void sched_clear_changes(struct sched *s)
 {
 	s->nchanges = 0;
+	sched_keep_counts(s);
 	arena_release(&s->strings);
 }
 

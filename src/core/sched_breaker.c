@@ -279,8 +279,11 @@ static bool ask(struct sched *s, struct live_breaker *g, int64_t now_us)
 	int64_t again_us;
 	bool yes = breaker_ask(&g->breaker, &g->policy, s->clock_us, &again_us);
 
-	if (g->breaker.state != due.from)
+	if (g->breaker.state != due.from) {
+		/* Behind a count it is taken back with that. */
+		g->by_run = g->by_run ? g->by_run : -1;
 		tell(s, g, &due, now_us);
+	}
 	return yes;
 }
 
@@ -388,10 +391,23 @@ static enum breaker_class class_of(const struct retry_policy *p, const struct at
 	return retry_is_permanent(p, &q) ? BREAKER_PERMANENT : BREAKER_TRANSIENT;
 }
 
+static void note_count(struct live_breaker *g, int64_t run_id)
+{
+	if (g->by_run == 0) {
+		g->by_run = run_id;
+		g->before = g->breaker;
+		g->told_before = g->told;
+	} else if (g->by_run != run_id) {
+		g->by_run = -1;
+	}
+}
+
 static void tell_one(struct sched *s, struct live_breaker *g, const struct flight *f,
 	const struct breaker_end *e, int64_t now_us)
 {
 	struct cause why = { .from = g->breaker.state, .flight = f };
+
+	note_count(g, f->run->id);
 	bool changed = breaker_ended(&g->breaker, &g->policy, e, s->clock_us);
 
 	if (why.from != g->breaker.state) {
@@ -422,6 +438,7 @@ static void judge_quality(
 		return;
 	snprintf(detail, sizeof detail, "%.4g%%, wanted %.4g%%", 100 * e->score,
 		100 * def->score_below);
+	note_count(g, f->run->id);
 	if (low)
 		breaker_force_open(&g->breaker, s->clock_us);
 	else
@@ -499,6 +516,42 @@ static void forget_changes(struct sched *s, struct live_breaker *g)
 	g->touched = false;
 }
 
+void sched_keep_counts(struct sched *s)
+{
+	for (int i = 0; i < s->nbreakers; i++)
+		s->breaker_list[i]->by_run = 0;
+}
+
+/* Attempts in flight that probe it. */
+static int count_probes(const struct sched *s, const struct live_breaker *g)
+{
+	int n = 0;
+
+	for (const struct flight *f = s->flights; f; f = f->hh.next) {
+		struct live_breaker **of = f->run->tasks[f->task].breakers;
+		for (int i = 0; of && of[i] && i < TASK_BREAKERS_MAX; i++)
+			n += of[i] == g && f->passes[i].probe && f->passes[i].era == g->breaker.era;
+	}
+	return n;
+}
+
+void sched_uncount(struct sched *s, int64_t run_id)
+{
+	for (int i = 0; i < s->nbreakers; i++) {
+		struct live_breaker *g = s->breaker_list[i];
+		if (g->by_run != run_id)
+			continue;
+		forget_changes(s, g);
+		g->breaker = g->before;
+		g->told = g->told_before;
+		g->by_run = 0;
+		/* A probe that has ended makes room all the same. */
+		if (g->breaker.state == BREAKER_HALF_OPEN)
+			g->breaker.probing = count_probes(s, g);
+		set_timer(s, g);
+	}
+}
+
 bool sched_has_breaker(const struct sched *s, const char *name, const char *text)
 {
 	struct live_breaker *g;
@@ -524,6 +577,7 @@ int sched_load_breaker(struct sched *s, const char *name, const char *text, int6
 	breaker_parse(text, &g->breaker);
 	g->told = sched_hash_of(text);
 	g->breaker.era = era + 1;
+	g->by_run = 0;
 	/* Those that it held may be on their way: its ramp goes on. */
 	set_timer(s, g);
 	return s->failed ? -1 : 0;

@@ -140,7 +140,12 @@ struct live_breaker {
 	int64_t armed_us; /* of its timer; INT64_MAX: none */
 	bool touched;     /* it counted what no change tells of yet */
 	uint64_t told;    /* the text that was told or loaded last, as a hash */
-	int index;        /* in sched->breaker_list */
+	/* The run whose ends it has counted since changes were cleared, and how it was before: they
+	 * may be another owner's to tell. 0: none; -1: of several, or it changed ahead of them. */
+	int64_t by_run;
+	struct breaker before;
+	uint64_t told_before;
+	int index; /* in sched->breaker_list */
 	UT_hash_handle hh;
 };
 
@@ -365,6 +370,10 @@ bool sched_is_at_breaker(struct sched *s, const struct ref *at, int64_t now_us);
 void sched_fire_breaker(struct sched *s, int index, int64_t due_us, int64_t now_us);
 /* The clock was set back: nothing waits longer for it. */
 void sched_heed_clock(struct sched *s, int64_t now_us);
+/* Changes were cleared: what was counted stays. Or they were taken back: what was counted of that
+ * run is, too. */
+void sched_keep_counts(struct sched *s);
+void sched_uncount(struct sched *s, int64_t run_id);
 /* Say what breakers counted. */
 void sched_flush_breakers(struct sched *s, int64_t now_us);
 

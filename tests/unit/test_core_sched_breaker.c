@@ -237,6 +237,47 @@ static void test_ramp_goes_on(void **state)
 	dag_unref(dag);
 }
 
+/* What is taken back before it is committed was not counted: whoever settles the run tells of it.
+ */
+static void test_taken_back(void **state)
+{
+	struct sched *s = make_sched();
+	struct dag *dag = MAKE("d", { .name = "a", .breakers = api });
+	struct task_init init = { .state = TASK_RUNNING, .token = 7, .tries = 1, .selected = true };
+	const struct run_init run = {
+		.run_id = 1, .dag = dag, .state = RUN_RUNNING, .tasks = &init, .settling = true
+	};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(sched_add_run(s, &run, 1, NULL), 0);
+		end(s, 7, OUTCOME_FAILED, 2);
+		sched_forget_changes(s, 1);
+		sched_drop_run(s, 1);
+		assert_string_equal(tick(s, 3), "");
+	}
+	assert_int_equal(sched_add_run(s, &run, 4, NULL), 0);
+	end(s, 7, OUTCOME_FAILED, 4);
+	assert_string_equal(tick(s, 4), "");
+	sched_drop_run(s, 1);
+	/* That one counts. */
+	sched_set_tokens(s, 8, 1000);
+	add(s, 2, MAKE("d", { .name = "b", .breakers = api }), 5);
+	assert_string_equal(tick(s, 5), "start 2b");
+	end(s, 8, OUTCOME_FAILED, 6);
+	assert_string_equal(tick(s, 6), "api open breaker_tripped");
+	/* A probe that ended and is taken back leaves its place to another. */
+	add(s, 3, MAKE("d", { .name = "c", .breakers = api }), 20 * S);
+	assert_string_equal(tick(s, 20 * S), "api half_open breaker_due; start 3c");
+	end(s, 9, OUTCOME_SUCCESS, 21 * S);
+	sched_forget_changes(s, 3);
+	sched_drop_run(s, 3);
+	add(s, 4, MAKE("d", { .name = "e", .breakers = api }), 22 * S);
+	assert_string_equal(tick(s, 22 * S), "start 4e");
+	sched_free(s);
+	dag_unref(dag);
+}
+
 /* The clock is set back: nothing is held for longer. */
 static void test_clock_set_back(void **state)
 {
@@ -352,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_at_once),
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_ramp_goes_on),
+		cmocka_unit_test(test_taken_back),
 		cmocka_unit_test(test_clock_set_back),
 		cmocka_unit_test(test_choice_is_no_probe),
 		cmocka_unit_test(test_quality),
