@@ -34,12 +34,14 @@ static int take_slot(struct sched *s, struct live_run *r)
 }
 
 /* Was the verdict on this final task one on what is to be done again? Where all had to succeed,
- * and did, none of them is; and what was asked for stays. */
+ * and did, none of them is; and what was asked for stays. What is set up again is taken down again,
+ * whatever became of that before. */
 static bool takes_along(const struct task *def, const struct task_init *init)
 {
 	if (reason_is_asked(init->reason))
 		return false;
 	return init->state == TASK_SKIPPED || init->state == TASK_UPSTREAM_FAILED ||
+	       (def->teardown && task_state_is_final(init->state)) ||
 	       (init->state == TASK_SUCCESS && (def->when || def->trigger != TRIGGER_ALL_SUCCESS));
 }
 

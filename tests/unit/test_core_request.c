@@ -245,6 +245,10 @@ static const struct story {
 	/* teardowns: what was taken down is set up again */
 	{ "a;b a;c:teardown a b", "success failed success", RUN_FAILED, "retry b",
 		"a starts, b waits, c waits; queued" },
+	{ "a;b a;c:teardown a b", "success failed cancelled", RUN_CANCELLED, "retry b",
+		"a starts, b waits, c waits; queued" },
+	{ "a;b a;c:teardown a b", "cancelled cancelled cancelled", RUN_CANCELLED, "retry a b",
+		"a starts, b waits, c waits; queued" },
 	{ "a;b a;c:teardown a b", "success failed none", RUN_RUNNING, "retry b",
 		"b starts; running" },
 	{ "a;b a;c:teardown a b", "success running none", RUN_RUNNING, "cancel",
