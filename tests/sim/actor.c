@@ -251,6 +251,8 @@ static void on_lost(void *arg, struct active_run *run)
 
 	n->w->effects++;
 	say(n->w, n->name, "has lost %s", run->name);
+	planned_ended(n, run->id);
+	truth_run(n->w, run->id)->again = true;
 }
 
 /* ---- the process ---------------------------------------------------------------------- */
