@@ -16,7 +16,7 @@ static const struct field params[] = {
 		.type = FIELD_NAME,
 		.flags = FIELD_REQUIRED,
 		.help = "The DAG to run, for the same data interval.",
-		.example = "load_stores" },
+		.example = "nightly_sales" },
 	{ .key = "params",
 		.type = FIELD_MAP,
 		.item = &param_item,
@@ -81,8 +81,8 @@ const struct operator operator_control_dag = {
 	       "differ from those of a run in which something was done, the task fails.",
 	.params = params,
 	.outputs = outputs,
-	.example = "stores:\n  control: dag\n"
-		   "  with: { dag: load_stores, params: { full: true } }\n",
+	.example = "sales:\n  control: dag\n"
+		   "  with: { dag: nightly_sales, params: { region: eu } }\n",
 	.check = check,
 	.in_loop = true,
 };
