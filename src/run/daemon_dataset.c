@@ -205,13 +205,13 @@ void daemon_datasets_remove(struct daemon *d, const char *name)
 	free_consumer(d->datasets, c);
 }
 
-/* One without datasets may have had some before this daemon: the store forgets them. */
-static void unfollow(struct daemon *d, const char *name)
+/* One without datasets may have had some, with this daemon or before: the store forgets them. */
+static void unfollow(struct daemon *d, const char *name, bool had)
 {
 	const struct dataset_follow f = { .dag = name, .now_us = clock_now_us() };
 	const struct store_result *rows = &d->datasets->followed;
 	struct err err = { 0 };
-	bool any = false;
+	bool any = had;
 
 	for (size_t i = 0; i < rows->n && !any; i++)
 		any = strcmp(rows->cursors[i].dag, name) == 0;
@@ -223,6 +223,7 @@ static void unfollow(struct daemon *d, const char *name)
 void daemon_datasets_set(struct daemon *d, const struct catalog_dag *dag)
 {
 	struct consumer *c = find(d, dag->name);
+	bool had = c != NULL;
 
 	if (c && same_rule(&c->rule, &dag->datasets)) {
 		make_due(d->datasets, c);
@@ -230,7 +231,7 @@ void daemon_datasets_set(struct daemon *d, const struct catalog_dag *dag)
 	}
 	daemon_datasets_remove(d, dag->name);
 	if (!dag->datasets.n)
-		unfollow(d, dag->name);
+		unfollow(d, dag->name, had);
 	else if (!add(d->datasets, dag))
 		say(d, LEVEL_ERROR, "no memory to wait for datasets", { "dag", dag->name });
 }

@@ -61,6 +61,13 @@ static bool is_scheduled(const struct run_row *row)
 	return strcmp(row->trigger, "schedule") == 0 && !final;
 }
 
+/* The backfill in whose places it runs, and which waits for its end: not one that updates of
+ * datasets have done again since, whatever it was made by. */
+static int64_t backfill_of(const struct run_row *row)
+{
+	return strcmp(row->trigger, DAEMON_TRIGGER_DATASET) == 0 ? 0 : row->backfill_id;
+}
+
 /* The version the run began with: the one of the folder when it is still that, else out of the
  * store. */
 static struct dag *load_version(struct daemon *d, const struct run_row *row,
@@ -95,7 +102,7 @@ static struct active_run *take(struct daemon *d, const struct run_row *row,
 
 	if (data && params && (data->dag = daemon_steer(d, row->dag))) {
 		data->scheduled = is_scheduled(row);
-		data->backfill_id = row->backfill_id;
+		data->backfill_id = backfill_of(row);
 		data->created_us = row->created_us;
 		const struct engine_take t = { .run_id = row->id,
 			.epoch = p->epoch,
@@ -176,7 +183,7 @@ static int start(struct daemon *d, struct active_run *r, const struct pending_ru
 /* A run that did not come into motion holds no slot of its DAG or backfill. */
 static void free_slots(struct daemon *d, const struct run_row *row)
 {
-	struct live_backfill *b = daemon_backfill(d, row->backfill_id);
+	struct live_backfill *b = daemon_backfill(d, backfill_of(row));
 	struct steered *s = daemon_steer(d, row->dag);
 
 	if (b)
@@ -550,7 +557,7 @@ static int open_wanted(struct daemon *d, const struct run_row *row, struct err *
 	int64_t now = clock_now_us();
 	char *text = NULL;
 	/* What failed goes on where it stopped, unless all of it was asked for again. */
-	const struct live_backfill *b = daemon_backfill(d, row->backfill_id);
+	const struct live_backfill *b = daemon_backfill(d, backfill_of(row));
 	bool all = b && strcmp(row->trigger, "backfill") == 0 &&
 		   strcmp(b->row.mode, backfill_mode_names[BACKFILL_ALL]) == 0;
 	bool again = run_state_is_final(row->state) &&
@@ -579,7 +586,7 @@ static int open_wanted(struct daemon *d, const struct run_row *row, struct err *
 		.if_wanted = true,
 		.only = row->only,
 		.backfill_id = row->backfill_id };
-	struct pending_run run = { .backfill_id = row->backfill_id, .again = again };
+	struct pending_run run = { .backfill_id = backfill_of(row), .again = again };
 	bool created;
 	int rc = store_run_open(d->engine.store, &open, &run.run_id, &run.epoch, &created, err);
 	free(text);
@@ -630,7 +637,7 @@ static void uncount_rest(struct daemon *d)
 
 static void count_taken(struct daemon *d, struct steered *s, const struct run_row *row)
 {
-	struct live_backfill *b = daemon_backfill(d, row->backfill_id);
+	struct live_backfill *b = daemon_backfill(d, backfill_of(row));
 
 	if (b)
 		b->active++;

@@ -205,6 +205,22 @@ sql_is "$before" "SELECT count(*) FROM run WHERE dag = 'use'" "... and starts no
 at 2026-11-20T02:30:00Z datasets d
 out_has "a backfill: starts no runs" "... as is shown"
 
+# A run that a backfill made is its run no more, when updates have it done again.
+fresh
+dag use '{ datasets: d }' 'run: "case {{ ds }} in *-02) test -e ../go;; esac", retries: 1, backoff: { initial: 45m, jitter: none, max: 1h }'
+dag clock '{ every: 1m, start: 2026-11-20, catchup: none }' 'run: "true"'
+sim 2026-11-20T01:00:00Z 2026-11-20T01:01:00Z
+at 2026-11-20T01:02:00Z backfill use --from 2026-10-01 --to 2026-10-03 --jobs 1 --reason "again"
+sim 2026-11-20T01:03:00Z 2026-11-20T01:10:00Z
+at 2026-11-20T01:10:00Z datasets touch d --date 2026-10-01
+sim 2026-11-20T01:11:00Z 2026-11-20T01:20:00Z
+sql_is "use@2026-10-01|dataset|success
+use@2026-10-02|backfill|running" "SELECT name, \"trigger\", state FROM run WHERE dag = 'use' ORDER BY id" \
+	"one of a backfill done again for updates: it starts no more at once than it may"
+touch go
+sim 2026-11-20T01:20:00Z 2026-11-20T03:00:00Z
+sql_is "3|done" "SELECT (SELECT count(*) FROM run WHERE dag = 'use' AND state = 'success'), state FROM backfill" "... and ends"
+
 # ---- kill -9 between all that is written ------------------------------------------------------------
 
 fresh
@@ -337,6 +353,10 @@ api /v1/datasets "[x['dataset'] for x in d['datasets']]" >"$T/got"
 is "$(cat "$T/got")" '["bank.file"]' "... and the list"
 weir datasets nix
 exits 5 "what does not exist, by way of the daemon"
+sql_is 1 "SELECT count(*) FROM dataset_cursor WHERE dag = 'ext'" "what is not taken is kept for who waits"
+dag ext manual 'run: "true"'
+weir reload
+comes 0 "SELECT count(*) FROM dataset_cursor WHERE dag = 'ext'" "... until its file says that it does no more"
 ends TERM
 is "$status" 0 "the daemon ends"
 
