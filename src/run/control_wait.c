@@ -163,7 +163,7 @@ static int task_succeeded(const struct look *k, int64_t run_id, bool *ret, struc
 	if (store_tasks(k->l->store, run_id, &rows, err) < 0)
 		return -1;
 	for (size_t i = 0; i < rows.n; i++)
-		if (strcmp(rows.tasks[i].name, task) == 0)
+		if (rows.tasks[i].map_index < 0 && strcmp(rows.tasks[i].name, task) == 0)
 			*ret = rows.tasks[i].state == TASK_SUCCESS;
 	store_result_release(&rows);
 	return 0;

@@ -91,6 +91,23 @@ weir run downstream.yaml --date 2026-11-19 --force
 sql_is "success|upstream@2026-11-19" "SELECT state, json_extract(outputs, '\$.run') FROM task
 	WHERE name = 'run'" "it succeeded"
 
+# Of a mapped task all of it is waited for, not only its last instance.
+cat >mapped.yaml <<'END'
+dag: mapped
+schedule: "@daily"
+tasks:
+  load: { foreach: [a, b], run: "test {{ item }} = b || test -e full" }
+END
+printf 'dag: of_mapped\nschedule: "@daily"\ntasks:\n  w: { control: wait, with: { %s } }\n' \
+	"run: mapped, task: load, timeout: 1m, on_timeout: skip" >of_mapped.yaml
+weir run mapped.yaml --date 2026-11-19
+weir run of_mapped.yaml --date 2026-11-19
+sql_is skipped "SELECT state FROM task WHERE name = 'w'" "a mapped task of which a part failed is waited for"
+: >full
+weir run mapped.yaml --date 2026-11-19
+weir run of_mapped.yaml --date 2026-11-19 --force
+sql_is success "SELECT state FROM task WHERE name = 'w'" "... until all of it is done"
+
 # ---- errors ----------------------------------------------------------------------------------------
 
 bad() { # WITH TEXT NAME
