@@ -756,6 +756,29 @@ static int print_json(const struct gathered *g, const struct why *w, struct err 
 
 /* ---- the command ---------------------------------------------------------------------- */
 
+/* Of a DAG that never ran: its file may lie in the daemon's folder, and be wrong. Returns -1. */
+static int find_broken(struct gathered *g, const char *word, struct err *err)
+{
+	static const char *const ends[] = { ".yaml", ".yml" };
+
+	if (err->code != ERR_NOT_FOUND || strpbrk(word, "@/"))
+		return -1;
+	if (!g->live)
+		ask_daemon(g, word, NULL, NULL);
+	const char *folder = json_string_value(json_object_get(g->live, "folder"));
+	for (size_t i = 0; folder && i < sizeof ends / sizeof *ends && !g->error && !g->dag; i++) {
+		char *path;
+		if (asprintf(&path, "%s/%s%s", folder, word, ends[i]) < 0)
+			return err_nomem(err);
+		load_file(g, path);
+		free(path);
+	}
+	if (!g->error)
+		return -1;
+	return err_set(err, ERR_INVALID, "DAG %s is not scheduled: its file cannot be loaded: %s",
+		word, g->error);
+}
+
 static int explain(struct gathered *g, struct why *w, struct err *err)
 {
 	const char *word = args_operand(g->args, 0), *task = args_operand(g->args, 1);
@@ -773,7 +796,9 @@ static int explain(struct gathered *g, struct why *w, struct err *err)
 		dag_unref(g->dag);
 		g->dag = NULL;
 	}
-	return gather_run(g, word, task, err) < 0 ? -1 : why_run(w, &g->f.common, task, err);
+	if (gather_run(g, word, task, err) < 0)
+		return find_broken(g, word, err);
+	return why_run(w, &g->f.common, task, err);
 }
 
 /* But for what is shared with the others. */

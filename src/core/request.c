@@ -123,6 +123,36 @@ static int ask(struct request_plan *p, const struct run_init *run, const struct 
 	return rc;
 }
 
+static bool does_nothing(const struct request_plan *p)
+{
+	for (int i = 0; i < p->ntasks; i++)
+		if (p->tasks[i].effect != EFFECT_NONE)
+			return false;
+	return true;
+}
+
+/* What was done again comes at once to the end it had: something else has to be done first. */
+static int refuse_same_end(const struct request_plan *p, const struct dag *dag,
+	const struct request *q, struct err *err)
+{
+	const struct task *t = &dag->tasks[q->tasks[0]];
+	const char *state = task_state_name(p->tasks[t->index].to);
+
+	for (int i = 0; i < t->nneeds; i++) {
+		const struct request_task *need = &p->tasks[t->needs[i]];
+		if (need->to != TASK_SUCCESS)
+			return err_set(err, ERR_REFUSED,
+				"task %s would be %s again at once: it needs %s, which is %s; "
+				"retry or mark that one",
+				t->name, state, dag->tasks[need->task].name,
+				task_state_name(need->to));
+	}
+	return err_set(err, ERR_REFUSED,
+		"task %s would be %s again at once, since what it needs has not changed; weir why "
+		"tells what that is",
+		t->name, state);
+}
+
 int request_plan(struct request_plan *ret, const struct run_init *run, const struct request *q,
 	int64_t now_us, struct err *err)
 {
@@ -135,7 +165,10 @@ int request_plan(struct request_plan *ret, const struct run_init *run, const str
 	int rc = ret->tasks && ret->sched ? 0 : err_nomem(err);
 	if (rc == 0)
 		rc = ask(ret, run, q, now_us, err);
-	if (rc == 0 && (q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR))
+	bool again = q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR;
+	if (rc == 0 && again && q->ntasks > 0 && does_nothing(ret))
+		rc = refuse_same_end(ret, run->dag, q, err);
+	if (rc == 0 && again)
 		rc = see_stale(ret, run->dag, err);
 	if (rc == 0)
 		ret->to = sched_run_state(ret->sched, run->run_id);

@@ -153,15 +153,15 @@ static int check_mapping(const struct ref *at, const struct request *q, struct e
 static int check_task(const struct ref *at, const struct request *q, struct err *err)
 {
 	const struct live_task *t = live(at);
-	char name[NAME_ROOM];
+	char name[NAME_ROOM], list[128];
 
 	name_of(at, name, sizeof name);
 	if (!t->selected)
 		return err_set(err, ERR_REFUSED,
 			"task %s is not among those that the process of this run does", name);
 	if (q->verb == REQUEST_MARK && t->state == q->mark)
-		return err_set(
-			err, ERR_REFUSED, "task %s is %s already", name, task_state_name(t->state));
+		return err_set(err, ERR_REFUSED, "task %s is %s already; possible with it: %s",
+			name, task_state_name(t->state), possible(t->state, list, sizeof list));
 	if ((q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR) && t->state == TASK_RUNNING)
 		return err_set(err, ERR_REFUSED,
 			"task %s is running: cancel it first, then it can be done again", name);
@@ -428,7 +428,9 @@ static int cancel_run(struct sched *s, struct live_run *r, const struct request 
 	size_t before = s->nchanges;
 
 	if (run_state_is_final(r->state))
-		return err_set(err, ERR_REFUSED, "it is %s already: there is nothing to cancel",
+		return err_set(err, ERR_REFUSED,
+			"it is %s already: there is nothing to cancel; possible with its tasks: "
+			"retry, clear, mark",
 			run_state_name(r->state));
 	const char *detail = sched_keep(s, q->detail);
 	sched_cancel_run(s, r->id, q->hard, now_us);

@@ -364,6 +364,25 @@ static char *describe_url(const char *url)
 	return n < 0 ? NULL : ret;
 }
 
+/* "2026-11-20T06:00:00Z (6h after the interval's end)" */
+static char *describe_moment(const struct look *k, const char *after)
+{
+	struct civil civil;
+	struct zone_info info;
+	struct buf b;
+	int64_t at_us;
+
+	buf_init(&b, 256);
+	if (instant_of(k, &at_us, NULL) == 0) {
+		zone_to_civil(k->l->job->zone ? k->l->job->zone : zone_utc(), at_us, &civil, &info);
+		civil_add_rfc3339(&b, &civil, info.offset_s);
+		buf_addf(&b, " (%s after the interval's end)", after);
+	} else {
+		buf_addf(&b, "%s after the interval's end", after);
+	}
+	return buf_take(&b);
+}
+
 /* In words, for people; NULL: no memory, which others find out. */
 static char *describe(const struct look *k)
 {
@@ -390,7 +409,7 @@ static char *describe(const struct look *k)
 		n = asprintf(&ret, "an update of the dataset %s%s", dataset,
 			json_object_get(k->with, "newer_than") ? "" : " for this interval");
 	else if (time && units_parse_duration(time, &us, NULL) == 0)
-		n = asprintf(&ret, "%s after the interval's end", time);
+		return describe_moment(k, time);
 	else if (time)
 		n = asprintf(&ret, "%s", time);
 	else

@@ -199,11 +199,19 @@ bool why_daemon(struct why *w, const struct why_facts *f, struct why_node *under
 	return true;
 }
 
+static bool is_said(const struct why_node *under, const char *reason)
+{
+	for (const struct why_node *n = under ? under->first : NULL; n; n = n->next)
+		if (n->kind == WHY_SWITCH && strcmp(n->reason, reason) == 0)
+			return true;
+	return false;
+}
+
 void why_switches(struct why *w, const struct why_facts *f, struct why_node *under)
 {
 	const struct dag_row *d = f->switches;
 
-	if (d && d->paused) {
+	if (d && d->paused && !is_said(under, "paused")) {
 		why_add(w, under,
 			&(struct why_node){ .kind = WHY_SWITCH,
 				.subject = d->paused_by ? d->paused_by : "somebody",
@@ -268,7 +276,10 @@ static const char *run_text(struct why *w, const struct why_facts *f)
 		return r->reason == REASON_PARTIAL
 			       ? why_printf(w, "only the tasks that were asked for were run; %s",
 					 counts)
-			       : why_printf(w, "has not begun; %s", counts);
+			       : why_printf(w, "%s; %s",
+					 r->started_us ? "is to be taken up again"
+						       : "has not begun",
+					 counts);
 	case RUN_RUNNING:
 		return why_printf(w, "is at work; %s", counts);
 	default:

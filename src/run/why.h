@@ -176,9 +176,10 @@ enum why_follow {
 	FOLLOW_FAILED,     /* needs that failed */
 	FOLLOW_SKIPPED,    /* needs that were skipped */
 	FOLLOW_NEEDS,      /* all needs, in whatever state */
-	FOLLOW_CHOICE,     /* needs that choose */
+	FOLLOW_CHOICE,     /* the task that chose another way */
 	FOLLOW_SLOTS,      /* what runs in its lane */
 	FOLLOW_LIMIT,      /* what runs of its DAG */
+	FOLLOW_SIBLINGS,   /* of the same mapped task, the instances that run */
 	FOLLOW_POOL,       /* who holds its pool */
 	FOLLOW_BREAKER,    /* what opened its circuit breakers, and until when */
 	FOLLOW_SWITCH,     /* who paused or froze it */

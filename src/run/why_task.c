@@ -123,7 +123,10 @@ static void add_steps(const struct telling *t)
 		break;
 	case TASK_UP_FOR_RETRY:
 		why_step(w, &(struct why_step){ "logs", words, "what it said" });
-		why_step(w, &(struct why_step){ "end-retries", words, "do not try again" });
+		/* Nothing is asked of a run that another process has in hand. */
+		if (!f->run->owner.pid || f->abandoned ||
+			(f->live && why_int(f->live, "pid") == f->run->owner.pid))
+			why_step(w, &(struct why_step){ "end-retries", words, "do not try again" });
 		break;
 	case TASK_RUNNING:
 		why_step(w, &(struct why_step){
@@ -392,6 +395,21 @@ static void follow_limit(const struct telling *t, struct why_node *under)
 		add_own_running(t->k, under, NULL);
 }
 
+/* The instances beside one that are in its way. */
+static void follow_siblings(const struct telling *t, struct why_node *under)
+{
+	int shown = 0;
+
+	for (size_t i = 0; i < t->k->f->ntasks && shown < WHY_ROOTS_MAX; i++) {
+		const struct task_row *r = &t->k->f->tasks[i];
+		if (r->map_index < 0 || r->state != TASK_RUNNING ||
+			strcmp(r->name, t->row->name) != 0)
+			continue;
+		why_task(t->k, under, i);
+		shown++;
+	}
+}
+
 static void follow_switch(const struct telling *t, struct why_node *under)
 {
 	const struct why_facts *f = t->k->f;
@@ -483,6 +501,27 @@ static const char *said(const struct telling *t, enum reason reason)
 	return s->said ? s->said(s->arg, t->row, reason) : NULL;
 }
 
+static bool is_approval(const struct task *def)
+{
+	return def && def->waits && strcmp(def->op, "approval") == 0;
+}
+
+/* Who decided, and why, is in its outputs, or its error. */
+static void say_decision(const struct telling *t, const struct attempt_row *a, struct why_node *n)
+{
+	const struct task_row *r = t->row;
+	json_t *o = r->state == TASK_SUCCESS && r->outputs ? json_loads(r->outputs, 0, NULL) : NULL;
+	const char *by = why_get(o, "by"), *reason = why_get(o, "reason");
+
+	if (by)
+		n->text = why_printf(t->k->w, "was approved by %s", by);
+	if (by && reason)
+		n->detail = why_printf(t->k->w, "%s", reason);
+	if (r->state == TASK_FAILED && a && a->error && why_last_line(t->k->w, a->error))
+		n->text = why_last_line(t->k->w, a->error);
+	json_decref(o);
+}
+
 static struct why_node *add_task_node(const struct telling *t, struct why_node *under, size_t row)
 {
 	const struct task_row *r = t->row;
@@ -497,7 +536,9 @@ static struct why_node *add_task_node(const struct telling *t, struct why_node *
 		.until_us = r->state == TASK_UP_FOR_RETRY || task_state_waits(r->state) ? r->due_us
 											: 0 };
 
-	if (r->reason == REASON_LIST_FAILED)
+	if (is_approval(t->def) && task_state_is_final(r->state))
+		say_decision(t, a, &n);
+	else if (r->reason == REASON_LIST_FAILED)
 		n.detail = said(t, r->reason);
 	else if (r->state == TASK_UP_FOR_RETRY || r->state == TASK_FAILED)
 		n.detail = error_of(t->k->w, a);
@@ -588,15 +629,14 @@ static void follow_roots(
 	add_rest(k, under, &rest);
 }
 
-/* The needs themselves: those that did not succeed, or that choose, else the first few. */
-static void follow_needs(const struct telling *t, struct why_node *under, bool choosers)
+/* The needs themselves, the first few. */
+static void follow_needs(const struct telling *t, struct why_node *under)
 {
 	int shown = 0;
 
 	for (int i = 0; t->def && i < t->def->nneeds && shown < WHY_ROOTS_MAX; i++) {
 		size_t row = t->k->row[t->def->needs[i]];
-		if (row >= t->k->f->ntasks ||
-			(choosers && !t->k->f->dag->tasks[t->def->needs[i]].chooses))
+		if (row >= t->k->f->ntasks)
 			continue;
 		why_task(t->k, under, row);
 		shown++;
@@ -653,14 +693,20 @@ static void follow(const struct telling *t, struct why_node *under, size_t row, 
 		follow_breaker(t, under);
 		return;
 	case FOLLOW_NEEDS:
+		follow_needs(t, under);
+		return;
 	case FOLLOW_CHOICE:
-		follow_needs(t, under, how == FOLLOW_CHOICE);
+		if (why_chooser(t) < t->k->f->ntasks)
+			why_task(t->k, under, why_chooser(t));
 		return;
 	case FOLLOW_SLOTS:
 		follow_slots(t, under);
 		return;
 	case FOLLOW_LIMIT:
 		follow_limit(t, under);
+		return;
+	case FOLLOW_SIBLINGS:
+		follow_siblings(t, under);
 		return;
 	case FOLLOW_POOL:
 		follow_pool(t, under);
@@ -699,6 +745,10 @@ void why_task(struct why_walk *k, struct why_node *under, size_t row)
 	add_steps(&t);
 	/* A task in a state for a reason without a row has tries to tell, at least. */
 	follow(&t, n, row, says ? says->follow : FOLLOW_ATTEMPTS);
+	/* Whose decision it was. */
+	if (is_approval(t.def) && task_state_is_final(t.row->state) && says &&
+		says->follow != FOLLOW_REQUESTS)
+		why_requests(k->w, k->f, n, why_label(k->w, t.row));
 }
 
 /* ---- a run ---------------------------------------------------------------------------- */

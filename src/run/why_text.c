@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/node.h"
 #include "core/condition.h"
 #include "core/model.h"
 #include "run/control_dag.h"
@@ -195,12 +196,6 @@ static bool is_skipped(const struct task *t, enum task_state s)
 	return s == TASK_SKIPPED;
 }
 
-static bool is_chooser(const struct task *t, enum task_state s)
-{
-	(void)s;
-	return t && t->chooses;
-}
-
 static void value_failed(const struct telling *t, struct buf *out)
 {
 	buf_addstr(out, "it needs ");
@@ -215,9 +210,79 @@ static void value_skipped(const struct telling *t, struct buf *out)
 	buf_addstr(out, ", which was skipped");
 }
 
-static void value_chooser(const struct telling *t, struct buf *out)
+static bool is_short_circuit(const struct task *def)
 {
-	add_needs(t, is_chooser, "a task before it", out);
+	return def->op && strcmp(def->op, "short_circuit") == 0;
+}
+
+/* Did this one, which comes somewhere before it, leave it out? A branch chooses of the tasks
+ * directly behind it, a short circuit of all. */
+static bool left_out_by(const struct telling *t, size_t row, bool direct)
+{
+	const struct task *def = why_def(t->k, row);
+
+	if (!def || !def->chooses || t->k->f->tasks[row].state != TASK_SUCCESS)
+		return false;
+	return direct || is_short_circuit(def);
+}
+
+size_t why_chooser(const struct telling *t)
+{
+	struct why_walk *k = t->k;
+	size_t head = 0, tail = 0, from = (size_t)(t->row - k->f->tasks);
+
+	k->mark[from] = ++k->search;
+	k->queue[tail++] = from;
+	while (head < tail) {
+		size_t at = k->queue[head++];
+		const struct task *def = why_def(k, at);
+		if (at != from && left_out_by(t, at, false))
+			return at;
+		for (int i = 0; def && i < def->nneeds; i++) {
+			size_t need = k->row[def->needs[i]];
+			if (need >= k->f->ntasks || k->mark[need] == k->search)
+				continue;
+			if (at == from && left_out_by(t, need, true))
+				return need;
+			k->mark[need] = k->search;
+			k->queue[tail++] = need;
+		}
+	}
+	return k->f->ntasks;
+}
+
+static void add_names(const json_t *list, struct buf *out)
+{
+	size_t i, n = json_array_size(list);
+	json_t *name;
+
+	json_array_foreach((json_t *)list, i, name) if (i < NAMES_SHOWN)
+		buf_addf(out, "%s%s", i ? ", " : "", json_string_value(name));
+	if (n > NAMES_SHOWN)
+		buf_addf(out, " and %zu more", n - NAMES_SHOWN);
+	if (n == 0)
+		buf_addstr(out, "none of those behind it");
+}
+
+static void value_chosen(const struct telling *t, struct buf *out)
+{
+	size_t row = why_chooser(t);
+	const struct task_row *r = row < t->k->f->ntasks ? &t->k->f->tasks[row] : NULL;
+	json_t *outputs = r && r->outputs ? json_loads(r->outputs, 0, NULL) : NULL;
+	const json_t *list = json_object_get(outputs, "chosen");
+
+	if (!r) {
+		buf_addstr(out, "a task before it chose another way");
+	} else if (is_short_circuit(why_def(t->k, row))) {
+		buf_addf(out, "the short circuit %s lets nothing through: its `if` is false",
+			r->name);
+	} else if (json_is_array(list)) {
+		buf_addf(out, "%s chose ", r->name);
+		add_names(list, out);
+	} else {
+		buf_addf(out, "%s chose another way", r->name);
+	}
+	json_decref(outputs);
 }
 
 static void value_slots(const struct telling *t, struct buf *out)
@@ -306,6 +371,27 @@ static void value_waits(const struct telling *t, struct buf *out)
 	buf_addstr(out, t->row->waits_for ? t->row->waits_for : "what it has not said");
 }
 
+/* What it waited for, when it does no longer: as its file says it. */
+static void value_for(const struct telling *t, struct buf *out)
+{
+	static const struct {
+		const char *key, *what;
+	} waits[] = { { "path", "the file" }, { "url", "its request" }, { "sql", "its query" },
+		{ "dataset", "the dataset" }, { "run", "the run of" }, { "time", "the time" },
+		{ "prompt", "a decision:" } };
+	const struct node *with = t->def ? t->def->with : NULL;
+
+	for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+		const struct node *n = node_get(with, waits[i].key);
+		if (!node_text(n))
+			continue;
+		buf_addf(out, " for %s", waits[i].what);
+		if (strcmp(waits[i].key, "sql") != 0 && strcmp(waits[i].key, "url") != 0)
+			buf_addf(out, " %s", n->text);
+		return;
+	}
+}
+
 /* What looks for it find. */
 static void value_looked(const struct telling *t, struct buf *out)
 {
@@ -337,10 +423,11 @@ static const struct {
 	value_fn *add;
 } values[] = {
 	{ "ahead", value_ahead },
-	{ "chooser", value_chooser },
+	{ "chosen", value_chosen },
 	{ "counts", value_counts },
 	{ "end", value_end },
 	{ "failed", value_failed },
+	{ "for", value_for },
 	{ "host", value_host },
 	{ "instances", value_instances },
 	{ "limit", value_limit },

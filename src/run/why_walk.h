@@ -52,6 +52,9 @@ const struct why_other *why_past(const struct telling *t);
 
 /* ---- run/why_text.c -------------------------------------------------------------------- */
 
+/* The row of the task that left it out by its choice; the number of rows: none is known. */
+size_t why_chooser(const struct telling *t);
+
 /* A template with its {names} filled in. */
 const char *why_text(const struct telling *t, const char *template);
 

@@ -123,14 +123,34 @@ tasks:
   gives: { run: "true" }
   bad: { run: "exit 1" }
   behind: { run: "true", needs: bad }
+  stop: { control: short_circuit, with: { if: "{{ ds < '2000-01-01' }}" } }
+  near: { run: "true", needs: stop }
+  far: { run: "true", needs: near, trigger: all_done }
+  late: { control: wait, with: { path: nowhere, timeout: 1s } }
+  ask: { control: approval, with: { prompt: go?, timeout: 1s, default: approve } }
+  nobody: { control: approval, with: { prompt: go?, timeout: 1s } }
 END
 weir run mixed.yaml --date 2026-11-19
+weir why mixed far
+line '^far skipped: was not run: the short circuit stop lets nothing through: its `if` is false' "a short circuit further before"
+line '^  stop success' "... which is told"
+weir why mixed late
+line '^late failed: waited for the file nowhere as long as its timeout allows' "what was waited for in vain"
+weir why mixed ask
+line '^ask success: was approved by weir, at .*: "nobody decided in time"' "whose approval it was"
+weir why mixed nobody
+line '^nobody failed: rejected by weir: nobody decided in time' "... and whose rejection"
 weir why mixed slow
-line '^slow skipped: was not run: pick chose another way' "a branch that chose another way"
+line '^slow skipped: was not run: pick chose fast' "a branch that chose another way"
 line '^  pick success: succeeded with try 1' "... which is told"
 weir why mixed strict
 line '^strict failed: exit status 3, which no retry mends' "an error that is not tried again"
+weir retry mixed@2026-11-19 behind
+exits 4 "what cannot run is not done again alone"
+err_has "task behind would be upstream_failed again at once: it needs bad, which is failed; retry or mark that one" "... and it is said what is in its way"
 weir mark mixed@2026-11-19 bad success --reason "done by hand"
+weir why mixed@2026-11-19
+line '^mixed@2026-11-19 queued: is to be taken up again; ' "a run that has begun before"
 weir why mixed bad
 line '^bad success: was marked so, by request' "a state that was set"
 line '^  .* asked: mark bad: success, at .*: "done by hand"$' "by whom and why"
@@ -235,6 +255,12 @@ line '^  .* paused hold, since .*: "the source is late"$' "who paused a DAG and 
 out_has "weir resume hold" "how to end it"
 weir why hold@2026-11-19
 line '^  .* paused hold, since' "its run says so, too"
+weir trigger late --date 2026-11-18
+weir pause late --reason "not now"
+weir clear late@2026-11-18 a
+weir why late@2026-11-18 a
+is "$(grep -c "paused late" "$T/out")" 1 "a pause is told once"
+weir resume late
 weir resume hold
 weir drain lim --reason "maintenance"
 weir why lim
@@ -244,6 +270,12 @@ await sh -c '"$WEIR" why lim | grep -q "its last good version is used"'
 weir why lim
 line 'lim.yaml: cannot be loaded; its last good version is used' "a broken file"
 out_has "dags/lim.yaml:" "... with the place"
+printf 'dag: never\ntasks: { a: { run: "true", needs: b } }\n' >dags/never.yaml
+weir why never
+exits 3 "a broken file of a DAG that never ran"
+err_has 'never is not scheduled: its file cannot be loaded:' "... is found"
+err_has 'never.yaml:2:' "... with the place"
+rm dags/never.yaml
 weir skip hold@2026-11-19 last --reason "nobody reads it"
 await rows skipped "SELECT state FROM task WHERE name = 'last'"
 weir why hold last

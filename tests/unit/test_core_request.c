@@ -145,7 +145,9 @@ static const struct story {
 	{ "a;b a;c b;d", "failed ~upstream_failed ~upstream_failed success", RUN_FAILED, "retry a",
 		"a starts, b waits, c waits; queued" },
 	{ "a;b a;c b;d", "failed ~upstream_failed ~upstream_failed success", RUN_FAILED, "retry b",
-		"; failed" },
+		"!task b would be upstream_failed again at once: it needs a, which is failed" },
+	{ "a;b a;c b", "failed ~upstream_failed ~upstream_failed", RUN_FAILED, "clear c",
+		"!it needs b, which is upstream_failed; retry or mark that one" },
 	{ "a;b;c a b", "failed failed ~upstream_failed", RUN_FAILED, "retry a",
 		"a starts; queued" },
 	{ "a;b;c a b", "failed failed ~upstream_failed", RUN_FAILED, "retry a b",
@@ -192,7 +194,8 @@ static const struct story {
 		"a becomes success (marked); cancelled" },
 	{ "a;b", "success cancelled", RUN_CANCELLED, "mark b =skipped",
 		"b becomes skipped (marked); success" },
-	{ "a", "success", RUN_SUCCESS, "mark a =success", "!task a is success already" },
+	{ "a", "success", RUN_SUCCESS, "mark a =success",
+		"!task a is success already; possible with it: retry, clear, mark, set-output" },
 	/* the others */
 	{ "a;b a;c", "held none none", RUN_RUNNING, "skip a",
 		"a becomes skipped (skipped_by_request), b becomes skipped (upstream_skipped); "
@@ -209,7 +212,9 @@ static const struct story {
 	{ "a;b a", "running none", RUN_RUNNING, "cancel",
 		"a stops, b becomes cancelled (cancelled); running" },
 	{ "a;b a", "running none", RUN_RUNNING, "cancel a", "a stops; running" },
-	{ "a", "failed", RUN_FAILED, "cancel", "!it is failed already" },
+	{ "a", "failed", RUN_FAILED, "cancel",
+		"!it is failed already: there is nothing to cancel; possible with its tasks: "
+		"retry" },
 	{ "a;b a", "success none", RUN_RUNNING, "set-output a", "a outputs; running" },
 	{ "a;b a;c b", "success none success", RUN_RUNNING, "set-output a",
 		"!task c depends on a and has begun (success)" },

@@ -278,6 +278,7 @@ static void make(struct world *wo, const struct row *rows, int n)
 			.trigger = rows[i].trigger,
 			.pool = rows[i].pool,
 			.chooses = rows[i].chooses,
+			.op = strcmp(rows[i].name, "stop") == 0 ? "short_circuit" : NULL,
 			.retry = { .retries = 3 } };
 		bool ran = rows[i].state == TASK_FAILED || rows[i].state == TASK_UP_FOR_RETRY ||
 			   rows[i].state == TASK_SUCCESS || rows[i].state == TASK_RUNNING;
@@ -380,6 +381,14 @@ static const struct {
 		"sum skipped: was not run: it needs eu, which was skipped\n"
 		"  eu skipped: was not run: pick chose another way\n"
 		"    pick success: succeeded with try 2\n" },
+	{ "a short circuit, from afar",
+		{ { "stop", "", TASK_SUCCESS, REASON_SUCCEEDED, 0, NULL, true },
+			{ "b", "a", TASK_SKIPPED, REASON_NOT_CHOSEN, 0, NULL, false },
+			{ "c", "b", TASK_SKIPPED, REASON_NOT_CHOSEN, 0, NULL, false } },
+		"c",
+		"c skipped: was not run: the short circuit stop lets nothing through: its `if` is "
+		"false\n"
+		"  stop success: succeeded with try 2\n" },
 	{ "a rule that cannot be met",
 		{ { "a", "", TASK_SUCCESS, REASON_SUCCEEDED, 0, NULL, false },
 			{ "b", "a", TASK_SKIPPED, REASON_RULE_UNMET, TRIGGER_ONE_FAILED, NULL,
@@ -487,6 +496,16 @@ static void test_mapped(void **state)
 		"host]\n"
 		"    a[1] queued: as many instances of it run as its max_active allows (2)\n"
 		"    a[2] none: waits for its turn\n");
+	why_release(&wo.w);
+	why_init(&wo.w);
+	/* What runs of another task is not in its way. */
+	wo.tasks[1].state = TASK_RUNNING;
+	wo.tasks[1].reason = REASON_STARTED;
+	wo.tasks[6].state = TASK_RUNNING;
+	wo.tasks[6].reason = REASON_STARTED;
+	assert_string_equal(explain(&wo, "a[1]"),
+		"a[1] queued: as many instances of it run as its max_active allows (2)\n"
+		"  a[0] running: runs, try 1 of at most 3\n");
 	why_release(&wo.w);
 	why_init(&wo.w);
 	assert_string_equal(explain(&wo, "a[2]"), "a[2] none: waits for its turn\n");
