@@ -42,10 +42,14 @@
 	"SELECT id, dag, task, kind, start_us, end_us, deadline_us, found_us, ended_us," \
 	" ended, detail, acts, acted FROM sla_miss "
 
-/* Columns and the first values of a new event of the run ?2. */
+/* A new event of the run ?2. VALUES: a SELECT from the table it goes into is kept aside first,
+ * which costs more than all the rest. */
 #define EVENT_INSERT                                                                          \
 	"INSERT INTO event(run_id, id, at_us, task, map_index, from_state, to_state, reason," \
-	" detail) SELECT ?2, (SELECT coalesce(max(id), 0) + 1 FROM event WHERE run_id = ?2), ?1"
+	" detail) "
+#define EVENT_FIRST                                                                       \
+	"?2, coalesce((SELECT id FROM event WHERE run_id = ?2 ORDER BY id DESC LIMIT 1)," \
+	" 0) + 1, ?1"
 
 #define UPDATE_COLUMNS                                                                 \
 	" u.id, u.at_us, u.dataset, u.start_us, u.end_us, u.dag, u.task, u.map_index," \
@@ -112,8 +116,10 @@ static const char *const texts[] = {
 		" changed_us = ?10, due_us = ?11, hash = coalesce(?12, hash, ?13), outputs = ?14,"
 		" work = ?15, waits_for = ?16,"
 		" decision = iif(?5 = 'none' OR ?5 = 'awaiting_input', NULL, decision),"
-		" looked = iif(?5 IN ('failed', 'skipped', 'cancelled'), looked, NULL),"
-		" looked_us = iif(?5 IN ('failed', 'skipped', 'cancelled'), looked_us, 0)"
+		/* No IN: it builds a table of its list each time (see migrations.c). */
+		" looked = iif(?5 = 'failed' OR ?5 = 'skipped' OR ?5 = 'cancelled', looked, NULL),"
+		" looked_us = iif(?5 = 'failed' OR ?5 = 'skipped' OR ?5 = 'cancelled', looked_us,"
+		" 0)"
 		" WHERE run_id = ?1 AND name = ?2 AND map_index = ?3 AND state = ?4",
 	[SQL_TASK_LOOKED] = "UPDATE task SET looked = ?4, looked_us = ?5"
 			    " WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
@@ -121,7 +127,7 @@ static const char *const texts[] = {
 	[SQL_TASK_TOKEN] =
 		"UPDATE task SET token = ?4 WHERE run_id = ?1 AND name = ?2 AND map_index = ?3"
 		" AND token < ?4",
-	[SQL_EVENT_INSERT] = EVENT_INSERT ", ?3, ?4, ?5, ?6, ?7, ?8",
+	[SQL_EVENT_INSERT] = EVENT_INSERT "VALUES (" EVENT_FIRST ", ?3, ?4, ?5, ?6, ?7, ?8)",
 	[SQL_ATTEMPT_INSERT] =
 		"INSERT INTO attempt(token, run_id, task, map_index, try, queued_us, version)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT version FROM run WHERE id = ?2))",
@@ -195,7 +201,7 @@ static const char *const texts[] = {
 		" FROM attempt a JOIN task t ON (t.run_id, t.name, t.map_index) ="
 		" (a.run_id, a.task, a.map_index) WHERE a.token = ?1",
 	[SQL_LATE_EVENT] = EVENT_INSERT
-	", ?3, ?4, ?5, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM"
+	"SELECT " EVENT_FIRST ", ?3, ?4, ?5, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM"
 	" event WHERE run_id = ?2 AND task = ?3 AND map_index = ?4 AND reason = ?6"
 	" AND detail = ?7)",
 	[SQL_APPROVALS] = APPROVAL_SELECT "WHERE t.state = 'awaiting_input' AND t.decision IS NULL"
@@ -203,7 +209,8 @@ static const char *const texts[] = {
 	[SQL_APPROVAL] = APPROVAL_SELECT "WHERE t.run_id = ?1 AND t.name = ?2 AND t.map_index = ?3",
 	[SQL_DECIDE] = "UPDATE task SET decision = ?4 WHERE run_id = ?1 AND name = ?2"
 		       " AND map_index = ?3 AND state = 'awaiting_input' AND decision IS NULL",
-	[SQL_DECIDE_EVENT] = EVENT_INSERT ", ?3, ?4, 'awaiting_input', 'awaiting_input', ?5, ?6",
+	[SQL_DECIDE_EVENT] = EVENT_INSERT "VALUES (" EVENT_FIRST
+					  ", ?3, ?4, 'awaiting_input', 'awaiting_input', ?5, ?6)",
 	[SQL_ACT_PUT] =
 		"INSERT INTO outbox(key, kind, payload, created_us, due_us)"
 		" SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE key = ?1)",

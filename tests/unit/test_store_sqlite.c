@@ -327,6 +327,31 @@ static void test_made_between(void **state)
 	sqlite3_cancel_auto_extension((void (*)(void))watch_statements);
 }
 
+/* What is written for each task builds no table of its own: an IN of three values, or an INSERT of
+ * a SELECT from the same table, costs more than all the rest of it. */
+static void test_plain_statements(void **state)
+{
+	static const enum sqlite_sql often[] = { SQL_RUN_EPOCH, SQL_TASK_CHANGE, SQL_TASK_TOKEN,
+		SQL_EVENT_INSERT, SQL_ATTEMPT_INSERT, SQL_ATTEMPT_END, SQL_TASK_LOOKED,
+		SQL_TASK_PUT };
+	struct fixture *f = *state;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	for (size_t i = 0; i < sizeof often / sizeof *often; i++) {
+		char *explain = sqlite3_mprintf("EXPLAIN %s", sqlite_sql_text(often[i]));
+		sqlite3_stmt *stmt = NULL;
+		assert_int_equal(sqlite3_prepare_v2(db, explain, -1, &stmt, NULL), SQLITE_OK);
+		while (sqlite3_step(stmt) == SQLITE_ROW)
+			if (strcmp((const char *)sqlite3_column_text(stmt, 1), "OpenEphemeral") ==
+				0)
+				fail_msg("it builds a table: %s", explain);
+		sqlite3_finalize(stmt);
+		sqlite3_free(explain);
+	}
+	sqlite3_close(db);
+}
+
 /* Several processes make the store, reserve tokens and open runs at once. */
 static void test_processes(void **state)
 {
@@ -768,6 +793,7 @@ int main(int argc, char **argv)
 		ONE(test_migrations, SQLITE),
 		ONE(test_older_database, SQLITE),
 		ONE(test_made_between, SQLITE),
+		ONE(test_plain_statements, SQLITE),
 		ONE(test_processes, SQLITE),
 		ONE(test_faults, SQLITE),
 		ONE(test_killed_at_writes, SQLITE),
