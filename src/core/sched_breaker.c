@@ -137,6 +137,7 @@ static void tell(struct sched *s, struct live_breaker *g, const struct cause *wh
 	buf_release(&text);
 	s->ntouched -= g->touched;
 	g->touched = false;
+	g->coming = g->coming && why->from == g->breaker.state;
 }
 
 static void touch(struct sched *s, struct live_breaker *g)
@@ -187,7 +188,8 @@ static void set_timer(struct sched *s, struct live_breaker *g)
 
 static void arm(struct sched *s, struct live_breaker *g)
 {
-	if (g->nheld == 0 && g->breaker.state == BREAKER_CLOSED && g->breaker.ramp_us) {
+	if (g->nheld == 0 && !g->coming && g->breaker.state == BREAKER_CLOSED &&
+		g->breaker.ramp_us) {
 		breaker_end_ramp(&g->breaker);
 		touch(s, g);
 	}
@@ -322,6 +324,7 @@ static void hold(struct sched *s, const struct ref *at, int64_t key, struct live
 
 	t->stopped = g;
 	t->stopped_key = key;
+	g->coming = false;
 	g->nheld++;
 	if (heap_push(&g->held, key, id_of(at)) < 0)
 		s->failed = true;
@@ -575,10 +578,11 @@ int sched_load_breaker(struct sched *s, const char *name, const char *text, int6
 	sched_set_now(s, now_us);
 	forget_changes(s, g);
 	breaker_parse(text, &g->breaker);
+	/* A restart: until one of them is held here, that none is says nothing. */
+	g->coming = !g->told && g->breaker.ramp_us;
 	g->told = sched_hash_of(text);
 	g->breaker.era = era + 1;
 	g->by_run = 0;
-	/* Those that it held may be on their way: its ramp goes on. */
 	set_timer(s, g);
 	return s->failed ? -1 : 0;
 }

@@ -138,6 +138,7 @@ struct live_breaker {
 	int nheld;
 	int64_t next_us;  /* when the next of them is let go at the earliest */
 	int64_t armed_us; /* of its timer; INT64_MAX: none */
+	bool coming;      /* in a ramp that was loaded: those that it held come in one by one */
 	bool touched;     /* it counted what no change tells of yet */
 	uint64_t told;    /* the text that was told or loaded last, as a hash */
 	/* The run whose ends it has counted since changes were cleared, and how it was before: they

@@ -237,6 +237,32 @@ static void test_ramp_goes_on(void **state)
 	dag_unref(dag);
 }
 
+/* They come in one run after the other; what ends meanwhile does not end the ramp. */
+static void test_ramp_of_two_runs(void **state)
+{
+	struct sched *s = make_sched();
+	struct dag *dag = MAKE("d", { .name = "a", .breakers = api });
+	struct task_init init = {
+		.state = TASK_HELD, .reason = REASON_BREAKER_OPEN, .selected = true
+	};
+	struct run_init run = {
+		.run_id = 1, .dag = dag, .state = RUN_RUNNING, .tasks = &init, .resume = true
+	};
+
+	(void)state;
+	assert_int_equal(sched_load_breaker(s, "api", "v1 closed 5000000 0 0 5000000", 9 * S), 0);
+	assert_int_equal(sched_add_run(s, &run, 9 * S, NULL), 0);
+	assert_string_equal(tick(s, 9 * S), "start 1a");
+	end(s, 1, OUTCOME_SUCCESS, 9 * S + 1);
+	assert_string_equal(tick(s, 9 * S + 1), "");
+	run.run_id = 2;
+	assert_int_equal(sched_add_run(s, &run, 9 * S + 2, NULL), 0);
+	assert_string_equal(tick(s, 9 * S + 2), "");
+	assert_string_equal(tick(s, 9 * S + S / 2), "start 2a");
+	sched_free(s);
+	dag_unref(dag);
+}
+
 /* What is taken back before it is committed was not counted: whoever settles the run tells of it.
  */
 static void test_taken_back(void **state)
@@ -393,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_at_once),
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_ramp_goes_on),
+		cmocka_unit_test(test_ramp_of_two_runs),
 		cmocka_unit_test(test_taken_back),
 		cmocka_unit_test(test_clock_set_back),
 		cmocka_unit_test(test_choice_is_no_probe),
