@@ -102,8 +102,6 @@ static void fire_timers(struct sched *s, int64_t now_us)
 
 int sched_tick(struct sched *s, int64_t now_us, struct err *err)
 {
-	if (now_us < s->clock_us)
-		sched_heed_clock(s, now_us);
 	sched_set_now(s, now_us);
 	fire_timers(s, now_us);
 	sched_start_ready(s, now_us);

@@ -323,11 +323,15 @@ void sched_review_run(struct sched *s, struct live_run *r, const bool *chosen, i
 
 /* Room for one more element in an array; false without memory, and the scheduler is then failed. */
 bool sched_grow(struct sched *s, void *array, size_t n, size_t *cap, size_t size);
+/* sched_breaker.c: the clock was set back, and nothing of breakers waits longer for it. */
+void sched_heed_clock(struct sched *s, int64_t now_us);
 /* Each event says when it is; time never runs back in here. */
 static inline void sched_set_now(struct sched *s, int64_t now_us)
 {
 	if (now_us > s->now_us)
 		s->now_us = now_us;
+	if (now_us < s->clock_us)
+		sched_heed_clock(s, now_us);
 	s->clock_us = now_us;
 }
 
@@ -369,8 +373,6 @@ void sched_tell_breakers(
 /* Whether one would stop it. */
 bool sched_is_at_breaker(struct sched *s, const struct ref *at, int64_t now_us);
 void sched_fire_breaker(struct sched *s, int index, int64_t due_us, int64_t now_us);
-/* The clock was set back: nothing waits longer for it. */
-void sched_heed_clock(struct sched *s, int64_t now_us);
 /* Changes were cleared: what was counted stays. Or they were taken back: what was counted of that
  * run is, too. */
 void sched_keep_counts(struct sched *s);

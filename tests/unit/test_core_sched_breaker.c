@@ -326,6 +326,18 @@ static void test_clock_set_back(void **state)
 	end(s, 3, OUTCOME_SUCCESS, 16 * S);
 	assert_string_equal(tick(s, 16 * S), "api closed probes_passed; start 2d");
 	sched_free(s);
+	/* An end is the first to tell of it. */
+	s = make_sched();
+	sched_load_breaker(s, "api", "v1 open 1 10 10 0", late);
+	add(s, 1, MAKE("d", { .name = "a", .breakers = api }, { .name = "b", .breakers = api }),
+		late);
+	assert_string_equal(tick(s, late), "api half_open breaker_due; start 1a");
+	add(s, 2, MAKE("d", { .name = "c", .breakers = api }), late);
+	assert_string_equal(tick(s, late), "");
+	end(s, 1, OUTCOME_SUCCESS, 5 * S);
+	assert_string_equal(tick(s, 5 * S), "api closed probes_passed; start 1b");
+	assert_string_equal(tick(s, 5 * S + S / 2), "start 2c");
+	sched_free(s);
 }
 
 /* A choice uses nothing of what is shared: it is no probe, and its success closes nothing. */
