@@ -79,7 +79,7 @@ struct outside_watch {
 	outside_watch_fn *fn;
 	void *arg;
 };
-#define OUTSIDE_POLL_US INT64_C(30000000)
+#define OUTSIDE_POLL_US INT64_C(10000000)
 int outside_look(const struct outside_from *from, const struct task *t,
 	const struct outside_watch *watch, struct sched_outside *ret, struct err *err);
 

@@ -47,7 +47,13 @@ static struct template_context context(json_t *params)
 static void check(const char *text, const char *file)
 {
 	static const char *const names[] = { "v", "list", NULL };
-	struct template_scope scope = { names, names, names, true, true, file != NULL, NULL };
+	struct template_scope scope = { .params = names,
+		.upstream = names,
+		.all_tasks = names,
+		.has_task = true,
+		.has_interval = true,
+		.has_item = true,
+		.sql = file != NULL };
 	struct node node = {
 		.type = NODE_STRING, .text = text, .len = strlen(text), .line = 1, .col = 1
 	};
