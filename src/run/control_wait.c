@@ -342,6 +342,8 @@ static int look_for_decision(const struct look *k, struct err *err)
 		rc = err_set(err, ERR_BUSY, "that it is asked is not recorded yet");
 	else if (r.n > 0 && r.approvals[0].decision)
 		rc = take_decision(k, r.approvals[0].decision, err);
+	else if (until_us && now_us >= until_us && r.n > 0 && r.approvals[0].due_us > now_us)
+		rc = err_set(err, ERR_BUSY, "another process has asked anew, and waits longer");
 	else if (until_us && now_us >= until_us)
 		rc = decide_by_time(k, err);
 	store_result_release(&r);

@@ -292,7 +292,7 @@ static void test_decided_by_time(void **state)
 	world_release(&w);
 }
 
-static void set_task(struct world *w, enum task_state from, enum task_state to)
+static void set_task(struct world *w, enum task_state from, enum task_state to, int64_t due_us)
 {
 	struct store_result r;
 
@@ -303,7 +303,7 @@ static void set_task(struct world *w, enum task_state from, enum task_state to)
 		.run_id = lease.run_id,
 		.task = "w",
 		.map_index = -1,
-		.state = { .from = from, .to = to } };
+		.state = { .from = from, .to = to, .due_us = due_us } };
 	const struct store_batch b = {
 		.leases = &lease, .nleases = 1, .changes = &c, .nchanges = 1
 	};
@@ -319,7 +319,7 @@ static void test_not_recorded_yet(void **state)
 	(void)state;
 	world_init(&w, "approval", "prompt: ok?, timeout: 1h, default: approve");
 	decide(&w, true, NULL);
-	set_task(&w, TASK_AWAITING_INPUT, TASK_RUNNING);
+	set_task(&w, TASK_AWAITING_INPUT, TASK_RUNNING, 0);
 	w.look.asked = w.look.waits = true;
 	assert_int_equal(look(&w), -1);
 	assert_true(err_info(w.err.code)->transient);
@@ -329,6 +329,25 @@ static void test_not_recorded_yet(void **state)
 	assert_int_equal(w.err.code, ERR_BUSY);
 	/* Its attempt does not wait. */
 	w.look.waits = false;
+	assert_int_equal(look(&w), 0);
+	assert_true(w.found.there);
+	world_release(&w);
+}
+
+/* Another process has the run by now, and asked anew: the time of a former wait decides nothing. */
+static void test_asked_anew(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, "approval", "prompt: ok?, timeout: 1h, default: approve");
+	set_task(&w, TASK_AWAITING_INPUT, TASK_RUNNING, 0);
+	set_task(&w, TASK_RUNNING, TASK_AWAITING_INPUT, END_US + 9);
+	w.look.asked = true;
+	w.look.deadline_us = END_US;
+	assert_int_equal(look(&w), -1);
+	assert_int_equal(w.err.code, ERR_BUSY);
+	w.a.now_us = w.look.deadline_us = END_US + 9;
 	assert_int_equal(look(&w), 0);
 	assert_true(w.found.there);
 	world_release(&w);
@@ -364,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_decided_by_time),
 		cmocka_unit_test(test_not_recorded_yet),
+		cmocka_unit_test(test_asked_anew),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
