@@ -177,7 +177,7 @@ struct trun {
 /* ---- circuit breakers (fuses.c) ---- */
 
 struct fuse {
-	char name[8];
+	char name[16];
 	struct breaker_policy policy;
 	enum breaker_state state; /* as committed, with what follows */
 	int64_t since_us, until_us;

@@ -148,7 +148,7 @@ static const struct fault_row {
 	[FAULT_REPEAT] = { "repeat", 4 },
 	[FAULT_CANCEL] = { "cancel", 5 },
 	[FAULT_HOLD] = { "hold", 8 },
-	[FAULT_RERUN] = { "rerun", 4 },
+	[FAULT_RERUN] = { "rerun", 7 },
 	[FAULT_ASK] = { "ask", 16 },
 	[FAULT_DECIDE] = { "decide", 6 },
 	[FAULT_FUSE] = { "breaker", 5 },

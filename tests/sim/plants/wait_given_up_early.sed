@@ -1,3 +1,3 @@
 # file: src/core/sched_ask.c
 # what: a wait ends a second before its time
-/^static void wait_more/,/^}/s/now_us >= t->due_us \&\&/now_us + 1000000 >= t->due_us \&\&/
+/^static bool is_late/,/^}/s/now_us >= t->due_us/now_us + 1000000 >= t->due_us/

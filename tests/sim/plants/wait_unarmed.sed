@@ -1,3 +1,3 @@
 # file: src/core/sched_ask.c
 # what: what waits is not looked at again
-/^static void wait_more/,/^}/s/sched_arm(s, at);/(void)s;/
+/^static void ask_at/,/^}/s/sched_arm(s, at);/(void)s;/
