@@ -243,7 +243,9 @@ static bool counts(const struct fuse *g, const struct attempt *a)
 static void end_of(struct sim *w, struct fuse *g, struct attempt *a, const struct change *c)
 {
 	int i = (int)(g - w->fuses);
-	bool failed = a->recorded == OUTCOME_FAILED || a->recorded == OUTCOME_TIMEOUT;
+	/* What fails while its run is being cancelled says nothing. */
+	bool failed = !a->run->stopping &&
+		      (a->recorded == OUTCOME_FAILED || a->recorded == OUTCOME_TIMEOUT);
 	bool bad = failed && counts(g, a) && dags_task(a->run, a->task)->part == PART_COMMAND;
 	bool uses = dags_task(a->run, a->task)->part == PART_COMMAND;
 	bool same = uses && a->era[i] == g->era && a->incarnation == w->actors[0].incarnation;

@@ -327,7 +327,10 @@ static void check_refusal(struct actor *n, const struct ask *q, int rc, const st
 	if (rc == 0)
 		must(w, asked_may_all(q), "request %d is planned, and cannot be asked", q->number);
 	else if (in_hand && err->code == ERR_REFUSED)
-		must(w, !asked_may_all(q) || q->run->cancelling,
+		must(w,
+			!asked_may_all(q) || q->run->cancelling ||
+				(q->ntasks > 0 && strstr(err->msg, "again at once")),
+
 			"request %d is refused, and can be asked: %s", q->number, err->msg);
 	else if (in_hand && is_well(w))
 		must(w, err->code == ERR_BUSY, "request %d fails: %s", q->number, err->msg);
