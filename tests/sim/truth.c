@@ -176,6 +176,8 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 		"%s was being cancelled, and is %s", r->name, run_state_name(r->state));
 	r->stopping = 0;
 	r->owner = NULL;
+	if (asked) /* where nobody had it in hand nobody else tells of it */
+		planned_ended(&w->actors[0], r->id);
 	parts_check_final(w, r);
 }
 
