@@ -123,18 +123,24 @@ static int ask(struct request_plan *p, const struct run_init *run, const struct 
 	return rc;
 }
 
+static bool does_again(const struct request *q)
+{
+	return q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR;
+}
+
 static bool does_nothing(const struct request_plan *p)
 {
 	for (int i = 0; i < p->ntasks; i++)
-		if (p->tasks[i].effect != EFFECT_NONE)
+		if (p->tasks[i].effect != EFFECT_NONE && p->tasks[i].effect != EFFECT_STALE)
 			return false;
 	return true;
 }
 
-/* What was done again comes at once to the end it had: something else has to be done first. */
-static int refuse_same_end(const struct request_plan *p, const struct dag *dag,
-	const struct request *q, struct err *err)
+int request_check_use(const struct request_plan *p, const struct dag *dag, const struct request *q,
+	struct err *err)
 {
+	if (!does_again(q) || q->ntasks == 0 || !does_nothing(p))
+		return 0;
 	const struct task *t = &dag->tasks[q->tasks[0]];
 	const char *state = task_state_name(p->tasks[t->index].to);
 
@@ -165,10 +171,7 @@ int request_plan(struct request_plan *ret, const struct run_init *run, const str
 	int rc = ret->tasks && ret->sched ? 0 : err_nomem(err);
 	if (rc == 0)
 		rc = ask(ret, run, q, now_us, err);
-	bool again = q->verb == REQUEST_RETRY || q->verb == REQUEST_CLEAR;
-	if (rc == 0 && again && q->ntasks > 0 && does_nothing(ret))
-		rc = refuse_same_end(ret, run->dag, q, err);
-	if (rc == 0 && again)
+	if (rc == 0 && does_again(q))
 		rc = see_stale(ret, run->dag, err);
 	if (rc == 0)
 		ret->to = sched_run_state(ret->sched, run->run_id);

@@ -29,6 +29,7 @@
 
 #include "core/state.h"
 
+struct dag;
 struct err;
 struct run_init;
 struct sched;
@@ -94,6 +95,11 @@ struct request_plan {
 /* `run` is copied; its flags `aside` and `lane` are set here. */
 int request_plan(struct request_plan *ret, const struct run_init *run, const struct request *q,
 	int64_t now_us, struct err *err);
+/* Something comes of it. ERR_REFUSED: what was to be done again would come to the end it had at
+ * once, since what it needs has not changed; with what is in its way. The deed itself does not ask.
+ */
+int request_check_use(const struct request_plan *p, const struct dag *dag, const struct request *q,
+	struct err *err);
 void request_plan_release(struct request_plan *p);
 
 #endif

@@ -259,7 +259,8 @@ static int make_request(struct asked *a, struct err *err)
 /* Errors of the core speak of "it". */
 static int plan_run(struct asked *a, const struct run_init *run, struct err *err)
 {
-	if (request_plan(&a->plan, run, &a->request, clock_now_us(), err) < 0)
+	if (request_plan(&a->plan, run, &a->request, clock_now_us(), err) < 0 ||
+		request_check_use(&a->plan, run->dag, &a->request, err) < 0)
 		return err_context(err, "run %s", a->run->name);
 	/* What runs is stopped where it runs. */
 	if (a->sched || !a->plan.stops)

@@ -125,7 +125,7 @@ check "nothing is made where there is none" test ! -e none
 weir show never
 out_has "its timeout allows; the last look: c is 0" "show tells it"
 weir why never no_row
-out_has "waited as long as its timeout allows; the last look: no row" "why tells it"
+out_has "waited for its query as long as its timeout allows; the last look: no row" "why tells it"
 
 # ---- what never will -------------------------------------------------------------------------------
 

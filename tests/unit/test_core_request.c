@@ -291,6 +291,8 @@ static void test_stories(void **state)
 		parse_request(s->request, &q, tasks);
 		int rc = request_plan(&plan, &run, &q, NOW_US, &err);
 		if (rc == 0)
+			rc = request_check_use(&plan, run.dag, &q, &err);
+		if (rc == 0)
 			add_effects(&got, dag, &plan);
 		else
 			buf_addf(&got, "!%s", err.msg);
