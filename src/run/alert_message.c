@@ -155,16 +155,17 @@ static void add_last_good(const struct style *s, const json_t *i, struct buf *ou
 	buf_release(&text);
 }
 
-static void add_waiting(const struct style *s, const json_t *i, struct buf *out)
+/* Names, in one line. */
+static void add_names(const struct style *s, const char *label, const json_t *list, struct buf *out)
 {
-	const json_t *list = json_object_get(i, "dependents"), *one;
+	const json_t *one;
 	struct buf text;
 	size_t n;
 
 	buf_init(&text, 16 << 10);
 	json_array_foreach(list, n, one)
 		buf_addf(&text, "%s%s", n ? ", " : "", json_string_value(one));
-	add_line(s, out, "not done", text.len ? text.data : "");
+	add_line(s, out, label, text.len ? text.data : "");
 	buf_release(&text);
 }
 
@@ -193,19 +194,6 @@ static void add_held(const struct style *s, const json_t *i, struct buf *out)
 	if (count > (long long)json_array_size(list))
 		buf_addf(&text, " and %lld more", count - (long long)json_array_size(list));
 	add_line(s, out, "stops", text.len ? text.data : "");
-	buf_release(&text);
-}
-
-static void add_undone(const struct style *s, const json_t *i, struct buf *out)
-{
-	const json_t *list = json_object_get(i, "undone"), *one;
-	struct buf text;
-	size_t n;
-
-	buf_init(&text, 16 << 10);
-	json_array_foreach(list, n, one)
-		buf_addf(&text, "%s%s", n ? ", " : "", json_string_value(one));
-	add_line(s, out, "to do again", text.len ? text.data : "");
 	buf_release(&text);
 }
 
@@ -322,9 +310,9 @@ static void add_incident(const struct style *s, const json_t *i, struct buf *out
 	add_since(s, i, out);
 	add_person(s, i, out);
 	add_last_good(s, i, out);
-	add_waiting(s, i, out);
+	add_names(s, "not done", json_object_get(i, "dependents"), out);
 	add_held(s, i, out);
-	add_undone(s, i, out);
+	add_names(s, "to do again", json_object_get(i, "undone"), out);
 	add_line(s, out, "next probe", alert_message_text(i, "next_probe"));
 	add_line(s, out, "deadline", alert_message_text(i, "deadline"));
 	add_line(s, out, "owner", alert_message_text(i, "owner"));

@@ -1148,6 +1148,22 @@ struct dag *catalog_load(struct catalog *c, const struct catalog_dag *d,
 	return load_text(c, &t, true, ret_config, err);
 }
 
+struct dag *catalog_load_run(struct catalog *c, struct store *s, const struct run_row *row,
+	const struct config **ret_config, struct err *err)
+{
+	const struct catalog_dag *d = catalog_find(c, row->dag);
+	char *text = NULL;
+
+	if (d && strcmp(d->version, row->version) == 0)
+		return catalog_load(c, d, ret_config, err);
+	if (store_version_text(s, row->version, &text, err) < 0)
+		return NULL;
+	const struct catalog_text t = { row->dag_path, row->dag_dir, text };
+	struct dag *dag = load_text(c, &t, false, ret_config, err);
+	free(text);
+	return dag;
+}
+
 /* Was the folder seen by a scan? Those with a dot or an underscore are passed over. */
 static bool is_walked(const struct catalog *c, const char *folder)
 {

@@ -30,6 +30,8 @@ struct crossdag;
 struct dag;
 struct dataset_link; /* store/store.h */
 struct err;
+struct run_row;
+struct store;
 
 /* What tells that a file has changed. */
 struct file_stamp {
@@ -120,6 +122,10 @@ struct catalog_text {
 	const char *path, *dir, *text;
 };
 struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
+	const struct config **ret_config, struct err *err);
+/* The version that a run has: the one of the folder when it is still that, else out of the store.
+ */
+struct dag *catalog_load_run(struct catalog *c, struct store *s, const struct run_row *row,
 	const struct config **ret_config, struct err *err);
 
 /* What the DAGs say of each other, as of the last scan; for whoever asks more of it, or adds one to

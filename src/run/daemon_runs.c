@@ -68,29 +68,12 @@ static int64_t backfill_of(const struct run_row *row)
 	return strcmp(row->trigger, DAEMON_TRIGGER_DATASET) == 0 ? 0 : row->backfill_id;
 }
 
-/* The version the run began with: the one of the folder when it is still that, else out of the
- * store. */
-static struct dag *load_version(struct daemon *d, const struct run_row *row,
-	const struct config **ret_config, struct err *err)
-{
-	const struct catalog_dag *c = catalog_find(d->catalog, row->dag);
-	char *text = NULL;
-
-	if (c && strcmp(c->version, row->version) == 0)
-		return catalog_load(d->catalog, c, ret_config, err);
-	if (store_version_text(d->engine.store, row->version, &text, err) < 0)
-		return NULL;
-	const struct catalog_text t = { row->dag_path, row->dag_dir, text };
-	struct dag *dag = catalog_load_text(d->catalog, &t, ret_config, err);
-	free(text);
-	return dag;
-}
-
 struct dag *daemon_load_version(void *arg, const struct run_row *row, struct err *err)
 {
+	struct daemon *d = arg;
 	const struct config *config;
 
-	return load_version(arg, row, &config, err);
+	return catalog_load_run(d->catalog, d->engine.store, row, &config, err);
 }
 
 static struct active_run *take(struct daemon *d, const struct run_row *row,
@@ -234,7 +217,7 @@ static int bring_up(struct daemon *d, const struct pending_run *p, struct err *e
 		return -1;
 	const struct run_row *row = &found.runs[0];
 	const struct config *config;
-	struct dag *dag = load_version(d, row, &config, err);
+	struct dag *dag = catalog_load_run(d->catalog, d->engine.store, row, &config, err);
 	struct active_run *r = dag ? take(d, row, p, dag, config, err) : NULL;
 	int rc = 0;
 	if (r) {

@@ -72,23 +72,6 @@ int driver_make_child(void *arg, const struct child_run *c, struct err *err)
 
 /* ---- taking it in hand ------------------------------------------------------------------ */
 
-/* The version the run has: the one of the folder, or that of a former invocation. */
-static struct dag *load_version(struct driver *d, const struct run_row *row,
-	const struct config **ret_config, struct err *err)
-{
-	const struct catalog_dag *c = catalog_find(d->dags, row->dag);
-	char *text = NULL;
-
-	if (c && strcmp(c->version, row->version) == 0)
-		return catalog_load(d->dags, c, ret_config, err);
-	if (store_version_text(d->engine.store, row->version, &text, err) < 0)
-		return NULL;
-	const struct catalog_text t = { row->dag_path, row->dag_dir, text };
-	struct dag *dag = catalog_load_text(d->dags, &t, ret_config, err);
-	free(text);
-	return dag;
-}
-
 static int open_run(struct driver *d, const struct run_row *row, const struct dag *dag,
 	int64_t *ret_epoch, struct err *err)
 {
@@ -161,7 +144,7 @@ static int begin(struct driver *d, struct active_run *r, const struct run_row *r
 static int take_up(struct driver *d, const struct run_row *row, struct err *err)
 {
 	struct engine_take how = { 0 };
-	struct dag *dag = load_version(d, row, &how.config, err);
+	struct dag *dag = catalog_load_run(d->dags, d->engine.store, row, &how.config, err);
 	struct active_run *r = NULL;
 	int rc = -1;
 
