@@ -181,8 +181,8 @@ static void say_unended(const struct args *args, const struct zone *zone, int64_
 		fprintf(stderr, "weir: note: %s\n", note);
 }
 
-/* A DAG that is named and that nobody may ever run would be waited for without end. Others, of
- * other folders, may be meant: it is said, and not refused. */
+/* A DAG that is named and that nobody may ever run would be waited for without end, as would what
+ * waits for itself. Others, of other folders, may be meant: it is said, and not refused. */
 static void say_missing(
 	const struct args *args, const struct dag *dag, const struct catalog_env *env)
 {
@@ -196,10 +196,11 @@ static void say_missing(
 	err_clear(&err);
 	if (catalog_new(&c, dag->dir, env, &err) == 0 && catalog_scan(c, &err) >= 0 &&
 		crossdag_put(catalog_cross(c), dag) == 0)
-		crossdag_check_ends(catalog_cross(c), dag->name, NULL, &d);
+		crossdag_check(catalog_cross(c), dag->name, NULL, &d);
 	for (size_t i = 0; i < d.n; i++)
-		fprintf(stderr, "weir: note: %s:%d:%d: %s\n", d.list[i].file, d.list[i].line,
-			d.list[i].col, d.list[i].message);
+		if (d.list[i].level == DIAG_ERROR)
+			fprintf(stderr, "weir: note: %s:%d:%d: %s\n", d.list[i].file,
+				d.list[i].line, d.list[i].col, d.list[i].message);
 	catalog_free(c);
 	diags_release(&d);
 }

@@ -13,7 +13,6 @@
 #include "conf/config.h"
 #include "conf/crossdag.h"
 #include "conf/dagfile.h"
-#include "conf/dataset_graph.h"
 #include "conf/diag.h"
 #include "conf/yaml.h"
 #include "core/model.h"
@@ -28,12 +27,11 @@ struct validate {
 	/* The configuration of the folder seen last: files come folder by folder. */
 	char *dir;
 	struct config *config;
-	json_t *configs;            /* object: real paths of configurations that were reported */
-	json_t *dags;               /* object: files of the DAGs seen, by their folder and name */
-	const char *folder;         /* that is searched; NULL: a file that was named */
-	struct dataset_graph graph; /* of its DAGs */
-	struct crossdag *cross;     /* likewise */
-	char **said;                /* names of those that say something of others */
+	json_t *configs;        /* object: real paths of configurations that were reported */
+	json_t *dags;           /* object: files of the DAGs seen, by their folder and name */
+	const char *folder;     /* that is searched; NULL: a file that was named */
+	struct crossdag *cross; /* of its DAGs */
+	char **said;            /* names of those that say something of others */
 	size_t nsaid;
 	struct err *err;
 };
@@ -351,9 +349,6 @@ static void check_dag(struct validate *v, const char *path, struct diags *d)
 	struct dag *dag = dagfile_load(path, &env, d);
 	if (dag)
 		check_name(v, path, dag, d);
-	if (dag && v->folder && !is_passed_over(io_path_base(path)) &&
-		dataset_graph_add(&v->graph, dag, v->err) < 0)
-		diag_err(d, path, v->err);
 	if (v->cross && dag)
 		note_cross(v, dag);
 	else if (v->cross)
@@ -410,19 +405,6 @@ static void check_cross(struct validate *v)
 	v->nsaid = 0;
 }
 
-/* What DAGs are to each other. */
-static int check_graph(struct validate *v)
-{
-	struct diags d;
-
-	diags_init(&d);
-	int rc = dataset_graph_check(&v->graph, &d, v->err);
-	if (rc == 0)
-		report(v, &d);
-	diags_release(&d);
-	return rc;
-}
-
 static int check_path(struct validate *v, const char *path)
 {
 	struct stat st;
@@ -441,13 +423,9 @@ static int check_path(struct validate *v, const char *path)
 	size_t before = v->nfiles;
 	v->folder = path;
 	v->cross = crossdag_new();
-	dataset_graph_init(&v->graph);
 	int rc = v->cross ? walk(v, path, check_file, v->err) : err_nomem(v->err);
 	if (v->cross)
 		check_cross(v);
-	if (rc == 0)
-		rc = check_graph(v);
-	dataset_graph_release(&v->graph);
 	v->folder = NULL;
 	if (rc < 0)
 		return -1;
@@ -532,9 +510,10 @@ const struct command command_validate = {
 	       "columns a contract, one with connections or named weir.yaml a configuration. Files "
 	       "that tasks name (contracts, SQL) are checked with them. Two DAGs of one folder "
 	       "must "
-	       "not have the same name, nor start each other in a circle through datasets. What a "
-	       "DAG needs of others (needs, control: dag) is looked for in the folder, of a single "
-	       "file in its own folder and those in it, or in --dags.\n\n"
+	       "not have the same name, nor wait for each other or start each other in a circle. "
+	       "What a DAG says of others (needs, control: dag, control: wait, datasets) is "
+	       "looked for in the folder, of a single file in its own folder and those in it, or "
+	       "in --dags.\n\n"
 	       "The exit status is 3 when there are errors.",
 	.options = validate_options,
 	.operands = validate_operands,

@@ -1,5 +1,6 @@
 #include "conf/crossdag.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +11,48 @@
 #include "base/buf.h"
 #include "base/near.h"
 #include "base/node.h"
+#include "conf/crossdag_search.h"
 #include "conf/diag.h"
+#include "core/dataset.h"
 #include "core/model.h"
 
 enum { CYCLE_SHOWN = 20, NAMES_SHOWN = 20, NAMES_LOOKED_AT = 4096 };
 
+enum edge_kind {
+	EDGE_NEEDS,
+	EDGE_RUNS,     /* control: dag */
+	EDGE_WAITS,    /* control: wait for a run */
+	EDGE_DATASET,  /* or for a dataset */
+	EDGE_SCHEDULE, /* of the beginning */
+	EDGE_PRODUCES, /* the other way round: the dataset comes behind the task */
+	EDGE_KIND_MAX
+};
+
+static const char *const edge_keys[] = {
+	[EDGE_NEEDS] = "needs",
+	[EDGE_RUNS] = "dag",
+	[EDGE_WAITS] = "run",
+	[EDGE_DATASET] = "dataset",
+	[EDGE_SCHEDULE] = "schedule",
+	[EDGE_PRODUCES] = "produces",
+};
+static_assert(sizeof edge_keys / sizeof *edge_keys == EDGE_KIND_MAX, "a key for each kind");
+
+/* A dataset, as long as an edge names it. */
+struct topic {
+	char *name;
+	size_t nedges, nproducers;
+	int point; /* while there is a search */
+	UT_hash_handle hh;
+};
+
 struct edge {
-	int task; /* -1: the beginning */
-	char *to_dag, *to_task;
-	char *key;
+	enum edge_kind kind;
+	int task;      /* -1: the beginning */
+	bool free;     /* it makes nothing wait */
+	char *to_dag;  /* NULL: it is of a dataset */
+	char *to_task; /* NULL: the end */
+	struct topic *topic;
 	struct diag mark;
 };
 
@@ -31,14 +65,21 @@ struct member {
 	int *needs;
 	struct edge *edges;
 	size_t nedges;
+	bool any; /* of the datasets of its schedule one is enough */
+	bool run; /* by a control: dag; while there is a search */
 	int base;
 	UT_hash_handle hh;
 };
 
+enum question { STARTS, WAITS, QUESTION_MAX };
+
 struct crossdag {
 	struct member *members; /* by name */
-	bool sound; /* there was no circle when it was looked at last, and nothing was added since
-		     */
+	struct topic *topics;   /* by name */
+	bool asked;             /* nothing has changed since the questions were asked */
+	struct crossdag_search of[QUESTION_MAX];
+	struct member **owner; /* of a point; NULL: it is a dataset */
+	struct topic **topic;
 };
 
 struct crossdag *crossdag_new(void)
@@ -46,18 +87,60 @@ struct crossdag *crossdag_new(void)
 	return calloc(1, sizeof(struct crossdag));
 }
 
-static void free_edge(struct edge *e)
+static void forget_answers(struct crossdag *x)
 {
-	free(e->to_dag);
-	free(e->to_task);
-	free(e->key);
-	diag_mark_release(&e->mark);
+	for (int i = 0; i < QUESTION_MAX; i++)
+		crossdag_search_release(&x->of[i]);
+	free(x->owner);
+	free(x->topic);
+	x->owner = NULL;
+	x->topic = NULL;
+	x->asked = false;
 }
 
-static void free_member(struct member *m)
+static struct topic *take_topic(struct crossdag *x, const char *name, bool produced)
 {
-	for (size_t i = 0; i < m->nedges; i++)
-		free_edge(&m->edges[i]);
+	struct topic *t;
+
+	HASH_FIND_STR(x->topics, name, t);
+	if (!t) {
+		t = calloc(1, sizeof *t);
+		if (!t || !(t->name = strdup(name))) {
+			free(t);
+			return NULL;
+		}
+		HASH_ADD_KEYPTR(hh, x->topics, t->name, strlen(t->name), t);
+		if (!t->hh.tbl) {
+			free(t->name);
+			free(t);
+			return NULL;
+		}
+	}
+	t->nedges++;
+	t->nproducers += produced;
+	return t;
+}
+
+static void drop_topic(struct crossdag *x, struct topic *t, bool produced)
+{
+	t->nproducers -= produced;
+	if (--t->nedges > 0)
+		return;
+	HASH_DEL(x->topics, t);
+	free(t->name);
+	free(t);
+}
+
+static void free_member(struct crossdag *x, struct member *m)
+{
+	for (size_t i = 0; i < m->nedges; i++) {
+		struct edge *e = &m->edges[i];
+		if (e->topic)
+			drop_topic(x, e->topic, e->kind == EDGE_PRODUCES);
+		free(e->to_dag);
+		free(e->to_task);
+		diag_mark_release(&e->mark);
+	}
 	free(m->edges);
 	free(m->first);
 	free(m->needs);
@@ -74,8 +157,9 @@ void crossdag_free(struct crossdag *x)
 		return;
 	HASH_ITER (hh, x->members, m, next) {
 		HASH_DEL(x->members, m);
-		free_member(m);
+		free_member(x, m);
 	}
+	forget_answers(x);
 	free(x);
 }
 
@@ -97,22 +181,25 @@ static int find_task(const struct member *m, const char *name)
 
 /* ---- taking in ------------------------------------------------------------------------ */
 
-/* The DAG that a `control: dag` runs; NULL: the task is none, or a template says it. */
-static const struct node *runs(const struct task *t)
+/* What a control task is told by `key`; NULL: it is another task, or a template says it. */
+static const struct node *told(const struct task *t, const char *op, const char *key)
 {
-	const struct node *dag = t->kind == TASK_CONTROL && t->op && strcmp(t->op, "dag") == 0
-					 ? node_get(t->with, "dag")
-					 : NULL;
+	bool is = t->kind == TASK_CONTROL && t->op && strcmp(t->op, op) == 0;
+	const struct node *n = is ? node_get(t->with, key) : NULL;
 
-	return node_text(dag) ? dag : NULL;
+	return node_text(n) && !strstr(n->text, "{{") && !strstr(n->text, "{%") ? n : NULL;
 }
 
 bool crossdag_says(const struct dag *dag)
 {
-	for (int i = 0; i < dag->ntasks; i++)
-		if (dag->tasks[i].ncross || runs(&dag->tasks[i]))
-			return true;
-	return false;
+	bool says = dag->datasets != NULL;
+
+	for (int i = 0; i < dag->ntasks && !says; i++) {
+		const struct task *t = &dag->tasks[i];
+		says = t->ncross || t->nproduces || told(t, "dag", "dag") ||
+		       told(t, "wait", "run") || told(t, "wait", "dataset");
+	}
+	return says;
 }
 
 static int copy_names(struct member *m, const struct dag *dag)
@@ -133,7 +220,6 @@ static int copy_names(struct member *m, const struct dag *dag)
 	return 0;
 }
 
-/* Of any DAG: edges may be added to it. */
 static int copy_needs(struct member *m, const struct dag *dag)
 {
 	size_t n = 0;
@@ -154,44 +240,82 @@ static int copy_needs(struct member *m, const struct dag *dag)
 	return 0;
 }
 
-static int add_edge(struct member *m, int task, const struct crossdag_edge *e)
+/* The texts of `e` are borrowed, and copied. */
+static int add_edge(struct crossdag *x, struct member *m, const struct edge *e, const char *dataset,
+	const struct node *at)
 {
 	struct edge *grown = reallocarray(m->edges, m->nedges + 1, sizeof *grown);
 
 	if (!grown)
 		return -1;
 	m->edges = grown;
-	struct edge *to = &grown[m->nedges];
-	*to = (struct edge){ .task = task,
-		.to_dag = strdup(e->to_dag),
-		.to_task = e->to_task ? strdup(e->to_task) : NULL,
-		.key = strdup(e->key) };
-	if (!to->to_dag || !to->key || (e->to_task && !to->to_task)) {
-		free_edge(to);
-		return -1;
-	}
-	diag_mark(&to->mark, e->at);
-	m->nedges++;
+	struct edge *to = &grown[m->nedges++];
+	*to = *e;
+	to->to_dag = e->to_dag ? strdup(e->to_dag) : NULL;
+	to->to_task = e->to_task ? strdup(e->to_task) : NULL;
+	to->topic = dataset ? take_topic(x, dataset, e->kind == EDGE_PRODUCES) : NULL;
+	diag_mark(&to->mark, at);
+	return (e->to_dag && !to->to_dag) || (e->to_task && !to->to_task) || (dataset && !to->topic)
+		       ? -1
+		       : 0;
+}
+
+static int add_refs(struct crossdag *x, struct member *m, const struct edge *e,
+	const struct dataset_ref *refs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (add_edge(x, m, e, refs[i].name, refs[i].at) < 0)
+			return -1;
 	return 0;
 }
 
-static int copy_edges(struct member *m, const struct dag *dag)
+static int add_control(struct crossdag *x, struct member *m, const struct task *t)
 {
+	const struct node *dag = told(t, "dag", "dag"), *run = told(t, "wait", "run"),
+			  *task = told(t, "wait", "task"), *set = told(t, "wait", "dataset");
+	struct edge e = { .task = t->index };
+
+	/* A template names the task: it is one of that run. */
+	e.free = run && !task && node_get(t->with, "task");
+	e.kind = dag ? EDGE_RUNS : EDGE_WAITS;
+	e.to_dag = dag ? (char *)dag->text : run ? (char *)run->text : NULL;
+	e.to_task = run && task ? (char *)task->text : NULL;
+	if (e.to_dag && add_edge(x, m, &e, NULL, dag ? dag : run) < 0)
+		return -1;
+	e = (struct edge){ .kind = EDGE_DATASET,
+		.task = t->index,
+		.free = node_get(t->with, "newer_than") != NULL };
+	return set && dataset_is_name(set->text) ? add_edge(x, m, &e, set->text, set) : 0;
+}
+
+static int add_edges_of(struct crossdag *x, struct member *m, const struct task *t)
+{
+	struct edge e = { .kind = EDGE_NEEDS, .task = t->index };
+
+	for (int k = 0; k < t->ncross; k++) {
+		e.to_dag = (char *)t->cross[k].dag;
+		e.to_task = (char *)t->cross[k].task;
+		if (add_edge(x, m, &e, NULL, t->cross[k].at) < 0)
+			return -1;
+	}
+	return add_control(x, m, t);
+}
+
+/* First what the circle is told at. */
+static int copy_edges(struct crossdag *x, struct member *m, const struct dag *dag)
+{
+	const struct edge schedule = { .kind = EDGE_SCHEDULE, .task = -1 };
+
+	m->any = dag->datasets && dag->datasets->when == DATASET_ANY;
+	if (dag->datasets && add_refs(x, m, &schedule, dag->datasets->refs, dag->datasets->n) < 0)
+		return -1;
+	for (int i = 0; i < dag->ntasks; i++)
+		if (add_edges_of(x, m, &dag->tasks[i]) < 0)
+			return -1;
 	for (int i = 0; i < dag->ntasks; i++) {
 		const struct task *t = &dag->tasks[i];
-		const struct node *run = runs(t);
-		for (int k = 0; k < t->ncross; k++) {
-			const struct crossdag_edge e = { .to_dag = t->cross[k].dag,
-				.to_task = t->cross[k].task,
-				.key = "needs",
-				.at = t->cross[k].at };
-			if (add_edge(m, i, &e) < 0)
-				return -1;
-		}
-		const struct crossdag_edge e = {
-			.to_dag = run ? run->text : NULL, .key = "dag", .at = run
-		};
-		if (run && add_edge(m, i, &e) < 0)
+		const struct edge e = { .kind = EDGE_PRODUCES, .task = i };
+		if (add_refs(x, m, &e, t->produces, (size_t)t->nproduces) < 0)
 			return -1;
 	}
 	return 0;
@@ -200,7 +324,7 @@ static int copy_edges(struct member *m, const struct dag *dag)
 static int enter(struct crossdag *x, struct member *m)
 {
 	crossdag_remove(x, m->name);
-	x->sound = false;
+	forget_answers(x);
 	HASH_ADD_KEYPTR(hh, x->members, m->name, strlen(m->name), m);
 	return m->hh.tbl ? 0 : -1;
 }
@@ -210,10 +334,10 @@ int crossdag_put(struct crossdag *x, const struct dag *dag)
 	struct member *m = calloc(1, sizeof *m);
 
 	if (m && (m->name = strdup(dag->name)) && copy_names(m, dag) == 0 &&
-		copy_needs(m, dag) == 0 && copy_edges(m, dag) == 0 && enter(x, m) == 0)
+		copy_needs(m, dag) == 0 && copy_edges(x, m, dag) == 0 && enter(x, m) == 0)
 		return 0;
 	if (m)
-		free_member(m);
+		free_member(x, m);
 	return -1;
 }
 
@@ -227,7 +351,7 @@ int crossdag_put_unknown(struct crossdag *x, const char *name)
 			return 0;
 	}
 	if (m)
-		free_member(m);
+		free_member(x, m);
 	return -1;
 }
 
@@ -237,8 +361,9 @@ void crossdag_remove(struct crossdag *x, const char *name)
 
 	if (!m)
 		return;
+	forget_answers(x);
 	HASH_DEL(x->members, m);
-	free_member(m);
+	free_member(x, m);
 }
 
 bool crossdag_has_edges(const struct crossdag *x, const char *name)
@@ -246,17 +371,6 @@ bool crossdag_has_edges(const struct crossdag *x, const char *name)
 	const struct member *m = find(x, name);
 
 	return m && m->nedges > 0;
-}
-
-int crossdag_add(struct crossdag *x, const struct crossdag_edge *e)
-{
-	struct member *m = find(x, e->dag);
-	int task = m && e->task ? find_task(m, e->task) : -1;
-
-	if (!m || (e->task && task < 0))
-		return -1;
-	x->sound = false;
-	return add_edge(m, task, e);
 }
 
 /* ---- what is not there ------------------------------------------------------------------ */
@@ -288,8 +402,9 @@ static void say_no_dag(const struct crossdag *x, const struct member *m, const s
 	const char *near = near_own(m, e);
 
 	near = near ? near : near_dag(x, e->to_dag);
-	diag_at_mark(diags, &e->mark, "%s: there is no DAG \"%s\"%s%s%s", e->key, e->to_dag,
-		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	diag_at_mark(diags, DIAG_ERROR, &e->mark, "%s: there is no DAG \"%s\"%s%s%s",
+		edge_keys[e->kind], e->to_dag, near ? "; did you mean \"" : "", near ? near : "",
+		near ? "\"?" : "");
 	if (!near && where)
 		diag_hint(diags, "looked for in %s and the folders in it", where);
 }
@@ -300,8 +415,9 @@ static void say_no_task(const struct member *to, const struct edge *e, struct di
 		near_find(e->to_task, (const char *const *)to->tasks, (size_t)to->ntasks);
 	struct buf list;
 
-	diag_at_mark(diags, &e->mark, "%s: DAG %s has no task \"%s\"%s%s%s", e->key, e->to_dag,
-		e->to_task, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	diag_at_mark(diags, DIAG_ERROR, &e->mark, "%s: DAG %s has no task \"%s\"%s%s%s",
+		edge_keys[e->kind], e->to_dag, e->to_task, near ? "; did you mean \"" : "",
+		near ? near : "", near ? "\"?" : "");
 	if (near)
 		return;
 	buf_init(&list, 64 << 10);
@@ -314,206 +430,14 @@ static void say_no_task(const struct member *to, const struct edge *e, struct di
 static void check_ends(const struct crossdag *x, const struct member *m, const struct edge *e,
 	const char *where, struct diags *diags)
 {
-	const struct member *to = find(x, e->to_dag);
+	const struct member *to = e->to_dag ? find(x, e->to_dag) : NULL;
 
+	if (!e->to_dag)
+		return;
 	if (!to)
 		say_no_dag(x, m, e, where, diags);
 	else if (e->to_task && to->ntasks >= 0 && find_task(to, e->to_task) < 0)
 		say_no_task(to, e, diags);
-}
-
-/* ---- circles ---------------------------------------------------------------------------- */
-
-enum { BEGIN, END, TASKS }; /* of the points of a DAG */
-
-/* A walk through the graph: from a point to what it comes behind. */
-struct search {
-	const struct crossdag *x;
-	struct member **of; /* of a point: its DAG */
-	int *parent;        /* -1: not met; or how many points come behind it */
-	int *queue;
-	int npoints, tail;
-};
-
-static int count_points(struct crossdag *x)
-{
-	int n = 0;
-
-	for (struct member *m = x->members; m; m = m->hh.next) {
-		m->base = n;
-		n += TASKS + (m->ntasks > 0 ? m->ntasks : 0);
-	}
-	return n;
-}
-
-static int search_init(struct search *s, struct crossdag *x)
-{
-	size_t n;
-
-	s->x = x;
-	s->npoints = count_points(x);
-	n = (size_t)s->npoints + 1;
-	s->of = calloc(n, sizeof(struct member *));
-	s->parent = calloc(n, sizeof *s->parent);
-	s->queue = calloc(n, sizeof *s->queue);
-	if (!s->of || !s->parent || !s->queue)
-		return -1;
-	for (struct member *m = x->members; m; m = m->hh.next)
-		for (int i = 0; i < TASKS + (m->ntasks > 0 ? m->ntasks : 0); i++)
-			s->of[m->base + i] = m;
-	return 0;
-}
-
-static void search_release(struct search *s)
-{
-	free(s->of);
-	free(s->parent);
-	free(s->queue);
-}
-
-/* The point an edge leads to; -1: it is not there. */
-static int target(const struct search *s, const struct edge *e)
-{
-	const struct member *to = find(s->x, e->to_dag);
-	int task = to && e->to_task ? find_task(to, e->to_task) : -1;
-
-	if (!to || (e->to_task && task < 0))
-		return -1;
-	return to->base + (e->to_task ? TASKS + task : END);
-}
-
-typedef void point_fn(struct search *s, int point, int from);
-
-static void each_edge(struct search *s, int point, int task, point_fn *fn)
-{
-	const struct member *m = s->of[point];
-
-	for (size_t i = 0; i < m->nedges; i++) {
-		int to = m->edges[i].task == task ? target(s, &m->edges[i]) : -1;
-		if (to >= 0)
-			fn(s, to, point);
-	}
-}
-
-/* All that a point comes behind directly. Of a DAG without edges none leads further. */
-static void each_next(struct search *s, int point, point_fn *fn)
-{
-	const struct member *m = s->of[point];
-	int i = point - m->base, t = i - TASKS;
-
-	if (m->nedges == 0)
-		return;
-	if (i == BEGIN) {
-		each_edge(s, point, -1, fn);
-	} else if (i == END) {
-		for (t = 0; t < m->ntasks; t++)
-			fn(s, m->base + TASKS + t, point);
-	} else {
-		for (int k = m->first[t]; k < m->first[t + 1]; k++)
-			fn(s, m->base + TASKS + m->needs[k], point);
-		each_edge(s, point, t, fn);
-		fn(s, m->base + BEGIN, point);
-	}
-}
-
-static void count(struct search *s, int point, int from)
-{
-	(void)from;
-	s->parent[point]++;
-}
-
-static void uncount(struct search *s, int point, int from)
-{
-	(void)from;
-	if (--s->parent[point] == 0)
-		s->queue[s->tail++] = point;
-}
-
-/* Kahn's way: what nothing comes behind is taken away, until nothing is left. */
-static bool is_sound(struct search *s)
-{
-	memset(s->parent, 0, (size_t)s->npoints * sizeof *s->parent);
-	s->tail = 0;
-	for (int i = 0; i < s->npoints; i++)
-		each_next(s, i, count);
-	for (int i = 0; i < s->npoints; i++)
-		if (s->parent[i] == 0)
-			s->queue[s->tail++] = i;
-	for (int head = 0; head < s->tail; head++)
-		each_next(s, s->queue[head], uncount);
-	return s->tail == s->npoints;
-}
-
-static void meet(struct search *s, int point, int from)
-{
-	if (s->parent[point] >= 0)
-		return;
-	s->parent[point] = from;
-	s->queue[s->tail++] = point;
-}
-
-/* A way from one point to another; its points in reverse by `parent`. */
-static bool find_way(struct search *s, int from, int to)
-{
-	for (int i = 0; i < s->npoints; i++)
-		s->parent[i] = -1;
-	s->tail = 0;
-	if (from < 0)
-		return false;
-	meet(s, from, from);
-	for (int head = 0; head < s->tail && s->parent[to] < 0; head++)
-		each_next(s, s->queue[head], meet);
-	return s->parent[to] >= 0;
-}
-
-static void add_point(const struct search *s, int point, struct buf *out)
-{
-	const struct member *m = s->of[point];
-	int i = point - m->base;
-
-	if (i >= TASKS)
-		buf_addf(out, "%s.%s", m->name, m->tasks[i - TASKS]);
-	else
-		buf_addf(out, i == BEGIN ? "%s (its start)" : "dag:%s", m->name);
-}
-
-/* "from -> ... -> from": the edge, and the way back. */
-static void say_circle(
-	const struct search *s, const struct edge *e, int from, int to, struct diags *diags)
-{
-	int n = 0;
-	struct buf path;
-
-	for (int p = from; p != to; p = s->parent[p])
-		s->queue[n++] = p; /* the search is over */
-	buf_init(&path, 1 << 16);
-	add_point(s, from, &path);
-	buf_addstr(&path, " -> ");
-	add_point(s, to, &path);
-	for (int shown = 0; n-- > 0; shown++) {
-		if (shown == CYCLE_SHOWN && n > 1) {
-			buf_addf(&path, " -> (%d more)", n);
-			n = 0;
-		}
-		buf_addstr(&path, " -> ");
-		add_point(s, s->queue[n], &path);
-	}
-	diag_at_mark(
-		diags, &e->mark, "%s: DAGs wait for each other in a circle: %s", e->key, path.data);
-	diag_hint(diags, "\"a -> b\" says that a waits for b; take one of these away");
-	buf_release(&path);
-}
-
-static void check_circles(struct search *s, const struct member *m, struct diags *diags)
-{
-	for (size_t i = 0; i < m->nedges; i++) {
-		const struct edge *e = &m->edges[i];
-		int from = m->base + (e->task < 0 ? BEGIN : TASKS + e->task), to = target(s, e);
-		if (!find_way(s, to, from))
-			continue;
-		say_circle(s, e, from, to, diags);
-		return;
-	}
 }
 
 size_t crossdag_check_ends(
@@ -527,20 +451,254 @@ size_t crossdag_check_ends(
 	return diags->nerrors - before;
 }
 
+static void check_produced(const struct member *m, struct diags *diags)
+{
+	for (size_t i = 0; i < m->nedges; i++) {
+		const struct edge *e = &m->edges[i];
+		if (!e->topic || e->topic->nproducers)
+			continue;
+		diag_at_mark(diags, DIAG_WARNING, &e->mark, "%s: no DAG here produces \"%s\"",
+			edge_keys[e->kind], e->topic->name);
+		diag_hint(diags, "should it come from elsewhere: weir datasets touch %s, each time",
+			e->topic->name);
+	}
+}
+
+/* ---- circles ---------------------------------------------------------------------------- */
+
+enum { BEGIN, END, TASKS }; /* of the points of a DAG */
+
+static int count_points(struct crossdag *x)
+{
+	int n = 0;
+
+	for (struct member *m = x->members; m; m = m->hh.next) {
+		m->base = n;
+		m->run = false;
+		n += TASKS + (m->ntasks > 0 ? m->ntasks : 0);
+	}
+	for (struct topic *t = x->topics; t; t = t->hh.next)
+		t->point = n++;
+	return n;
+}
+
+/* The points an edge says something of: `from` comes behind `to`. -1: it is not there. */
+struct ends {
+	int from, to;
+};
+
+static struct ends ends_of(const struct crossdag *x, const struct member *m, const struct edge *e)
+{
+	const struct member *to = e->to_dag ? find(x, e->to_dag) : NULL;
+	int task = to && e->to_task ? find_task(to, e->to_task) : -1;
+	struct ends ends = { m->base + (e->task < 0 ? BEGIN : TASKS + e->task), -1 };
+
+	if (e->kind == EDGE_PRODUCES)
+		return (struct ends){ e->topic->point, ends.from };
+	if (e->topic)
+		ends.to = e->topic->point;
+	else if (to && (!e->to_task || task >= 0))
+		ends.to = to->base + (e->to_task ? TASKS + task : END);
+	return ends;
+}
+
+/* Of the other question: the beginning of `from` comes behind that of `to`. */
+static struct ends starts_of(const struct crossdag *x, const struct member *m, const struct edge *e)
+{
+	const struct member *to = e->kind == EDGE_RUNS ? find(x, e->to_dag) : NULL;
+
+	if (e->kind == EDGE_SCHEDULE)
+		return (struct ends){ m->base + BEGIN, e->topic->point };
+	if (e->kind == EDGE_PRODUCES)
+		return (struct ends){ e->topic->point, m->base + BEGIN };
+	return (struct ends){ to ? to->base + BEGIN : -1, m->base + BEGIN };
+}
+
+static struct ends ends_for(
+	enum question q, const struct crossdag *x, const struct member *m, const struct edge *e)
+{
+	const struct ends none = { -1, -1 };
+
+	if (q == STARTS)
+		return starts_of(x, m, e);
+	return e->free || (e->kind == EDGE_SCHEDULE && m->run) ? none : ends_of(x, m, e);
+}
+
+static void link_tasks(struct crossdag_search *s, const struct member *m)
+{
+	for (int t = 0; t < m->ntasks; t++) {
+		int point = m->base + TASKS + t;
+		crossdag_search_link(s, m->base + END, point);
+		for (int k = m->first[t]; k < m->first[t + 1]; k++)
+			crossdag_search_link(s, point, m->base + TASKS + m->needs[k]);
+		crossdag_search_link(s, point, m->base + BEGIN);
+	}
+}
+
+/* Of a DAG that says nothing no way leads further. */
+static void ask(struct crossdag *x, enum question q)
+{
+	struct crossdag_search *s = &x->of[q];
+
+	for (const struct member *m = x->members; m; m = m->hh.next) {
+		if (q == WAITS && m->nedges > 0)
+			link_tasks(s, m);
+		if (q == WAITS && m->any)
+			s->any[m->base + BEGIN] = true;
+		for (size_t i = 0; i < m->nedges; i++) {
+			const struct ends e = ends_for(q, x, m, &m->edges[i]);
+			if (e.from >= 0 && e.to >= 0)
+				crossdag_search_link(s, e.from, e.to);
+		}
+	}
+	for (const struct topic *t = x->topics; t; t = t->hh.next)
+		s->any[t->point] = q == WAITS;
+	crossdag_search_solve(s);
+}
+
+static void name_points(struct crossdag *x)
+{
+	for (struct member *m = x->members; m; m = m->hh.next) {
+		for (int i = 0; i < TASKS + (m->ntasks > 0 ? m->ntasks : 0); i++)
+			x->owner[m->base + i] = m;
+		for (size_t i = 0; i < m->nedges; i++) {
+			struct member *to =
+				m->edges[i].kind == EDGE_RUNS ? find(x, m->edges[i].to_dag) : NULL;
+			if (to)
+				to->run = true;
+		}
+	}
+	for (struct topic *t = x->topics; t; t = t->hh.next)
+		x->topic[t->point] = t;
+}
+
+/* Without memory nothing is found. */
+static void ask_all(struct crossdag *x)
+{
+	int n = count_points(x);
+
+	if (x->asked)
+		return;
+	x->asked = true;
+	x->owner = calloc((size_t)n + 1, sizeof(struct member *));
+	x->topic = calloc((size_t)n + 1, sizeof(struct topic *));
+	if (!x->owner || !x->topic)
+		return;
+	name_points(x);
+	for (int q = 0; q < QUESTION_MAX; q++)
+		if (crossdag_search_init(&x->of[q], n) == 0)
+			ask(x, (enum question)q);
+}
+
+static void add_point(const struct crossdag *x, int point, enum question q, struct buf *out)
+{
+	const struct member *m = x->owner[point];
+	int i = m ? point - m->base : 0;
+
+	if (!m)
+		buf_addf(out, "dataset %s", x->topic[point]->name);
+	else if (i >= TASKS)
+		buf_addf(out, "%s.%s", m->name, m->tasks[i - TASKS]);
+	else
+		buf_addf(out,
+			q == STARTS  ? "%s"
+			: i == BEGIN ? "%s (its start)"
+				     : "dag:%s",
+			m->name);
+}
+
+/* Of a circle of starts only the DAGs are told. */
+static int keep_dags(const struct crossdag *x, int *ring, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (x->owner[ring[i]])
+			ring[kept++] = ring[i];
+	return kept;
+}
+
+static void add_ring(
+	const struct crossdag *x, const int *ring, int n, enum question q, struct buf *out)
+{
+	for (int i = 0; i < n; i++) {
+		if (i == CYCLE_SHOWN && i < n - 1) {
+			buf_addf(out, "(%d more) -> ", n - i);
+			break;
+		}
+		add_point(x, ring[i], q, out);
+		buf_addstr(out, " -> ");
+	}
+	add_point(x, ring[0], q, out);
+}
+
+static bool is_of_one(const struct crossdag *x, const int *ring, int n)
+{
+	const struct member *m = NULL;
+
+	for (int i = 0; i < n; i++) {
+		const struct member *owner = x->owner[ring[i]];
+		if (owner && m && owner != m)
+			return false;
+		m = owner ? owner : m;
+	}
+	return true;
+}
+
+static void say_circle(
+	const struct crossdag *x, const struct edge *e, enum question q, int n, struct diags *diags)
+{
+	const int *ring = x->of[q].ring;
+	struct buf path;
+
+	buf_init(&path, 1 << 16);
+	add_ring(x, ring, n, q, &path);
+	diag_at_mark(diags, DIAG_ERROR, &e->mark, "%s: %s in a circle: %s", edge_keys[e->kind],
+		q == STARTS             ? "the DAGs would start each other"
+		: is_of_one(x, ring, n) ? "the DAG waits for itself"
+					: "DAGs wait for each other",
+		path.data);
+	diag_hint(diags, "\"a -> b\" says that %s",
+		q == STARTS ? "b is run by a, or its schedule waits for what a produces"
+			    : "a waits for b; take one of these away");
+	buf_release(&path);
+}
+
+static bool check_circles(
+	const struct crossdag *x, const struct member *m, enum question q, struct diags *diags)
+{
+	struct crossdag_search *s = (struct crossdag_search *)&x->of[q];
+
+	for (size_t i = 0; s->nstuck > 0 && i < m->nedges; i++) {
+		const struct ends e = ends_for(q, x, m, &m->edges[i]);
+		int n = e.from >= 0 && e.to >= 0
+				? crossdag_search_ring(s, e.from, e.to, q == STARTS)
+				: 0;
+		/* Those that only run each other wait for each other, which says more. */
+		if (q == STARTS) {
+			int kept = keep_dags(x, s->ring, n);
+			n = kept < n ? kept : 0;
+		}
+		if (n == 0)
+			continue;
+		say_circle(x, &m->edges[i], q, n, diags);
+		return true;
+	}
+	return false;
+}
+
 size_t crossdag_check(struct crossdag *x, const char *dag, const char *where, struct diags *diags)
 {
 	const struct member *m = find(x, dag);
 	size_t before = diags->nerrors;
-	struct search s = { 0 };
 
 	crossdag_check_ends(x, dag, where, diags);
-	if (!m || m->nedges == 0 || x->sound)
+	if (!m || m->nedges == 0)
 		return diags->nerrors - before;
-	if (search_init(&s, x) == 0) {
-		x->sound = is_sound(&s);
-		if (!x->sound)
-			check_circles(&s, m, diags);
-	}
-	search_release(&s);
+	check_produced(m, diags);
+	ask_all(x);
+	/* What starts itself often waits for itself, too. */
+	if (!check_circles(x, m, STARTS, diags))
+		check_circles(x, m, WAITS, diags);
 	return diags->nerrors - before;
 }

@@ -1,19 +1,32 @@
-/* What DAGs need of each other: is it there, and does nothing wait for itself?
+/* What DAGs say of each other: is it there, and does nothing wait for itself, or start itself?
  *
  *     struct crossdag *x = crossdag_new();
- *     crossdag_put(x, dag), crossdag_add(x, &edge)    all that there are
- *     crossdag_check(x, "orders", &diags)             what is wrong with what that one says
+ *     crossdag_put(x, dag)                            all that there are
+ *     crossdag_check(x, "orders", where, &diags)      what is wrong with what that one says
  *     crossdag_free(x)
  *
- * A graph over the tasks of many DAGs, and the beginning and the end of each one's run. Within a
- * DAG it is as `needs:` say: each task comes behind the beginning, the end behind all tasks. Edges
- * between DAGs say that one point comes behind another: a task that needs a task or a run
- * (`needs:`), a task that runs a DAG (`control: dag`: behind the end of that); others may be added,
- * such as the beginning of a DAG behind a task that updates a dataset. What comes behind itself
- * would wait for ever.
+ * One graph, of the tasks of many DAGs, the beginning and the end of each one's run, and the
+ * datasets they name. It is asked two questions.
  *
- * Little is kept of a DAG: the names of its tasks, what they need, and its edges. Nothing refers to
- * the DAG or its document afterwards.
+ * Which can never come to pass? A task comes behind what it needs and behind the beginning of its
+ * run; the end behind all tasks. It also comes behind
+ *
+ *     needs: [orders.load]         that task, or the end of that run
+ *     control: dag                 the end of that run
+ *     control: wait, run           that task, or the end of that run
+ *     control: wait, dataset       any one of the tasks that produce it. With newer_than it is
+ *                                  free: an earlier run's update may do
+ *     schedule: datasets           (the beginning) each of the datasets, with `when: any` one of
+ *                                  them. It is free where a control: dag runs the DAG
+ *
+ * A dataset that nobody here produces comes from elsewhere, and a run without a schedule by hand.
+ * What waits for itself in a circle, and has no other way, is an error.
+ *
+ * Which would start each other for ever? A DAG starts those whose schedules wait for what it
+ * produces, and those that it runs. A circle of these is an error, too.
+ *
+ * Little is kept of a DAG: the names of its tasks, what they need, and what it says of others.
+ * Nothing refers to the DAG or its document afterwards.
  */
 #ifndef WEIR_CONF_CROSSDAG_H
 #define WEIR_CONF_CROSSDAG_H
@@ -24,35 +37,25 @@
 struct crossdag;
 struct dag;
 struct diags;
-struct node;
 
 struct crossdag *crossdag_new(void); /* NULL: out of memory */
 void crossdag_free(struct crossdag *x);
 
-/* Take a DAG in, with the edges it says, in place of the one of its name. -1: out of memory; it is
- * then not there. */
+/* Take a DAG in, with what it says, in place of the one of its name. -1: out of memory; it is then
+ * not there. */
 int crossdag_put(struct crossdag *x, const struct dag *dag);
 /* A DAG whose file is broken: it is there, and may have any task. */
 int crossdag_put_unknown(struct crossdag *x, const char *name);
 void crossdag_remove(struct crossdag *x, const char *name);
-/* Does the DAG say anything of others? */
+/* Does the DAG say anything of others, or of datasets? */
 bool crossdag_says(const struct dag *dag);
 bool crossdag_has_edges(const struct crossdag *x, const char *name);
 
-struct crossdag_edge {
-	const char *dag, *task;       /* which DAG says it; task NULL: of its beginning */
-	const char *to_dag, *to_task; /* it comes behind that; to_task NULL: its end */
-	const char *key;              /* of messages: "needs" */
-	const struct node *at;        /* where it is written */
-};
-/* One more edge of a DAG that was put. -1: out of memory, or there is no such DAG or task. */
-int crossdag_add(struct crossdag *x, const struct crossdag_edge *e);
-
-/* The errors of what one DAG says of others, each at its place: a DAG or task that does not exist,
- * and a circle, which is told once. `where`: the folder that was looked at, for a hint; NULL.
- * Returns how many. */
+/* The errors of what one DAG says, each at its place: a DAG or task that does not exist, and a
+ * circle, which is told once. A dataset that no DAG here produces is a warning. `where`: the folder
+ * that was looked at, for a hint; NULL. Returns how many errors. */
 size_t crossdag_check(struct crossdag *x, const char *dag, const char *where, struct diags *diags);
-/* The same but for circles: cheap. */
+/* Only what does not exist: cheap. */
 size_t crossdag_check_ends(
 	const struct crossdag *x, const char *dag, const char *where, struct diags *diags);
 

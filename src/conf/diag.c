@@ -168,13 +168,14 @@ void diag_mark_release(struct diag *mark)
 	*mark = (struct diag){ 0 };
 }
 
-void diag_at_mark(struct diags *d, const struct diag *mark, const char *fmt, ...)
+void diag_at_mark(
+	struct diags *d, enum diag_level level, const struct diag *mark, const char *fmt, ...)
 {
 	struct diag one = *mark;
 	va_list ap;
 
 	va_start(ap, fmt);
-	one.level = DIAG_ERROR;
+	one.level = level;
 	one.file = strdup(mark->file ? mark->file : "");
 	one.excerpt = mark->excerpt ? strdup(mark->excerpt) : NULL;
 	one.message = format(MESSAGE_MAX, fmt, ap);

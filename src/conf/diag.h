@@ -70,9 +70,9 @@ void diag_span(struct diags *d, const struct source *src, const struct diag_plac
  * diag_mark_release. Without memory nothing of it is kept. */
 void diag_mark(struct diag *ret, const struct node *at);
 void diag_mark_release(struct diag *mark);
-/* An error there. */
-void diag_at_mark(struct diags *d, const struct diag *mark, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* At such a place. */
+void diag_at_mark(struct diags *d, enum diag_level level, const struct diag *mark, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
 /* From an error that carries its own place (or none). */
 void diag_err(struct diags *d, const char *file, const struct err *err);
 /* Add "what is allowed" to the diagnostic added last. */

@@ -487,6 +487,25 @@ static const char *awaited_path(const struct catalog *c, const char *name)
 	return seen ? NULL : f->path;
 }
 
+/* Not with those that are there now; it is then as one that is broken. */
+static bool makes_circle(struct catalog *c, const struct catalog_dag *d, const struct dag *dag)
+{
+	struct diags all, ends;
+
+	diags_init(&all);
+	diags_init(&ends);
+	bool circle = crossdag_put(c->cross, dag) < 0 ||
+		      crossdag_check(c->cross, dag->name, NULL, &all) >
+			      crossdag_check_ends(c->cross, dag->name, NULL, &ends);
+	if (circle)
+		crossdag_remove(c->cross, dag->name);
+	if (circle && d->broken)
+		crossdag_put_unknown(c->cross, d->broken);
+	diags_release(&all);
+	diags_release(&ends);
+	return circle;
+}
+
 /* A file that is broken from the first look on: it goes on as it did before. */
 static void restore(struct catalog *c, struct catalog_dag *d)
 {
@@ -503,7 +522,7 @@ static void restore(struct catalog *c, struct catalog_dag *d)
 	const struct config *config = real ? share_config(c, real, &diags) : NULL;
 	const struct dagfile_env env = { .operators = c->env.operators, .config = config };
 	struct dag *dag = config ? dagfile_load_text(d->path, real, text, &env, &diags) : NULL;
-	if (dag && !catalog_find(c, dag->name)) {
+	if (dag && !catalog_find(c, dag->name) && !makes_circle(c, d, dag)) {
 		d->error = NULL;
 		accept(c, d, dag);
 		d->error = error;

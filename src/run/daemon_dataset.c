@@ -25,8 +25,6 @@ struct consumer {
 	/* A run of the same interval is active, or another's, since so many runs were in hand. */
 	bool refused;
 	int refused_at;
-	bool circled; /* it would start itself, by way of others: that was told */
-	uint64_t mark;
 	UT_hash_handle hh;
 };
 
@@ -41,7 +39,6 @@ struct topic {
 struct daemon_datasets {
 	struct consumer *consumers, *due;
 	struct topic *topics;
-	uint64_t mark;
 	struct store_result followed; /* cursors, as the store had them at the start */
 	size_t nload;                 /* consumers to be loaded */
 	int64_t seen_id;              /* updates up to it were looked at */
@@ -378,53 +375,6 @@ static void add_run(struct daemon *d, struct batch *b, struct consumer *c,
 	b->of[b->n++] = c;
 }
 
-/* Those that a DAG starts, onto the stack, each once; true: `first` is one of them. */
-static bool push_started(struct daemon *d, const struct consumer *dag, const struct consumer *first,
-	struct consumer **stack, size_t *depth)
-{
-	const struct catalog_dag *c = catalog_find(d->catalog, dag->name);
-
-	for (size_t i = 0; c && i < c->nlinks; i++) {
-		const struct topic *t = c->links[i].role == DATASET_PRODUCES
-						? find_topic(d->datasets, c->links[i].dataset)
-						: NULL;
-		for (size_t k = 0; t && k < t->n; k++) {
-			struct consumer *next = t->list[k];
-			if (next == first)
-				return true;
-			if (next->mark == d->datasets->mark)
-				continue;
-			next->mark = d->datasets->mark;
-			stack[(*depth)++] = next;
-		}
-	}
-	return false;
-}
-
-/* Would its run start it again, by way of others? weir validate says so of the folder. */
-static bool is_in_circle(struct daemon *d, struct consumer *c)
-{
-	size_t depth = 0, n = HASH_COUNT(d->datasets->consumers);
-	struct consumer **stack = calloc(n + 1, sizeof(struct consumer *));
-	bool circle = false;
-
-	d->datasets->mark++;
-	if (stack)
-		circle = push_started(d, c, c, stack, &depth);
-	while (depth > 0 && !circle) {
-		const struct consumer *next = stack[--depth];
-		circle = push_started(d, next, c, stack, &depth);
-	}
-	free(stack);
-	if (circle && !c->circled)
-		say(d, LEVEL_ERROR,
-			"the DAG would start itself through datasets, by way of others: it is not "
-			"started; weir validate names them",
-			{ "dag", c->name });
-	c->circled = circle;
-	return circle;
-}
-
 /* False: nothing is due. What waits for the end of a pause or a run is judged again at each turn.
  */
 static bool judge(struct daemon *d, struct batch *b, struct consumer *c)
@@ -440,7 +390,7 @@ static bool judge(struct daemon *d, struct batch *b, struct consumer *c)
 	const struct dataset_room room = { s->paused || s->draining, s->active,
 		dag->max_active_runs };
 	enum dataset_verdict v = dataset_decide(&c->rule, &c->pending, &room, &due);
-	if (v == DATASET_DUE && !is_in_circle(d, c))
+	if (v == DATASET_DUE)
 		add_run(d, b, c, dag, &due);
 	return v != DATASET_WAITS;
 }

@@ -9,7 +9,7 @@
 #define RENEW_EVERY_US (10 * US_PER_SECOND)
 #define COMMIT_AGAIN_US (500 * US_PER_MS)
 #define DEATHS_APART_US US_PER_MINUTE
-enum { ENDS_AT_ONCE = 64, DEATHS_MAX = 20 };
+enum { ENDS_AT_ONCE = 64, DEATHS_MAX = 20, WARPS_AT_ONCE = 16 };
 
 void engine_break(struct engine *e, const struct err *err)
 {
@@ -226,7 +226,7 @@ static bool waits_for_store(const struct engine *e)
 void engine_step(struct engine *e)
 {
 	struct err err = { 0 };
-	int rc;
+	int rc, warps = 0;
 
 	if (e->settling || e->failed)
 		return;
@@ -242,7 +242,9 @@ void engine_step(struct engine *e)
 			drop_lost_runs(e);
 			rc = step_all(e, &err);
 		}
-	} while (rc == 0 && !e->failed && warp(e));
+		/* What waits without end warps without end: the loop hears signals in between. */
+	} while (
+		rc == 0 && !e->failed && warp(e) && (e->config.no_loop || ++warps < WARPS_AT_ONCE));
 	if (e->failed)
 		engine_break(e, &e->err);
 	else if (rc < 0 && may_pass(&err))

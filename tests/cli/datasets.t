@@ -375,7 +375,7 @@ at 2026-11-20T01:10:00Z run dags/a.yaml --date 2026-11-18
 sim 2026-11-20T01:10:00Z 2026-11-20T01:20:00Z
 sql_is "a|manual
 c|dataset" "SELECT dag, \"trigger\" FROM run ORDER BY dag" "a daemon that has them all the same does not begin"
-err_has "would start itself through datasets" "... and says why"
+err_has "would start each other in a circle: a -> b -> a" "... and says why"
 dag self '{ datasets: me }' 'run: "true", produces: me'
 weir validate dags/self.yaml
 exits 3 "one that starts itself"

@@ -1,4 +1,4 @@
-/* The graph over DAGs: what does not exist, circles, and edges of others. */
+/* The graph over DAGs: what does not exist, and circles of all kinds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,7 +128,7 @@ static void test_circles(void **state)
 			"4:32 needs: DAGs wait for each other in a circle: b.v -> a.y -> dag:b -> "
 			"b.v\n" },
 		{ "dag: a\ntasks:\n  y: { control: dag, with: { dag: a } }\n", B("u"),
-			"3:35 dag: DAGs wait for each other in a circle: a.y -> dag:a -> a.y\n",
+			"3:35 dag: the DAG waits for itself in a circle: a.y -> dag:a -> a.y\n",
 			"" },
 	};
 
@@ -148,28 +148,135 @@ static void test_circles(void **state)
 	}
 }
 
-/* Edges that others add: b begins when a task of a is done. */
-static void test_added(void **state)
+/* ---- of several kinds ------------------------------------------------------------------- */
+
+#define T "{ run: 'true' }"
+#define WAIT(what) "{ control: wait, with: { " what " } }"
+
+/* What each DAG has to be told, in the order of their names; "" where nothing is wrong. */
+static const struct {
+	const char *what, *dags[3], *want[3];
+} mixed[] = {
+	{ "a run is waited for, and it needs what is behind the wait",
+		{ "dag: a\ntasks:\n  t: " WAIT("run: b") "\n  u: { run: 'true', needs: t }\n",
+			B("a.u") },
+		{ "3:36 run: DAGs wait for each other in a circle: a.t -> dag:b -> b.v -> a.u -> "
+		  "a.t\n",
+			"4:32 needs: DAGs wait for each other in a circle: b.v -> a.u -> a.t -> "
+			"dag:b -> "
+			"b.v\n" } },
+	{ "it needs what is before the wait",
+		{ "dag: a\ntasks:\n  t: { control: wait, needs: u, with: { run: b } }\n  u: " T
+		  "\n",
+			B("a.u") },
+		{ "", "" } },
+	{ "a task is waited for, and it is before the need",
+		{ "dag: a\ntasks:\n  t: " WAIT("run: b, task: u") "\n", B("a.t") }, { "", "" } },
+	{ "the task with the need is waited for",
+		{ "dag: a\ntasks:\n  t: " WAIT("run: b, task: v") "\n", B("a.t") },
+		{ "3:36 run: DAGs wait for each other in a circle: a.t -> b.v -> a.t\n",
+			"4:32 needs: DAGs wait for each other in a circle: b.v -> a.t -> b.v\n" } },
+	{ "a template names the run",
+		{ "dag: a\nparams: { p: b }\ntasks:\n  t: " WAIT("run: '{{ params.p }}'") "\n",
+			B("a.t") },
+		{ "", "" } },
+	{ "a run that nobody has", { "dag: a\ntasks:\n  t: " WAIT("run: bb") "\n", B("a.t") },
+		{ "3:36 run: there is no DAG \"bb\"; did you mean \"b\"?\n", "" } },
+	{ "a dataset is produced behind the wait for it",
+		{ "dag: a\ntasks:\n  t: " WAIT(
+			"dataset: x") "\n  u: { run: 'true', needs: t, produces: x }\n" },
+		{ "3:40 dataset: the DAG waits for itself in a circle: a.t -> dataset x -> a.u -> "
+		  "a.t\n" } },
+	{ "an earlier run's will do",
+		{ "dag: a\ntasks:\n  t: " WAIT(
+			"dataset: x, newer_than: 1d") "\n  u: { run: 'true', needs: t, produces: x "
+						      "}\n" },
+		{ "" } },
+	{ "another produces it, too",
+		{ "dag: a\ntasks:\n  t: " WAIT(
+			  "dataset: x") "\n  u: { run: 'true', needs: t, produces: x }\n",
+			"dag: b\ntasks:\n  t: { run: 'true', produces: x }\n" },
+		{ "", "" } },
+	{ "the other is behind it as well",
+		{ "dag: a\ntasks:\n  t: " WAIT(
+			  "dataset: x") "\n  u: { run: 'true', needs: t, produces: x }\n",
+			"dag: b\ntasks:\n  t: { run: 'true', produces: x, needs: a.u }\n" },
+		{ "3:40 dataset: the DAG waits for itself in a circle: a.t -> dataset x -> a.u -> "
+		  "a.t\n",
+			"3:41 needs: DAGs wait for each other in a circle: b.t -> a.u -> a.t -> "
+			"dataset x -> b.t\n" } },
+	{ "a run is waited for that begins by what is behind the wait",
+		{ "dag: a\ntasks:\n  t: " WAIT(
+			  "run: b") "\n  u: { run: 'true', needs: t, produces: x }\n",
+			"dag: b\nschedule: { datasets: x }\ntasks:\n  t: " T "\n" },
+		{ "3:36 run: DAGs wait for each other in a circle: a.t -> dag:b -> b.t -> b (its "
+		  "start) "
+		  "-> dataset x -> a.u -> a.t\n",
+			"2:23 schedule: DAGs wait for each other in a circle: b (its start) -> "
+			"dataset x "
+			"-> a.u -> a.t -> dag:b -> b.t -> b (its start)\n" } },
+	{ "of its datasets one is enough, and comes from elsewhere",
+		{ "dag: a\ntasks:\n  t: " WAIT(
+			  "run: b") "\n  u: { run: 'true', needs: t, produces: x }\n",
+			"dag: b\nschedule: { datasets: [x, y], when: any }\ntasks:\n  t: " T "\n",
+			"dag: c\ntasks:\n  t: { run: 'true', produces: y }\n" },
+		{ "", "", "" } },
+	{ "it is run by the task that waits for it",
+		{ "dag: a\ntasks:\n  t: { control: dag, with: { dag: b } }\n"
+		  "  u: { run: 'true', needs: t, produces: x }\n",
+			"dag: b\nschedule: { datasets: x }\ntasks:\n  t: " T "\n" },
+		{ "", "" } },
+	{ "a schedule waits for what is produced by a DAG that its own runs",
+		{ "dag: a\nschedule: { datasets: x }\ntasks:\n  t: { control: dag, with: { dag: b "
+		  "} }\n",
+			"dag: b\ntasks:\n  t: { run: 'true', produces: x }\n" },
+		{ "2:23 schedule: the DAGs would start each other in a circle: a -> b -> a\n",
+			"3:31 produces: the DAGs would start each other in a circle: b -> a -> "
+			"b\n" } },
+	{ "schedules in a circle, one of them with another way to begin",
+		{ "dag: a\nschedule: { datasets: [z, y], when: any }\ntasks:\n  t: { run: 'true', "
+		  "produces: x "
+		  "}\n",
+			"dag: b\nschedule: { datasets: x }\ntasks:\n  t: { run: 'true', produces: "
+			"z }\n",
+			"dag: c\ntasks:\n  t: { run: 'true', produces: y }\n" },
+		{ "2:24 schedule: the DAGs would start each other in a circle: a -> b -> a\n",
+			"2:23 schedule: the DAGs would start each other in a circle: b -> a -> b\n",
+			"" } },
+};
+
+static void test_mixed(void **state)
 {
-	struct crossdag *x = crossdag_new();
-	struct dag *b = load("dag: b\ntasks:\n  u: { run: 'true' }\n  v: { run: 'true' }\n");
-	const struct crossdag_edge edge = {
-		.dag = "b", .to_dag = "a", .to_task = "y", .key = "schedule", .at = b->tasks[0].run
-	};
+	static const char *const names[] = { "a", "b", "c" };
 
 	(void)state;
-	assert_int_equal(crossdag_add(x, &edge), -1);
-	assert_int_equal(crossdag_put(x, b), 0);
-	put(x, A("b.v"));
+	for (size_t i = 0; i < sizeof mixed / sizeof *mixed; i++) {
+		struct crossdag *x = crossdag_new();
+		for (size_t k = 0; k < 3 && mixed[i].dags[k]; k++)
+			put(x, mixed[i].dags[k]);
+		for (size_t k = 0; k < 3 && mixed[i].dags[k]; k++) {
+			const char *got = errors(x, names[k]);
+			if (strcmp(got, mixed[i].want[k]) != 0)
+				fail_msg("%s: %s: %s", mixed[i].what, names[k], got);
+		}
+		crossdag_free(x);
+	}
+}
+
+/* What nobody produces is told, without being an error, until somebody does. */
+static void test_produced(void **state)
+{
+	struct crossdag *x = crossdag_new();
+
+	(void)state;
+	put(x, "dag: a\nschedule: { datasets: x }\ntasks: { t: { control: wait, with: { dataset: y "
+	       "} } }\n");
+	assert_string_equal(errors(x, "a"), "2:23 schedule: no DAG here produces \"x\"\n"
+					    "3:47 dataset: no DAG here produces \"y\"\n");
+	put(x, "dag: b\ntasks: { t: { run: 'true', produces: [x, y] } }\n");
 	assert_string_equal(errors(x, "a"), "");
-	assert_int_equal(crossdag_add(x, &edge), 0);
-	assert_string_equal(errors(x, "a"),
-		"4:32 needs: DAGs wait for each other in a circle: a.y -> b.v -> b (its start) -> "
-		"a.y\n");
-	assert_string_equal(errors(x, "b"),
-		"3:13 schedule: DAGs wait for each other in a circle: b (its start) -> a.y -> b.v "
-		"-> b (its start)\n");
-	dag_unref(b);
+	crossdag_remove(x, "b");
+	assert_non_null(strstr(errors(x, "a"), "produces \"x\""));
 	crossdag_free(x);
 }
 
@@ -198,7 +305,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_circles),
-		cmocka_unit_test(test_added),
+		cmocka_unit_test(test_mixed),
+		cmocka_unit_test(test_produced),
 		cmocka_unit_test(test_long),
 	};
 
