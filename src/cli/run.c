@@ -198,9 +198,8 @@ static void say_missing(
 		crossdag_put(catalog_cross(c), dag) == 0)
 		crossdag_check(catalog_cross(c), dag->name, NULL, &d);
 	for (size_t i = 0; i < d.n; i++)
-		if (d.list[i].level == DIAG_ERROR)
-			fprintf(stderr, "weir: note: %s:%d:%d: %s\n", d.list[i].file,
-				d.list[i].line, d.list[i].col, d.list[i].message);
+		fprintf(stderr, "weir: note: %s:%d:%d: %s\n", d.list[i].file, d.list[i].line,
+			d.list[i].col, d.list[i].message);
 	catalog_free(c);
 	diags_release(&d);
 }

@@ -394,6 +394,7 @@ static void check_cross(struct validate *v)
 	diags_init(&d);
 	for (size_t i = 0; i < v->nsaid; i++) {
 		crossdag_check(v->cross, v->said[i], v->folder, &d);
+		crossdag_check_produced(v->cross, v->said[i], &d);
 		free(v->said[i]);
 	}
 	report(v, &d);

@@ -52,11 +52,13 @@ bool crossdag_says(const struct dag *dag);
 bool crossdag_has_edges(const struct crossdag *x, const char *name);
 
 /* The errors of what one DAG says, each at its place: a DAG or task that does not exist, and a
- * circle, which is told once. A dataset that no DAG here produces is a warning. `where`: the folder
- * that was looked at, for a hint; NULL. Returns how many errors. */
+ * circle, which is told once. `where`: the folder that was looked at, for a hint; NULL. Returns how
+ * many. */
 size_t crossdag_check(struct crossdag *x, const char *dag, const char *where, struct diags *diags);
 /* Only what does not exist: cheap. */
 size_t crossdag_check_ends(
 	const struct crossdag *x, const char *dag, const char *where, struct diags *diags);
+/* Warns of datasets that it waits for and that no DAG here produces. */
+void crossdag_check_produced(const struct crossdag *x, const char *dag, struct diags *diags);
 
 #endif

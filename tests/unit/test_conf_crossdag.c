@@ -50,6 +50,7 @@ static const char *errors(struct crossdag *x, const char *dag)
 	diags_init(&d);
 	*text = '\0';
 	size_t n = crossdag_check(x, dag, "dags", &d);
+	crossdag_check_produced(x, dag, &d);
 	assert_int_equal(n, d.nerrors);
 	for (size_t i = 0; i < d.n; i++) {
 		assert_string_equal(d.list[i].file, "x.yaml");
