@@ -208,9 +208,28 @@ for n in $(seq 1 3 60); do
 		wrong="$wrong $n:runs"
 	[ "$was" = 137 ] || break
 done
-unset WEIR_TEST_CLOCK
 is "$wrong" "" "a parent that is killed at any write finds its child again"
 check "at more than ten places" test "$n" -gt 30
+
+# Nothing but the clock goes on, for ever.
+cat >dags/ever.yaml <<'END'
+dag: ever
+tasks:
+  there: { control: wait, with: { dataset: ever.data } }
+  make: { run: "true", needs: there, produces: ever.data }
+END
+"$WEIR" run dags/ever.yaml --date 2026-11-19 >"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+background="${background:-} $pid"
+comes "deferred" "SELECT state FROM task WHERE name = 'there'" "what waits without end"
+kill -TERM "$pid"
+check "hears signals" await sh -c "! kill -0 $pid 2>/dev/null"
+kill -0 "$pid" 2>/dev/null && kill -9 "$pid"
+wait "$pid" 2>/dev/null
+sql_is "cancelled" "SELECT state FROM run WHERE dag = 'ever'" "and ends"
+err_has "note: dags/ever.yaml:3:44: dataset: the DAG waits for itself" "that it waits for itself is said"
+rm dags/ever.yaml
+unset WEIR_TEST_CLOCK
 
 # ---- control: dag, in a daemon ---------------------------------------------------------------------
 
@@ -285,6 +304,21 @@ weir reload
 logs 'circle: later.x -> needy.a -> later.x' "a circle is an error"
 weir trigger later --date 2026-11-19
 comes "success" "SELECT state FROM run WHERE dag = 'later'" "and the last good version goes on"
+cat >dags/later.yaml <<'END'
+dag: later
+schedule: { datasets: made }
+tasks: { x: { control: dag, with: { dag: maker } } }
+END
+cat >dags/maker.yaml <<'END'
+dag: maker
+tasks: { m: { run: "true", produces: made } }
+END
+weir reload
+logs 'circle: later -> maker -> later' "one by way of a dataset, too"
+weir why later
+out_has "circle: later -> maker -> later" "and why tells it"
+weir status
+out_has "circle: later -> maker -> later" "as does status"
 ends TERM
 exits 0 "the daemon ends"
 

@@ -232,8 +232,8 @@ static const struct {
 		  "} }\n",
 			"dag: b\ntasks:\n  t: { run: 'true', produces: x }\n" },
 		{ "2:23 schedule: the DAGs would start each other in a circle: a -> b -> a\n",
-			"3:31 produces: the DAGs would start each other in a circle: b -> a -> "
-			"b\n" } },
+			"3:31 produces: the DAGs would start each other in a circle: a -> b -> "
+			"a\n" } },
 	{ "schedules in a circle, one of them with another way to begin",
 		{ "dag: a\nschedule: { datasets: [z, y], when: any }\ntasks:\n  t: { run: 'true', "
 		  "produces: x "
