@@ -534,6 +534,47 @@ static void test_cross_gone(void **state)
 	scan_is(f, "!d.yaml? ");
 }
 
+/* What a former daemon had of each file: what is there now. */
+static char *text_of(void *arg, const char *version)
+{
+	struct buf text;
+
+	buf_init(&text, 1 << 16);
+	assert_int_equal(io_read_file(below(arg, version), &text, NULL), 0);
+	char *copy = strdup(text.data);
+	buf_release(&text);
+	return copy;
+}
+
+/* A version that was taken before is not taken up again where it makes a circle now. */
+static void test_former_circle(void **state)
+{
+	struct folder *f = *state;
+	const struct catalog_env env = {
+		.operators = &operators, .conn_types = no_types, .text_of = text_of, .arg = f
+	};
+
+	put(f, "p.yaml",
+		"dag: p\nschedule: { datasets: z }\ntasks: { a: { run: 'true', produces: p } }\n");
+	put(f, "z.yaml",
+		"dag: z\nschedule: { datasets: p }\ntasks: { a: { run: 'true', produces: z } }\n");
+	put_needing(f, "o.yaml", "o", "nowhere.x");
+	catalog_free(f->c);
+	assert_int_equal(catalog_new(&f->c, f->path, &env, &f->err), 0);
+	static const char *const names[] = { "p", "z", "o" };
+	for (size_t i = 0; i < 3; i++) {
+		char file[16], path[256];
+		snprintf(file, sizeof file, "%s.yaml", names[i]);
+		snprintf(path, sizeof path, "%s/%s", catalog_folder(f->c), file);
+		const struct catalog_former former = { names[i], path, file };
+		assert_int_equal(catalog_know(f->c, &former, &f->err), 0);
+	}
+	assert_int_equal(catalog_scan(f->c, &f->err), 3);
+	assert_int_equal(!catalog_find(f->c, "p") + !catalog_find(f->c, "z"), 1);
+	/* What names something that is gone goes on. */
+	error_has(f, "o", "there is no DAG \"nowhere\"");
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -551,6 +592,7 @@ int main(void)
 		TEST(test_text_of_a_version),
 		TEST(test_cross),
 		TEST(test_cross_gone),
+		TEST(test_former_circle),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
