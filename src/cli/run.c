@@ -6,13 +6,13 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "cli/beside.h"
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/progress.h"
 #include "cli/rules.h"
 #include "cli/runview.h"
 #include "cli/term.h"
-#include "conf/crossdag.h"
 #include "conf/dagfile.h"
 #include "conf/diag.h"
 #include "core/model.h"
@@ -183,24 +183,19 @@ static void say_unended(const struct args *args, const struct zone *zone, int64_
 
 /* A DAG that is named and that nobody may ever run would be waited for without end, as would what
  * waits for itself. Others, of other folders, may be meant: it is said, and not refused. */
-static void say_missing(
-	const struct args *args, const struct dag *dag, const struct catalog_env *env)
+static void say_missing(const struct args *args, const struct dag *dag)
 {
-	struct catalog *c = NULL;
 	struct diags d;
 	struct err err;
 
-	if (args_has(args, "quiet") || !crossdag_says(dag))
+	if (args_has(args, "quiet"))
 		return;
 	diags_init(&d);
-	err_clear(&err);
-	if (catalog_new(&c, dag->dir, env, &err) == 0 && catalog_scan(c, &err) >= 0 &&
-		crossdag_put(catalog_cross(c), dag) == 0)
-		crossdag_check(catalog_cross(c), dag->name, NULL, &d);
+	/* A folder that cannot be read has nothing to be said of. */
+	beside_check(dag, dag->dir, &d, &err);
 	for (size_t i = 0; i < d.n; i++)
 		fprintf(stderr, "weir: note: %s:%d:%d: %s\n", d.list[i].file, d.list[i].line,
 			d.list[i].col, d.list[i].message);
-	catalog_free(c);
 	diags_release(&d);
 }
 
@@ -236,7 +231,7 @@ static int run_dag(
 		ops_ds(cd->dag, tick.start_us, ds);
 		req.ds = ds;
 		say_unended(args, req.zone, tick.end_us);
-		say_missing(args, cd->dag, &beside);
+		say_missing(args, cd->dag);
 		rc = args_has(args, "dry-run") ? dry_run(args, &req, err) : watch(args, &req, err);
 	}
 	json_decref(req.params);

@@ -1,4 +1,3 @@
-#include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,6 +6,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/node.h"
+#include "cli/beside.h"
 #include "cli/commands.h"
 #include "cli/home.h"
 #include "cli/term.h"
@@ -72,67 +72,6 @@ static void report_err(struct validate *v, const char *path, const struct err *e
 	diag_err(&d, path, e);
 	report(v, &d);
 	diags_release(&d);
-}
-
-/* ---- folders ------------------------------------------------------------------------- */
-
-typedef void file_fn(struct validate *v, const char *path);
-
-static bool is_passed_over(const char *name)
-{
-	return name[0] == '.' || name[0] == '_';
-}
-
-static bool is_yaml(const char *name)
-{
-	const char *dot = strrchr(name, '.');
-
-	return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
-}
-
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-	return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static void visit(struct validate *v, FTS *fts, FTSENT *e, file_fn *fn)
-{
-	bool passed_over = e->fts_level > 0 && is_passed_over(e->fts_name);
-	struct err err;
-
-	switch (e->fts_info) {
-	case FTS_D:
-		if (passed_over)
-			fts_set(fts, e, FTS_SKIP);
-		break;
-	case FTS_F:
-	case FTS_SL:
-		if (!passed_over && is_yaml(e->fts_name))
-			fn(v, e->fts_path);
-		break;
-	case FTS_DNR:
-	case FTS_ERR:
-	case FTS_NS:
-		err_set(&err, ERR_IO, "cannot read it: %s", strerror(e->fts_errno));
-		report_err(v, e->fts_path, &err);
-		break;
-	default:
-		break;
-	}
-}
-
-static int walk(struct validate *v, const char *path, file_fn *fn, struct err *err)
-{
-	char *const paths[] = { (char *)path, NULL };
-	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW, by_name);
-	FTSENT *e;
-
-	if (!fts)
-		return err_errno(err, "cannot read the folder %s", path);
-	while ((e = fts_read(fts)))
-		visit(v, fts, e, fn);
-	fts_close(fts);
-	return 0;
 }
 
 /* ---- one file ------------------------------------------------------------------------ */
@@ -257,7 +196,7 @@ static void check_name(struct validate *v, const char *path, const struct dag *d
 	char *dir = v->folder ? strdup(v->folder) : io_path_dir(path), *key = NULL;
 	struct err e;
 
-	if (dir && !is_passed_over(io_path_base(path)) &&
+	if (dir && !beside_is_passed_over(io_path_base(path)) &&
 		asprintf(&key, "%s\n%s", dir, dag->name) < 0)
 		key = NULL;
 	const char *other = key ? json_string_value(json_object_get(v->dags, key)) : NULL;
@@ -285,40 +224,6 @@ static void note_cross(struct validate *v, const struct dag *dag)
 	v->nsaid += v->said[v->nsaid] != NULL;
 }
 
-/* Others may name a DAG whose file is broken. */
-static void note_broken(struct validate *v, const char *path)
-{
-	struct buf text;
-
-	buf_init(&text, BUF_MAX_TEXT);
-	char *name = io_read_file(path, &text, NULL) == 0 ? dagfile_name_of(text.data) : NULL;
-	if (name)
-		crossdag_put_unknown(v->cross, name);
-	free(name);
-	buf_release(&text);
-}
-
-/* A DAG beside the one that was named: what is wrong with it itself is of no matter here. */
-static void read_beside(struct validate *v, const char *path)
-{
-	const struct dagfile_env env = { .operators = cli_operators() };
-	struct diags d;
-	struct buf text;
-
-	buf_init(&text, BUF_MAX_TEXT);
-	if (io_read_file(path, &text, NULL) == 0 && dagfile_looks_like_dag(text.data)) {
-		diags_init(&d);
-		struct dag *dag = dagfile_load(path, &env, &d);
-		if (dag)
-			crossdag_put(v->cross, dag);
-		else
-			note_broken(v, path);
-		dag_unref(dag);
-		diags_release(&d);
-	}
-	buf_release(&text);
-}
-
 /* What a file that was named says of the DAGs beside it. */
 static void check_beside(
 	struct validate *v, const struct dag *dag, const char *dir, struct diags *d)
@@ -326,17 +231,8 @@ static void check_beside(
 	const char *dags = args_text(v->args, "dags");
 	struct err e;
 
-	if (!crossdag_says(dag))
-		return;
-	err_clear(&e);
-	v->cross = crossdag_new();
-	if (!v->cross || walk(v, dags ? dags : dir, read_beside, &e) < 0 ||
-		crossdag_put(v->cross, dag) < 0)
+	if (beside_check(dag, dags ? dags : dir, d, &e) < 0)
 		diag_err(d, dags ? dags : dir, &e);
-	else
-		crossdag_check(v->cross, dag->name, dags ? dags : dir, d);
-	crossdag_free(v->cross);
-	v->cross = NULL;
 }
 
 static void check_dag(struct validate *v, const char *path, struct diags *d)
@@ -352,7 +248,7 @@ static void check_dag(struct validate *v, const char *path, struct diags *d)
 	if (v->cross && dag)
 		note_cross(v, dag);
 	else if (v->cross)
-		note_broken(v, path);
+		beside_put_broken(v->cross, path);
 	else if (dag && dir)
 		check_beside(v, dag, *dir ? dir : ".", d);
 	dag_unref(dag);
@@ -384,6 +280,14 @@ static void check_file(struct validate *v, const char *path)
 	}
 	report(v, &d);
 	diags_release(&d);
+}
+
+static void check_found(void *arg, const char *path, const struct err *why)
+{
+	if (why)
+		report_err(arg, path, why);
+	else
+		check_file(arg, path);
 }
 
 /* All that is wrong between the DAGs of the folder. */
@@ -424,7 +328,7 @@ static int check_path(struct validate *v, const char *path)
 	size_t before = v->nfiles;
 	v->folder = path;
 	v->cross = crossdag_new();
-	int rc = v->cross ? walk(v, path, check_file, v->err) : err_nomem(v->err);
+	int rc = v->cross ? beside_walk(path, check_found, v, v->err) : err_nomem(v->err);
 	if (v->cross)
 		check_cross(v);
 	v->folder = NULL;

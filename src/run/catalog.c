@@ -1058,11 +1058,6 @@ const char *catalog_folder(const struct catalog *c)
 	return c->folder;
 }
 
-struct crossdag *catalog_cross(struct catalog *c)
-{
-	return c->cross;
-}
-
 void catalog_each_changed(
 	struct catalog *c, void (*fn)(void *arg, struct catalog_dag *d), void *arg)
 {

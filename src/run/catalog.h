@@ -26,7 +26,6 @@
 struct catalog;
 struct config;
 struct config_conn_type;
-struct crossdag;
 struct dag;
 struct dataset_link; /* store/store.h */
 struct err;
@@ -127,10 +126,6 @@ struct dag *catalog_load_text(struct catalog *c, const struct catalog_text *t,
  */
 struct dag *catalog_load_run(struct catalog *c, struct store *s, const struct run_row *row,
 	const struct config **ret_config, struct err *err);
-
-/* What the DAGs say of each other, as of the last scan; for whoever asks more of it, or adds one to
- * be looked at. */
-struct crossdag *catalog_cross(struct catalog *c);
 
 /* The weir.yaml that hold for DAGs of the folder, each as it was when it was last good; in no
  * order.

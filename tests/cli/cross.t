@@ -229,6 +229,19 @@ wait "$pid" 2>/dev/null
 sql_is "cancelled" "SELECT state FROM run WHERE dag = 'ever'" "and ends"
 err_has "note: dags/ever.yaml:3:44: dataset: the DAG waits for itself" "that it waits for itself is said"
 rm dags/ever.yaml
+
+cat >dags/wants.yaml <<'END'
+dag: wants
+tasks: { w: { run: "true", needs: makes.m } }
+END
+cat >dags/makes.yaml <<'END'
+dag: makes
+tasks: { m: { control: wait, with: { run: wants, timeout: 1m } } }
+END
+weir run dags/makes.yaml --date 2026-11-19
+exits 1 "a circle with another DAG"
+err_has "note: dags/makes.yaml:2:43: run: DAGs wait for each other in a circle: makes.m -> dag:wants" "is said, too"
+rm dags/wants.yaml dags/makes.yaml
 unset WEIR_TEST_CLOCK
 
 # ---- control: dag, in a daemon ---------------------------------------------------------------------
