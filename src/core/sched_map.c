@@ -132,7 +132,7 @@ static enum task_state state_of(const struct live_mapping *m, enum reason *why)
 	if (m->states[TASK_CANCELLED] > 0)
 		return TASK_CANCELLED;
 	*why = REASON_INSTANCES_FAILED;
-	if (m->states[TASK_FAILED] > 0)
+	if (m->states[TASK_FAILED] + m->states[TASK_UPSTREAM_FAILED] > 0)
 		return TASK_FAILED;
 	*why = REASON_INSTANCES_SKIPPED;
 	if (m->states[TASK_SKIPPED] == m->n)

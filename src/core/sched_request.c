@@ -244,7 +244,7 @@ static bool has_failed(const struct ref *at)
 {
 	const int *states = mapping_of(at)->states;
 
-	return states[TASK_FAILED] + states[TASK_CANCELLED] > 0;
+	return states[TASK_FAILED] + states[TASK_UPSTREAM_FAILED] + states[TASK_CANCELLED] > 0;
 }
 
 /* Of those that only depend on what is named, what has not run is not in the way. */

@@ -113,7 +113,8 @@ static void mark_instances(const struct run_init *init, struct instances *of, en
 		const struct instance_init *at = &init->instances[i];
 		enum task_state state = at->init.state;
 		enum task_state whole = init->tasks[at->task].state;
-		bool failed = (state == TASK_FAILED || state == TASK_CANCELLED) &&
+		bool failed = (state == TASK_FAILED || state == TASK_UPSTREAM_FAILED ||
+				      state == TASK_CANCELLED) &&
 			      whole != TASK_SUCCESS && whole != TASK_SKIPPED;
 		enum reason *why = &ret[ntasks + i];
 		of[at->task].running += state == TASK_RUNNING;

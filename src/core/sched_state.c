@@ -165,24 +165,42 @@ enum verdict sched_verdict(const struct ref *at)
 	return trigger_judge(def->trigger, &live(at)->counts);
 }
 
-void sched_judge(struct sched *s, const struct ref *at, int64_t now_us)
+/* One that is to be done again waits for what its mapped task needs, as that one would: a setup
+ * may be made anew for it. What has begun is not called back. */
+static enum verdict verdict_of(const struct ref *at)
+{
+	return is_instance(at) ? sched_verdict(&(struct ref){ at->run, live(at)->def })
+			       : sched_verdict(at);
+}
+
+static void judge_one(struct sched *s, const struct ref *at, int64_t now_us)
 {
 	struct live_task *t = live(at);
 	bool condition = def_of(at)->when;
 
-	if (!t->selected || (t->state != TASK_NONE && !waits_outside(at)) || t->ready ||
+	if (!t->selected || t->state != TASK_NONE || (t->ready && !is_instance(at)) ||
 		starts_no_more(at) || (at->run->cancelling && at->run->nwork > 0))
 		return;
-	enum verdict v = sched_verdict(at);
-	if (sched_needs_outside(s, at, v))
-		return;
-	if (v == VERDICT_RUN) {
-		if (t->state == TASK_DEFERRED)
-			sched_set_task(s, at, TASK_SCHEDULED, REASON_NEEDS_MET, now_us);
+	enum verdict v = verdict_of(at);
+	if (v != VERDICT_RUN)
+		t->ready = t->asked = false;
+	if (v == VERDICT_RUN)
 		sched_push_ready(s, at);
-	} else if (v != VERDICT_WAIT)
+	else if (v != VERDICT_WAIT)
 		sched_set_task(s, at, trigger_state(v),
 			condition ? REASON_WHEN_FALSE : trigger_reason(v), now_us);
+}
+
+void sched_judge(struct sched *s, const struct ref *at, int64_t now_us)
+{
+	const struct live_mapping *m = is_mapped(at) ? mapping_of(at) : NULL;
+
+	if (!m || live(at)->state != TASK_DEFERRED || !sched_is_listed(at)) {
+		judge_one(s, at, now_us);
+		return;
+	}
+	for (int i = 0; m->states[TASK_NONE] > 0 && i < m->n; i++)
+		judge_one(s, &(struct ref){ at->run, m->list[i] }, now_us);
 }
 
 void sched_judge_teardowns(struct sched *s, struct live_run *r, int64_t now_us)

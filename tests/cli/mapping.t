@@ -303,4 +303,23 @@ comes 1 "SELECT count(*) FROM task WHERE name = 'work' AND map_index >= 0 AND st
 comes success "SELECT state FROM run WHERE dag = 'big'" "to its end"
 ends TERM
 
+# ---- a setup that is made anew for one of them -----------------------------------------------------
+
+cat >taken.yaml <<'END'
+dag: taken
+tasks:
+  up: { run: "mkdir \"$T/room\"" }
+  work: { needs: up, foreach: [1, 2, 3], run: "test -d \"$T/room\" && test {{ item }} != 2 || test -e \"$T/good\"" }
+  down: { needs: [up, work], teardown: up, run: "rmdir \"$T/room\"" }
+END
+weir run taken.yaml --date 2026-11-19
+exits 1 "one of them fails, and what was set up is taken down"
+: >"$T/good"
+weir retry taken 'work[1]'
+exits 0 "it is asked for again"
+weir run taken.yaml --date 2026-11-19
+exits 0 "it is done again"
+sql_is 1 "SELECT (SELECT max(ended_us) FROM attempt WHERE run_id = run.id AND task = 'up') <= (SELECT max(started_us)
+	FROM attempt WHERE run_id = run.id AND task = 'work') FROM run WHERE dag = 'taken'" "... behind its setup"
+
 finish

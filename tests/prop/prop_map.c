@@ -182,7 +182,7 @@ static void commit_task(struct world *w, const struct change *c)
 	CHECK(w, t->there && t->state == c->state.from, "t%d[%d] is %s, and goes from %s to %s",
 		c->task_index, c->map_index, task_state_name(t->state),
 		task_state_name(c->state.from), task_state_name(c->state.to));
-	if (w->calm && c->map_index < 0 && c->state.from == TASK_NONE &&
+	if (w->calm && c->state.from == TASK_NONE &&
 		(c->state.to == TASK_DEFERRED || c->state.to == TASK_RUNNING))
 		CHECK(w, verdict(w, c->task_index) == TASK_RUNNING, "t%d starts", c->task_index);
 	t->state = c->state.to;
@@ -248,10 +248,10 @@ static enum task_state slow_whole(const struct mirror *m)
 			return TASK_DEFERRED;
 	for (int i = 0; i < m->n; i++)
 		n[m->items[i].state]++;
-	return n[TASK_CANCELLED]         ? TASK_CANCELLED
-	       : n[TASK_FAILED]          ? TASK_FAILED
-	       : n[TASK_SKIPPED] == m->n ? TASK_SKIPPED
-					 : TASK_SUCCESS;
+	return n[TASK_CANCELLED]                          ? TASK_CANCELLED
+	       : n[TASK_FAILED] + n[TASK_UPSTREAM_FAILED] ? TASK_FAILED
+	       : n[TASK_SKIPPED] == m->n                  ? TASK_SKIPPED
+							  : TASK_SUCCESS;
 }
 
 /* Its state came of its instances. */
@@ -351,8 +351,12 @@ static void check_not_stuck(struct world *w)
 		bool room = !most || count_running(m).running < most;
 		if (w->dag->tasks[i].pool || !room || w->cancelling || !m->selected)
 			continue;
+		/* Done again, one waits for the needs of the whole. */
+		bool waits = verdict(w, i) == TASK_NONE;
 		for (int k = 0; is_listed(m) && k < m->n; k++)
-			CHECK(w, m->items[k].state != TASK_QUEUED && m->items[k].state != TASK_NONE,
+			CHECK(w,
+				m->items[k].state != TASK_QUEUED &&
+					(m->items[k].state != TASK_NONE || waits),
 				"t%d[%d] is stuck", i, k);
 	}
 }

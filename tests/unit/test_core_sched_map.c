@@ -696,6 +696,47 @@ static void test_new_list(void **state)
 	world_release(&w);
 }
 
+/* What it needs is done again with it: it waits for that, and is done for if that fails. */
+static void test_again_with_need(void **state)
+{
+	const int tasks[] = { BEFORE, MAPPED }, map_indices[] = { -1, 1 };
+	const struct request q = {
+		.verb = REQUEST_CLEAR, .tasks = tasks, .ntasks = 2, .map_indices = map_indices
+	};
+	const enum outcome ends[] = { OUTCOME_SUCCESS, OUTCOME_FAILED };
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	begin_with(&w, 10, 3);
+	for (int i = 0; i < 3; i++)
+		end_instance(&w, i, OUTCOME_SUCCESS);
+	end_as(&w, BEHIND, OUTCOME_FAILED);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(sched_request(w.s, RUN, &q, 0, NULL), 0);
+		tick(&w, 0);
+		restart(&w, true);
+		assert_int_equal(view(&w, BEFORE).state, TASK_RUNNING);
+		assert_int_equal(instance(&w, 1).state, TASK_NONE);
+		end_as(&w, BEFORE, ends[i]);
+		if (ends[i] != OUTCOME_SUCCESS)
+			break;
+		assert_int_equal(instance(&w, 1).state, TASK_RUNNING);
+		end_instance(&w, 1, OUTCOME_SUCCESS);
+		expect(&w, MAPPED, TASK_SUCCESS, REASON_INSTANCES_DONE);
+	}
+	assert_int_equal(instance(&w, 1).state, TASK_UPSTREAM_FAILED);
+	expect(&w, MAPPED, TASK_FAILED, REASON_INSTANCES_FAILED);
+	restart(&w, false);
+	sched_set_tokens(w.s, 2000, 100000);
+	tick(&w, 0);
+	assert_int_equal(instance(&w, 1).state, TASK_NONE);
+	end_as(&w, BEFORE, OUTCOME_SUCCESS);
+	assert_int_equal(instance(&w, 1).state, TASK_RUNNING);
+	assert_int_equal(instance(&w, 0).tries, 1);
+	world_release(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -718,6 +759,7 @@ int main(void)
 		cmocka_unit_test(test_request_one),
 		cmocka_unit_test(test_mark_one),
 		cmocka_unit_test(test_new_list),
+		cmocka_unit_test(test_again_with_need),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
