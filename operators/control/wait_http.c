@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "conf/diag.h"
 #include "data/curl_lib.h"
+#include "exec/mask.h"
 #include "operators/control/wait_look.h"
 #include "operators/operators.h"
 #include "operators/quality/regex.h"
@@ -233,6 +234,32 @@ static bool lists_status(const struct call *c, const char *key)
 	return false;
 }
 
+/* How much of the end of a text of `n` bytes begins what was sent, which may be a secret. */
+static size_t begun_by(const char *sent, const char *text, size_t n)
+{
+	size_t len = sent ? strlen(sent) : 0, k = len < n ? len : n;
+
+	while (k >= MASK_MIN && memcmp(text + n - k, sent, k) != 0)
+		k--;
+	return k >= MASK_MIN && k < len ? k : 0;
+}
+
+/* A secret that comes back is masked where all of it is in the text: not where it is cut. */
+static void hide_end(const struct call *c, char *text)
+{
+	const char *dots = strlen(text) > 3 ? strstr(text + strlen(text) - 3, "...") : NULL, *name;
+	size_t n = strlen(text) - (dots ? 3 : 0), most = begun_by(text_of(c, "bearer"), text, n);
+	json_t *item;
+
+	json_object_foreach(json_object_get(c->job->with, "headers"), name, item)
+	{
+		size_t k = begun_by(json_string_value(item), text, n);
+		most = k > most ? k : most;
+	}
+	if (most > 0)
+		memmove(text + n - most, text + n, strlen(text + n) + 1);
+}
+
 /* Its first line, for people. */
 static const char *body_text(const struct call *c, char *ret, size_t size)
 {
@@ -242,6 +269,7 @@ static const char *body_text(const struct call *c, char *ret, size_t size)
 		c->body.data[n] != '\r')
 		n++;
 	snprintf(ret, size, "%s%.*s", n ? ": " : "", (int)n, n ? c->body.data : "");
+	hide_end(c, ret);
 	utf8_clean(ret, strlen(ret));
 	return ret;
 }
@@ -311,9 +339,12 @@ static void judge_json(struct call *c, struct wait_look *ret)
 	else if (!value)
 		snprintf(ret->said, sizeof ret->said, "HTTP %ld, without %.100s", c->status,
 			*pointer ? pointer : "a value");
-	else
+	else {
+		support_json_text(value, text, sizeof text);
+		hide_end(c, text);
 		snprintf(ret->said, sizeof ret->said, "HTTP %ld, %.100s is %s", c->status,
-			*pointer ? pointer : "it", support_json_text(value, text, sizeof text));
+			*pointer ? pointer : "it", text);
+	}
 	if (value)
 		json_object_set(ret->found, "value", (json_t *)value);
 	json_decref(doc);

@@ -98,10 +98,13 @@ tasks:
   hangs:    { control: wait, with: { url: "$web/hang", poll: 1h, look_timeout: 1s, timeout: 1h, on_timeout: skip } }
   unlike:   { control: wait, with: { url: "$web/ok", match: "done", timeout: 1h, on_timeout: skip } }
   redirect: { control: wait, with: { url: "$web/to/ok", timeout: 1h, on_timeout: skip } }
+  told:     { control: wait, with: { url: "$web/back/0", bearer: { env: EXPORT_TOKEN }, timeout: 1h, on_timeout: skip } }
+  cut:      { control: wait, with: { url: "$web/back/193", bearer: { env: EXPORT_TOKEN }, timeout: 1h, on_timeout: skip } }
 END
 weir run never.yaml --date 2026-11-19
 exits 1 "what never comes fails the run"
-is "$(tasks)" "down|skipped|wait_timed_out|0
+is "$(tasks)" "cut|skipped|wait_timed_out|0
+down|skipped|wait_timed_out|0
 false|skipped|wait_timed_out|0
 hangs|skipped|wait_timed_out|0
 missing|skipped|wait_timed_out|0
@@ -110,11 +113,14 @@ no_row|failed|wait_timed_out|0
 no_table|skipped|wait_timed_out|0
 redirect|skipped|wait_timed_out|0
 refused|skipped|wait_timed_out|0
+told|skipped|wait_timed_out|0
 unlike|skipped|wait_timed_out|0" "or skips, as it says"
 looked() { sql "$WEIR_HOME/weir.db" "SELECT looked FROM task WHERE name = '$1'"; }
 is "$(looked no_row)" "no row" "what the last look found is kept: no row"
 is "$(looked false)" "c is 0" "a value"
 is "$(looked missing)" "HTTP 404: as asked" "a status"
+is "$(looked told)" "HTTP 404: ***" "a secret that comes back is masked"
+is "$(looked cut)" "HTTP 404: $(printf '%0193d' 0 | tr 0 x)" "... also one that is cut"
 is "$(looked down)" "HTTP 503: as asked" "an error that may pass"
 is "$(looked unlike)" "HTTP 200, but nothing in it matches" "an answer that does not match"
 check "a table that is not there" test "$(looked no_table | grep -c 'no such table')" = 1

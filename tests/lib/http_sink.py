@@ -5,7 +5,8 @@ usage: http_sink.py PORT_FILE LOG [CERT KEY]
 
 /ok: 200. /code/N: that status. /flaky/K: 503 the first K times, then 200. /busy/K/S: 429 with
 Retry-After: S the first K times. /json/K: {"state": "running"} the first K times, then "done" with an
-ETag. /big: two million bytes. /to/WORD...: a redirect to /WORD... /hang: no answer. /drop: the connection is closed. /echo: 404 with the path. Each request is
+ETag. /big: two million bytes. /to/WORD...: a redirect to /WORD... /hang: no answer. /drop: the connection is closed. /echo: 404 with the path. /back/N: 404 with
+N letters and the bearer. Each request is
 a line of JSON in LOG.
 """
 import http.server
@@ -52,6 +53,8 @@ class Sink(http.server.BaseHTTPRequestHandler):
             self.answer(int(word[1]), "as asked")
         elif word[0] == "echo":
             self.answer(404, self.path + " is not here")
+        elif word[0] == "back":
+            self.answer(404, "x" * int(word[1]) + self.headers.get("Authorization", "Bearer ")[7:])
         elif word[0] == "flaky" and n <= int(word[1]):
             self.answer(503, "not now")
         elif word[0] == "busy" and n <= int(word[1]):
