@@ -12,7 +12,7 @@ static const struct field name_item = { .type = FIELD_STRING, .flags = FIELD_TEM
 static const struct field case_fields[] = {
 	{ .key = "if",
 		.type = FIELD_VALUE,
-		.flags = FIELD_REQUIRED | FIELD_TEMPLATE,
+		.flags = FIELD_REQUIRED | FIELD_TEMPLATE | FIELD_TRUTH,
 		.help = "True or false, by a template.",
 		.example = "\"{{ params.mode == 'full' }}\"" },
 	{ .key = "then",

@@ -8,7 +8,7 @@ extern const struct operator operator_control_short_circuit;
 static const struct field params[] = {
 	{ .key = "if",
 		.type = FIELD_VALUE,
-		.flags = FIELD_REQUIRED | FIELD_TEMPLATE,
+		.flags = FIELD_REQUIRED | FIELD_TEMPLATE | FIELD_TRUTH,
 		.help = "True: what is behind goes on. False: it is skipped.",
 		.example = "\"{{ tasks.count.outputs.rows > 0 }}\"" },
 	{ .key = "ignore_rules",

@@ -96,6 +96,11 @@ static void say_unknown(struct needs *n, const char *from, const struct node *it
 		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 	if (near)
 		return;
+	if (strchr(item->text, '[')) {
+		diag_hint(l->diags, "a mapped task is needed as a whole: needs: %.*s",
+			(int)strcspn(item->text, "["), item->text);
+		return;
+	}
 	buf_init(&list, 64 << 10);
 	for (int i = 0; i < l->dag->ntasks && i < TASKS_SHOWN; i++)
 		buf_addf(&list, "%s%s", i ? ", " : "", l->task_names[i]);

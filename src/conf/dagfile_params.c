@@ -71,6 +71,9 @@ static void check_limits(struct dag_loader *l, const struct param *p, const stru
 			p->name, param_type_name(p->type));
 	if (p->has_min && p->has_max && p->max < p->min)
 		diag_node(l->diags, DIAG_ERROR, max, "param %s: max is below min", p->name);
+	if (values && values->n == 0)
+		diag_node(l->diags, DIAG_ERROR, values,
+			"param %s: enum: no value is allowed, so none can be given", p->name);
 	one.values = NULL;
 	for (size_t i = 0; values && i < values->n; i++) {
 		struct err err = { 0 };
@@ -79,6 +82,18 @@ static void check_limits(struct dag_loader *l, const struct param *p, const stru
 			diag_node(l->diags, DIAG_ERROR, values->items[i], "%s", err.msg);
 		json_decref(v);
 	}
+}
+
+/* A type is easily taken for what the short form gives, the default. */
+static void check_short(struct dag_loader *l, const struct param *p, const struct node *n)
+{
+	for (int i = 0; p->def && n->type == NODE_STRING && i < PARAM_TYPE_MAX; i++)
+		if (strcmp(p->def, param_type_names[i]) == 0) {
+			diag_node(l->diags, DIAG_WARNING, n,
+				"param %s: the text \"%s\" is its default, not its type", p->name,
+				p->def);
+			diag_hint(l->diags, "%s: { type: %s }", p->name, p->def);
+		}
 }
 
 static void load_param(
@@ -91,6 +106,7 @@ static void load_param(
 	if (node_is_scalar(n)) {
 		/* `region: eu` is short for a string with a default. */
 		p->def = node_text(n);
+		check_short(l, p, n);
 		return;
 	}
 	snprintf(what, sizeof what, "param %.128s", key->text);

@@ -347,6 +347,20 @@ static bool is_mapped(const struct task_check *c)
 	return c->task && node_key(c->loader->sources[c->task->index].node, "foreach");
 }
 
+/* What is true or false is one expression. */
+static void check_single(const struct schema_template *text, struct diags *diags)
+{
+	struct template *t = template_parse(text->text, NULL, NULL, NULL);
+
+	if (t && !template_is_single(t)) {
+		diag_node(diags, DIAG_ERROR, text->node,
+			"if: expected one expression, with nothing beside its braces");
+		diag_hint(diags, "`and`, `or`, `not` and comparisons stand inside: "
+				 "\"{{ params.full and ds > '2026-01-01' }}\"");
+	}
+	template_free(t);
+}
+
 static void check_template(void *arg, const struct schema_template *t, struct diags *diags)
 {
 	struct task_check *c = arg;
@@ -358,9 +372,14 @@ static void check_template(void *arg, const struct schema_template *t, struct di
 		.has_interval = true,
 		.has_item = is_mapped(c) && !c->before_items,
 		.items = items_of(c->task),
+		.param_defs = c->loader->dag->params,
+		.nparam_defs = c->loader->dag->nparams,
+		.truth = t->truth,
 		.sql = t->sql };
 
 	template_check(t->text, &scope, t->node, t->file, diags);
+	if (t->truth)
+		check_single(t, diags);
 }
 
 static void check_text(struct task_check *c, const struct node *n)
@@ -461,8 +480,10 @@ static void check_only_if(struct task_check *c)
 {
 	const struct node *n = c->task->only_if;
 	struct diags *diags = c->loader->diags;
-	struct template *t;
 
+	if (n && n->type == NODE_BOOL && !n->b)
+		diag_node(
+			diags, DIAG_WARNING, n, "if: task \"%s\" is always skipped", c->task->name);
 	if (!n || n->type == NODE_BOOL || !node_text(n))
 		return;
 	if (template_is_literal(n->text)) {
@@ -471,15 +492,8 @@ static void check_only_if(struct task_check *c)
 		diag_hint(diags, "for example: if: \"{{ params.full }}\"");
 		return;
 	}
-	check_text(c, n);
-	t = template_parse(n->text, NULL, NULL, NULL);
-	if (t && !template_is_single(t)) {
-		diag_node(diags, DIAG_ERROR, n,
-			"if: expected one expression, with nothing beside its braces");
-		diag_hint(diags, "`and`, `or`, `not` and comparisons stand inside: "
-				 "\"{{ params.full and ds > '2026-01-01' }}\"");
-	}
-	template_free(t);
+	check_template(
+		c, &(struct schema_template){ .node = n, .text = n->text, .truth = true }, diags);
 }
 
 static void check_foreach(struct task_check *c)

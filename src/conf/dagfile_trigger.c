@@ -342,6 +342,54 @@ static void check_choices(struct dag_loader *l, const struct task *t, const stru
 			l, t, node_get(cases->type == NODE_SEQ ? cases->items[i] : cases, "then"));
 }
 
+/* Does the list of names, or the one, hold the task? A template may be any. */
+static bool may_name(struct dag_loader *l, const struct task *t, const struct node *n, int task)
+{
+	size_t count = !n || n->type == NODE_MAP ? 0 : n->type == NODE_SEQ ? n->n : 1;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct node *item = n->type == NODE_SEQ ? n->items[i] : n;
+		if (!node_text(item) || strstr(item->text, "{{") ||
+			dagfile_find_name(l, t->name, item->text) == task)
+			return true;
+	}
+	return false;
+}
+
+static bool may_choose(
+	struct dag_loader *l, const struct task *t, const struct node *with, int task)
+{
+	const struct node *cases = node_get(with, "cases");
+	size_t count = !cases ? 0 : cases->type == NODE_SEQ ? cases->n : 1;
+	bool found = may_name(l, t, node_get(with, "choose"), task) ||
+		     may_name(l, t, node_get(with, "else"), task);
+
+	for (size_t i = 0; i < count && !found; i++)
+		found = may_name(l, t,
+			node_get(cases->type == NODE_SEQ ? cases->items[i] : cases, "then"), task);
+	return found;
+}
+
+/* What a branch never chooses is always left out: mostly a join that was meant to follow the ways.
+ */
+static void check_unchosen(struct dag_loader *l, const struct task *t, const struct node *with)
+{
+	if (!node_get(with, "choose") && !node_get(with, "cases"))
+		return;
+	for (int k = 0; k < t->ndependents; k++) {
+		const struct task *behind = &l->dag->tasks[t->dependents[k]];
+		const struct node *n = l->sources[behind->index].node;
+		const struct node *needs = node_key(n, "needs");
+		if (behind->teardown || may_choose(l, t, with, behind->index))
+			continue;
+		diag_node(l->diags, DIAG_WARNING, needs ? needs : l->sources[behind->index].key,
+			"task \"%s\" is always skipped: it needs the branch \"%s\", which never "
+			"chooses it",
+			behind->name, t->name);
+		diag_hint(l->diags, "a task where the ways meet needs these, not the branch");
+	}
+}
+
 void dagfile_check_triggers(struct dag_loader *l)
 {
 	const struct dag *dag = l->dag;
@@ -354,6 +402,8 @@ void dagfile_check_triggers(struct dag_loader *l)
 		may[t->index] = may_of(dag, may, t);
 		if (t->chooses)
 			check_choices(l, t, node_get(n, "with"));
+		if (t->chooses && strcmp(t->op, "branch") == 0)
+			check_unchosen(l, t, node_get(n, "with"));
 		if (t->when)
 			check_when(l, t, n, may);
 		else

@@ -249,7 +249,7 @@ static void check_sql_file(const struct check *c, const struct node *n)
 	if (io_read_file(path, &text, &err) < 0)
 		complain(c, n, "%s", err.msg);
 	else if (strstr(text.data, "{{"))
-		check_template(c, &(struct schema_template){ n, text.data, path, true });
+		check_template(c, &(struct schema_template){ n, text.data, path, true, false });
 	buf_release(&text);
 	free(path);
 }
@@ -323,8 +323,12 @@ static void check_scalar(const struct check *c, const struct node *n, const stru
 		return;
 	}
 	if (template && takes_template) {
-		check_template(
-			c, &(struct schema_template){ n, n->text, NULL, f->type == FIELD_SQL });
+		check_template(c, &(struct schema_template){ n, n->text, NULL, f->type == FIELD_SQL,
+					  (f->flags & FIELD_TRUTH) != 0 });
+		return;
+	}
+	if ((f->flags & FIELD_TRUTH) && n->type != NODE_BOOL) {
+		complain(c, n, "expected a template, true or false, found \"%s\"", n->text);
 		return;
 	}
 	size_t errors = c->diags->nerrors;

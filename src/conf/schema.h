@@ -51,6 +51,7 @@ enum field_flag {
 	FIELD_ONE_KEY = 1 << 4,   /* an object that must hold exactly one key (a tagged union) */
 	FIELD_MAY_REFER = 1 << 5, /* a value that is no secret, or a reference to one as above */
 	FIELD_OR_TEXT = 1 << 6,   /* an object may be written as a text, its short form */
+	FIELD_TRUTH = 1 << 7,     /* FIELD_VALUE: true, false, or a template that is */
 };
 
 struct field {
@@ -73,6 +74,7 @@ struct schema_template {
 	const char *text; /* the node's, but for FIELD_SQL_FILE: the file's content */
 	const char *file; /* FIELD_SQL_FILE: its path; else NULL */
 	bool sql;         /* FIELD_SQL or FIELD_SQL_FILE: read as SQL */
+	bool truth;       /* FIELD_TRUTH: it must be true or false */
 };
 
 /* What a check needs to know beyond the tables. */

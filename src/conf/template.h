@@ -26,6 +26,7 @@ struct diags;
 struct err;
 struct field;
 struct node;
+struct param;
 struct zone;
 
 struct template; /* parsed; immutable */
@@ -49,7 +50,10 @@ struct template_scope {
 	bool sql;                     /* the text is SQL: a value must stand where SQL takes one */
 	const char *task; /* the task it stands in: names are seen from there; NULL: full names */
 	bool has_item;    /* item exists: the task is mapped, and its list is made */
-	const struct node *items; /* the list, where it stands in the file; else NULL */
+	const struct node *items;       /* the list, where it stands in the file; else NULL */
+	bool truth;                     /* it must be true or false, and be able to be true */
+	const struct param *param_defs; /* of `params`, in their order; NULL: not known */
+	int nparam_defs;
 };
 
 /* Check every name, filter and argument count and literal type. Errors to diags at their

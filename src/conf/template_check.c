@@ -8,6 +8,7 @@
 #include "base/node.h"
 #include "conf/diag.h"
 #include "conf/template_filters.h"
+#include "core/model.h"
 #include "core/zone.h"
 
 struct checker {
@@ -229,10 +230,38 @@ static void check_name(struct checker *c, const struct primary *x)
 		check_item_key(c, x);
 }
 
-static unsigned types_of(const struct primary *x)
+/* The definition of the param that a head is, with nothing done to it; NULL: it is none. */
+static const struct param *param_of(const struct checker *c, const struct primary *x)
 {
+	if (!x->is_name || !x->name || strcmp(x->name->name, "params.") != 0)
+		return NULL;
+	for (int i = 0; i < c->scope->nparam_defs; i++)
+		if (strcmp(c->scope->param_defs[i].name, x->rest) == 0)
+			return &c->scope->param_defs[i];
+	return NULL;
+}
+
+static unsigned types_of_param(const struct param *p)
+{
+	static const unsigned types[PARAM_TYPE_MAX] = {
+		[PARAM_STRING] = TYPE_SET(VALUE_STRING),
+		[PARAM_INT] = TYPES_NUMBER,
+		[PARAM_FLOAT] = TYPES_NUMBER,
+		[PARAM_BOOL] = TYPE_SET(VALUE_BOOL),
+		[PARAM_DATE] = TYPES_DATE,
+	};
+
+	return types[p->type] | (p->def || p->required ? 0 : TYPE_SET(VALUE_NULL));
+}
+
+static unsigned types_of(const struct checker *c, const struct primary *x)
+{
+	const struct param *p = param_of(c, x);
+
 	if (!x->is_name)
 		return TYPE_SET(x->literal.type);
+	if (p)
+		return types_of_param(p);
 	return x->name ? x->name->gives : TYPES_ANY;
 }
 
@@ -266,11 +295,11 @@ static void check_args(struct checker *c, const struct call *call)
 	for (const struct primary *arg = call->args; arg; arg = arg->next, n++) {
 		if (arg->is_name)
 			check_name(c, arg);
-		if (types_of(arg) & f->args[n])
+		if (types_of(c, arg) & f->args[n])
 			continue;
 		template_types_describe(f->args[n], need, sizeof need);
 		if (arg->is_name)
-			template_types_describe(types_of(arg), got, sizeof got);
+			template_types_describe(types_of(c, arg), got, sizeof got);
 		else
 			template_value_describe(&arg->literal, got, sizeof got);
 		report(c, arg->span, "%s: argument %d must be %s, got %s", f->name, n + 1, need,
@@ -320,6 +349,11 @@ static unsigned check_call(struct checker *c, const struct call *call, unsigned 
 
 static unsigned check_expr(struct checker *c, const struct expr *x);
 
+static bool is_literal(const struct expr *x)
+{
+	return x->op == EXPR_HEAD && !x->head.is_name && !x->calls;
+}
+
 /* What stands beside `and`, `or` and `not` must be able to be true or false. */
 static void check_truth(struct checker *c, const struct expr *x)
 {
@@ -331,6 +365,22 @@ static void check_truth(struct checker *c, const struct expr *x)
 	if (!(types & truths))
 		report(c, x->span, "%s is neither true nor false; compare it",
 			template_types_describe(types, got, sizeof got));
+}
+
+/* A text that stands beside a date is read as one. */
+static void check_date(struct checker *c, const struct expr *x, unsigned beside)
+{
+	struct template_context ctx = { .zone = zone_utc() };
+	struct value v = x->head.literal;
+	struct eval e;
+	struct err err;
+
+	if (!is_literal(x) || v.type != VALUE_STRING || (beside & ~TYPES_TIME))
+		return;
+	template_eval_init(&e, &ctx);
+	if (template_filter_read_date(&e, &v, &err) < 0)
+		report(c, x->span, "what is compared with a date is read as one: %s", err.msg);
+	template_eval_release(&e);
 }
 
 static unsigned check_operator(struct checker *c, const struct expr *x)
@@ -347,6 +397,8 @@ static unsigned check_operator(struct checker *c, const struct expr *x)
 			report(c, x->sign, "%s cannot be compared with %s",
 				template_types_describe(a, one, sizeof one),
 				template_types_describe(b, other, sizeof other));
+		check_date(c, x->left, b);
+		check_date(c, x->right, a);
 	}
 	return TYPE_SET(VALUE_BOOL);
 }
@@ -357,7 +409,7 @@ static unsigned check_expr(struct checker *c, const struct expr *x)
 	unsigned types;
 
 	if (x->op == EXPR_HEAD)
-		types = types_of(&x->head);
+		types = types_of(c, &x->head);
 	else if (x->op == EXPR_GROUP)
 		types = check_expr(c, x->left);
 	else
@@ -383,8 +435,10 @@ static unsigned gives_of(const struct expr *x)
 	if (x->op != EXPR_HEAD)
 		return TYPE_SET(VALUE_BOOL);
 	/* The types of params are all scalars. */
+	if (!x->head.is_name)
+		return TYPE_SET(x->head.literal.type);
 	bool param = x->head.name && strcmp(x->head.name->name, "params.") == 0;
-	return param ? TYPES_SCALAR : types_of(&x->head);
+	return param ? TYPES_SCALAR : x->head.name ? x->head.name->gives : TYPES_ANY;
 }
 
 bool template_can_be_list(const struct template *t)
@@ -412,9 +466,15 @@ size_t template_check(const char *text, const struct template_scope *scope, cons
 		return c.errors;
 	}
 	c.t = t;
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->expr)
-			check_expr(&c, p->expr);
+	if (scope->truth && template_is_single(t)) {
+		check_truth(&c, t->parts->expr);
+		if (c.errors == 0 && !(template_may_be(t->parts->expr, scope) & MAY_BE_TRUE))
+			report(&c, t->parts->expr->span, "this can never be true");
+	} else {
+		for (const struct part *p = t->parts; p; p = p->next)
+			if (p->expr)
+				check_expr(&c, p->expr);
+	}
 	if (scope->sql)
 		template_sql_check(t, misplaced, &c);
 	template_free(t);

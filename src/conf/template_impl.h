@@ -223,6 +223,11 @@ int template_compare(struct eval *e, enum expr_op op, const struct value *a, con
 	bool *ret, struct err *err);
 /* May values of these types ever be compared? */
 bool template_comparable(enum expr_op op, unsigned a, unsigned b);
+/* template_may.c. Which truths an expression whose names were checked may have, of any run: bits.
+ */
+enum { MAY_BE_TRUE = 1, MAY_BE_FALSE = 2 };
+struct template_scope;
+unsigned template_may_be(const struct expr *x, const struct template_scope *scope);
 /* Evaluate an expression; errors begin with it. */
 int template_eval_expr(struct eval *e, const struct template *t, const struct expr *x,
 	struct value *ret, struct err *err);

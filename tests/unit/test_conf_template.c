@@ -635,7 +635,7 @@ static const char *const scope_params[] = { "region", "n", NULL };
 static const char *const scope_upstream[] = { "load", "clean_orders", NULL };
 static const char *const scope_tasks[] = { "load", "clean_orders", "report", "orders", NULL };
 static const struct template_scope full_scope = { scope_params, scope_upstream, scope_tasks, true,
-	true, false, NULL, false, NULL };
+	true, false, NULL, false, NULL, false, NULL, 0 };
 
 /* The first diagnostic of text as an SQL file: its line and column are exact. */
 static void check_check(
