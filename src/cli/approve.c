@@ -12,12 +12,15 @@
 
 /* ---- listing ----------------------------------------------------------------------------- */
 
+enum { FORM_MAX = 16 << 10 };
+
 static const struct grid_column columns[] = {
 	{ "RUN", GRID_FLEX },
 	{ "TASK", 0 },
 	{ "SINCE", 0 },
 	{ "UNTIL", 0 },
 	{ "ASKED", GRID_FLEX },
+	{ "FIELDS", GRID_FLEX },
 };
 
 static void add_time(struct grid *g, const json_t *o, const char *key)
@@ -25,6 +28,34 @@ static void add_time(struct grid *g, const json_t *o, const char *key)
 	const char *text = cli_get_text(o, key);
 
 	grid_addf(g, STYLE_NONE, "%.16s", text ? text : "");
+}
+
+/* "share=1, note (string)": what has a default, and what must be given. */
+static void add_form(struct grid *g, const json_t *a)
+{
+	struct buf text;
+	json_t *f;
+	size_t i;
+
+	buf_init(&text, FORM_MAX);
+	json_array_foreach(json_object_get(a, "fields"), i, f)
+	{
+		const char *def = cli_get_text(f, "default");
+		buf_addf(&text, "%s%s%s%s%s", i ? ", " : "", cli_get_text(f, "name"),
+			def ? "=" : " (", def ? def : cli_get_text(f, "type"), def ? "" : ")");
+	}
+	grid_addf(g, STYLE_NONE, "%s", text.data);
+	buf_release(&text);
+}
+
+/* " --field note=STRING": those that must be given. */
+static void add_given(const json_t *a, struct buf *out)
+{
+	json_t *f;
+	size_t i;
+
+	json_array_foreach(json_object_get(a, "fields"), i, f) if (!cli_get_text(f, "default"))
+		buf_addf(out, " --field %s=%s", cli_get_text(f, "name"), cli_get_text(f, "type"));
 }
 
 static void add_list(
@@ -44,12 +75,15 @@ static void add_list(
 		add_time(&g, a, "since");
 		add_time(&g, a, "until");
 		grid_add(&g, STYLE_NONE, cli_get_text(a, "prompt"));
+		add_form(&g, a);
 	}
 	a = json_array_get(list, 0);
 	if (a) {
 		grid_print(&g, t, 0, out);
-		buf_addf(out, "\nnext\n  weir approve %s %s\n  weir reject %s %s --reason TEXT\n",
-			cli_get_text(a, "run"), cli_get_text(a, "task"), cli_get_text(a, "run"),
+		buf_addf(out, "\nnext\n  weir approve %s %s", cli_get_text(a, "run"),
+			cli_get_text(a, "task"));
+		add_given(a, out);
+		buf_addf(out, "\n  weir reject %s %s --reason TEXT\n", cli_get_text(a, "run"),
 			cli_get_text(a, "task"));
 	} else {
 		buf_addstr(out, "Nothing waits for a decision.\n");
@@ -156,7 +190,8 @@ const struct command command_approvals = {
 	.group = "Intervene",
 	.summary = "list what waits for a decision",
 	.doc = "The tasks of kind control: approval that ask somebody, the longest waiting first; "
-	       "times are in UTC.",
+	       "times are in UTC. Of the fields, those with a default say it; of the others, "
+	       "which must be given, the type is told.",
 	.options = approvals_options,
 	.run = approvals_run,
 };

@@ -59,6 +59,9 @@ json_t *dagfile_json_schema(const struct dagfile_operators *operators);
  * from an object of texts, with defaults. NULL with ERR_USAGE. `fields`: a mapping, or NULL. */
 void dagfile_check_form(const struct node *fields, struct diags *diags);
 json_t *dagfile_form(const struct node *fields, const json_t *given, struct err *err);
+/* What its fields are, in their order: a list of objects with name, type, default (as text; null:
+ * it must be given), description, values, min, max. NULL: no memory. */
+json_t *dagfile_form_fields(const struct node *fields);
 
 /* Values of the params of a run: defaults, then what the user gave as "name=value". Typed JSON
  * object (a new reference), or NULL with err naming the param, what is allowed, and the nearest

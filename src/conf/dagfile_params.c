@@ -255,6 +255,35 @@ void dagfile_check_form(const struct node *fields, struct diags *diags)
 	dag_unref(l.dag);
 }
 
+static json_t *field_json(const struct param *p)
+{
+	json_t *values = p->values ? json_array() : json_null();
+
+	for (size_t i = 0; p->values && p->values[i]; i++)
+		json_array_append_new(values, json_string(p->values[i]));
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "type",
+		param_type_name(p->type), "default", p->def ? json_string(p->def) : json_null(),
+		"description", p->description ? json_string(p->description) : json_null(), "values",
+		values, "min", p->has_min ? json_real(p->min) : json_null(), "max",
+		p->has_max ? json_real(p->max) : json_null());
+}
+
+json_t *dagfile_form_fields(const struct node *fields)
+{
+	struct diags diags;
+	struct dag_loader l = { .dag = dag_new(), .diags = &diags };
+	json_t *list = json_array();
+
+	diags_init(&diags);
+	if (l.dag && list)
+		dagfile_load_params(&l, fields);
+	for (int i = 0; l.dag && i < l.dag->nparams; i++)
+		json_array_append_new(list, field_json(&l.dag->params[i]));
+	diags_release(&diags);
+	dag_unref(l.dag);
+	return list;
+}
+
 static const struct param *find_field(const struct dag *form, const char *name, struct err *err)
 {
 	const char *names[64];

@@ -9,11 +9,29 @@
 #include "run/control_wait.h"
 #include "run/ops_impl.h"
 
-static json_t *approval_json(const struct approval_row *a)
+/* What can be said with an approval; null where its DAG is not known any more. */
+static json_t *fields_of(const struct ops *o, const struct approval_row *a)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "run", a->run, "dag", a->dag, "task",
-		a->task, "prompt", ops_json_text(a->waits_for), "since",
-		ops_json_time(zone_utc(), a->since_us), "until",
+	struct store_result found;
+	struct err err = { 0 };
+	json_t *fields = NULL;
+
+	if (store_run_find(o->store, a->run, &found, &err) < 0)
+		return json_null();
+	struct dag *dag = o->load_version(o->arg, &found.runs[0], &err);
+	const struct task *t = dag ? dag_find(dag, a->task) : NULL;
+	if (t)
+		fields = dagfile_form_fields(node_get(t->with, "fields"));
+	dag_unref(dag);
+	store_result_release(&found);
+	return fields ? fields : json_null();
+}
+
+static json_t *approval_json(const struct ops *o, const struct approval_row *a)
+{
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "run", a->run, "dag", a->dag,
+		"task", a->task, "prompt", ops_json_text(a->waits_for), "fields", fields_of(o, a),
+		"since", ops_json_time(zone_utc(), a->since_us), "until",
 		ops_json_time(zone_utc(), a->due_us));
 }
 
@@ -27,7 +45,7 @@ int ops_approvals(const struct ops *o, json_t **ret, struct err *err)
 		return -1;
 	}
 	for (size_t i = 0; list && i < r.n; i++)
-		if (json_array_append_new(list, approval_json(&r.approvals[i])) < 0) {
+		if (json_array_append_new(list, approval_json(o, &r.approvals[i])) < 0) {
 			json_decref(list);
 			list = NULL;
 		}

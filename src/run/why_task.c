@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/node.h"
+#include "conf/dagfile.h"
 #include "core/breaker.h"
 #include "core/model.h"
 #include "run/why_walk.h"
@@ -108,6 +110,18 @@ static void add_retry(const struct telling *t, const char *words)
 				  again ? "what is not done, again" : "do it again" });
 }
 
+/* The words of an approval, with the fields that must be given. */
+static const char *with_fields(const struct telling *t, const char *words)
+{
+	json_t *list = t->def ? dagfile_form_fields(node_get(t->def->with, "fields")) : NULL, *f;
+	size_t i;
+
+	json_array_foreach(list, i, f) if (!why_get(f, "default")) words = why_printf(
+		t->k->w, "%s --field %s=%s", words, why_get(f, "name"), why_get(f, "type"));
+	json_decref(list);
+	return words;
+}
+
 static void add_steps(const struct telling *t)
 {
 	struct why *w = t->k->w;
@@ -143,7 +157,7 @@ static void add_steps(const struct telling *t)
 					    "breaker", "list", "what is open, and what it holds" });
 		break;
 	case TASK_AWAITING_INPUT:
-		why_step(w, &(struct why_step){ "approve", words, "let it go on" });
+		why_step(w, &(struct why_step){ "approve", with_fields(t, words), "let it go on" });
 		why_step(w, &(struct why_step){ "reject", words, "do not" });
 		break;
 	case TASK_QUEUED:

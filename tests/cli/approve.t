@@ -52,8 +52,14 @@ due=$(sql "$db" "SELECT due_us, changed_us FROM task WHERE name = 'go'")
 weir approvals
 out_has "ask@2026-11-19  go" "approvals lists it"
 out_has "Publish 2026-11-19?" "with what is asked"
+out_has "share (number), note=none" "... and the fields"
+out_has "weir approve ask@2026-11-19 go --field share=number" "... those that must be given in what is offered"
+weir why ask go
+out_has "weir approve ask@2026-11-19 go --field share=number" "why offers the same"
 weir approvals --json
 json_is "Publish 2026-11-19?" "d['approvals'][0]['prompt']" "also as JSON"
+json_is '[["share", "number", null, 0.0, 1.0], ["note", "string", "none", null, null]]' \
+	"[[f[k] for k in ('name', 'type', 'default', 'min', 'max')] for f in d['approvals'][0]['fields']]" "... with the fields"
 weir show ask
 out_has "waits for a decision: Publish 2026-11-19? (since" "show tells, too"
 out_has "weir approve ask@2026-11-19 go" "and how to answer"
