@@ -250,7 +250,10 @@ struct sched_wait {
 	int64_t deadline_us; /* for how long; 0: for ever. Said once: the first one stays */
 	const char *what;    /* in words; copied. NULL: not known. Said once, too */
 	bool skip;           /* skipped at the deadline, not failed (REASON_WAIT_TIMED_OUT) */
-	bool unseen; /* it could not be looked at: asked soon again, also past the deadline */
+	bool unseen;      /* it could not be looked at: asked soon again, also past the deadline */
+	const char *said; /* what is there instead, in words; copied; told when it is another
+			     (CHANGE_LOOKED). NULL: nothing new */
+	bool gone;        /* `said` is told only where something was said before */
 };
 void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_us);
 

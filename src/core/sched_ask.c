@@ -233,7 +233,13 @@ void sched_answer_wait(struct sched *s, const struct sched_wait *w, int64_t now_
 		return;
 	sched_set_now(s, now_us);
 	live(&at)->asked = true;
+	bool begins = !task_state_waits(live(&at)->state);
+	bool says = w->said && (!w->gone || live(&at)->said);
+	if (says && !begins)
+		sched_tell_looked(s, &at, w->said, now_us);
 	sched_wait_more(s, &at, w, now_us);
+	if (w->said && !w->gone && begins && task_state_waits(live(&at)->state))
+		sched_tell_looked(s, &at, w->said, now_us);
 	sched_spread_news(s, now_us);
 }
 

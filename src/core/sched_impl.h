@@ -421,6 +421,8 @@ void sched_wait_more(
 	struct sched *s, const struct ref *at, const struct sched_wait *w, int64_t now_us);
 /* It is there, or the attempt tells why it never will be. */
 void sched_wait_no_more(struct sched *s, const struct ref *at, int64_t now_us);
+/* What looks for it found: told when it is another than before; NULL: nothing new. */
+void sched_tell_looked(struct sched *s, const struct ref *at, const char *said, int64_t now_us);
 
 /* ---- sched_look.c --------------------------------------------------------------------- */
 

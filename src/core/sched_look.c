@@ -181,7 +181,7 @@ void sched_free_looks(struct sched *s)
 }
 
 /* Told only when it is something else than before: a wait of months is one row. */
-static void tell_looked(struct sched *s, const struct ref *at, const char *said, int64_t now_us)
+void sched_tell_looked(struct sched *s, const struct ref *at, const char *said, int64_t now_us)
 {
 	struct live_task *t = live(at);
 	uint64_t hash = said ? sched_hash_of(said) : t->said;
@@ -202,7 +202,7 @@ static void look_on(
 		sched_wait_no_more(s, at, now_us);
 		return;
 	}
-	tell_looked(s, at, e->said, now_us);
+	sched_tell_looked(s, at, e->said, now_us);
 	sched_wait_more(s, at, &e->wait, now_us);
 }
 

@@ -61,17 +61,31 @@ static int put_instant(const struct look *k, const char *key, int64_t at_us, str
 
 /* ---- files ---------------------------------------------------------------------------- */
 
+/* What is there is not yet what is waited for; in words that stay the same while it does. */
+static bool say_unripe(const struct look *k, const char *path, const char *why)
+{
+	if (asprintf(&k->found->said, "%s %s", path, why) < 0)
+		k->found->said = NULL;
+	k->found->wait.said = k->found->said;
+	return false;
+}
+
 /* A file that goes away meanwhile is not there; nor is what is no file. */
 static bool is_ripe(const struct look *k, const char *path, int64_t *bytes)
 {
 	struct stat st;
 
-	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+	if (stat(path, &st) < 0)
 		return false;
+	if (!S_ISREG(st.st_mode))
+		return say_unripe(k, path, "is no file");
 	int64_t at_us = st.st_mtim.tv_sec * US_PER_SECOND + st.st_mtim.tv_nsec / 1000;
 	*bytes += st.st_size;
-	return k->l->attempt->now_us - at_us >= number_of(k, "min_age") &&
-	       st.st_size >= number_of(k, "min_size");
+	if (st.st_size < number_of(k, "min_size"))
+		return say_unripe(k, path, "is there, and smaller than min_size");
+	if (k->l->attempt->now_us - at_us < number_of(k, "min_age"))
+		return say_unripe(k, path, "is there, and was written to within min_age");
+	return true;
 }
 
 static int judge_files(const struct look *k, const glob_t *g, struct err *err)
@@ -107,6 +121,10 @@ static int look_for_files(const struct look *k, struct err *err)
 		rc = err_nomem(err);
 	else if (r == 0)
 		rc = judge_files(k, &g, err);
+	if (rc == 0 && !k->found->there && !k->found->said) {
+		k->found->wait.said = "it is gone again";
+		k->found->wait.gone = true;
+	}
 	globfree(&g);
 	free(path);
 	return rc;
@@ -486,6 +504,7 @@ void control_found_release(struct control_found *f)
 	free(f->what);
 	free(f->dataset);
 	free(f->watch);
+	free(f->said);
 	*f = (struct control_found){ 0 };
 }
 

@@ -39,7 +39,7 @@ struct control_found {
 	bool skip;              /* it was rejected, and is to be skipped */
 	json_t *outputs;        /* there: what was found, an object; the caller's */
 	struct sched_wait wait; /* not there: to be answered */
-	char *what;             /* of wait; the caller's, with control_found_release */
+	char *what, *said;      /* of wait; the caller's, with control_found_release */
 	char *dataset;  /* not there: an update of it is worth a look; NULL: of none. Likewise */
 	char *watch;    /* the DAG whose run is waited for; likewise; NULL: none */
 	bool may_retry; /* it failed in a way that trying again may mend */

@@ -402,10 +402,11 @@ static void value_looked(const struct telling *t, struct buf *out)
 static void value_looks(const struct telling *t, struct buf *out)
 {
 	bool dag = t->def && control_dag_is(t->def);
+	bool plain = dag || t->row->looked || (t->def && node_get(t->def->with, "time"));
 
-	buf_addstr(out, dag ? "waits for the end of " : "looks for ");
+	buf_addstr(out, dag ? "waits for the end of " : plain ? "waits for " : "looks for ");
 	value_waits(t, out);
-	buf_addstr(out, dag ? "" : ", which is not there yet");
+	buf_addstr(out, plain ? "" : ", which is not there yet");
 }
 
 /* The run before has failed: time alone does not help. */

@@ -45,6 +45,9 @@ large|failed|wait_timed_out
 ripe|success|succeeded
 skipped|skipped|wait_timed_out
 there|success|succeeded" "what became of each"
+weir why kinds large
+out_has "waited for the file in/*.csv as long as its timeout allows; the last look: $T/in/a.csv is there, and smaller than min_size" \
+	"a file that is there is said to be, and what is wrong with it"
 clock_of() {
 	sql "$WEIR_HOME/weir.db" "SELECT name, strftime('%H:%M', changed_us / 1000000, 'unixepoch')
 		FROM task WHERE name IN ('behind', 'instant', 'large') ORDER BY name"

@@ -225,7 +225,7 @@ weir show slow
 out_has "(since" "show tells since when"
 out_has "; the last look: HTTP 503: as asked" "and what the last look found"
 weir why slow ill
-out_has "which is not there yet; the last look: HTTP 503: as asked" "why tells it"
+out_has "/code/503; the last look: HTTP 503: as asked" "why tells it"
 weir logs slow ill
 out_has "the last look:" "its log can be read meanwhile"
 due="SELECT name, due_us FROM task ORDER BY name"

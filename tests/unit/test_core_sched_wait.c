@@ -4,10 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
-
-#include <string.h>
 
 #include "base/units.h"
 #include "core/model.h"
@@ -328,6 +328,69 @@ static void test_spread(void **state)
 	world_release(&w);
 }
 
+/* The words of the changes that tell what was found, since this was asked last. */
+static const char *told(struct world *w)
+{
+	static char text[200];
+	size_t n;
+	const struct change *c = sched_changes(w->s, &n);
+
+	*text = '\0';
+	for (size_t i = 0; i < n; i++)
+		if (c[i].kind == CHANGE_LOOKED)
+			snprintf(text + strlen(text), sizeof text - strlen(text), "%s;",
+				c[i].detail);
+	sched_clear_changes(w->s);
+	return text;
+}
+
+static void say(struct world *w, const char *what, bool gone, int64_t now_us)
+{
+	const struct sched_wait wait = { .run_id = RUN,
+		.task = W,
+		.again_us = now_us + 10 * SEC,
+		.deadline_us = 100 * SEC,
+		.said = what,
+		.gone = gone };
+	struct sched_question q;
+
+	tick(w, now_us, &q);
+	sched_answer_wait(w->s, &wait, now_us);
+}
+
+/* What is there instead is told when it is another; that it is gone only when it was there. */
+static void test_said(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 4);
+	add(&w, NULL, 0);
+	say(&w, "gone", true, 0);
+	assert_string_equal(told(&w), "");
+	say(&w, "gone", true, 10 * SEC);
+	assert_string_equal(told(&w), "");
+	say(&w, "small", false, 20 * SEC);
+	assert_string_equal(told(&w), "small;");
+	say(&w, "small", false, 30 * SEC);
+	assert_string_equal(told(&w), "");
+	say(&w, NULL, false, 40 * SEC);
+	assert_string_equal(told(&w), "");
+	say(&w, "gone", true, 50 * SEC);
+	assert_string_equal(told(&w), "gone;");
+	say(&w, "gone", true, 60 * SEC);
+	assert_string_equal(told(&w), "");
+	say(&w, "young", false, 100 * SEC);
+	assert_string_equal(told(&w), "young;");
+	assert_int_equal(view(&w, W).reason, REASON_WAIT_TIMED_OUT);
+	world_release(&w);
+	world_init(&w, 4);
+	add(&w, NULL, 0);
+	say(&w, "young", false, 0);
+	assert_string_equal(told(&w), "young;");
+	world_release(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_no_token),
 		cmocka_unit_test(test_unseen),
 		cmocka_unit_test(test_spread),
+		cmocka_unit_test(test_said),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
