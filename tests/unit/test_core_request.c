@@ -301,8 +301,7 @@ static void test_stories(void **state)
 		if (!right)
 			fail_msg("%s [%s] %s\n got: %s\nwant: %s", s->dag, s->states, s->request,
 				got.data, s->comes);
-		if (rc == 0)
-			request_plan_release(&plan);
+		request_plan_release(&plan);
 		buf_release(&got);
 		dag_unref(dag);
 	}
