@@ -27,7 +27,8 @@ struct dagfile_env {
 	const struct dagfile_operators *operators;
 	const struct config *config; /* connections; NULL: not checked */
 	bool check_files;            /* look at the files that tasks name (contracts, SQL) */
-	bool was_good; /* a version that was loaded before: it goes on with pools as they are now */
+	bool was_good; /* a version that was loaded before: it goes on with pools as they are now,
+			* and with conditions that can never be true */
 };
 
 /* Load and check. NULL when there are errors (in diags); warnings alone still give a DAG. */

@@ -373,8 +373,8 @@ static void check_template(void *arg, const struct schema_template *t, struct di
 		.has_item = is_mapped(c) && !c->before_items,
 		.items = items_of(c->task),
 		.param_defs = c->loader->dag->params,
-		.nparam_defs = c->loader->dag->nparams,
-		.truth = t->truth,
+		.nparam_defs = c->loader->env->was_good ? 0 : c->loader->dag->nparams,
+		.truth = t->truth && !c->loader->env->was_good,
 		.sql = t->sql };
 
 	template_check(t->text, &scope, t->node, t->file, diags);

@@ -792,6 +792,29 @@ static int remove_dir(void **state)
 	return rmdir(dir);
 }
 
+/* A run that began with such a version goes on with it. */
+static void test_was_good(void **state)
+{
+	static const char text[] =
+		"dag: x\nparams: { n: { type: integer, max: 5, default: 1 } }\ntasks:\n"
+		"  a: { run: 'true', if: '{{ params.n > 7 }}' }\n"
+		"  b: { run: 'true', if: '{{ params.n }}' }\n";
+	struct dagfile_env env = { .operators = &operators };
+	struct diags diags;
+
+	(void)state;
+	diags_init(&diags);
+	assert_null(dagfile_load_text("x.yaml", dir, text, &env, &diags));
+	assert_int_equal(diags.nerrors, 2);
+	diags_release(&diags);
+	diags_init(&diags);
+	env.was_good = true;
+	struct dag *dag = dagfile_load_text("x.yaml", dir, text, &env, &diags);
+	assert_non_null(dag);
+	diags_release(&diags);
+	dag_unref(dag);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -810,6 +833,7 @@ int main(void)
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_damaged_bundle),
 		cmocka_unit_test(test_graphs),
+		cmocka_unit_test(test_was_good),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
