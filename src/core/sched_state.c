@@ -178,12 +178,17 @@ static void judge_one(struct sched *s, const struct ref *at, int64_t now_us)
 	struct live_task *t = live(at);
 	bool condition = def_of(at)->when;
 
-	if (!t->selected || t->state != TASK_NONE || (t->ready && !is_instance(at)) ||
-		starts_no_more(at) || (at->run->cancelling && at->run->nwork > 0))
+	if (!t->selected || (t->state != TASK_NONE && !waits_outside(at)) ||
+		(t->ready && !is_instance(at)) || starts_no_more(at) ||
+		(at->run->cancelling && at->run->nwork > 0))
 		return;
 	enum verdict v = verdict_of(at);
+	if (!is_instance(at) && sched_needs_outside(s, at, v))
+		return;
 	if (v != VERDICT_RUN)
 		t->ready = t->asked = false;
+	if (v == VERDICT_RUN && t->state == TASK_DEFERRED)
+		sched_set_task(s, at, TASK_SCHEDULED, REASON_NEEDS_MET, now_us);
 	if (v == VERDICT_RUN)
 		sched_push_ready(s, at);
 	else if (v != VERDICT_WAIT)
