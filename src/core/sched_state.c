@@ -166,11 +166,14 @@ enum verdict sched_verdict(const struct ref *at)
 }
 
 /* One that is to be done again waits for what its mapped task needs, as that one would: a setup
- * may be made anew for it. What has begun is not called back. */
+ * may be made anew for it. What other runs said stays: the list was made behind that. */
 static enum verdict verdict_of(const struct ref *at)
 {
-	return is_instance(at) ? sched_verdict(&(struct ref){ at->run, live(at)->def })
-			       : sched_verdict(at);
+	const struct ref whole = { at->run, live(at)->def };
+	enum verdict v = sched_verdict(is_instance(at) ? &whole : at);
+
+	return is_instance(at) && v == VERDICT_WAIT && sched_own_needs_done(&whole) ? VERDICT_RUN
+										    : v;
 }
 
 static void judge_one(struct sched *s, const struct ref *at, int64_t now_us)
@@ -183,15 +186,16 @@ static void judge_one(struct sched *s, const struct ref *at, int64_t now_us)
 		(at->run->cancelling && at->run->nwork > 0))
 		return;
 	enum verdict v = verdict_of(at);
-	if (!is_instance(at) && sched_needs_outside(s, at, v))
+	if (sched_needs_outside(s, at, v))
 		return;
-	if (v != VERDICT_RUN)
+	/* What was asked was asked of other needs. */
+	if (is_instance(at) && v != VERDICT_RUN)
 		t->ready = t->asked = false;
-	if (v == VERDICT_RUN && t->state == TASK_DEFERRED)
-		sched_set_task(s, at, TASK_SCHEDULED, REASON_NEEDS_MET, now_us);
-	if (v == VERDICT_RUN)
+	if (v == VERDICT_RUN) {
+		if (t->state == TASK_DEFERRED)
+			sched_set_task(s, at, TASK_SCHEDULED, REASON_NEEDS_MET, now_us);
 		sched_push_ready(s, at);
-	else if (v != VERDICT_WAIT)
+	} else if (v != VERDICT_WAIT)
 		sched_set_task(s, at, trigger_state(v),
 			condition ? REASON_WHEN_FALSE : trigger_reason(v), now_us);
 }

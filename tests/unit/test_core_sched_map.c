@@ -734,6 +734,14 @@ static void test_again_with_need(void **state)
 	end_as(&w, BEFORE, OUTCOME_SUCCESS);
 	assert_int_equal(instance(&w, 1).state, TASK_RUNNING);
 	assert_int_equal(instance(&w, 0).tries, 1);
+	/* What other runs have to say was heard before the list was made. */
+	end_instance(&w, 1, OUTCOME_FAILED);
+	w.dag->tasks[MAPPED].ncross = 1;
+	restart(&w, false);
+	sched_set_tokens(w.s, 4000, 100000);
+	tick(&w, 0);
+	assert_int_equal(instance(&w, 1).state, TASK_RUNNING);
+	w.dag->tasks[MAPPED].ncross = 0;
 	world_release(&w);
 }
 
