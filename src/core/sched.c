@@ -67,7 +67,9 @@ static bool timer_holds(const struct sched *s, const struct heap_entry *e, struc
 		return false;
 	*ret = (struct ref){ s->slots[slot], task };
 	/* Its slot may have been another's, or this very run's before it was taken in anew. */
-	const struct live_task *t = live(ret);
+	struct live_task *t = live(ret);
+	if (t->late_us == e->key)
+		t->late_us = 0;
 	if (!t->selected)
 		return false;
 	return task_state_waits(t->state) || t->state == TASK_NONE ? t->ask_us == e->key

@@ -33,14 +33,17 @@ static bool stays_held(struct sched *s, const struct ref *at, int64_t now_us)
 }
 
 /* When it is asked again, at its deadline at the latest: what comes at the very last is not missed.
- */
+ * The timer for that is set once, however often it is looked for. */
 static void ask_at(struct sched *s, const struct ref *at, int64_t at_us)
 {
 	struct live_task *t = live(at);
 
 	t->ask_us = t->due_us && at_us > t->due_us ? t->due_us : at_us;
-	if (t->ask_us < INT64_MAX)
-		sched_arm(s, at);
+	if (t->ask_us == INT64_MAX || t->ask_us == t->late_us)
+		return;
+	if (t->ask_us == t->due_us)
+		t->late_us = t->due_us;
+	sched_arm(s, at);
 }
 
 static bool is_late(const struct live_task *t, int64_t now_us)

@@ -61,6 +61,7 @@ struct live_task {
 	/* Deferred, awaiting input: when it is asked again. Waits for needs on other DAGs:
 	 * likewise; 0: it was not yet. */
 	int64_t ask_us;
+	int64_t late_us;  /* the deadline its timer is set for; 0: none is */
 	int64_t look;     /* token of the look that is made for it; 0: none */
 	int64_t look_key; /* its place among those that are to be looked for; 0: none */
 	uint64_t said;    /* what looks found last, as a hash; 0: nothing yet */

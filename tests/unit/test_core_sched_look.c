@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -250,6 +251,39 @@ static void test_deadline(void **state)
 	check_deadline(0, true);
 }
 
+static size_t memory_used(void)
+{
+	const struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+/* A wait of months is looked for a million times: nothing is kept of each. */
+static void test_many_looks(void **state)
+{
+	const struct waiting how = { .deadline_us = 1000000 * SEC };
+	int64_t now_us = 0;
+	struct world w;
+	size_t before = 0;
+
+	(void)state;
+	world_init(&w, 1);
+	sched_set_tokens(w.s, 1, 100000);
+	add(&w, 1);
+	for (int i = 0; i < 20000; i++, now_us += 10 * SEC) {
+		w.nlooks = 0;
+		go(&w, now_us, how);
+		assert_int_equal(w.nlooks, 1);
+		ends(&w, w.looks[0], OUTCOME_SUCCESS, now_us);
+		before = i == 100 ? memory_used() : before;
+	}
+	assert_true(memory_used() < before + 10000);
+	go(&w, how.deadline_us, how);
+	ends(&w, w.looks[1], OUTCOME_SUCCESS, how.deadline_us);
+	assert_int_equal(view(&w, 0).reason, REASON_WAIT_TIMED_OUT);
+	world_release(&w);
+}
+
 /* A cancel, a drop: the look is stopped, and its place is free when it has ended, not before. */
 static void test_ended_by_request(void **state)
 {
@@ -461,6 +495,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_many_looks),
 		cmocka_unit_test(test_ended_by_request),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_breaker),
