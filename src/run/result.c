@@ -184,6 +184,25 @@ static int read_output(const char *path, struct buf *text, bool *ret_found, stru
 	return -1;
 }
 
+/* Those that can be kept: a report that somebody has spoilt stops nobody. NULL: none. */
+static json_t *whole_checks(const json_t *checks)
+{
+	json_t *whole = json_array(), *c;
+	size_t i;
+
+	json_array_foreach(checks, i, c)
+	{
+		if (json_is_string(json_object_get(c, "name")) &&
+			json_is_string(json_object_get(c, "severity")) &&
+			json_is_string(json_object_get(c, "status")))
+			json_array_append(whole, c);
+	}
+	if (json_array_size(whole))
+		return whole;
+	json_decref(whole);
+	return NULL;
+}
+
 static void take_report(struct result *r, json_t *report)
 {
 	json_t *error = json_object_get(report, "error");
@@ -194,9 +213,7 @@ static void take_report(struct result *r, json_t *report)
 		json_decref(r->outputs);
 		r->outputs = json_incref(outputs);
 	}
-	json_t *checks = json_object_get(report, "checks");
-	if (json_is_array(checks) && json_array_size(checks))
-		r->checks = json_incref(checks);
+	r->checks = whole_checks(json_object_get(report, "checks"));
 	if (message)
 		r->error = strdup(message);
 }

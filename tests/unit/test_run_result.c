@@ -180,6 +180,10 @@ static const struct attempt attempts[] = {
 	{ "a report of other types", true, { .outcome = OUTCOME_FAILED, .exit_status = 7 },
 		"{\"outputs\":[1],\"checks\":{},\"error\":\"x\"}", NULL, "exit status 7", "{}",
 		false, false },
+	{ "checks that say nothing", true, { .outcome = OUTCOME_SUCCESS },
+		"{\"checks\":[7,{},{\"name\":\"c\",\"status\":\"pass\"},"
+		"{\"name\":1,\"severity\":\"error\",\"status\":\"pass\"}]}",
+		NULL, NULL, "{}", false, false },
 	{ "a report that is no object", true, { .outcome = OUTCOME_SUCCESS }, "[1]", NULL, NULL,
 		"{}", false, false },
 };
@@ -220,6 +224,28 @@ static void test_attempts(void **state)
 		result_release(&r);
 		result_release(&r);
 	}
+}
+
+/* Of a report that somebody has spoilt the rest counts: what the store refuses would come back to
+ * it for ever. */
+static void test_spoilt_checks(void **state)
+{
+	static const char report[] = "{\"outputs\":{\"score\":1},\"checks\":["
+				     "{\"name\":\"a\",\"severity\":\"error\"},"
+				     "{\"name\":\"b\",\"severity\":\"warn\",\"status\":\"pass\"}]}";
+	const struct result_source from = {
+		.output_path = output_path, .log_path = log_path, .is_operator = true
+	};
+	const struct exec_end ended = { .outcome = OUTCOME_SUCCESS };
+	struct result r;
+
+	(void)state;
+	put(output_path, report);
+	assert_int_equal(result_read(&from, &ended, &r, NULL), 0);
+	assert_int_equal(json_array_size(r.checks), 1);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(r.checks, 0), "name")), "b");
+	result_release(&r);
 }
 
 /* A line without end, and an output file of another kind. */
@@ -271,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_outputs),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_attempts),
+		cmocka_unit_test(test_spoilt_checks),
 		cmocka_unit_test(test_hostile_files),
 	};
 
