@@ -72,7 +72,7 @@ static int do_prepare(struct exec *x, const struct exec_job *job, struct err *er
 	struct channel *c = channel_of(x);
 
 	(void)err;
-	must(c->w, job->argv && job->env && job->cwd && job->log_path,
+	must(c->w, (job->argv || job->payload) && job->env && job->cwd && job->log_path,
 		"a job without command, environment, folder or log");
 	return channel_queue(c, &(struct msg){ .kind = MSG_PREPARE,
 					.token = job->token,

@@ -56,7 +56,8 @@ static void check_wait(struct sim *w, const struct actor *n, const struct trun *
 	if (t->state == TASK_UP_FOR_RETRY)
 		must(w, wake <= later(t->due_us, now),
 			"%s is to be tried again, and %s sleeps longer", name_of(r, task), n->name);
-	/* Of an instant it is known when to look; for all else it is looked at now and then. */
+	/* Of an instant it is known when to look; for all else it is looked at now and then. What
+	 * the store refused when it was due is tried again by a clock that may be set back then. */
 	const struct sim_task *part = dags_task(r, task);
 	int64_t again =
 		part->part == PART_TIME ? part->there_us : later(now, w->latest_us) + 22 * SIM_S;
@@ -64,7 +65,8 @@ static void check_wait(struct sim *w, const struct actor *n, const struct trun *
 	if (task_state_waits(t->state) && !r->held && !t->held && task != r->dag->mapped)
 		must(w,
 			wake <= later(again, now) + SIM_S &&
-				(!t->due_us || wake <= later(t->due_us, now) + SIM_S),
+				(!t->due_us ||
+					wake <= later(later(t->due_us, w->latest_us), now) + SIM_S),
 			"%s waits, and %s sleeps longer", name_of(r, task), n->name);
 	if (t->state == TASK_HELD && !row_held(r, task))
 		fuses_check_held(w, n, r, task);

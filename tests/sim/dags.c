@@ -119,7 +119,8 @@ enum {
 	HAS_IFS = 8,
 	HAS_WHENS = 16,
 	HAS_TEARDOWNS = 32,
-	HAS_FUSES = 64
+	HAS_FUSES = 64,
+	HAS_CHECKS = 128
 };
 
 struct making {
@@ -290,13 +291,27 @@ static void make_teardown(struct making *m, struct task *t)
 	t->trigger = TRIGGER_ALL_DONE;
 }
 
+static void make_check(struct making *m, struct task *t)
+{
+	t->kind = TASK_QUALITY;
+	t->op = "table";
+	t->run = NULL;
+	t->with = map_node(&m->dag->arena);
+	t->quality_breaker = m->w->fuses[SIM_SERVICES].name;
+	t->score_below = 0.95;
+}
+
 static void give_fuses(struct making *m, struct task *t)
 {
 	const char **names = arena_array(&m->dag->arena, SIM_FUSES + 1, sizeof *names);
-	int first = (int)rng_below(m->rng, SIM_FUSES), n = 1 + (rng_below(m->rng, 4) == 0);
+	int first = (int)rng_below(m->rng, SIM_SERVICES), n = 1 + (rng_below(m->rng, 4) == 0);
+	int consumes = (int)rng_below(m->rng, 8);
 
+	n = consumes == 0 ? 0 : n;
 	for (int i = 0; i < n; i++)
-		names[i] = m->w->fuses[(first + i) % SIM_FUSES].name;
+		names[i] = m->w->fuses[(first + i) % SIM_SERVICES].name;
+	if (consumes < 2)
+		names[n] = m->w->fuses[SIM_SERVICES].name;
 	t->breakers = names;
 	t->on_open =
 		rng_below(m->rng, 2) ? ON_OPEN_HOLD : (enum on_open)rng_below(m->rng, ON_OPEN_MAX);
@@ -323,7 +338,9 @@ static void random_part(struct making *m, struct task *t)
 		part->part = rng_below(m->rng, 2) ? PART_BRANCH : PART_CIRCUIT;
 	if (part->part != PART_COMMAND)
 		make_control(m, t, part);
-	if (draw(m, HAS_FUSES, 2) && !t->waits)
+	if (draw(m, HAS_CHECKS, m->has & HAS_FUSES ? 8 : 2) && part->part == PART_COMMAND)
+		make_check(m, t);
+	else if (draw(m, HAS_FUSES, 2) && !t->waits)
 		give_fuses(m, t);
 	if (draw(m, HAS_IFS, 3)) {
 		part->never = rng_below(m->rng, 3) == 0;
@@ -501,6 +518,7 @@ void dags_make(struct sim *w)
 
 	rng_init(&r, world_draw(w, 4, 0, 0));
 	w->ndags = 1 + (int)rng_below(&r, 3);
+	bool uses = rng_below(&r, 5) > 0; /* else data is judged, and nobody needs it */
 	for (int i = 0; i < w->ndags; i++) {
 		struct sim_dag *d = &w->dags[i];
 		struct rng own;
@@ -511,7 +529,7 @@ void dags_make(struct sim *w)
 		if (rng_below(&own, 2))
 			m.has = (unsigned)rng_below(&own, 2 * HAS_TEARDOWNS);
 		if (w->nfuses)
-			m.has |= HAS_FUSES;
+			m.has |= uses ? HAS_FUSES | HAS_CHECKS : HAS_CHECKS;
 		d->dag = random_dag(&m, d->name, w->cut.tasks);
 		must(w, d->dag, "a DAG has a cycle");
 		rng_init(&own, world_draw(w, 6, (uint64_t)i, 0));

@@ -19,6 +19,19 @@ static const char *name_of(const struct trun *r, int task)
 
 /* ---- made ----------------------------------------------------------------------------- */
 
+/* As core/sched_breaker.c has it. */
+static void make_quality(struct fuse *g)
+{
+	*g = (struct fuse){ .of_quality = true,
+		.policy = { .window_us = 60 * SIM_S,
+			.open_us = 60 * SIM_S,
+			.max_open_us = 60 * SIM_S,
+			.factor = 1,
+			.probes = 1,
+			.ramp = 10 } };
+	snprintf(g->name, sizeof g->name, QUALITY_BREAKER "q");
+}
+
 void fuses_make(struct sim *w)
 {
 	struct rng r;
@@ -39,7 +52,9 @@ void fuses_make(struct sim *w)
 					    .ramp = 1 + (int)rng_below(&r, 3),
 					    .counts = 1 + (unsigned)rng_below(&r, 7) } };
 		snprintf(g->name, sizeof g->name, "b%d", i);
-		if (rng_below(&r, 4))
+		if (i == SIM_SERVICES)
+			make_quality(g);
+		if (i == SIM_SERVICES || rng_below(&r, 4))
 			continue;
 		g->policy.failures = 0;
 		g->policy.rate = 0.5;
@@ -51,8 +66,9 @@ void fuses_set(struct actor *n)
 {
 	for (int i = 0; i < n->w->nfuses; i++)
 		must(n->w,
-			sched_set_breaker(
-				n->engine.sched, n->w->fuses[i].name, &n->w->fuses[i].policy) == 0,
+			n->w->fuses[i].of_quality ||
+				sched_set_breaker(n->engine.sched, n->w->fuses[i].name,
+					&n->w->fuses[i].policy) == 0,
 			"no memory");
 }
 
@@ -132,6 +148,12 @@ static void judge(struct sim *w, const struct fuse *g, const struct change *c)
 		must(w, g->state == BREAKER_HALF_OPEN && g->passed >= p->probes,
 			"breaker %s closes after %d good probes", g->name, g->passed);
 		break;
+	case REASON_QUALITY_LOW:
+	case REASON_QUALITY_GOOD:
+		must(w, g->judged == (c->reason == REASON_QUALITY_LOW ? JUDGED_LOW : JUDGED_GOOD),
+			"breaker %s changes (%s), and no check says so", g->name,
+			reason_name(c->reason));
+		break;
 	default:
 		must(w, c->reason == REASON_NONE && c->breaker.from == c->breaker.to,
 			"breaker %s changes (%s)", g->name, reason_name(c->reason));
@@ -148,7 +170,10 @@ void fuses_change(struct sim *w, struct actor *n, const struct change *c)
 	must(w, c->breaker.from == g->state, "breaker %s is %s, and goes on from %s", g->name,
 		breaker_state_name(g->state), breaker_state_name(c->breaker.from));
 	judge(w, g, c);
+	g->judged = JUDGED_NOT;
 	enter(w, g, c->breaker.to, c->breaker.text);
+	must(w, !g->of_quality || g->state == BREAKER_CLOSED || g->forced,
+		"breaker %s is %s, and time ends it", g->name, breaker_state_name(g->state));
 	must(w,
 		g->state != BREAKER_OPEN || g->forced ||
 			g->until_us - g->since_us <= g->policy.max_open_us,
@@ -175,7 +200,7 @@ void fuses_put(struct sim *w, const struct breaker_put *p)
 	q->applied = true;
 	g->era++;
 	enter(w, g, p->to, p->text);
-	g->told_us = w->now_us;
+	g->told_us = p->at_us;
 }
 
 /* ---- attempts ------------------------------------------------------------------------- */
@@ -265,8 +290,49 @@ static void end_of(struct sim *w, struct fuse *g, struct attempt *a, const struc
 			sure >= g->policy.failures;
 }
 
+/* ---- quality -------------------------------------------------------------------------- */
+
+double fuses_score(const struct sim *w, const struct attempt *a)
+{
+	static const double scores[] = { -1, 0.5, 0.95, 1 };
+	uint64_t run = (uint64_t)(a->run - w->runs);
+
+	return row_def(a->run, a->task)->quality_breaker
+		       ? scores[world_draw(w, 200 + run, (uint64_t)a->task, (uint64_t)a->try) % 4]
+		       : -1;
+}
+
+static void check_judged(struct sim *w, struct fuse *g)
+{
+	must(w, g->judged == JUDGED_NOT || !g->judged_sure,
+		"checks scored %s, and breaker %s is %s", g->judged == JUDGED_LOW ? "low" : "well",
+		g->name, breaker_state_name(g->state));
+	g->judged = JUDGED_NOT;
+}
+
+/* What its checks say counts however it ended, and whoever took it over; not what a cancel has
+ * stopped. */
+static void judge_score(struct sim *w, const struct attempt *a, const struct change *c)
+{
+	const struct task *def = row_def(a->run, a->task);
+	bool failed = a->recorded == OUTCOME_FAILED && !a->run->stopping;
+
+	if (!a->reported || (!failed && a->recorded != OUTCOME_SUCCESS))
+		return;
+	struct fuse *g = fuses_find(w, def->quality_breaker);
+	bool low = a->score < def->score_below;
+	check_judged(w, g);
+	if (low == (g->state == BREAKER_OPEN))
+		return;
+	g->judged = low ? JUDGED_LOW : JUDGED_GOOD;
+	/* What a person said since goes before. */
+	g->judged_sure = (!g->told_us || (c->at_us > g->told_us && w->latest_us == 0)) &&
+			 (!failed || (!a->run->cancelling && !a->run->halted));
+}
+
 void fuses_end(struct sim *w, struct attempt *a, const struct change *c)
 {
+	judge_score(w, a, c);
 	for (int i = 0; i < w->nfuses; i++)
 		if (has(a->run, a->task, &w->fuses[i]))
 			end_of(w, &w->fuses[i], a, c);
@@ -280,6 +346,7 @@ void fuses_check(struct sim *w)
 		must(w, !g->must_open || g->state != BREAKER_CLOSED,
 			"breaker %s stays closed after %d failures", g->name, g->policy.failures);
 		g->must_open = false;
+		check_judged(w, g);
 	}
 }
 

@@ -189,7 +189,7 @@ static void decide(struct sim *w, uint64_t draw)
 
 static void ask_fuse(struct sim *w, uint64_t draw)
 {
-	struct fuse *g = w->nfuses ? &w->fuses[draw >> 36 & 1] : NULL;
+	struct fuse *g = w->nfuses ? &w->fuses[(draw >> 38) % SIM_FUSES] : NULL;
 
 	/* What a person has opened a person closes. */
 	for (int i = 0; i < w->nfuses && w->calmed; i++)

@@ -54,7 +54,8 @@ enum {
 	SIM_ROWS = SIM_TASKS + SIM_ITEMS, /* tasks by index, and these */
 	SIM_FAULTS = 48,
 	SIM_POOLS = 2,
-	SIM_FUSES = 2,
+	SIM_SERVICES = 2, /* breakers of what tasks use */
+	SIM_FUSES,        /* and one of quality */
 	SIM_FAILURES = 32,
 	SIM_STARTS = 16,
 	SIM_ASKS = 256,
@@ -132,7 +133,9 @@ struct attempt {
 	int incarnation; /* of the process that started it */
 	int era[SIM_FUSES];
 	bool probe[SIM_FUSES];
-	bool writes;      /* it leaves an output */
+	bool writes;   /* it leaves an output */
+	bool reported; /* it left a report of its checks, with */
+	double score;
 	int64_t since_us; /* when something became of it last */
 	UT_hash_handle hh;
 };
@@ -185,7 +188,10 @@ struct fuse {
 	int era; /* how often it changed */
 	int probing, passed, failed;
 	bool must_open;
-	int64_t told_us; /* when a person spoke last */
+	int64_t told_us; /* when a person spoke last, on the wall */
+	bool of_quality; /* opened by checks that score low, closed by others */
+	enum judged { JUDGED_NOT, JUDGED_LOW, JUDGED_GOOD } judged; /* it changes next */
+	bool judged_sure;
 	struct sim_failure {
 		int64_t at_us;
 		int era;
@@ -476,6 +482,8 @@ void parts_check_final(struct sim *w, const struct trun *r);
 /* fuses.c */
 void fuses_make(struct sim *w);
 void fuses_set(struct actor *n); /* into its scheduler */
+/* What the checks of an attempt score; below 0: it has no report. */
+double fuses_score(const struct sim *w, const struct attempt *a);
 void fuses_begin(struct sim *w); /* another process has the runs */
 struct fuse *fuses_find(struct sim *w, const char *name);
 void fuses_change(struct sim *w, struct actor *n, const struct change *c);

@@ -103,9 +103,16 @@ static void write_output(struct sim *w, const struct attempt *a)
 	char *path = paths_output(world_home(), a->run->name, row_def(a->run, a->task)->name,
 		row_map_index(a->task), a->try);
 	char *dir = paths_work_dir(world_home(), a->run->name);
-	char text[64];
+	char text[192];
 
-	snprintf(text, sizeof text, "token=%lld\n", (long long)a->token);
+	if (row_def(a->run, a->task)->quality_breaker)
+		snprintf(text, sizeof text,
+			"{\"outputs\": {\"token\": %lld, \"score\": %.2f}, "
+			"\"checks\": [{\"name\": \"c\", \"severity\": \"warn\", "
+			"\"status\": \"pass\"}, {\"name\": \"spoilt\"}]}",
+			(long long)a->token, a->score);
+	else
+		snprintf(text, sizeof text, "token=%lld\n", (long long)a->token);
 	must(w,
 		path && dir && io_mkdirs(dir, 0700, NULL) == 0 &&
 			io_write_file(path, text, strlen(text), NULL) == 0,
@@ -126,7 +133,8 @@ static void end_now(struct super *s, struct held_by *h)
 	a->since_us = w->now_us;
 	a->real = h->end.outcome;
 	a->exit_status = h->end.exit_status;
-	if (a->writes && a->real == OUTCOME_SUCCESS)
+	a->reported = a->score >= 0 && (a->real == OUTCOME_SUCCESS || a->real == OUTCOME_FAILED);
+	if (a->reported || (a->writes && a->real == OUTCOME_SUCCESS))
 		write_output(w, a);
 	e->ended = true;
 	e->end = h->end;
@@ -142,13 +150,15 @@ static void decide(struct sim *w, struct held_by *h, const struct attempt *a)
 		w, 100 + (uint64_t)(a->run - w->runs), (uint64_t)a->task, (uint64_t)a->try);
 	int64_t takes = lengths_ms[draw % 8] * SIM_MS + (int64_t)(draw >> 8) % SIM_S;
 	int kind = (int)((draw >> 40) % 32);
+	bool checks = row_def(a->run, a->task)->quality_breaker;
 
 	h->end = (struct exec_end){
 		.token = h->token, .outcome = OUTCOME_SUCCESS, .started_us = world_wall(w)
 	};
 	if (kind >= 22 && kind < 29) {
 		h->end.outcome = OUTCOME_FAILED;
-		h->end.exit_status = kind < 25 ? 1 : kind < 27 ? 2 : 3;
+		/* 1 of an operator is for good. */
+		h->end.exit_status = kind < 25 && !checks ? 1 : kind < 27 ? 2 : 3;
 	} else if (kind == 29) {
 		h->end.outcome = OUTCOME_FAILED;
 		h->end.exit_status = -1;
@@ -181,7 +191,10 @@ static void start(struct super *s, struct held_by *h)
 	must(w, a->body == BODY_NONE, "%s is started twice", super_label(a));
 	say(w, s->name, "starts %s", super_label(a));
 	decide(w, h, a);
-	a->writes = world_draw(w, 7, (uint64_t)a->task, (uint64_t)a->try) % 3 == 0;
+	a->score = fuses_score(w, a);
+	a->writes = row_def(a->run, a->task)->quality_breaker
+			    ? a->score >= 0
+			    : world_draw(w, 7, (uint64_t)a->task, (uint64_t)a->try) % 3 == 0;
 	h->hand = HAND_RUNS;
 	note(s, h->token)->started = h->end.outcome != OUTCOME_LOST;
 	w->starts++;
