@@ -88,9 +88,12 @@ enum task_state truth_verdict(const struct trun *r, int task)
 	enum task_state states[SIM_TASKS];
 	const struct model_needs needs = { states, t->nneeds };
 
-	/* Once there is a list its instances are ready. */
+	/* Once there is a list its instances are ready; but one done again waits for what the whole
+	 * needs, as that is done again. */
 	if (task >= SIM_TASKS)
-		return r->tasks[r->dag->mapped].state == TASK_DEFERRED ? TASK_RUNNING : TASK_NONE;
+		return r->tasks[r->dag->mapped].state == TASK_DEFERRED
+			       ? truth_verdict(r, r->dag->mapped)
+			       : TASK_NONE;
 
 	if (t->when)
 		return parts_when(r, &dags_task(r, task)->when);
