@@ -67,14 +67,14 @@ static bool is_clean(const struct actor *n)
 {
 	size_t nchanges;
 
-	sched_changes(n->engine.sched, &nchanges);
+	sched_changes(n->engine->sched, &nchanges);
 	return nchanges == 0;
 }
 
 /* What it says of the run counts, and nothing is decided that is not committed. */
 static bool is_heard(const struct actor *n, const struct trun *r)
 {
-	const struct active_run *a = engine_find(&n->engine, r->id);
+	const struct active_run *a = engine_find(n->engine, r->id);
 
 	return r->owner == n && a && a->epoch == r->epoch && is_clean(n);
 }
@@ -84,13 +84,13 @@ static void hold(struct actor *n, struct trun *r)
 	struct sched_hold h = { .run_id = r->id, .task = -1, .on = r->held, .why = REASON_PAUSED };
 
 	r->was_held |= r->held;
-	sched_hold(n->engine.sched, &h);
+	sched_hold(n->engine->sched, &h);
 	r->frozen = r->held && is_heard(n, r);
 	h.why = REASON_FROZEN;
 	for (h.task = 0; h.task < r->dag->dag->ntasks; h.task++) {
 		h.on = r->tasks[h.task].held;
 		r->was_held |= h.on;
-		sched_hold(n->engine.sched, &h);
+		sched_hold(n->engine->sched, &h);
 		r->tasks[h.task].frozen = r->tasks[h.task].held && is_heard(n, r);
 	}
 }
@@ -99,9 +99,9 @@ static void hold_all(struct actor *n)
 {
 	struct active_run *r, *next;
 
-	HASH_ITER (hh, n->engine.runs, r, next)
+	HASH_ITER (hh, n->engine->runs, r, next)
 		hold(n, truth_run(n->w, r->id));
-	engine_step(&n->engine);
+	engine_step(n->engine);
 }
 
 static int open_run(struct actor *n, const struct run_row *row, int64_t *ret_epoch, struct err *err)
@@ -119,7 +119,7 @@ static int open_run(struct actor *n, const struct run_row *row, int64_t *ret_epo
 		.dag_dir = row->dag_dir,
 		.version = row->version,
 		.text = "",
-		.owner = n->engine.self,
+		.owner = n->engine->self,
 		.lease_until_us = now + ENGINE_LEASE_US,
 		.now_us = now,
 		.wanted = true,
@@ -143,10 +143,15 @@ static struct active_run *take(struct actor *n, const struct run_row *row, int64
 		.params = params,
 		.interval_start_us = row->interval_start_us,
 		.interval_end_us = row->interval_end_us };
-	struct active_run *a = engine_take(&n->engine, &t, err);
+	struct active_run *a = engine_take(n->engine, &t, err);
 
 	json_decref(params);
 	return a;
+}
+
+static void on_change(void *arg, struct active_run *run, const struct change *c)
+{
+	slas_changed(arg, run, c);
 }
 
 static void on_idle(void *arg, struct active_run *run)
@@ -154,7 +159,7 @@ static void on_idle(void *arg, struct active_run *run)
 	struct actor *n = arg;
 
 	planned_ended(n, run->id);
-	engine_drop(&n->engine, run, true);
+	engine_drop(n->engine, run, true);
 }
 
 /* The row may have been another's, and changed, until it was opened. */
@@ -191,20 +196,20 @@ static void bring_up(struct actor *n, const struct run_row *row)
 	memset(n->init, 0, sizeof n->init);
 	for (int i = 0; i < a->dag->ntasks; i++)
 		n->init[i].selected = true;
-	if (engine_resume(&n->engine, a, &init, n->init, &err) < 0) {
+	if (engine_resume(n->engine, a, &init, n->init, &err) < 0) {
 		say(w, n->name, "cannot carry %s on: %s", row->name, err.msg);
 		must(w,
 			err_info(err.code)->transient || err.code == ERR_STORE ||
 				err.code == ERR_FENCED,
 			"%s cannot carry %s on: %s", n->name, row->name, err.msg);
-		engine_drop(&n->engine, a, world_one_in(w, 2));
+		engine_drop(n->engine, a, world_one_in(w, 2));
 		return;
 	}
 	hold(n, r);
 	/* Its last task had ended meanwhile: no step will tell. */
-	if (run_state_is_final(a->state) && engine_is_idle(&n->engine, a))
+	if (run_state_is_final(a->state) && engine_is_idle(n->engine, a))
 		on_idle(n, a);
-	engine_step(&n->engine);
+	engine_step(n->engine);
 }
 
 /* Runs that want an owner. */
@@ -217,7 +222,7 @@ static void scan(struct actor *n)
 	if (store_runs(n->w->base, &wanted, &n->rows, &err) < 0)
 		return;
 	for (size_t i = n->rows.n; i-- > 0;)
-		if (!engine_find(&n->engine, n->rows.runs[i].id))
+		if (!engine_find(n->engine, n->rows.runs[i].id))
 			bring_up(n, &n->rows.runs[i]);
 	store_result_release(&n->rows);
 }
@@ -225,8 +230,8 @@ static void scan(struct actor *n)
 static void cancel(struct actor *n)
 {
 	n->asked->killing |= n->hard;
-	sched_cancel_run(n->engine.sched, n->asked->id, n->hard, clock_now_us());
-	engine_step(&n->engine);
+	sched_cancel_run(n->engine->sched, n->asked->id, n->hard, clock_now_us());
+	engine_step(n->engine);
 }
 
 /* ---- the engine's listener ------------------------------------------------------------ */
@@ -269,6 +274,7 @@ static void begin(struct actor *n)
 		.no_loop = true,
 		.max_running = w->max_running,
 		.listener = { .arg = n,
+			.change = on_change,
 			.idle = on_idle,
 			.store_trouble = on_trouble,
 			.broken = on_broken,
@@ -278,21 +284,21 @@ static void begin(struct actor *n)
 	snprintf(self.boot_id, sizeof self.boot_id, "sim");
 	say(w, n->name, "begins");
 	n->sheltered = true;
-	must(w, engine_init(&n->engine, &config, &err) == 0, "%s cannot begin: %s", n->name,
+	must(w, engine_init(n->engine, &config, &err) == 0, "%s cannot begin: %s", n->name,
 		err.msg);
 	/* Its jitter is seeded by the pid and the clock. */
 	const struct sched_config sched = { .max_running = w->max_running,
 		.seed = world_draw(w, 6, (uint64_t)n->index, (uint64_t)n->incarnation) };
-	sched_free(n->engine.sched);
-	n->engine.sched = sched_new(&sched);
-	n->engine.limit_us = 1; /* time is the world's */
+	sched_free(n->engine->sched);
+	n->engine->sched = sched_new(&sched);
+	n->engine->limit_us = 1; /* time is the world's */
 	n->begun = true;
 	n->sheltered = false;
-	must(w, n->engine.sched && sched_set_lane(n->engine.sched, 1, w->lane_max) == 0,
+	must(w, n->engine->sched && sched_set_lane(n->engine->sched, 1, w->lane_max) == 0,
 		"no memory");
 	for (int i = 0; i < SIM_POOLS; i++) {
 		const char name[] = { 'p', (char)('0' + i), '\0' };
-		must(w, sched_set_pool(n->engine.sched, name, w->pools[i]) == 0, "no memory");
+		must(w, sched_set_pool(n->engine->sched, name, w->pools[i]) == 0, "no memory");
 	}
 	fuses_set(n);
 	fuses_begin(w);
@@ -305,7 +311,8 @@ static void leave(struct actor *n)
 
 	say(w, n->name, "leaves");
 	n->sheltered = true;
-	engine_release(&n->engine);
+	engine_release(n->engine);
+	slas_release(n);
 	planned_release(n);
 	n->sheltered = n->begun = false;
 	n->status = ACTOR_DOWN;
@@ -316,7 +323,7 @@ static void leave(struct actor *n)
 
 static void turn(struct actor *n)
 {
-	struct engine *e = &n->engine;
+	struct engine *e = n->engine;
 	unsigned work = n->work;
 	struct ask *ask = n->ask; /* another may come while it sleeps in here */
 
@@ -331,6 +338,8 @@ static void turn(struct actor *n)
 		hold_all(n);
 	if (work & WORK_PLAN && !n->leaving)
 		planned_turn(n);
+	if (work & WORK_SLA && !n->leaving)
+		slas_turn(n);
 	if (work & WORK_SCAN && !n->leaving)
 		scan(n);
 	if (work & WORK_TICK)
@@ -400,6 +409,7 @@ void actor_init(struct sim *w, struct actor *n, int index)
 	n->stack = stacks[index];
 	must(w, n->stack, "no memory");
 	provider_init(n, &n->provider);
+	slas_init(n);
 }
 
 static void enter(struct actor *n)
@@ -424,7 +434,8 @@ void actor_kill(struct actor *n, int64_t up_us)
 	w->crashes++;
 	super_hang_up(n);
 	if (n->begun)
-		engine_crash(&n->engine);
+		engine_crash(n->engine);
+	slas_release(n);
 	planned_release(n);
 	store_result_release(&n->rows);
 	store_result_release(&n->row);
@@ -445,8 +456,9 @@ void actor_release(struct actor *n)
 {
 	if (n->begun) {
 		super_hang_up(n);
-		engine_crash(&n->engine);
+		engine_crash(n->engine);
 	}
+	slas_release(n);
 	planned_release(n);
 	store_result_release(&n->rows);
 	store_result_release(&n->row);
@@ -463,7 +475,7 @@ static int64_t earlier(int64_t a, int64_t b)
 /* Timers are set by the clock on the wall. Looking at it moves it on a little: "now" is later. */
 static int64_t tick_us(const struct actor *n)
 {
-	int64_t wake = engine_wake_us(&n->engine), now = n->w->now_us;
+	int64_t wake = engine_wake_us(n->engine), now = n->w->now_us;
 
 	if (wake == INT64_MAX)
 		return wake;
@@ -478,7 +490,8 @@ int64_t actor_due_us(struct actor *n)
 	if (n->work)
 		return n->w->now_us;
 	int64_t due = earlier(super_news_us(n), n->leaving ? INT64_MAX : n->scan_us);
-	return earlier(earlier(due, planned_due_us(n)), tick_us(n));
+	due = earlier(due, earlier(planned_due_us(n), slas_due_us(n)));
+	return earlier(due, tick_us(n));
 }
 
 /* A process that wakes again and again without any effect burns a processor. */
@@ -509,6 +522,8 @@ void actor_wake(struct actor *n)
 			n->work |= WORK_TICK;
 		if (planned_due_us(n) <= w->now_us)
 			n->work |= WORK_PLAN;
+		if (slas_due_us(n) <= w->now_us)
+			n->work |= WORK_SLA;
 		look_for_spinning(n);
 	} else if (n->between) {
 		n->awake_us = w->now_us;

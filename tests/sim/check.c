@@ -26,9 +26,9 @@ static void check_view(struct sim *w, const struct actor *n, const struct trun *
 	const struct ttask *t = &r->tasks[task];
 	struct task_view v;
 	int live = sched_find_task(
-		n->engine.sched, r->id, row_def(r, task)->index, row_map_index(task));
+		n->engine->sched, r->id, row_def(r, task)->index, row_map_index(task));
 
-	must(w, sched_task_view(n->engine.sched, r->id, live, &v), "%s has forgotten %s", n->name,
+	must(w, sched_task_view(n->engine->sched, r->id, live, &v), "%s has forgotten %s", n->name,
 		r->name);
 	must(w, v.state == t->state, "%s takes %s for %s, and it is %s", n->name, name_of(r, task),
 		task_state_name(v.state), task_state_name(t->state));
@@ -48,7 +48,7 @@ static int64_t later(int64_t a, int64_t b)
 static void check_wait(struct sim *w, const struct actor *n, const struct trun *r, int task)
 {
 	const struct ttask *t = &r->tasks[task];
-	int64_t wake = engine_wake_us(&n->engine), now = world_wall(w);
+	int64_t wake = engine_wake_us(n->engine), now = world_wall(w);
 
 	if (t->state == TASK_NONE)
 		must(w, truth_verdict(r, task) == TASK_NONE, "%s is ready, and %s has not heard",
@@ -61,7 +61,7 @@ static void check_wait(struct sim *w, const struct actor *n, const struct trun *
 	const struct sim_task *part = dags_task(r, task);
 	int64_t again =
 		part->part == PART_TIME ? part->there_us : later(now, w->latest_us) + 22 * SIM_S;
-	wake = task_state_waits(t->state) ? sched_wake_us(n->engine.sched) : wake;
+	wake = task_state_waits(t->state) ? sched_wake_us(n->engine->sched) : wake;
 	if (task_state_waits(t->state) && !r->held && !t->held && task != r->dag->mapped)
 		must(w,
 			wake <= later(again, now) + SIM_S &&
@@ -103,9 +103,9 @@ static bool at_rest(const struct actor *n)
 	size_t nchanges;
 
 	if (n->status != ACTOR_IDLE || !n->begun || n->leaving || n->work ||
-		n->engine.retry_us != 0 || n->engine.failed)
+		n->engine->retry_us != 0 || n->engine->failed)
 		return false;
-	sched_changes(n->engine.sched, &nchanges);
+	sched_changes(n->engine->sched, &nchanges);
 	return nchanges == 0;
 }
 
@@ -124,14 +124,14 @@ static void check_actor(struct sim *w, const struct actor *n)
 {
 	const struct active_run *a;
 
-	for (a = n->engine.runs; a; a = a->hh.next) {
+	for (a = n->engine->runs; a; a = a->hh.next) {
 		const struct trun *r = truth_run(w, a->id);
 		if (a->epoch == r->epoch)
 			continue;
 		check_lost(w, n, r);
 		return;
 	}
-	for (a = n->engine.runs; a; a = a->hh.next) {
+	for (a = n->engine->runs; a; a = a->hh.next) {
 		const struct trun *r = truth_run(w, a->id);
 		for (int t = 0; t < row_end(r); t = row_next(r, t)) {
 			check_view(w, n, r, t);
@@ -195,7 +195,7 @@ bool check_done(const struct sim *w)
 	for (int i = 0; i < w->nruns; i++)
 		if (!run_state_is_final(w->runs[i].state) || w->runs[i].rerun)
 			return false;
-	return planned_done(w);
+	return planned_done(w) && slas_done(w);
 }
 
 void check_stuck(struct sim *w)
@@ -280,6 +280,7 @@ void check_end(struct sim *w)
 		compare_audits(w, &w->runs[i]);
 	}
 	planned_check_end(w);
+	slas_check_end(w);
 	incidents_check_end(w);
 	for (a = w->attempts; a; a = a->hh.next)
 		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,

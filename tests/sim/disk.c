@@ -62,7 +62,7 @@ static struct owner owner_of(const struct actor *n)
 	struct owner ret = { .pid = 100000 + n->incarnation, .start_ticks = 1 };
 
 	if (n->begun)
-		return n->engine.self;
+		return n->engine->self;
 	snprintf(ret.host, sizeof ret.host, "sim");
 	snprintf(ret.boot_id, sizeof ret.boot_id, "sim");
 	return ret;

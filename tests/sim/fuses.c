@@ -67,7 +67,7 @@ void fuses_set(struct actor *n)
 	for (int i = 0; i < n->w->nfuses; i++)
 		must(n->w,
 			n->w->fuses[i].of_quality ||
-				sched_set_breaker(n->engine.sched, n->w->fuses[i].name,
+				sched_set_breaker(n->engine->sched, n->w->fuses[i].name,
 					&n->w->fuses[i].policy) == 0,
 			"no memory");
 }
@@ -384,12 +384,12 @@ void fuses_stop(struct sim *w, const struct trun *r, int task, const struct chan
 /* Held, and nothing lets it go: not by a timer, nor by an attempt that ends. */
 void fuses_check_held(struct sim *w, const struct actor *n, const struct trun *r, int task)
 {
-	int64_t wake = sched_wake_us(n->engine.sched), now = world_wall(w);
+	int64_t wake = sched_wake_us(n->engine->sched), now = world_wall(w);
 	struct task_view v;
 
 	int live = sched_find_task(
-		n->engine.sched, r->id, row_def(r, task)->index, row_map_index(task));
-	must(w, sched_task_view(n->engine.sched, r->id, live, &v), "%s has forgotten %s", n->name,
+		n->engine->sched, r->id, row_def(r, task)->index, row_map_index(task));
+	must(w, sched_task_view(n->engine->sched, r->id, live, &v), "%s has forgotten %s", n->name,
 		name_of(r, task));
 	must(w, v.breaker, "%s is held, and nobody holds it", name_of(r, task));
 	const struct fuse *g = fuses_find(w, v.breaker);

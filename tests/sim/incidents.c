@@ -91,6 +91,11 @@ void incidents_check_end(struct sim *w)
 		n += check_dag(w, &rows, i);
 	for (size_t i = 0; i < rows.n; i++) {
 		const struct incident *it = &rows.incidents[i];
+		if (it->kind == INCIDENT_SLA_FINISH || it->kind == INCIDENT_SLA_START) {
+			n++;
+			must(w, slas_is_open(w, it->kind == INCIDENT_SLA_START),
+				"nothing is late, and its incident is open");
+		}
 		if (it->kind != INCIDENT_BREAKER_OPEN)
 			continue;
 		n++;

@@ -124,7 +124,7 @@ static struct actor *whom(struct sim *w, const struct trun *r, uint64_t draw)
 
 	for (int i = 0; r && draw & 64 && i < w->nactors; i++) {
 		struct actor *n = &w->actors[i];
-		if (n != r->owner && n->begun && actor_is_up(n) && engine_find(&n->engine, r->id))
+		if (n != r->owner && n->begun && actor_is_up(n) && engine_find(n->engine, r->id))
 			return n;
 	}
 	return r && r->owner && !r->owner->is_person ? r->owner : any;
@@ -257,27 +257,27 @@ static int hand_find(void *arg, int64_t run_id, struct sched **ret, struct err *
 {
 	struct actor *n = arg;
 
-	if (n->engine.failed || n->engine.retry_us)
+	if (n->engine->failed || n->engine->retry_us)
 		return err_set(err, ERR_BUSY, "the store cannot be written now; try again");
-	*ret = n->engine.sched;
-	return engine_find(&n->engine, run_id) != NULL;
+	*ret = n->engine->sched;
+	return engine_find(n->engine, run_id) != NULL;
 }
 
 static int hand_carry_out(void *arg, const struct audit_row *request, struct err *err)
 {
 	struct actor *n = arg;
 
-	return engine_request(&n->engine, request, err);
+	return engine_request(n->engine, request, err);
 }
 
 static void hand_look(void *arg, int64_t run_id, const char *task)
 {
 	struct actor *n = arg;
-	const struct active_run *r = engine_find(&n->engine, run_id);
+	const struct active_run *r = engine_find(n->engine, run_id);
 	const struct task *t = r ? dag_find(r->dag, task) : NULL;
 
-	if (t && sched_ask_again(n->engine.sched, run_id, t->index))
-		engine_step(&n->engine);
+	if (t && sched_ask_again(n->engine->sched, run_id, t->index))
+		engine_step(n->engine);
 }
 
 static struct dag *find_dag(void *arg, const char *name, struct err *err)
@@ -321,8 +321,8 @@ static void keep_plan(struct actor *n, struct ask *q, const json_t *answer)
 static void check_refusal(struct actor *n, const struct ask *q, int rc, const struct err *err)
 {
 	struct sim *w = n->w;
-	bool in_hand = n->begun && engine_find(&n->engine, q->run->id) && q->run->owner == n &&
-		       !n->engine.retry_us;
+	bool in_hand = n->begun && engine_find(n->engine, q->run->id) && q->run->owner == n &&
+		       !n->engine->retry_us;
 
 	if (rc == 0)
 		must(w, asked_may_all(q), "request %d is planned, and cannot be asked", q->number);
@@ -338,7 +338,7 @@ static void check_refusal(struct actor *n, const struct ask *q, int rc, const st
 
 static bool is_current(const struct actor *n, const struct ask *q)
 {
-	const struct active_run *a = n->begun ? engine_find(&n->engine, q->run->id) : NULL;
+	const struct active_run *a = n->begun ? engine_find(n->engine, q->run->id) : NULL;
 
 	return !a || a->epoch == q->run->epoch;
 }
@@ -367,15 +367,15 @@ static void each_breaker(void *arg, void (*fn)(void *ctx, const struct sched_bre
 {
 	struct actor *n = arg;
 
-	sched_each_breaker(n->engine.sched, fn, ctx);
+	sched_each_breaker(n->engine->sched, fn, ctx);
 }
 
 static void breaker_set(void *arg, const char *name, const char *text)
 {
 	struct actor *n = arg;
 
-	sched_load_breaker(n->engine.sched, name, text, clock_now_us());
-	engine_step(&n->engine);
+	sched_load_breaker(n->engine->sched, name, text, clock_now_us());
+	engine_step(n->engine);
 }
 
 static int do_fuse(const struct ops *o, const struct ask *q, const char *reason, struct err *err)

@@ -109,7 +109,7 @@ static void add_open(struct actor *n, struct portion *p, const struct planner_de
 			.text = "",
 			.tasks = tasks,
 			.ntasks = (size_t)dag->ntasks,
-			.owner = n->engine.self,
+			.owner = n->engine->self,
 			.lease_until_us = clock_now_us() + ENGINE_LEASE_US,
 			.now_us = clock_now_us(),
 			.wanted = true,
@@ -164,6 +164,8 @@ static int commit(
 		else
 			planner_run_ended(n->planner, w->planned->name);
 	}
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		slas_passed(n, &list[i]);
 	if (rc == 0)
 		planner_clear_decisions(n->planner);
 	return rc;

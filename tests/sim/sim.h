@@ -4,6 +4,7 @@
  *     dags.c      random DAGs
  *     actor.c     processes that drive runs
  *     planned.c   a schedule: the planner, and what must come of it
+ *     slas.c      its deadlines, which the daemon's own code judges
  *     parts.c     tasks that wait, choose, take down or are not to run
  *     fuses.c     circuit breakers
  *     incidents.c what went wrong, and was made good
@@ -40,6 +41,7 @@
 #include "core/model.h"
 #include "core/planner.h"
 #include "core/request.h"
+#include "core/sla_clock.h"
 #include "core/state.h"
 #include "core/timetable.h"
 #include "run/engine.h"
@@ -57,6 +59,8 @@ enum {
 	SIM_SERVICES = 2, /* breakers of what tasks use */
 	SIM_FUSES,        /* and one of quality */
 	SIM_FAILURES = 32,
+	SIM_TICKS = 16, /* intervals of the schedule, at most */
+	SIM_SLAS = 2,   /* deadlines of each */
 	SIM_STARTS = 16,
 	SIM_ASKS = 256,
 	SIM_NAMED = 3 /* tasks, in one request, at most */
@@ -66,6 +70,7 @@ enum {
 #define SIM_MS INT64_C(1000)
 #define DECIDE_US (20 * SIM_S)
 
+struct daemon;
 struct err;
 struct sim;
 struct actor;
@@ -170,6 +175,8 @@ struct trun {
 	bool held, frozen;
 	int stopping; /* as committed: it is being cancelled, RUN_STOPPED or RUN_KILLED */
 	int64_t start_us, end_us;
+	/* On the wall, 0: not yet: a task of it started; it did; it succeeded. */
+	int64_t first_us, running_us, done_us;
 	bool scheduled; /* made by the schedule */
 	bool counted;   /* its planner counts it as active */
 	bool again;     /* asked for by a person, since */
@@ -298,6 +305,7 @@ enum actor_work {
 	WORK_HALT = 1 << 6,   /* stop the tasks, then leave */
 	WORK_PLAN = 1 << 7,
 	WORK_ASK = 1 << 8, /* somebody asks something: `ask` */
+	WORK_SLA = 1 << 9, /* deadlines may have come */
 };
 
 struct actor {
@@ -312,7 +320,8 @@ struct actor {
 	bool hard;      /* the cancel */
 	bool begun;     /* there is an engine */
 	bool leaving;
-	struct engine engine;
+	struct daemon *daemon; /* what its SLAs need of one */
+	struct engine *engine; /* of that */
 	struct exec_provider provider;
 	struct super *own; /* that begin made last */
 	int64_t up_us, scan_us;
@@ -329,7 +338,7 @@ struct actor {
 	struct store_result rows, row; /* of a scan */
 	struct task_init init[SIM_TASKS + 1];
 	struct planner *planner; /* NULL: not loaded yet */
-	int64_t plan_again_us;
+	int64_t plan_again_us, sla_again_us;
 	ucontext_t context;
 	char *stack;
 };
@@ -382,6 +391,15 @@ struct sim {
 	struct schedule_spec spec;
 	enum planner_overlap overlap;
 	int max_active;
+	struct { /* of that DAG */
+		bool on;
+		struct sla_of of;
+		int64_t seen_us; /* it is judged from then on; 0: not yet */
+		struct sim_miss {
+			int64_t id; /* 0: not found */
+			bool ended;
+		} misses[SIM_TICKS][SIM_SLAS];
+	} slas;
 	/* Running faults: until when. */
 	int64_t store_down_us, flaky_us, stall_us, slow_us, stubborn_us;
 	struct super **supers;
@@ -580,6 +598,19 @@ void planned_release(struct actor *n);
 void planned_opened(struct sim *w, struct trun *r); /* committed */
 bool planned_done(const struct sim *w);
 void planned_check_end(struct sim *w);
+
+/* slas.c */
+void slas_make(struct sim *w);
+void slas_init(struct actor *n);
+void slas_turn(struct actor *n); /* what is due is judged */
+int64_t slas_due_us(const struct actor *n);
+void slas_changed(struct actor *n, struct active_run *r, const struct change *c);
+void slas_passed(struct actor *n, const struct planner_decision *d); /* committed */
+void slas_release(struct actor *n);
+void slas_commit(struct sim *w, const struct actor *n, const struct store_slas *s);
+bool slas_done(const struct sim *w);
+bool slas_is_open(const struct sim *w, bool start);
+void slas_check_end(struct sim *w);
 
 /* check.c */
 void check_step(struct sim *w);

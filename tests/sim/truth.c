@@ -171,6 +171,10 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 	must(w, c->run.to != RUN_CANCELLED || (ncancelled > 0 && r->cancelling),
 		"%s is cancelled, and nobody has asked for it", r->name);
 	r->state = c->run.to;
+	if (r->state == RUN_RUNNING && !r->running_us)
+		r->running_us = c->at_us;
+	if (r->state == RUN_SUCCESS && !r->done_us)
+		r->done_us = c->at_us;
 	if (r->state != RUN_QUEUED)
 		r->rerun = false;
 	if (!run_state_is_final(r->state))
@@ -399,7 +403,7 @@ struct use truth_use(struct sim *w, const struct actor *n, const struct trun *r,
 
 	for (int i = 0; i < w->nruns; i++) {
 		const struct trun *o = &w->runs[i];
-		if (o->owner != n || !sched_task_view(n->engine.sched, o->id, 0, &view))
+		if (o->owner != n || !sched_task_view(n->engine->sched, o->id, 0, &view))
 			continue;
 		for (int t = 0; t < row_end(o); t = row_next(o, t)) {
 			const struct task *def = row_def(o, t);
@@ -462,6 +466,7 @@ static void change_start(
 	HASH_ADD(hh, w->attempts, token, sizeof a->token, a);
 	a->incarnation = n->incarnation;
 	fuses_start(w, a, c);
+	r->first_us = r->first_us ? r->first_us : c->at_us;
 	t->token = a->token;
 	t->last = a;
 	t->cancelling = false;
@@ -578,6 +583,8 @@ void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b)
 	}
 	asked_end(w);
 	fuses_check(w);
+	if (b->slas)
+		slas_commit(w, n, b->slas);
 	for (size_t i = 0; i < b->nchanges; i++)
 		if (b->changes[i].kind != CHANGE_BREAKER)
 			truth_run(w, b->changes[i].run_id)->ncommits++;

@@ -566,6 +566,7 @@ int world_run(struct sim *w)
 	must(w, w->config, "no memory");
 	disk_open(w);
 	planned_make(w);
+	slas_make(w);
 	for (int i = 0; i < w->nactors; i++)
 		actor_init(w, &w->actors[i], i);
 	actor_init(w, &w->person, SIM_ACTORS);

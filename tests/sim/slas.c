@@ -1,0 +1,298 @@
+/* SLAs of the schedule's DAG: the daemon's own code judges, and what must come of it.
+ *
+ * A deadline is judged by the clock: when no run was made, when nothing runs, and behind times in
+ * which no process was up. What was missed is found once, and ends when it comes at last.
+ */
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "run/daemon_sla.h"
+
+#undef say /* the daemon's log; ours is the story */
+#include "tests/sim/sim.h"
+
+/* ---- made ----------------------------------------------------------------------------- */
+
+static const enum sla_kind kinds[SIM_SLAS] = { SLA_FINISH_WITHIN, SLA_START_WITHIN };
+
+void slas_make(struct sim *w)
+{
+	struct rng r;
+
+	rng_init(&r, world_draw(w, 13, 0, 0));
+	if (!w->planned || rng_below(&r, 4) == 0)
+		return;
+	w->slas.on = true;
+	w->slas.of.sla = (struct sla){
+		.kinds = 1u << SLA_FINISH_WITHIN | 1u << SLA_START_WITHIN,
+		.on_miss = 1u << SLA_ALERT,
+		.finish_within_us = (int64_t)rng_below(&r, 60) * SIM_S,
+		.start_within_us = (int64_t)rng_below(&r, 30) * SIM_S,
+	};
+}
+
+/* ---- the process's side --------------------------------------------------------------- */
+
+static struct event_base *base; /* its loop never runs */
+static struct event *turn_event;
+static struct catalog *nothing;
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+/* What a daemon has beside its engine. */
+void slas_init(struct actor *n)
+{
+	static struct daemon daemons[SIM_ACTORS + 1];
+	static const struct catalog_env env;
+
+	if (!base) {
+		base = event_base_new();
+		turn_event = event_new(base, -1, 0, on_turn, NULL);
+		must(n->w, turn_event && catalog_new(&nothing, world_home(), &env, NULL) == 0,
+			"no memory");
+	}
+	n->daemon = &daemons[n->index];
+	*n->daemon = (struct daemon){ .catalog = nothing, .on_turn = turn_event };
+	n->engine = &n->daemon->engine;
+}
+
+static int load(struct actor *n, struct err *err)
+{
+	struct sim *w = n->w;
+	struct daemon *d = n->daemon;
+	static struct catalog_dag dag; /* the clock borrows of it */
+
+	if (daemon_sla_init(d, err) < 0) {
+		daemon_sla_release(d);
+		return -1;
+	}
+	dag = (struct catalog_dag){
+		.name = w->planned->name, .spec = w->spec, .slas = &w->slas.of, .nslas = 1
+	};
+	daemon_sla_set(d, &dag);
+	return 0;
+}
+
+void slas_turn(struct actor *n)
+{
+	struct sim *w = n->w;
+	struct daemon *d = n->daemon;
+	struct err err = { 0 };
+
+	if (!w->slas.on || !n->planner)
+		return;
+	n->sla_again_us = w->now_us + SIM_S;
+	/* What the planner passes over is no miss. */
+	if (planned_due_us(n) <= w->now_us)
+		planned_turn(n);
+	if (!d->sla && load(n, &err) < 0)
+		return;
+	d->planner = n->planner;
+	planner_decisions(n->planner, &d->portion);
+	if (d->portion > 0 || daemon_sla_judge(d, &err) < 0)
+		return;
+	n->sla_again_us = INT64_MAX;
+}
+
+int64_t slas_due_us(const struct actor *n)
+{
+	struct daemon *d = n->daemon;
+
+	if (!n->w->slas.on || !n->begun || n->leaving || !n->planner)
+		return INT64_MAX;
+	if (n->sla_again_us != INT64_MAX)
+		return n->sla_again_us;
+	if (!d->sla || daemon_sla_has_more(d))
+		return n->w->now_us;
+	int64_t wake = daemon_sla_wake_us(d);
+	if (wake == INT64_MAX)
+		return wake;
+	wake -= n->w->wall_us;
+	return wake < n->w->now_us ? n->w->now_us : wake;
+}
+
+void slas_changed(struct actor *n, struct active_run *r, const struct change *c)
+{
+	if (n->daemon->sla)
+		daemon_sla_changed(n->daemon, r, c);
+}
+
+void slas_passed(struct actor *n, const struct planner_decision *d)
+{
+	if (n->daemon->sla)
+		daemon_sla_passed(n->daemon, d);
+}
+
+void slas_release(struct actor *n)
+{
+	struct daemon *d = n->daemon;
+	struct steered *s, *next;
+
+	daemon_sla_release(d);
+	HASH_ITER (hh, d->steered, s, next) {
+		HASH_DEL(d->steered, s);
+		free(s->name);
+		free(s);
+	}
+	n->sla_again_us = 0;
+}
+
+/* ---- what must come of it ------------------------------------------------------------- */
+
+static int64_t deadline(const struct sim *w, int kind, const struct tick *t)
+{
+	return kind == 0 ? t->end_us + w->slas.of.sla.finish_within_us
+			 : t->run_after_us + w->slas.of.sla.start_within_us;
+}
+
+static bool find_tick(const struct sim *w, int64_t start_us, struct tick *ret)
+{
+	struct timetable_range range;
+
+	timetable_range_init(&range, &w->spec, w->spec.start_us, w->spec.end_us);
+	while (timetable_range_next(&range, ret))
+		if (ret->start_us == start_us)
+			return true;
+	return false;
+}
+
+static struct trun *run_of(struct sim *w, const struct tick *t)
+{
+	for (int i = 0; i < w->nruns; i++)
+		if (w->runs[i].dag == w->planned && w->runs[i].start_us == t->start_us &&
+			w->runs[i].end_us == t->end_us)
+			return &w->runs[i];
+	return NULL;
+}
+
+/* People may have had it done again. */
+static bool is_asked(const struct sim *w, const struct trun *r)
+{
+	bool asked = r->again;
+
+	for (int i = 0; i < w->nasks; i++)
+		asked |= w->asks[i].run == r && !w->asks[i].fuse;
+	return asked;
+}
+
+static struct sim_miss *miss_of(struct sim *w, const struct sla_key *key, int *ret_kind)
+{
+	int64_t n = (key->start_us - w->spec.start_us) / w->spec.period_us;
+
+	must(w, strcmp(key->dag, w->planned->name) == 0 && !*key->task && n >= 0 && n < SIM_TICKS,
+		"a miss of nothing");
+	for (int k = 0; k < SIM_SLAS; k++)
+		if (strcmp(sla_kind_name(kinds[k]), key->kind) == 0) {
+			*ret_kind = k;
+			return &w->slas.misses[n][k];
+		}
+	world_fail(w, "a miss of %s", key->kind);
+}
+
+static void found(struct sim *w, const struct actor *n, const struct sla_miss *row)
+{
+	int kind;
+	struct sim_miss *m = miss_of(w, &row->key, &kind);
+	struct tick t;
+
+	if (row->id == 0) {
+		must(w, m->id, "a miss is known, and was not found");
+		return;
+	}
+	say(w, n->name, "commits: %s of interval %" PRId64 " is missed", row->key.kind,
+		(row->key.start_us - w->spec.start_us) / w->spec.period_us);
+	must(w, !m->id, "%s is missed twice", row->key.kind);
+	must(w, find_tick(w, row->key.start_us, &t) && t.end_us == row->key.end_us,
+		"a miss of no interval");
+	must(w, row->deadline_us == deadline(w, kind, &t), "%s has another deadline",
+		row->key.kind);
+	must(w, row->found_us >= row->deadline_us, "%s is missed too early", row->key.kind);
+	const struct trun *r = run_of(w, &t);
+	int64_t came = !r ? 0 : kind == 0 ? r->done_us : r->first_us;
+	must(w, !r || is_asked(w, r) || !came || came > row->deadline_us,
+		"%s of %s is missed, and was in time", row->key.kind, r ? r->name : "");
+	m->id = row->id;
+}
+
+static void ended(struct sim *w, const struct actor *n, const struct sla_end *end)
+{
+	for (int i = 0; i < SIM_TICKS * SIM_SLAS; i++) {
+		struct sim_miss *m = &w->slas.misses[i / SIM_SLAS][i % SIM_SLAS];
+		if (m->id != end->id)
+			continue;
+		say(w, n->name, "commits: %s of interval %d: %s",
+			sla_kind_name(kinds[i % SIM_SLAS]), i / SIM_SLAS, end->why);
+		must(w, !m->ended, "a miss ends twice");
+		m->ended = true;
+		return;
+	}
+	world_fail(w, "a miss ends that never was");
+}
+
+void slas_commit(struct sim *w, const struct actor *n, const struct store_slas *s)
+{
+	for (size_t i = 0; i < s->nmisses; i++)
+		found(w, n, &s->misses[i]);
+	for (size_t i = 0; i < s->nends; i++)
+		ended(w, n, &s->ends[i]);
+	if (s->nmarks && !w->slas.seen_us)
+		w->slas.seen_us = s->marks[0].judged_us;
+}
+
+bool slas_is_open(const struct sim *w, bool start)
+{
+	for (int i = 0; i < SIM_TICKS; i++)
+		if (w->slas.misses[i][start].id && !w->slas.misses[i][start].ended)
+			return true;
+	return false;
+}
+
+/* Nothing is left to be judged now. */
+bool slas_done(const struct sim *w)
+{
+	return !w->slas.on || slas_due_us(&w->actors[0]) > w->now_us;
+}
+
+static void check_one(struct sim *w, const struct tick *t, int kind)
+{
+	const struct sim_miss *m =
+		&w->slas.misses[(t->start_us - w->spec.start_us) / w->spec.period_us][kind];
+	int64_t at = deadline(w, kind, t);
+	const struct trun *r = run_of(w, t);
+	const char *name = sla_kind_name(kinds[kind]);
+
+	/* One of which nothing had to start is as good as started. */
+	if (!r || is_asked(w, r) || (r->done_us && !r->first_us))
+		return;
+	/* When it was there at last, or began to run; 0: never. */
+	int64_t came = kind == 0 ? r->done_us : r->first_us ? r->running_us : 0;
+	bool late = !came || came > at;
+	bool due = at > w->slas.seen_us && at < world_wall(w) - SIM_S;
+	must(w, !late || !due || m->id, "%s of %s was missed, and nobody has found it", name,
+		r->name);
+	must(w, !m->id || !came || m->ended, "%s of %s has come at last, and is missed still", name,
+		r->name);
+	must(w, !m->ended || came, "%s of %s has not come, and is missed no more", name, r->name);
+}
+
+void slas_check_end(struct sim *w)
+{
+	struct timetable_range range;
+	struct tick t;
+
+	if (!w->slas.on || w->latest_us != 0 || !w->slas.seen_us)
+		return;
+	timetable_range_init(&range, &w->spec, w->spec.start_us, w->spec.end_us);
+	while (timetable_range_next(&range, &t))
+		for (int k = 0; k < SIM_SLAS; k++)
+			check_one(w, &t, k);
+}
