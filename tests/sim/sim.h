@@ -60,7 +60,7 @@ enum {
 	SIM_FUSES,        /* and one of quality */
 	SIM_FAILURES = 32,
 	SIM_TICKS = 16, /* intervals of the schedule, at most */
-	SIM_SLAS = 2,   /* deadlines of each */
+	SIM_SLAS = 3,   /* deadlines of each */
 	SIM_STARTS = 16,
 	SIM_ASKS = 256,
 	SIM_NAMED = 3 /* tasks, in one request, at most */

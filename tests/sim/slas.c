@@ -17,7 +17,10 @@
 
 /* ---- made ----------------------------------------------------------------------------- */
 
-static const enum sla_kind kinds[SIM_SLAS] = { SLA_FINISH_WITHIN, SLA_START_WITHIN };
+#define DAY_US (INT64_C(86400) * SIM_S)
+
+enum { STARTS = 1 }; /* the others are of finishing */
+static const enum sla_kind kinds[SIM_SLAS] = { SLA_FINISH_WITHIN, SLA_START_WITHIN, SLA_FINISH_BY };
 
 void slas_make(struct sim *w)
 {
@@ -28,8 +31,9 @@ void slas_make(struct sim *w)
 		return;
 	w->slas.on = true;
 	w->slas.of.sla = (struct sla){
-		.kinds = 1u << SLA_FINISH_WITHIN | 1u << SLA_START_WITHIN,
+		.kinds = 1u << SLA_FINISH_WITHIN | 1u << SLA_START_WITHIN | 1u << SLA_FINISH_BY,
 		.on_miss = 1u << SLA_ALERT,
+		.finish_by_s = 10 + (int)rng_below(&r, 180),
 		.finish_within_us = (int64_t)rng_below(&r, 60) * SIM_S,
 		.start_within_us = (int64_t)rng_below(&r, 30) * SIM_S,
 	};
@@ -150,8 +154,14 @@ void slas_release(struct actor *n)
 
 static int64_t deadline(const struct sim *w, int kind, const struct tick *t)
 {
-	return kind == 0 ? t->end_us + w->slas.of.sla.finish_within_us
-			 : t->run_after_us + w->slas.of.sla.start_within_us;
+	const struct sla *sla = &w->slas.of.sla;
+	int64_t by = t->run_after_us / DAY_US * DAY_US + sla->finish_by_s * SIM_S;
+
+	if (kinds[kind] == SLA_FINISH_WITHIN)
+		return t->end_us + sla->finish_within_us;
+	if (kind == STARTS)
+		return t->run_after_us + sla->start_within_us;
+	return by > t->run_after_us ? by : by + DAY_US;
 }
 
 static bool find_tick(const struct sim *w, int64_t start_us, struct tick *ret)
@@ -217,7 +227,7 @@ static void found(struct sim *w, const struct actor *n, const struct sla_miss *r
 		row->key.kind);
 	must(w, row->found_us >= row->deadline_us, "%s is missed too early", row->key.kind);
 	const struct trun *r = run_of(w, &t);
-	int64_t came = !r ? 0 : kind == 0 ? r->done_us : r->first_us;
+	int64_t came = !r ? 0 : kind != STARTS ? r->done_us : r->first_us;
 	must(w, !r || is_asked(w, r) || !came || came > row->deadline_us,
 		"%s of %s is missed, and was in time", row->key.kind, r ? r->name : "");
 	m->id = row->id;
@@ -251,8 +261,11 @@ void slas_commit(struct sim *w, const struct actor *n, const struct store_slas *
 bool slas_is_open(const struct sim *w, bool start)
 {
 	for (int i = 0; i < SIM_TICKS; i++)
-		if (w->slas.misses[i][start].id && !w->slas.misses[i][start].ended)
-			return true;
+		for (int k = 0; k < SIM_SLAS; k++) {
+			const struct sim_miss *m = &w->slas.misses[i][k];
+			if (start == (k == STARTS) && m->id && !m->ended)
+				return true;
+		}
 	return false;
 }
 
@@ -274,7 +287,7 @@ static void check_one(struct sim *w, const struct tick *t, int kind)
 	if (!r || is_asked(w, r) || (r->done_us && !r->first_us))
 		return;
 	/* When it was there at last, or began to run; 0: never. */
-	int64_t came = kind == 0 ? r->done_us : r->first_us ? r->running_us : 0;
+	int64_t came = kind != STARTS ? r->done_us : r->first_us ? r->running_us : 0;
 	bool late = !came || came > at;
 	bool due = at > w->slas.seen_us && at < world_wall(w) - SIM_S;
 	must(w, !late || !due || m->id, "%s of %s was missed, and nobody has found it", name,
