@@ -210,7 +210,7 @@ static void unique_name(const json_t *results, char *name, size_t size)
 	size_t len = strlen(name);
 
 	for (int n = 2; name_taken(results, name) && n < 1000; n++)
-		snprintf(name + (len < size - 8 ? len : size - 8), 8, " #%d", n);
+		snprintf(name + (len < size - 16 ? len : size - 16), 16, " #%d", n);
 }
 
 static void add_result(struct quality *q, const json_t *item, const char *name, enum status status,
