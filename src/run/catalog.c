@@ -1,4 +1,4 @@
-#include "run/catalog.h"
+#include "run/catalog_impl.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,8 +10,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/io.h"
-#include "base/node.h"
-#include "base/zonefile.h"
 #include "conf/config.h"
 #include "conf/crossdag.h"
 #include "conf/diag.h"
@@ -21,439 +19,8 @@
 
 enum {
 	DAG_TEXT_MAX = 16 << 20,
-	ERROR_TEXT_MAX = 8 << 10,
 	DEPTH_MAX = 32, /* of folders: a link in a circle must end */
 };
-
-/* Zones and configurations are shared by many DAGs, and kept until the end: runs refer to them. */
-struct shared_zone {
-	char *name;
-	struct zone *zone;
-	UT_hash_handle hh;
-};
-
-struct shared_config {
-	char *path; /* "" for none */
-	struct file_stamp stamp;
-	struct config *config;
-	uint64_t mark; /* of the scan that saw its path last */
-	struct shared_config *older;
-};
-
-/* What a path held when somebody else, most likely a former daemon, looked at it. */
-struct former {
-	char *name, *path;
-	char version[DIGEST_HEX]; /* "": unknown */
-	UT_hash_handle by_path, by_name;
-};
-
-struct catalog {
-	struct catalog_env env;
-	char *folder;
-	struct catalog_dag *by_path, *by_name;
-	struct former *former_by_path, *former_by_name;
-	struct crossdag *cross;
-	struct shared_zone *zones;
-	struct shared_config *configs; /* newest first */
-	char **removed;
-	size_t nremoved;
-	char **folders; /* seen by the last scan */
-	size_t nfolders;
-	struct file_stamp config; /* of the weir.yaml of the folder that is being scanned */
-	uint64_t scan;
-	int nchanged;
-	bool walking;
-};
-
-/* ---- stamps --------------------------------------------------------------------------- */
-
-static int64_t ns_of(const struct timespec *ts)
-{
-	return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
-}
-
-static struct file_stamp stamp_of(const struct stat *st)
-{
-	return (struct file_stamp){ .mtime_ns = ns_of(&st->st_mtim),
-		.ctime_ns = ns_of(&st->st_ctim),
-		.size = st->st_size,
-		.inode = st->st_ino };
-}
-
-static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
-{
-	return a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->size == b->size &&
-	       a->inode == b->inode;
-}
-
-/* FNV-1a (Fowler, Noll and Vo). */
-static uint64_t add_stamp(uint64_t h, const struct file_stamp *stamp)
-{
-	const unsigned char *p = (const unsigned char *)stamp;
-
-	for (size_t k = 0; k < sizeof *stamp; k++)
-		h = (h ^ p[k]) * 1099511628211u;
-	return h;
-}
-
-/* The stamps of the configuration and of the files a DAG names. */
-static uint64_t stamp_files(const struct catalog *c, char *const *files)
-{
-	uint64_t h = add_stamp(14695981039346656037u, &c->config);
-
-	for (size_t i = 0; files && files[i]; i++) {
-		struct stat st = { 0 };
-		stat(files[i], &st);
-		const struct file_stamp stamp = stamp_of(&st);
-		h = add_stamp(h, &stamp);
-	}
-	return h;
-}
-
-/* ---- what is shared ------------------------------------------------------------------- */
-
-static const struct zone *share_zone(struct catalog *c, const char *name)
-{
-	struct shared_zone *z;
-	struct err err = { 0 };
-
-	HASH_FIND_STR(c->zones, name, z);
-	if (z)
-		return z->zone;
-	z = calloc(1, sizeof *z);
-	if (!z || !(z->name = strdup(name)) || zone_open(name, zonefile_read, &z->zone, &err) < 0) {
-		if (z)
-			free(z->name);
-		free(z);
-		return NULL;
-	}
-	HASH_ADD_KEYPTR(hh, c->zones, z->name, strlen(z->name), z);
-	return z->zone;
-}
-
-static struct shared_config *add_config(
-	struct catalog *c, const char *path, const struct file_stamp *stamp, struct diags *diags)
-{
-	struct shared_config *s = calloc(1, sizeof *s);
-
-	if (!s || !(s->path = strdup(path)))
-		goto fail;
-	s->stamp = *stamp;
-	s->mark = c->scan;
-	s->config = *path ? config_load(path, c->env.conn_types, diags) : config_empty();
-	if (!s->config)
-		goto fail;
-	s->older = c->configs;
-	c->configs = s;
-	return s;
-fail:
-	if (s)
-		free(s->path);
-	free(s);
-	return NULL;
-}
-
-/* The configuration of DAGs in a folder; NULL with diags. */
-static const struct config *share_config(struct catalog *c, const char *dir, struct diags *diags)
-{
-	struct err err = { 0 };
-	struct stat st = { 0 };
-	char *path = config_find(c->env.config_path, dir, &err);
-
-	if (!path && err.code != ERR_NONE) {
-		diag_err(diags, c->env.config_path ? c->env.config_path : dir, &err);
-		return NULL;
-	}
-	if (path)
-		stat(path, &st);
-	const struct file_stamp stamp = stamp_of(&st);
-	struct shared_config *s = c->configs;
-	while (s && (strcmp(s->path, path ? path : "") != 0 || !same_stamp(&s->stamp, &stamp)))
-		s = s->older;
-	if (!s)
-		s = add_config(c, path ? path : "", &stamp, diags);
-	free(path);
-	return s ? s->config : NULL;
-}
-
-/* The last good one of the path that holds for a folder; NULL: there is none. */
-static const struct config *last_good_config(struct catalog *c, const char *dir)
-{
-	char *path = config_find(c->env.config_path, dir, NULL);
-	const struct shared_config *s = c->configs;
-
-	while (s && strcmp(s->path, path ? path : "") != 0)
-		s = s->older;
-	free(path);
-	return s ? s->config : NULL;
-}
-
-/* ---- one DAG -------------------------------------------------------------------------- */
-
-static void free_list(char **list)
-{
-	for (size_t i = 0; list && list[i]; i++)
-		free(list[i]);
-	free(list);
-}
-
-static char **copy_list(const char *const *list)
-{
-	size_t n = 0;
-
-	while (list && list[n])
-		n++;
-	char **copy = calloc(n + 1, sizeof *copy);
-	for (size_t i = 0; copy && i < n; i++)
-		copy[i] = strdup(list[i]);
-	return copy;
-}
-
-static void *copy_array(char **at, const void *from, size_t n, size_t size)
-{
-	void *copy = *at;
-
-	if (n == 0)
-		return NULL;
-	memcpy(copy, from, n * size);
-	*at += n * size;
-	return copy;
-}
-
-/* The timetable without the DAG it came from. Its arrays, all of numbers, go into one block that is
- * no larger than they are: there may be ten thousand. */
-static bool copy_spec(struct catalog_dag *d, const struct dag *dag)
-{
-	struct schedule_spec *spec = &d->spec;
-	struct timetable_days *days[] = { &spec->calendar.only, &spec->calendar.exclude };
-
-	free(d->numbers);
-	d->numbers = NULL;
-	*spec = (struct schedule_spec){ .zone = zone_utc() };
-	if (!dag->schedule)
-		return true;
-	*spec = *dag->schedule;
-	size_t size = spec->n_crons * sizeof *spec->crons + spec->n_at * sizeof *spec->at_us;
-	for (size_t i = 0; i < sizeof days / sizeof *days; i++)
-		size += days[i]->n_days * sizeof *days[i]->days;
-	char *at = d->numbers = malloc(size + 1);
-	if (!at)
-		return false;
-	spec->crons = copy_array(&at, spec->crons, spec->n_crons, sizeof *spec->crons);
-	spec->at_us = copy_array(&at, spec->at_us, spec->n_at, sizeof *spec->at_us);
-	for (size_t i = 0; i < sizeof days / sizeof *days; i++)
-		days[i]->days =
-			copy_array(&at, days[i]->days, days[i]->n_days, sizeof *days[i]->days);
-	return true;
-}
-
-static void take_spec(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
-{
-	if (!copy_spec(d, dag)) {
-		d->spec = (struct schedule_spec){ .kind = TIMETABLE_MANUAL, .zone = zone_utc() };
-		return;
-	}
-	const struct zone *own = d->spec.zone;
-	d->spec.zone = zone_utc();
-	if (own && own != zone_utc())
-		d->spec.zone = share_zone(c, zone_name(own));
-	/* The zone was there a moment ago; without it the DAG must not run at wrong times. */
-	if (!d->spec.zone)
-		d->spec.kind = TIMETABLE_MANUAL;
-}
-
-static void set_error(struct catalog_dag *d, struct diags *diags)
-{
-	struct buf text;
-
-	free(d->error);
-	d->error = NULL;
-	if (!diags)
-		return;
-	buf_init(&text, ERROR_TEXT_MAX);
-	diags_print(diags, &text, false);
-	/* A text that is cut at its maximum still tells the first errors. */
-	d->error = strdup(text.len ? text.data : "cannot be loaded");
-	buf_release(&text);
-}
-
-static void rename_dag(struct catalog *c, struct catalog_dag *d, const char *name)
-{
-	if (d->name && strcmp(d->name, name) == 0)
-		return;
-	if (d->name) {
-		crossdag_remove(c->cross, d->name);
-		HASH_DELETE(by_name, c->by_name, d);
-		char **grown = reallocarray(c->removed, c->nremoved + 1, sizeof *grown);
-		if (grown) {
-			c->removed = grown;
-			c->removed[c->nremoved++] = d->name;
-		} else {
-			free(d->name);
-		}
-	}
-	d->name = strdup(name);
-	if (d->name)
-		HASH_ADD_KEYPTR(by_name, c->by_name, d->name, strlen(d->name), d);
-}
-
-static void copy_params(struct catalog_dag *d, const struct dag *dag)
-{
-	struct err err = { 0 };
-	json_t *params = dagfile_params(dag, NULL, &err);
-
-	free(d->params);
-	free(d->params_error);
-	d->params = params ? json_dumps(params, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	d->params_error = params ? NULL : strdup(err.msg);
-	json_decref(params);
-}
-
-static void copy_slas(struct catalog_dag *d, const struct dag *dag)
-{
-	size_t n = dag->sla != NULL;
-
-	free(d->slas);
-	d->slas = NULL;
-	d->nslas = 0;
-	for (int i = 0; i < dag->ntasks; i++)
-		n += dag->tasks[i].sla != NULL;
-	if (n == 0 || !d->tasks || !(d->slas = calloc(n, sizeof *d->slas)))
-		return;
-	if (dag->sla)
-		d->slas[d->nslas++].sla = *dag->sla;
-	for (int i = 0; i < dag->ntasks; i++)
-		if (dag->tasks[i].sla && d->tasks[i])
-			d->slas[d->nslas++] = (struct sla_of){ d->tasks[i], *dag->tasks[i].sla };
-}
-
-static void free_links(struct catalog_dag *d)
-{
-	for (size_t i = 0; i < d->nlinks; i++)
-		free((char *)d->links[i].dataset);
-	free(d->links);
-	free((void *)d->datasets.refs);
-	d->links = NULL;
-	d->nlinks = 0;
-	d->datasets = (struct dataset_rule){ .n = 0 };
-}
-
-static void add_link(struct catalog_dag *d, const struct dataset_link *link)
-{
-	char *name = strdup(link->dataset);
-
-	if (!name)
-		return;
-	d->links[d->nlinks] = *link;
-	d->links[d->nlinks++].dataset = name;
-}
-
-/* The shorter of what the task and its DAG ask for; either may ask for nothing. */
-static int64_t fresh_within(const struct sla *task, const struct sla *dag)
-{
-	int64_t a = task ? task->fresh_within_us : 0, b = dag ? dag->fresh_within_us : 0;
-
-	return !a || (b && b < a) ? b : a;
-}
-
-/* "quality:NAME" among its breakers: it consumes NAME. */
-static const char *consumed(const char *breaker)
-{
-	size_t len = strlen(QUALITY_BREAKER);
-
-	return strncmp(breaker, QUALITY_BREAKER, len) == 0 ? breaker + len : NULL;
-}
-
-/* The dataset that a task waits for (control: wait); NULL: none, or not known yet. */
-static const char *waited_for(const struct task *t)
-{
-	const char *name = t->waits ? node_text(node_get(t->with, "dataset")) : NULL;
-
-	return name && dataset_is_name(name) ? name : NULL;
-}
-
-static size_t count_links(const struct dag *dag)
-{
-	size_t n = dag->datasets ? dag->datasets->n : 0;
-
-	for (int i = 0; i < dag->ntasks; i++) {
-		n += (size_t)dag->tasks[i].nproduces + (waited_for(&dag->tasks[i]) != NULL);
-		for (size_t k = 0; dag->tasks[i].breakers && dag->tasks[i].breakers[k]; k++)
-			n += consumed(dag->tasks[i].breakers[k]) != NULL;
-	}
-	return n;
-}
-
-static void copy_rule(struct catalog_dag *d, const struct dataset_rule *rule)
-{
-	struct dataset_ref *refs = calloc(d->nlinks + 1, sizeof *refs);
-
-	if (!refs)
-		return;
-	d->datasets = (struct dataset_rule){ rule->when, refs, 0 };
-	for (; d->datasets.n < d->nlinks; d->datasets.n++)
-		refs[d->datasets.n].name = d->links[d->datasets.n].dataset;
-}
-
-static void add_links_of(struct catalog_dag *d, const struct dag *dag, const struct task *t)
-{
-	struct dataset_link link = { .task = d->tasks[t->index], .role = DATASET_PRODUCES };
-
-	link.fresh_within_us = fresh_within(t->sla, dag->datasets ? NULL : dag->sla);
-	for (int k = 0; k < t->nproduces; k++) {
-		link.dataset = t->produces[k].name;
-		add_link(d, &link);
-	}
-	link.role = DATASET_CONSUMES;
-	link.fresh_within_us = 0;
-	for (size_t k = 0; t->breakers && t->breakers[k]; k++)
-		if ((link.dataset = consumed(t->breakers[k])))
-			add_link(d, &link);
-	if ((link.dataset = waited_for(t)))
-		add_link(d, &link);
-}
-
-static void copy_links(struct catalog_dag *d, const struct dag *dag)
-{
-	size_t n = count_links(dag);
-
-	free_links(d);
-	if (n == 0 || !d->tasks || !(d->links = calloc(n, sizeof *d->links)))
-		return;
-	for (size_t i = 0; dag->datasets && i < dag->datasets->n; i++)
-		add_link(d, &(struct dataset_link){ .dataset = dag->datasets->refs[i].name,
-				    .task = "",
-				    .role = DATASET_SCHEDULES,
-				    .fresh_within_us = fresh_within(NULL, dag->sla) });
-	if (dag->datasets)
-		copy_rule(d, dag->datasets);
-	for (int i = 0; i < dag->ntasks && d->tasks[i]; i++)
-		add_links_of(d, dag, &dag->tasks[i]);
-}
-
-static void accept(struct catalog *c, struct catalog_dag *d, const struct dag *dag)
-{
-	rename_dag(c, d, dag->name);
-	crossdag_put(c->cross, dag);
-	free(d->text);
-	free(d->dir);
-	free_list(d->files);
-	free_list(d->tasks);
-	d->tasks = calloc((size_t)dag->ntasks + 1, sizeof *d->tasks);
-	for (int i = 0; d->tasks && i < dag->ntasks; i++)
-		d->tasks[i] = strdup(dag->tasks[i].name);
-	d->text = strdup(dag->text);
-	d->dir = strdup(dag->dir);
-	d->files = copy_list(dag->files);
-	memcpy(d->version, dag->hash, sizeof d->version);
-	d->max_active_runs = dag->max_active_runs;
-	d->overlap = dag->overlap;
-	copy_slas(d, dag);
-	copy_links(d, dag);
-	take_spec(c, d, dag);
-	copy_params(d, dag);
-	set_error(d, NULL);
-}
 
 /* ---- what was known before ------------------------------------------------------------ */
 
@@ -519,12 +86,12 @@ static void restore(struct catalog *c, struct catalog_dag *d)
 	dir = io_path_dir(d->path);
 	real = text && dir ? io_realpath(dir, NULL) : NULL;
 	diags_init(&diags);
-	const struct config *config = real ? share_config(c, real, &diags) : NULL;
+	const struct config *config = real ? catalog_share_config(c, real, &diags) : NULL;
 	const struct dagfile_env env = { .operators = c->env.operators, .config = config };
 	struct dag *dag = config ? dagfile_load_text(d->path, real, text, &env, &diags) : NULL;
 	if (dag && !catalog_find(c, dag->name) && !makes_circle(c, d, dag)) {
 		d->error = NULL;
-		accept(c, d, dag);
+		catalog_accept(c, d, dag);
 		d->error = error;
 	}
 	dag_unref(dag);
@@ -617,17 +184,17 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 	free(d->shadowed);
 	d->shadowed = NULL;
 	forget_broken(c, d);
-	const struct config *config = real ? share_config(c, real, &diags) : NULL;
+	const struct config *config = real ? catalog_share_config(c, real, &diags) : NULL;
 	const struct dagfile_env env = {
 		.operators = c->env.operators, .config = config, .check_files = true
 	};
 	struct dag *dag = config ? dagfile_load_text(d->path, real, text, &env, &diags) : NULL;
 	if (!dag || name_is_taken(c, d, dag, &diags))
-		set_error(d, &diags);
+		catalog_set_error(d, &diags);
 	else if (crossdag_says(dag))
 		d->staged = dag_ref(dag);
 	else
-		accept(c, d, dag);
+		catalog_accept(c, d, dag);
 	if (d->error)
 		restore(c, d);
 	if (d->error && !d->name && !d->shadowed) {
@@ -635,7 +202,7 @@ static void load_dag(struct catalog *c, struct catalog_dag *d, const char *text)
 		know_broken(c, d, name);
 		free(name);
 	}
-	d->files_stamp = stamp_files(c, d->files);
+	d->files_stamp = catalog_stamp_files(c, d->files);
 	dag_unref(dag);
 	diags_release(&diags);
 	free(real);
@@ -648,10 +215,10 @@ static void refuse(struct catalog *c, struct catalog_dag *d, const struct err *e
 
 	diags_init(&diags);
 	diag_err(&diags, d->path, err);
-	set_error(d, &diags);
+	catalog_set_error(d, &diags);
 	diags_release(&diags);
 	restore(c, d);
-	d->files_stamp = stamp_files(c, d->files);
+	d->files_stamp = catalog_stamp_files(c, d->files);
 }
 
 /* ---- scanning ------------------------------------------------------------------------- */
@@ -664,10 +231,10 @@ static void free_dag(struct catalog_dag *d)
 	free(d->text);
 	free(d->error);
 	free(d->shadowed);
-	free_list(d->files);
-	free_list(d->tasks);
+	catalog_free_list(d->files);
+	catalog_free_list(d->tasks);
 	free(d->slas);
-	free_links(d);
+	catalog_free_links(d);
 	free(d->params);
 	free(d->params_error);
 	free(d->numbers);
@@ -710,7 +277,7 @@ static void note_change(struct catalog *c, struct catalog_dag *d)
 
 static void look_at_file(struct catalog *c, const char *path, const struct stat *st)
 {
-	const struct file_stamp stamp = stamp_of(st);
+	const struct file_stamp stamp = catalog_stamp_of(st);
 	struct catalog_dag *d;
 	struct err err = { 0 };
 	struct buf text;
@@ -718,8 +285,8 @@ static void look_at_file(struct catalog *c, const char *path, const struct stat 
 	HASH_FIND(by_path, c->by_path, path, strlen(path), d);
 	if (d)
 		d->mark = c->scan;
-	bool as_before =
-		d && same_stamp(&d->stamp, &stamp) && d->files_stamp == stamp_files(c, d->files);
+	bool as_before = d && catalog_same_stamp(&d->stamp, &stamp) &&
+			 d->files_stamp == catalog_stamp_files(c, d->files);
 	/* A file that another one was missing may have come since. */
 	if (as_before && (!d->error || d->shadowed))
 		return;
@@ -774,7 +341,7 @@ static void look_at_config(struct catalog *c, const char *folder)
 
 	if (path)
 		stat(path, &st);
-	c->config = stamp_of(&st);
+	c->config = catalog_stamp_of(&st);
 	for (struct shared_config *s = c->configs; s; s = s->older)
 		if (strcmp(s->path, path ? path : "") == 0)
 			s->mark = c->scan;
@@ -833,7 +400,7 @@ static void sweep(struct catalog *c)
 		c->nchanged++;
 		forget_broken(c, d);
 		if (d->name)
-			rename_dag(c, d, "");
+			catalog_rename(c, d, "");
 		if (d->name)
 			HASH_DELETE(by_name, c->by_name, d);
 		free_dag(d);
@@ -907,7 +474,7 @@ static bool refuse_bad(struct catalog *c)
 		diags_init(&diags);
 		/* Those that are in one circle are all refused: none of them is taken away here. */
 		if (crossdag_check(c->cross, d->staged->name, c->folder, &diags) > 0) {
-			set_error(d, &diags);
+			catalog_set_error(d, &diags);
 			any = true;
 		}
 		diags_release(&diags);
@@ -929,11 +496,11 @@ static void accept_staged(struct catalog *c, struct catalog_dag *d)
 	diags_init(&diags);
 	if (name_is_taken(c, d, d->staged, &diags)) {
 		const struct catalog_dag *other = catalog_find(c, d->staged->name);
-		set_error(d, &diags);
+		catalog_set_error(d, &diags);
 		if (other)
 			say_again(c, other);
 	} else {
-		accept(c, d, d->staged);
+		catalog_accept(c, d, d->staged);
 	}
 	diags_release(&diags);
 	end_stage(c, d);
@@ -946,7 +513,7 @@ static void look_for_gone(struct catalog *c, struct catalog_dag *d)
 
 	diags_init(&diags);
 	if (!d->error && crossdag_check_ends(c->cross, d->name, c->folder, &diags) > 0) {
-		set_error(d, &diags);
+		catalog_set_error(d, &diags);
 		d->changed = true;
 		c->nchanged++;
 	}
@@ -1126,9 +693,9 @@ static struct dag *load_text(struct catalog *c, const struct catalog_text *t, bo
 	struct buf out;
 
 	diags_init(&diags);
-	const struct config *config = share_config(c, t->dir, &diags);
+	const struct config *config = catalog_share_config(c, t->dir, &diags);
 	/* A weir.yaml that is broken now keeps nothing from running. */
-	if (!config && (config = last_good_config(c, t->dir)) != NULL) {
+	if (!config && (config = catalog_last_good_config(c, t->dir)) != NULL) {
 		diags_release(&diags);
 		diags_init(&diags);
 	}
@@ -1138,7 +705,7 @@ static struct dag *load_text(struct catalog *c, const struct catalog_text *t, bo
 		.was_good = true };
 	struct dag *dag = config ? dagfile_load_text(t->path, t->dir, t->text, &env, &diags) : NULL;
 	if (!dag) {
-		buf_init(&out, ERROR_TEXT_MAX);
+		buf_init(&out, CATALOG_ERROR_MAX);
 		diags_print(&diags, &out, false);
 		err_set(err, ERR_INVALID, "%s", out.data);
 		buf_release(&out);
