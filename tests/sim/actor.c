@@ -142,7 +142,8 @@ static struct active_run *take(struct actor *n, const struct run_row *row, int64
 		.config = n->w->config,
 		.params = params,
 		.interval_start_us = row->interval_start_us,
-		.interval_end_us = row->interval_end_us };
+		.interval_end_us = row->interval_end_us,
+		.data = slas_run_data(n, r) };
 	struct active_run *a = engine_take(n->engine, &t, err);
 
 	json_decref(params);
@@ -205,6 +206,7 @@ static void bring_up(struct actor *n, const struct run_row *row)
 		engine_drop(n->engine, a, world_one_in(w, 2));
 		return;
 	}
+	slas_taken(n, a, row);
 	hold(n, r);
 	/* Its last task had ended meanwhile: no step will tell. */
 	if (run_state_is_final(a->state) && engine_is_idle(n->engine, a))
@@ -219,7 +221,7 @@ static void scan(struct actor *n)
 	struct err err = { 0 };
 
 	n->scan_us = n->w->now_us + world_between(n->w, 4 * SIM_S, 12 * SIM_S);
-	if (store_runs(n->w->base, &wanted, &n->rows, &err) < 0)
+	if (!slas_ready(n) || store_runs(n->w->base, &wanted, &n->rows, &err) < 0)
 		return;
 	for (size_t i = n->rows.n; i-- > 0;)
 		if (!engine_find(n->engine, n->rows.runs[i].id))

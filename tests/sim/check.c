@@ -182,6 +182,8 @@ void check_step(struct sim *w)
 	for (int i = 0; i < w->nactors; i++)
 		if (at_rest(&w->actors[i]))
 			check_actor(w, &w->actors[i]);
+	if (at_rest(&w->actors[0]))
+		limits_check(w, &w->actors[0]);
 	check_progress(w);
 }
 

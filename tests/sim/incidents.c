@@ -18,11 +18,15 @@ static void open_one(struct wrong *g, const struct sim *w, const struct trun *r)
 	g->runs |= UINT32_C(1) << (r - w->runs);
 }
 
-/* Success of an interval makes good what went wrong in it, and before. */
+/* Success of an interval makes good what went wrong in it, and before; where the schedule makes up
+ * for every interval, only in it. */
 static void make_good(struct wrong *g, const struct sim *w, const struct trun *r)
 {
+	const struct schedule_spec *schedule = r->dag->dag->schedule;
+	bool alone = schedule && schedule->catchup == TIMETABLE_CATCHUP_ALL;
+
 	for (int i = 0; i < w->nruns; i++)
-		if (w->runs[i].end_us <= r->end_us)
+		if (&w->runs[i] == r || (!alone && w->runs[i].end_us <= r->end_us))
 			g->runs &= ~(UINT32_C(1) << i);
 	if (!g->runs)
 		g->count = 0;
@@ -91,10 +95,9 @@ void incidents_check_end(struct sim *w)
 		n += check_dag(w, &rows, i);
 	for (size_t i = 0; i < rows.n; i++) {
 		const struct incident *it = &rows.incidents[i];
-		if (it->kind == INCIDENT_SLA_FINISH || it->kind == INCIDENT_SLA_START) {
+		if (it->kind >= INCIDENT_SLA_FINISH && it->kind <= INCIDENT_SLA_SLOW) {
 			n++;
-			must(w, slas_is_open(w, it->kind == INCIDENT_SLA_START),
-				"nothing is late, and its incident is open");
+			must(w, slas_is_open(w, it), "nothing is late, and its incident is open");
 		}
 		if (it->kind != INCIDENT_BREAKER_OPEN)
 			continue;

@@ -5,6 +5,7 @@
  *     actor.c     processes that drive runs
  *     planned.c   a schedule: the planner, and what must come of it
  *     slas.c      its deadlines, which the daemon's own code judges
+ *     limits.c    and limits of how long it, and a task of it, may run
  *     parts.c     tasks that wait, choose, take down or are not to run
  *     fuses.c     circuit breakers
  *     incidents.c what went wrong, and was made good
@@ -61,6 +62,8 @@ enum {
 	SIM_FAILURES = 32,
 	SIM_TICKS = 16, /* intervals of the schedule, at most */
 	SIM_SLAS = 3,   /* deadlines of each */
+	SIM_LIMITS = 2, /* of what runs */
+	SIM_OWNERS = 2, /* of SLAs: the DAG, and a task of it */
 	SIM_STARTS = 16,
 	SIM_ASKS = 256,
 	SIM_NAMED = 3 /* tasks, in one request, at most */
@@ -71,6 +74,8 @@ enum {
 #define DECIDE_US (20 * SIM_S)
 
 struct daemon;
+struct run_data;
+struct incident;
 struct err;
 struct sim;
 struct actor;
@@ -127,7 +132,8 @@ struct attempt {
 	int64_t token, epoch;
 	struct trun *run;
 	int task, try;
-	enum outcome recorded; /* NONE: in flight, as far as the store knows */
+	int64_t began_us, ended_us; /* on the wall */
+	enum outcome recorded;      /* NONE: in flight, as far as the store knows */
 	enum body body;
 	enum outcome real; /* with BODY_ENDED */
 	int exit_status;
@@ -177,6 +183,8 @@ struct trun {
 	int64_t start_us, end_us;
 	/* On the wall, 0: not yet: a task of it started; it did; it succeeded. */
 	int64_t first_us, running_us, done_us;
+	/* Likewise, the last time: it began to run, and was final. */
+	int64_t since_us, ended_us;
 	bool scheduled; /* made by the schedule */
 	bool counted;   /* its planner counts it as active */
 	bool again;     /* asked for by a person, since */
@@ -393,12 +401,16 @@ struct sim {
 	int max_active;
 	struct { /* of that DAG */
 		bool on;
-		struct sla_of of;
+		struct sla_of of[SIM_OWNERS];
+		int task;        /* the second one's */
 		int64_t seen_us; /* it is judged from then on; 0: not yet */
 		struct sim_miss {
 			int64_t id; /* 0: not found */
 			bool ended;
-		} misses[SIM_TICKS][SIM_SLAS];
+		} misses[SIM_TICKS][SIM_SLAS], limits[SIM_RUNS][SIM_OWNERS][SIM_LIMITS];
+		/* What is slow, of each run, by its history when it began; 0: nothing is */
+		int64_t slow_us[SIM_RUNS];
+		bool slow_sure[SIM_RUNS]; /* the history could be read */
 	} slas;
 	/* Running faults: until when. */
 	int64_t store_down_us, flaky_us, stall_us, slow_us, stubborn_us;
@@ -609,8 +621,24 @@ void slas_passed(struct actor *n, const struct planner_decision *d); /* committe
 void slas_release(struct actor *n);
 void slas_commit(struct sim *w, const struct actor *n, const struct store_slas *s);
 bool slas_done(const struct sim *w);
-bool slas_is_open(const struct sim *w, bool start);
+bool slas_is_open(const struct sim *w, const struct incident *it);
 void slas_check_end(struct sim *w);
+bool slas_ready(struct actor *n); /* it may take runs in hand */
+/* What a daemon has beside a run, and that it was taken in hand. */
+struct run_data *slas_run_data(struct actor *n, const struct trun *r);
+void slas_taken(struct actor *n, struct active_run *r, const struct run_row *row);
+/* People may have had it done again. */
+bool slas_is_asked(const struct sim *w, const struct trun *r);
+
+/* limits.c */
+void limits_make(struct sim *w, struct rng *r);
+void limits_began(struct sim *w, const struct trun *r);
+/* False: it is none of a limit. */
+bool limits_found(struct sim *w, const struct actor *n, const struct sla_miss *row);
+bool limits_ended(struct sim *w, const struct actor *n, const struct sla_end *end);
+bool limits_is_open(const struct sim *w, const struct incident *it);
+void limits_check(struct sim *w, const struct actor *n); /* all is judged that is due */
+void limits_check_end(struct sim *w);
 
 /* check.c */
 void check_step(struct sim *w);

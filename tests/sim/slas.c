@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "core/incident.h"
 #include "run/daemon_sla.h"
 
 #undef say /* the daemon's log; ours is the story */
@@ -30,13 +31,14 @@ void slas_make(struct sim *w)
 	if (!w->planned || rng_below(&r, 4) == 0)
 		return;
 	w->slas.on = true;
-	w->slas.of.sla = (struct sla){
+	w->slas.of[0].sla = (struct sla){
 		.kinds = 1u << SLA_FINISH_WITHIN | 1u << SLA_START_WITHIN | 1u << SLA_FINISH_BY,
 		.on_miss = 1u << SLA_ALERT,
 		.finish_by_s = 10 + (int)rng_below(&r, 180),
 		.finish_within_us = (int64_t)rng_below(&r, 60) * SIM_S,
 		.start_within_us = (int64_t)rng_below(&r, 30) * SIM_S,
 	};
+	limits_make(w, &r);
 }
 
 /* ---- the process's side --------------------------------------------------------------- */
@@ -80,10 +82,34 @@ static int load(struct actor *n, struct err *err)
 		return -1;
 	}
 	dag = (struct catalog_dag){
-		.name = w->planned->name, .spec = w->spec, .slas = &w->slas.of, .nslas = 1
+		.name = w->planned->name, .spec = w->spec, .slas = w->slas.of, .nslas = SIM_OWNERS
 	};
 	daemon_sla_set(d, &dag);
 	return 0;
+}
+
+bool slas_ready(struct actor *n)
+{
+	struct err err = { 0 };
+
+	return !n->w->slas.on || n->daemon->sla || load(n, &err) == 0;
+}
+
+struct run_data *slas_run_data(struct actor *n, const struct trun *r)
+{
+	static struct run_data data[SIM_ACTORS + 1][SIM_RUNS];
+	struct run_data *d = &data[n->index][r - n->w->runs];
+
+	*d = (struct run_data){ 0 };
+	return d;
+}
+
+void slas_taken(struct actor *n, struct active_run *r, const struct run_row *row)
+{
+	if (!n->daemon->sla)
+		return;
+	limits_began(n->w, truth_run(n->w, row->id));
+	daemon_sla_taken(n->daemon, r, row);
 }
 
 void slas_turn(struct actor *n)
@@ -126,8 +152,11 @@ int64_t slas_due_us(const struct actor *n)
 
 void slas_changed(struct actor *n, struct active_run *r, const struct change *c)
 {
-	if (n->daemon->sla)
-		daemon_sla_changed(n->daemon, r, c);
+	if (!n->daemon->sla)
+		return;
+	if (c->kind == CHANGE_RUN && c->run.to == RUN_RUNNING)
+		limits_began(n->w, truth_run(n->w, r->id));
+	daemon_sla_changed(n->daemon, r, c);
 }
 
 void slas_passed(struct actor *n, const struct planner_decision *d)
@@ -154,7 +183,7 @@ void slas_release(struct actor *n)
 
 static int64_t deadline(const struct sim *w, int kind, const struct tick *t)
 {
-	const struct sla *sla = &w->slas.of.sla;
+	const struct sla *sla = &w->slas.of[0].sla;
 	int64_t by = t->run_after_us / DAY_US * DAY_US + sla->finish_by_s * SIM_S;
 
 	if (kinds[kind] == SLA_FINISH_WITHIN)
@@ -184,8 +213,7 @@ static struct trun *run_of(struct sim *w, const struct tick *t)
 	return NULL;
 }
 
-/* People may have had it done again. */
-static bool is_asked(const struct sim *w, const struct trun *r)
+bool slas_is_asked(const struct sim *w, const struct trun *r)
 {
 	bool asked = r->again;
 
@@ -210,6 +238,8 @@ static struct sim_miss *miss_of(struct sim *w, const struct sla_key *key, int *r
 
 static void found(struct sim *w, const struct actor *n, const struct sla_miss *row)
 {
+	if (limits_found(w, n, row))
+		return;
 	int kind;
 	struct sim_miss *m = miss_of(w, &row->key, &kind);
 	struct tick t;
@@ -228,13 +258,15 @@ static void found(struct sim *w, const struct actor *n, const struct sla_miss *r
 	must(w, row->found_us >= row->deadline_us, "%s is missed too early", row->key.kind);
 	const struct trun *r = run_of(w, &t);
 	int64_t came = !r ? 0 : kind != STARTS ? r->done_us : r->first_us;
-	must(w, !r || is_asked(w, r) || !came || came > row->deadline_us,
+	must(w, !r || slas_is_asked(w, r) || !came || came > row->deadline_us,
 		"%s of %s is missed, and was in time", row->key.kind, r ? r->name : "");
 	m->id = row->id;
 }
 
 static void ended(struct sim *w, const struct actor *n, const struct sla_end *end)
 {
+	if (limits_ended(w, n, end))
+		return;
 	for (int i = 0; i < SIM_TICKS * SIM_SLAS; i++) {
 		struct sim_miss *m = &w->slas.misses[i / SIM_SLAS][i % SIM_SLAS];
 		if (m->id != end->id)
@@ -258,8 +290,12 @@ void slas_commit(struct sim *w, const struct actor *n, const struct store_slas *
 		w->slas.seen_us = s->marks[0].judged_us;
 }
 
-bool slas_is_open(const struct sim *w, bool start)
+bool slas_is_open(const struct sim *w, const struct incident *it)
 {
+	bool start = it->kind == INCIDENT_SLA_START;
+
+	if (it->kind != INCIDENT_SLA_FINISH && !start)
+		return limits_is_open(w, it);
 	for (int i = 0; i < SIM_TICKS; i++)
 		for (int k = 0; k < SIM_SLAS; k++) {
 			const struct sim_miss *m = &w->slas.misses[i][k];
@@ -284,7 +320,7 @@ static void check_one(struct sim *w, const struct tick *t, int kind)
 	const char *name = sla_kind_name(kinds[kind]);
 
 	/* One of which nothing had to start is as good as started. */
-	if (!r || is_asked(w, r) || (r->done_us && !r->first_us))
+	if (!r || slas_is_asked(w, r) || (r->done_us && !r->first_us))
 		return;
 	/* When it was there at last, or began to run; 0: never. */
 	int64_t came = kind != STARTS ? r->done_us : r->first_us ? r->running_us : 0;
@@ -308,4 +344,5 @@ void slas_check_end(struct sim *w)
 	while (timetable_range_next(&range, &t))
 		for (int k = 0; k < SIM_SLAS; k++)
 			check_one(w, &t, k);
+	limits_check_end(w);
 }

@@ -171,6 +171,10 @@ static void change_run(struct sim *w, struct actor *n, struct trun *r, const str
 	must(w, c->run.to != RUN_CANCELLED || (ncancelled > 0 && r->cancelling),
 		"%s is cancelled, and nobody has asked for it", r->name);
 	r->state = c->run.to;
+	if (r->state == RUN_RUNNING)
+		r->since_us = c->at_us;
+	if (run_state_is_final(r->state))
+		r->ended_us = c->at_us;
 	if (r->state == RUN_RUNNING && !r->running_us)
 		r->running_us = c->at_us;
 	if (r->state == RUN_SUCCESS && !r->done_us)
@@ -462,6 +466,7 @@ static void change_start(
 		.run = r,
 		.task = task,
 		.try = c->attempt.try,
+		.began_us = c->at_us,
 		.since_us = w->now_us };
 	HASH_ADD(hh, w->attempts, token, sizeof a->token, a);
 	a->incarnation = n->incarnation;
@@ -518,6 +523,7 @@ static void change_end(
 	must(w, a->recorded == OUTCOME_NONE, "%s ends twice", name_of(r, task));
 	judge_outcome(w, a, c);
 	a->recorded = c->attempt.outcome;
+	a->ended_us = c->at_us;
 	a->refused = a->recorded == OUTCOME_LOST && is_refusal(c->attempt.error);
 	r->tasks[task].ended = true;
 	fuses_end(w, a, c);
