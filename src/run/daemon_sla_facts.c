@@ -76,24 +76,24 @@ static void say_run(
 	buf_release(&b);
 }
 
-static int64_t first_start(struct daemon *d, int64_t run_id, const char *task)
+static int first_start(struct daemon *d, const struct sla_look *look, const char *task,
+	int64_t *ret_us, struct err *err)
 {
 	struct store_result r;
-	int64_t at = 0;
 
-	if (store_attempts(d->engine.store, run_id, task, &r, NULL) < 0)
-		return 0;
+	if (store_attempts(d->engine.store, look->run_id, task, &r, err) < 0)
+		return -1;
 	if (r.n)
-		at = r.attempts[0].started_us ? r.attempts[0].started_us : r.attempts[0].queued_us;
+		*ret_us = r.attempts[0].started_us ? r.attempts[0].started_us
+						   : r.attempts[0].queued_us;
 	store_result_release(&r);
-	return at;
+	return 0;
 }
 
-static void look_at_task(
-	struct daemon *d, const struct store_result *tasks, const char *name, struct sla_look *ret)
+static int look_at_task(struct daemon *d, const struct store_result *tasks, const char *name,
+	struct sla_look *ret, struct err *err)
 {
 	const struct task_row *t = NULL;
-
 	bool begun = false;
 
 	/* The task as a whole comes first, its instances behind it. */
@@ -105,17 +105,20 @@ static void look_at_task(
 	}
 	if (!t) {
 		snprintf(ret->detail, sizeof ret->detail, "the run does not have the task");
-		return;
+		return 0;
 	}
 	ret->facts.done = t->state == TASK_SUCCESS || t->state == TASK_SKIPPED;
 	ret->facts.ended_us = task_state_is_final(t->state) ? t->changed_us : 0;
-	ret->facts.started_us = begun ? first_start(d, ret->run_id, name) : 0;
+	ret->facts.started_us = 0;
+	if (begun && first_start(d, ret, name, &ret->facts.started_us, err) < 0)
+		return -1;
 	if (ret->facts.done && !ret->facts.started_us)
 		ret->facts.started_us = t->changed_us;
 	ret->final = task_state_is_final(t->state);
 	snprintf(ret->detail, sizeof ret->detail, "the task is %s: %s",
 		t->state == TASK_NONE ? "waiting" : task_state_name(t->state),
 		t->state == TASK_NONE ? "what it needs is not done" : reason_text(t->reason));
+	return 0;
 }
 
 /* A run has started when something of it has: not one that was cancelled before. */
@@ -150,12 +153,13 @@ static int look_at_run(struct daemon *d, const struct run_row *row, const char *
 	if (store_tasks(d->engine.store, row->id, &tasks, err) < 0)
 		return -1;
 	ret->facts.started_us = run_started_us(row, &tasks);
+	int rc = 0;
 	if (*task)
-		look_at_task(d, &tasks, task, ret);
+		rc = look_at_task(d, &tasks, task, ret, err);
 	else
 		say_run(row, &tasks, ret);
 	store_result_release(&tasks);
-	return 0;
+	return rc;
 }
 
 int daemon_sla_look(

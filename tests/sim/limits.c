@@ -30,8 +30,7 @@ void limits_make(struct sim *w, struct rng *r)
 	sla->kinds |= 1u << SLA_RUNS_AT_MOST | 1u << SLA_SLOWER_THAN;
 	sla->runs_at_most_us = (1 + (int64_t)rng_below(r, 60)) * SIM_S;
 	sla->slower_than = (1 + (double)rng_below(r, 5)) / 2;
-	of_task->kinds = 1u << SLA_RUNS_AT_MOST;
-	of_task->on_miss = 1u << SLA_ALERT;
+	of_task->kinds |= 1u << SLA_RUNS_AT_MOST;
 	of_task->runs_at_most_us = (1 + (int64_t)rng_below(r, 20)) * SIM_S;
 	w->slas.of[1].task = dag->tasks[w->slas.task].name;
 	dag->schedule = &w->spec;
@@ -107,11 +106,11 @@ static bool went_on(
 	int64_t since_us = row->deadline_us - w->slas.of[1].sla.runs_at_most_us;
 
 	if (owner == 0)
-		return r->state == RUN_RUNNING || r->ended_us >= row->found_us;
+		return r->state == RUN_RUNNING || r->ended_us >= row->deadline_us;
 	for (const struct attempt *a = w->attempts; a; a = a->hh.next)
 		if (a->run == r && row_def(r, a->task)->index == w->slas.task &&
 			a->began_us == since_us &&
-			(a->recorded == OUTCOME_NONE || a->ended_us >= row->found_us))
+			(a->recorded == OUTCOME_NONE || a->ended_us >= row->deadline_us))
 			return true;
 	return false;
 }

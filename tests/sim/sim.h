@@ -4,8 +4,8 @@
  *     dags.c      random DAGs
  *     actor.c     processes that drive runs
  *     planned.c   a schedule: the planner, and what must come of it
- *     slas.c      its deadlines, which the daemon's own code judges
- *     limits.c    and limits of how long it, and a task of it, may run
+ *     slas.c      deadlines of it and a task, which the daemon's own code judges
+ *     limits.c    and limits of how long they may run
  *     parts.c     tasks that wait, choose, take down or are not to run
  *     fuses.c     circuit breakers
  *     incidents.c what went wrong, and was made good
@@ -156,6 +156,10 @@ struct ttask {
 	enum reason reason; /* of it */
 	int tries, failures, lost;
 	int64_t due_us, token;
+	/* On the wall, 0: not yet: it started first; its process did, which is known in the end; it
+	 * was done. */
+	int64_t first_us, real_us, done_us;
+	const struct attempt *first;
 	struct attempt *last;
 	bool ended; /* the end of its attempt was committed; the task's change comes behind it */
 	bool held, frozen; /* asked for; its owner has heard of it, and had decided nothing */
@@ -407,7 +411,7 @@ struct sim {
 		struct sim_miss {
 			int64_t id; /* 0: not found */
 			bool ended;
-		} misses[SIM_TICKS][SIM_SLAS], limits[SIM_RUNS][SIM_OWNERS][SIM_LIMITS];
+		} misses[SIM_OWNERS][SIM_TICKS][SIM_SLAS], limits[SIM_RUNS][SIM_OWNERS][SIM_LIMITS];
 		/* What is slow, of each run, by its history when it began; 0: nothing is */
 		int64_t slow_us[SIM_RUNS];
 		bool slow_sure[SIM_RUNS]; /* the history could be read */

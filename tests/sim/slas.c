@@ -31,13 +31,15 @@ void slas_make(struct sim *w)
 	if (!w->planned || rng_below(&r, 4) == 0)
 		return;
 	w->slas.on = true;
-	w->slas.of[0].sla = (struct sla){
-		.kinds = 1u << SLA_FINISH_WITHIN | 1u << SLA_START_WITHIN | 1u << SLA_FINISH_BY,
-		.on_miss = 1u << SLA_ALERT,
-		.finish_by_s = 10 + (int)rng_below(&r, 180),
-		.finish_within_us = (int64_t)rng_below(&r, 60) * SIM_S,
-		.start_within_us = (int64_t)rng_below(&r, 30) * SIM_S,
-	};
+	for (int i = 0; i < SIM_OWNERS; i++)
+		w->slas.of[i].sla = (struct sla){
+			.kinds = 1u << SLA_FINISH_WITHIN | 1u << SLA_START_WITHIN |
+				 1u << SLA_FINISH_BY,
+			.on_miss = 1u << SLA_ALERT,
+			.finish_by_s = 10 + (int)rng_below(&r, 180),
+			.finish_within_us = (int64_t)rng_below(&r, 60) * SIM_S,
+			.start_within_us = (int64_t)rng_below(&r, 30) * SIM_S,
+		};
 	limits_make(w, &r);
 }
 
@@ -181,9 +183,9 @@ void slas_release(struct actor *n)
 
 /* ---- what must come of it ------------------------------------------------------------- */
 
-static int64_t deadline(const struct sim *w, int kind, const struct tick *t)
+static int64_t deadline(const struct sim *w, int owner, int kind, const struct tick *t)
 {
-	const struct sla *sla = &w->slas.of[0].sla;
+	const struct sla *sla = &w->slas.of[owner].sla;
 	int64_t by = t->run_after_us / DAY_US * DAY_US + sla->finish_by_s * SIM_S;
 
 	if (kinds[kind] == SLA_FINISH_WITHIN)
@@ -222,42 +224,63 @@ bool slas_is_asked(const struct sim *w, const struct trun *r)
 	return asked;
 }
 
-static struct sim_miss *miss_of(struct sim *w, const struct sla_key *key, int *ret_kind)
+static struct sim_miss *miss_of(
+	struct sim *w, const struct sla_key *key, int *ret_owner, int *ret_kind)
 {
 	int64_t n = (key->start_us - w->spec.start_us) / w->spec.period_us;
 
-	must(w, strcmp(key->dag, w->planned->name) == 0 && !*key->task && n >= 0 && n < SIM_TICKS,
+	must(w, strcmp(key->dag, w->planned->name) == 0 && n >= 0 && n < SIM_TICKS,
 		"a miss of nothing");
+	must(w, !*key->task || strcmp(key->task, w->slas.of[1].task) == 0, "a miss of no task");
+	*ret_owner = *key->task != 0;
 	for (int k = 0; k < SIM_SLAS; k++)
 		if (strcmp(sla_kind_name(kinds[k]), key->kind) == 0) {
 			*ret_kind = k;
-			return &w->slas.misses[n][k];
+			return &w->slas.misses[*ret_owner][n][k];
 		}
 	world_fail(w, "a miss of %s", key->kind);
+}
+
+/* On the wall, 0: not yet. */
+struct facts {
+	int64_t first_us, began_us, done_us;
+};
+
+static struct facts facts_of(const struct sim *w, const struct trun *r, int owner)
+{
+	const struct ttask *t = r ? &r->tasks[w->slas.task] : NULL;
+
+	if (!r)
+		return (struct facts){ 0 };
+	if (owner == 1)
+		return (struct facts){ t->real_us > t->first_us ? t->real_us : t->first_us,
+			t->first_us, t->done_us };
+	return (struct facts){ r->first_us, r->first_us ? r->running_us : 0, r->done_us };
 }
 
 static void found(struct sim *w, const struct actor *n, const struct sla_miss *row)
 {
 	if (limits_found(w, n, row))
 		return;
-	int kind;
-	struct sim_miss *m = miss_of(w, &row->key, &kind);
+	int owner, kind;
+	struct sim_miss *m = miss_of(w, &row->key, &owner, &kind);
 	struct tick t;
 
 	if (row->id == 0) {
 		must(w, m->id, "a miss is known, and was not found");
 		return;
 	}
-	say(w, n->name, "commits: %s of interval %" PRId64 " is missed", row->key.kind,
-		(row->key.start_us - w->spec.start_us) / w->spec.period_us);
+	say(w, n->name, "commits: %s of interval %" PRId64 " %s is missed", row->key.kind,
+		(row->key.start_us - w->spec.start_us) / w->spec.period_us, row->key.task);
 	must(w, !m->id, "%s is missed twice", row->key.kind);
 	must(w, find_tick(w, row->key.start_us, &t) && t.end_us == row->key.end_us,
 		"a miss of no interval");
-	must(w, row->deadline_us == deadline(w, kind, &t), "%s has another deadline",
+	must(w, row->deadline_us == deadline(w, owner, kind, &t), "%s has another deadline",
 		row->key.kind);
 	must(w, row->found_us >= row->deadline_us, "%s is missed too early", row->key.kind);
 	const struct trun *r = run_of(w, &t);
-	int64_t came = !r ? 0 : kind != STARTS ? r->done_us : r->first_us;
+	struct facts f = facts_of(w, r, owner);
+	int64_t came = kind != STARTS ? f.done_us : f.first_us;
 	must(w, !r || slas_is_asked(w, r) || !came || came > row->deadline_us,
 		"%s of %s is missed, and was in time", row->key.kind, r ? r->name : "");
 	m->id = row->id;
@@ -267,12 +290,14 @@ static void ended(struct sim *w, const struct actor *n, const struct sla_end *en
 {
 	if (limits_ended(w, n, end))
 		return;
-	for (int i = 0; i < SIM_TICKS * SIM_SLAS; i++) {
-		struct sim_miss *m = &w->slas.misses[i / SIM_SLAS][i % SIM_SLAS];
+	for (int i = 0; i < SIM_OWNERS * SIM_TICKS * SIM_SLAS; i++) {
+		int owner = i / SIM_SLAS / SIM_TICKS, tick = i / SIM_SLAS % SIM_TICKS;
+		struct sim_miss *m = &w->slas.misses[owner][tick][i % SIM_SLAS];
 		if (m->id != end->id)
 			continue;
-		say(w, n->name, "commits: %s of interval %d: %s",
-			sla_kind_name(kinds[i % SIM_SLAS]), i / SIM_SLAS, end->why);
+		say(w, n->name, "commits: %s of interval %d %s: %s",
+			sla_kind_name(kinds[i % SIM_SLAS]), tick,
+			owner ? w->slas.of[owner].task : "", end->why);
 		must(w, !m->ended, "a miss ends twice");
 		m->ended = true;
 		return;
@@ -298,7 +323,7 @@ bool slas_is_open(const struct sim *w, const struct incident *it)
 		return limits_is_open(w, it);
 	for (int i = 0; i < SIM_TICKS; i++)
 		for (int k = 0; k < SIM_SLAS; k++) {
-			const struct sim_miss *m = &w->slas.misses[i][k];
+			const struct sim_miss *m = &w->slas.misses[*it->task != 0][i][k];
 			if (start == (k == STARTS) && m->id && !m->ended)
 				return true;
 		}
@@ -311,19 +336,21 @@ bool slas_done(const struct sim *w)
 	return !w->slas.on || slas_due_us(&w->actors[0]) > w->now_us;
 }
 
-static void check_one(struct sim *w, const struct tick *t, int kind)
+static void check_one(struct sim *w, const struct tick *t, int owner, int kind)
 {
-	const struct sim_miss *m =
-		&w->slas.misses[(t->start_us - w->spec.start_us) / w->spec.period_us][kind];
-	int64_t at = deadline(w, kind, t);
+	int64_t n = (t->start_us - w->spec.start_us) / w->spec.period_us;
+	const struct sim_miss *m = &w->slas.misses[owner][n][kind];
+	int64_t at = deadline(w, owner, kind, t);
 	const struct trun *r = run_of(w, t);
 	const char *name = sla_kind_name(kinds[kind]);
 
+	struct facts f = facts_of(w, r, owner);
+
 	/* One of which nothing had to start is as good as started. */
-	if (!r || slas_is_asked(w, r) || (r->done_us && !r->first_us))
+	if (!r || slas_is_asked(w, r) || (f.done_us && !f.first_us))
 		return;
 	/* When it was there at last, or began to run; 0: never. */
-	int64_t came = kind != STARTS ? r->done_us : r->first_us ? r->running_us : 0;
+	int64_t came = kind != STARTS ? f.done_us : f.began_us;
 	bool late = !came || came > at;
 	bool due = at > w->slas.seen_us && at < world_wall(w) - SIM_S;
 	must(w, !late || !due || m->id, "%s of %s was missed, and nobody has found it", name,
@@ -342,7 +369,7 @@ void slas_check_end(struct sim *w)
 		return;
 	timetable_range_init(&range, &w->spec, w->spec.start_us, w->spec.end_us);
 	while (timetable_range_next(&range, &t))
-		for (int k = 0; k < SIM_SLAS; k++)
-			check_one(w, &t, k);
+		for (int k = 0; k < SIM_OWNERS * SIM_SLAS; k++)
+			check_one(w, &t, k / SIM_SLAS, k % SIM_SLAS);
 	limits_check_end(w);
 }

@@ -378,6 +378,8 @@ static void change_task(
 	t->let_go = t->state == TASK_HELD && t->reason == REASON_BREAKER_OPEN && !r->was_held;
 	t->state = c->state.to;
 	t->reason = c->reason;
+	if ((t->state == TASK_SUCCESS || t->state == TASK_SKIPPED) && !t->done_us)
+		t->done_us = c->at_us;
 	t->left_out = false;
 	t->cancelling |= t->state == TASK_CANCELLED && r->killing;
 	t->due_us = c->state.due_us;
@@ -471,6 +473,9 @@ static void change_start(
 	HASH_ADD(hh, w->attempts, token, sizeof a->token, a);
 	a->incarnation = n->incarnation;
 	fuses_start(w, a, c);
+	struct ttask *whole = &r->tasks[row_def(r, task)->index];
+	whole->first_us = whole->first_us ? whole->first_us : c->at_us;
+	whole->first = whole->first ? whole->first : a;
 	r->first_us = r->first_us ? r->first_us : c->at_us;
 	t->token = a->token;
 	t->last = a;
@@ -524,6 +529,8 @@ static void change_end(
 	judge_outcome(w, a, c);
 	a->recorded = c->attempt.outcome;
 	a->ended_us = c->at_us;
+	if (r->tasks[row_def(r, task)->index].first == a)
+		r->tasks[row_def(r, task)->index].real_us = c->attempt.started_us;
 	a->refused = a->recorded == OUTCOME_LOST && is_refusal(c->attempt.error);
 	r->tasks[task].ended = true;
 	fuses_end(w, a, c);
