@@ -609,6 +609,11 @@ int daemon_sla_judge(struct daemon *d, struct err *err)
 	/* What the planner passes over is no miss: it comes first. */
 	if (d->portion > 0)
 		return 0;
+	/* What the store has not taken yet may have come in time. */
+	if (d->engine.retry_us)
+		return err_set(err, ERR_STORE, "%s",
+			d->trouble.code != ERR_NONE ? d->trouble.msg
+						    : "what has ended is not recorded yet");
 	if ((d->sla->recheck && recheck(d, err) < 0) || judge_due(d, err) < 0 ||
 		daemon_sla_run_watches(d, err) < 0 || daemon_fresh_judge(d, err) < 0)
 		return -1;

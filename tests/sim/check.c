@@ -183,7 +183,7 @@ void check_step(struct sim *w)
 		if (at_rest(&w->actors[i]))
 			check_actor(w, &w->actors[i]);
 	if (at_rest(&w->actors[0]))
-		limits_check(w, &w->actors[0]);
+		slas_check(w, &w->actors[0]);
 	check_progress(w);
 }
 

@@ -95,7 +95,7 @@ void incidents_check_end(struct sim *w)
 		n += check_dag(w, &rows, i);
 	for (size_t i = 0; i < rows.n; i++) {
 		const struct incident *it = &rows.incidents[i];
-		if (it->kind >= INCIDENT_SLA_FINISH && it->kind <= INCIDENT_SLA_SLOW) {
+		if (it->kind >= INCIDENT_SLA_FINISH && it->kind <= INCIDENT_SLA_AT_RISK) {
 			n++;
 			must(w, slas_is_open(w, it), "nothing is late, and its incident is open");
 		}

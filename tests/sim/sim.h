@@ -61,7 +61,7 @@ enum {
 	SIM_FUSES,        /* and one of quality */
 	SIM_FAILURES = 32,
 	SIM_TICKS = 16, /* intervals of the schedule, at most */
-	SIM_SLAS = 3,   /* deadlines of each */
+	SIM_SLAS = 4,   /* deadlines of each, and a warning */
 	SIM_LIMITS = 2, /* of what runs */
 	SIM_OWNERS = 2, /* of SLAs: the DAG, and a task of it */
 	SIM_STARTS = 16,
@@ -626,6 +626,7 @@ void slas_release(struct actor *n);
 void slas_commit(struct sim *w, const struct actor *n, const struct store_slas *s);
 bool slas_done(const struct sim *w);
 bool slas_is_open(const struct sim *w, const struct incident *it);
+void slas_check(struct sim *w, const struct actor *n); /* all is judged that is due */
 void slas_check_end(struct sim *w);
 bool slas_ready(struct actor *n); /* it may take runs in hand */
 /* What a daemon has beside a run, and that it was taken in hand. */

@@ -20,8 +20,9 @@
 
 #define DAY_US (INT64_C(86400) * SIM_S)
 
-enum { STARTS = 1 }; /* the others are of finishing */
-static const enum sla_kind kinds[SIM_SLAS] = { SLA_FINISH_WITHIN, SLA_START_WITHIN, SLA_FINISH_BY };
+enum { STARTS = 1, RISK = 3 }; /* the others are of finishing */
+static const enum sla_kind kinds[SIM_SLAS] = { SLA_FINISH_WITHIN, SLA_START_WITHIN, SLA_FINISH_BY,
+	SLA_AT_RISK };
 
 void slas_make(struct sim *w)
 {
@@ -34,11 +35,12 @@ void slas_make(struct sim *w)
 	for (int i = 0; i < SIM_OWNERS; i++)
 		w->slas.of[i].sla = (struct sla){
 			.kinds = 1u << SLA_FINISH_WITHIN | 1u << SLA_START_WITHIN |
-				 1u << SLA_FINISH_BY,
+				 1u << SLA_FINISH_BY | 1u << SLA_AT_RISK,
 			.on_miss = 1u << SLA_ALERT,
 			.finish_by_s = 10 + (int)rng_below(&r, 180),
 			.finish_within_us = (int64_t)rng_below(&r, 60) * SIM_S,
 			.start_within_us = (int64_t)rng_below(&r, 30) * SIM_S,
+			.warn_ahead_us = (int64_t)(1 + rng_below(&r, 40)) * SIM_S,
 		};
 	limits_make(w, &r);
 }
@@ -192,7 +194,18 @@ static int64_t deadline(const struct sim *w, int owner, int kind, const struct t
 		return t->end_us + sla->finish_within_us;
 	if (kind == STARTS)
 		return t->run_after_us + sla->start_within_us;
-	return by > t->run_after_us ? by : by + DAY_US;
+	by = by > t->run_after_us ? by : by + DAY_US;
+	/* A warning is of what comes first. */
+	int64_t within = t->end_us + sla->finish_within_us;
+	return kind == RISK && within < by ? within : by;
+}
+
+/* From when on people are warned. */
+static int64_t warned_at(const struct sim *w, int owner, const struct tick *t)
+{
+	int64_t at = deadline(w, owner, RISK, t) - w->slas.of[owner].sla.warn_ahead_us;
+
+	return at > t->run_after_us ? at : t->run_after_us;
 }
 
 static bool find_tick(const struct sim *w, int64_t start_us, struct tick *ret)
@@ -277,11 +290,20 @@ static void found(struct sim *w, const struct actor *n, const struct sla_miss *r
 		"a miss of no interval");
 	must(w, row->deadline_us == deadline(w, owner, kind, &t), "%s has another deadline",
 		row->key.kind);
-	must(w, row->found_us >= row->deadline_us, "%s is missed too early", row->key.kind);
+	/* It may fall asleep, or be slow, while it looks. */
+	bool over = row->found_us >= row->deadline_us + 60 * SIM_S &&
+		    n->awake_us + w->wall_us < row->deadline_us;
+	if (kind == RISK)
+		must(w, row->found_us >= warned_at(w, owner, &t) && !over,
+			"%s is warned of at the wrong time", row->key.task);
+	else
+		must(w, row->found_us >= row->deadline_us, "%s is missed too early", row->key.kind);
 	const struct trun *r = run_of(w, &t);
 	struct facts f = facts_of(w, r, owner);
 	int64_t came = kind != STARTS ? f.done_us : f.first_us;
-	must(w, !r || slas_is_asked(w, r) || !came || came > row->deadline_us,
+	must(w,
+		!r || slas_is_asked(w, r) || !came ||
+			came > (kind == RISK ? row->found_us : row->deadline_us),
 		"%s of %s is missed, and was in time", row->key.kind, r ? r->name : "");
 	m->id = row->id;
 }
@@ -317,14 +339,15 @@ void slas_commit(struct sim *w, const struct actor *n, const struct store_slas *
 
 bool slas_is_open(const struct sim *w, const struct incident *it)
 {
-	bool start = it->kind == INCIDENT_SLA_START;
+	static const enum incident_kind of[SIM_SLAS] = { INCIDENT_SLA_FINISH, INCIDENT_SLA_START,
+		INCIDENT_SLA_FINISH, INCIDENT_SLA_AT_RISK };
 
-	if (it->kind != INCIDENT_SLA_FINISH && !start)
-		return limits_is_open(w, it);
+	if (limits_is_open(w, it))
+		return true;
 	for (int i = 0; i < SIM_TICKS; i++)
 		for (int k = 0; k < SIM_SLAS; k++) {
 			const struct sim_miss *m = &w->slas.misses[*it->task != 0][i][k];
-			if (start == (k == STARTS) && m->id && !m->ended)
+			if (it->kind == of[k] && m->id && !m->ended)
 				return true;
 		}
 	return false;
@@ -353,11 +376,44 @@ static void check_one(struct sim *w, const struct tick *t, int owner, int kind)
 	int64_t came = kind != STARTS ? f.done_us : f.began_us;
 	bool late = !came || came > at;
 	bool due = at > w->slas.seen_us && at < world_wall(w) - SIM_S;
-	must(w, !late || !due || m->id, "%s of %s was missed, and nobody has found it", name,
-		r->name);
+	must(w, !late || !due || m->id || kind == RISK,
+		"%s of %s was missed, and nobody has found it", name, r->name);
 	must(w, !m->id || !came || m->ended, "%s of %s has come at last, and is missed still", name,
 		r->name);
 	must(w, !m->ended || came, "%s of %s has not come, and is missed no more", name, r->name);
+}
+
+/* What has failed for good when its time of warning comes will not be done in time. */
+static void check_warned(struct sim *w, const struct tick *t, int owner)
+{
+	int64_t n = (t->start_us - w->spec.start_us) / w->spec.period_us;
+	int64_t from = warned_at(w, owner, t), now = world_wall(w);
+	const struct trun *r = run_of(w, t);
+
+	if (!r || !run_state_is_final(r->state) || r->ended_us >= from || slas_is_asked(w, r) ||
+		facts_of(w, r, owner).done_us || from <= w->slas.seen_us || now < from + SIM_S ||
+		now >= deadline(w, owner, RISK, t))
+		return;
+	must(w, w->slas.misses[owner][n][RISK].id, "%s will be late, and nobody is warned",
+		r->name);
+}
+
+/* It sleeps until something comes due: nothing is. */
+void slas_check(struct sim *w, const struct actor *n)
+{
+	struct timetable_range range;
+	struct tick t;
+
+	if (!w->slas.on || !n->daemon->sla || n->sla_again_us != INT64_MAX ||
+		slas_due_us(n) <= w->now_us)
+		return;
+	limits_check(w, n);
+	if (w->latest_us != 0 || !w->slas.seen_us)
+		return;
+	timetable_range_init(&range, &w->spec, w->spec.start_us, w->spec.end_us);
+	while (timetable_range_next(&range, &t))
+		for (int i = 0; i < SIM_OWNERS; i++)
+			check_warned(w, &t, i);
 }
 
 void slas_check_end(struct sim *w)

@@ -1,4 +1,4 @@
-/* What the daemon's SLAs are told of runs, also when the store cannot be read. */
+/* What the daemon's SLAs are told of runs, also when the store cannot be read, or written. */
 #include "tests/lib/store_fixture.h"
 
 #include "run/daemon_sla.h"
@@ -56,9 +56,21 @@ static void test_unread(void **state)
 	f->s->ops = below;
 }
 
+/* What the store has not taken yet may have come in time. */
+static void test_uncommitted(void **state)
+{
+	struct fixture *f = *state;
+	struct daemon d = { .engine = { .store = f->s, .retry_us = 1 } };
+
+	FAILS(f, ERR_STORE, daemon_sla_judge(&d, &f->err));
+	err_set(&d.trouble, ERR_IO, "disk full");
+	FAILS(f, ERR_STORE, daemon_sla_judge(&d, &f->err));
+	assert_string_equal(f->err.msg, "disk full");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { BOTH(test_unread) };
+	const struct CMUnitTest tests[] = { BOTH(test_unread), BOTH(test_uncommitted) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
