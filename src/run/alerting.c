@@ -43,6 +43,7 @@ struct job {
 	int step;  /* which channel of the route */
 	int tries; /* so far, of the act that had most */
 	int64_t *ids;
+	int *tried; /* so far, of each */
 	char **keys, **payloads;
 	size_t n;
 	json_t *answer; /* NULL: none yet */
@@ -91,6 +92,7 @@ static void free_job(struct job *j)
 	free(j->keys);
 	free(j->payloads);
 	free(j->ids);
+	free(j->tried);
 	free(j->route);
 	free(j->channel);
 	json_decref(j->answer);
@@ -136,6 +138,10 @@ static bool is_good(const char *what)
 
 /* ---- the sender ------------------------------------------------------------------------ */
 
+static const struct alerting_sender process = {
+	.start = sender_start, .stop = sender_stop, .send = sender_send, .receive = sender_receive
+};
+
 static void begin_sender(struct alerting *a)
 {
 	struct err err = { 0 };
@@ -143,7 +149,7 @@ static void begin_sender(struct alerting *a)
 	if (a->sender.pid > 0 || clock_mono_us() < a->restart_us)
 		return;
 	a->restart_us = clock_mono_us() + RESTART_MS * US_PER_MS;
-	if (sender_start(&a->sender, &err) < 0)
+	if (a->config.sender->start(&a->sender, &err) < 0)
 		note(a, &(struct alerting_note){
 				"cannot start the sender", .error = err.msg, .bad = true });
 }
@@ -152,7 +158,7 @@ static void begin_sender(struct alerting *a)
 static void lose_sender(struct alerting *a)
 {
 	note(a, &(struct alerting_note){ "the sender died; another one is started", .bad = true });
-	sender_stop(&a->sender);
+	a->config.sender->stop(&a->sender);
 	while (a->jobs)
 		drop_job(a, a->jobs);
 	a->beating = a->sender_gone = false;
@@ -163,7 +169,7 @@ static void hear(struct alerting *a)
 	json_t *answer;
 	int r = 0;
 
-	while (a->sender.pid > 0 && (r = sender_receive(&a->sender, &answer)) > 0) {
+	while (a->sender.pid > 0 && (r = a->config.sender->receive(&a->sender, &answer)) > 0) {
 		int64_t id = json_integer_value(json_object_get(answer, "job"));
 		struct job *j = a->jobs;
 		while (j && j->id != id)
@@ -246,35 +252,75 @@ static int pass_on(
 	return rc;
 }
 
+/* Those of which the channel has had all its tries, or the others: each act has its own, whatever
+ * it was told with. Returns how many. */
+static int end_tried(struct alerting *a, const struct job *j, bool spent,
+	const struct outbox_end *end, struct err *err)
+{
+	int64_t *ids = calloc(j->n, sizeof *ids);
+	size_t n = 0;
+
+	if (!ids)
+		return err_nomem(err);
+	for (size_t i = 0; i < j->n; i++)
+		if (spent == (j->tried[i] + 1 >= a->config.alerts->tries))
+			ids[n++] = j->ids[i];
+	int rc = n ? store_outbox_end(a->config.store, ids, n, end, err) : 0;
+	free(ids);
+	return rc < 0 ? -1 : (int)n;
+}
+
+/* What the last channel of a route cannot tell: again later, at the first of two times, but for
+ * what is over with, at the second. */
+static int fail_last(struct alerting *a, const struct job *j, const int64_t at_us[2],
+	const struct alerting_note *said, struct err *err)
+{
+	const struct outbox_end later = { OUTBOX_PENDING, at_us[0], said->error };
+	const struct outbox_end gone = { OUTBOX_GIVEN_UP, at_us[1], said->error };
+	struct alerting_note n = *said;
+
+	n.what = "cannot tell now";
+	n.count = end_tried(a, j, false, &later, err);
+	if (n.count > 0)
+		note(a, &n);
+	if (n.count < 0)
+		return -1;
+	n.what = "given up";
+	n.count = end_tried(a, j, true, &gone, err);
+	if (n.count > 0)
+		note(a, &n);
+	return n.count < 0 ? -1 : 0;
+}
+
 static int fail_job(struct alerting *a, struct job *j, int64_t now_us, struct err *err)
 {
 	const char *class = alert_message_text(j->answer, "class");
 	int64_t after = json_integer_value(json_object_get(j->answer, "retry_after_us"));
+	int64_t again_us = alert_retry_us(a->config.alerts, j->tries + 1, after, now_us);
 	int at = sender_class_by_name(class), n = 0;
 	const int *to = NULL;
 	bool transient = at < 0 || sender_class_is_transient((enum sender_class)at);
 	bool has_next = route_of(a->config.alerts, j->route, &to, &n) && j->step + 1 < n;
-	bool again = j->tries + 1 < a->config.alerts->tries && (transient || !has_next);
 	char error[800];
 	int rc;
 
 	snprintf(error, sizeof error, "%s: %s: %s", j->channel, *class ? class : "unreachable",
 		alert_message_text(j->answer, "error"));
-	struct alerting_note n2 = { again ? "cannot tell now" : "given up", j->route, j->channel,
-		error, (int)j->n, true };
-	if (again) {
-		rc = end_acts(a, j, OUTBOX_PENDING,
-			alert_retry_us(a->config.alerts, j->tries + 1, after, now_us), error, err);
+	struct alerting_note said = { "cannot tell now", j->route, j->channel, error, (int)j->n,
+		true };
+	if (!has_next)
+		return fail_last(a, j, (const int64_t[]){ again_us, now_us }, &said, err);
+	if (j->tries + 1 < a->config.alerts->tries && transient) {
+		rc = end_acts(a, j, OUTBOX_PENDING, again_us, error, err);
 	} else {
 		/* First what is to be done instead: a death in between sends it twice. */
-		rc = has_next ? pass_on(a, j, error, now_us, err) : 0;
+		rc = pass_on(a, j, error, now_us, err);
 		if (rc == 0)
 			rc = end_acts(a, j, OUTBOX_GIVEN_UP, now_us, error, err);
-		if (has_next)
-			n2.what = "cannot tell; the next channel does";
+		said.what = "cannot tell; the next channel does";
 	}
 	if (rc == 0)
-		note(a, &n2);
+		note(a, &said);
 	return rc;
 }
 
@@ -377,15 +423,17 @@ static int make_job(struct job **ret, const struct due_act *const *group, size_t
 	if (!j)
 		return -1;
 	j->ids = calloc(n, sizeof *j->ids);
+	j->tried = calloc(n, sizeof *j->tried);
 	j->keys = calloc(n, sizeof *j->keys);
 	j->payloads = calloc(n, sizeof *j->payloads);
 	j->route = strdup(group[0]->route);
 
 	j->step = group[0]->step;
-	bool ok = j->ids && j->keys && j->payloads && j->route;
+	bool ok = j->ids && j->tried && j->keys && j->payloads && j->route;
 	for (j->n = 0; ok && j->n < n; j->n++) {
 		const struct outbox_row *row = group[j->n]->row;
 		j->ids[j->n] = row->id;
+		j->tried[j->n] = row->tries;
 		j->keys[j->n] = strdup(row->key);
 		j->payloads[j->n] = strdup(row->payload);
 		j->tries = row->tries > j->tries ? row->tries : j->tries;
@@ -429,7 +477,7 @@ static int send_group(struct alerting *a, const struct due_act *const *group, si
 	j->sent_us = clock_mono_us();
 	doc = alert_compose(&g, err);
 	request = doc && j->channel ? request_of(a, j, c, doc) : NULL;
-	if (request && sender_send(&a->sender, request, err) < 0) {
+	if (request && a->config.sender->send(&a->sender, request, err) < 0) {
 		a->sender_gone = err->code == ERR_IO;
 	} else if (request) {
 		j->next = a->jobs;
@@ -499,6 +547,14 @@ static ssize_t drop_unwanted(struct alerting *a, const struct alert_route *r,
 	return rc < 0 ? -1 : (ssize_t)nkept;
 }
 
+static int by_id(const void *a, const void *b)
+{
+	const struct due_act *x = *(const struct due_act *const *)a;
+	const struct due_act *y = *(const struct due_act *const *)b;
+
+	return (x->row->id > y->row->id) - (x->row->id < y->row->id);
+}
+
 static int dispatch_group(
 	struct alerting *a, const struct due_act **group, size_t n, int64_t now_us, struct err *err)
 {
@@ -508,6 +564,9 @@ static int dispatch_group(
 	const struct outbox_end gone = { OUTBOX_GIVEN_UP, now_us,
 		"weir.yaml has no such route or channel any more" };
 
+	/* In the order they came, not in which they are due: of an incident the last one tells, and
+	 * the first one names the message, with whatever it is told again. */
+	qsort(group, n, sizeof *group, by_id);
 	if (!r || group[0]->step >= nto)
 		return end_rows(a, group, n, &gone, err);
 	ssize_t left = drop_unwanted(a, r, group, n, err);
@@ -637,7 +696,7 @@ static void beat(struct alerting *a, int64_t now_us)
 						   : sender_settings(alerts->heartbeat);
 	json_t *request = json_pack("{s:i, s:{s:o}, s:s}", "job", HEARTBEAT_JOB, "settings", "url",
 		url, "dir", alerts->dir ? alerts->dir : ".");
-	a->beating = request && sender_send(&a->sender, request, NULL) == 0;
+	a->beating = request && a->config.sender->send(&a->sender, request, NULL) == 0;
 	json_decref(request);
 }
 
@@ -762,9 +821,11 @@ int alerting_new(struct alerting **ret, const struct alerting_config *config, st
 	if (!a)
 		return err_nomem(err);
 	a->config = *config;
+	if (!config->sender)
+		a->config.sender = &process;
 	a->lock_fd = -1;
 	a->next_job = HEARTBEAT_JOB + 1;
-	if (lock_home(a, err) < 0 || sender_start(&a->sender, err) < 0) {
+	if (lock_home(a, err) < 0 || a->config.sender->start(&a->sender, err) < 0) {
 		alerting_free(a);
 		return -1;
 	}
@@ -786,7 +847,7 @@ void alerting_free(struct alerting *a)
 	while (a->jobs)
 		drop_job(a, a->jobs);
 	alert_storms_release(&a->storms);
-	sender_stop(&a->sender);
+	a->config.sender->stop(&a->sender);
 	if (a->lock_fd >= 0)
 		close(a->lock_fd);
 	free(a);

@@ -22,6 +22,7 @@ struct alerts;
 struct alerting;
 struct dag;
 struct err;
+struct sender;
 struct store;
 
 /* What happened, for a log. */
@@ -30,6 +31,14 @@ struct alerting_note {
 	const char *route, *channel, *error; /* NULL: none */
 	int count;                           /* of incidents */
 	bool bad;
+};
+
+/* What is done with a sender, as run/sender.h has it: pid 0 is one that does not run. */
+struct alerting_sender {
+	int (*start)(struct sender *s, struct err *err);
+	void (*stop)(struct sender *s);
+	int (*send)(struct sender *s, const json_t *request, struct err *err);
+	int (*receive)(struct sender *s, json_t **ret);
 };
 
 struct alerting_config {
@@ -43,6 +52,7 @@ struct alerting_config {
 	json_t *(*stopped)(void *arg, const char *breaker);
 	void *arg;
 	bool heartbeat;
+	const struct alerting_sender *sender; /* NULL: a process */
 };
 
 /* Forks the sender. ERR_REFUSED: another process does it already. */

@@ -275,6 +275,7 @@ static void begin(struct actor *n)
 		.self = &self,
 		.no_loop = true,
 		.max_running = w->max_running,
+		.alerts = outbox_alerts(w),
 		.listener = { .arg = n,
 			.change = on_change,
 			.idle = on_idle,
@@ -313,6 +314,7 @@ static void leave(struct actor *n)
 
 	say(w, n->name, "leaves");
 	n->sheltered = true;
+	outbox_leave(n);
 	engine_release(n->engine);
 	slas_release(n);
 	planned_release(n);
@@ -342,6 +344,8 @@ static void turn(struct actor *n)
 		planned_turn(n);
 	if (work & WORK_SLA && !n->leaving)
 		slas_turn(n);
+	if (work & WORK_ALERT && !n->leaving)
+		outbox_turn(n);
 	if (work & WORK_SCAN && !n->leaving)
 		scan(n);
 	if (work & WORK_TICK)
@@ -434,6 +438,7 @@ void actor_kill(struct actor *n, int64_t up_us)
 	if (!n->dying)
 		say(w, n->name, "is killed");
 	w->crashes++;
+	outbox_leave(n);
 	super_hang_up(n);
 	if (n->begun)
 		engine_crash(n->engine);
@@ -456,6 +461,7 @@ void actor_pause(struct actor *n, int64_t until_us)
 
 void actor_release(struct actor *n)
 {
+	outbox_leave(n);
 	if (n->begun) {
 		super_hang_up(n);
 		engine_crash(n->engine);
@@ -493,6 +499,7 @@ int64_t actor_due_us(struct actor *n)
 		return n->w->now_us;
 	int64_t due = earlier(super_news_us(n), n->leaving ? INT64_MAX : n->scan_us);
 	due = earlier(due, earlier(planned_due_us(n), slas_due_us(n)));
+	due = earlier(due, outbox_due_us(n));
 	return earlier(due, tick_us(n));
 }
 
@@ -526,6 +533,8 @@ void actor_wake(struct actor *n)
 			n->work |= WORK_PLAN;
 		if (slas_due_us(n) <= w->now_us)
 			n->work |= WORK_SLA;
+		if (outbox_due_us(n) <= w->now_us)
+			n->work |= WORK_ALERT;
 		look_for_spinning(n);
 	} else if (n->between) {
 		n->awake_us = w->now_us;

@@ -326,8 +326,8 @@ void asked_note(struct sim *w, const struct trun *r, int task, const struct chan
 		return;
 	const struct ask_effect *p = &q->plan[task];
 	if (c->kind == CHANGE_STOP) {
-		must(w, q->targets[task] && is_direct(q, c), "%s is stopped by request %d",
-			name_of(r, task), q->number);
+		must(w, r->cancelling || (q->targets[task] && is_direct(q, c)),
+			"%s is stopped by request %d", name_of(r, task), q->number);
 		q->met[task] = true;
 		q->planned_met[task] |= p->effect == EFFECT_STOPS;
 		((struct ttask *)&r->tasks[task])->cancelling = true;

@@ -148,6 +148,8 @@ static bool is_under_way(const struct sim *w)
 {
 	const struct attempt *a;
 
+	if (!outbox_done(w))
+		return true;
 	for (a = w->attempts; a; a = a->hh.next)
 		if (a->body == BODY_RUNS || a->since_us > w->now_us - QUIET_US)
 			return true;
@@ -173,7 +175,7 @@ static void check_progress(struct sim *w)
 
 	if (!w->calmed || w->now_us - w->calm_us < QUIET_US || quiet_us < QUIET_US)
 		return;
-	if (quiet_us > STUCK_US || !is_under_way(w))
+	if (quiet_us > STUCK_US || (!is_under_way(w) && !check_done(w)))
 		check_stuck(w);
 }
 
@@ -197,7 +199,7 @@ bool check_done(const struct sim *w)
 	for (int i = 0; i < w->nruns; i++)
 		if (!run_state_is_final(w->runs[i].state) || w->runs[i].rerun)
 			return false;
-	return planned_done(w) && slas_done(w);
+	return planned_done(w) && slas_done(w) && outbox_done(w);
 }
 
 void check_stuck(struct sim *w)
@@ -284,6 +286,7 @@ void check_end(struct sim *w)
 	planned_check_end(w);
 	slas_check_end(w);
 	incidents_check_end(w);
+	outbox_check_end(w);
 	for (a = w->attempts; a; a = a->hh.next)
 		must(w, a->body != BODY_RUNS && a->body != BODY_STRAY,
 			"all is done, and an attempt of %s still runs", name_of(a->run, a->task));

@@ -178,6 +178,16 @@ static int disk_decide(struct store *s, const struct approval_put *put, struct e
 	return leave("behind writing a decision", rc);
 }
 
+static int disk_outbox_set(struct store *s, const struct outbox_set *set, struct err *err)
+{
+	if (enter("before it writes what became of acts", err) < 0)
+		return -1;
+	int rc = below->outbox_set(s, set, err);
+	if (rc == 0)
+		outbox_set(w, set);
+	return leave("behind writing what became of acts", rc);
+}
+
 /* ---- reading -------------------------------------------------------------------------- */
 
 static int disk_runs(
@@ -236,6 +246,7 @@ void disk_open(struct sim *world)
 	ops.reserve_tokens = disk_reserve_tokens;
 	ops.commit = disk_commit;
 	ops.decide = disk_decide;
+	ops.outbox_set = disk_outbox_set;
 	ops.late_end = disk_late_end;
 	ops.attempt_open = disk_attempt_open;
 	ops.runs = disk_runs;

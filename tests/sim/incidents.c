@@ -12,24 +12,32 @@ static struct wrong *wrong_of(struct sim *w, const struct trun *r, int task, boo
 	return &w->wrong[r->dag - w->dags][task][lost];
 }
 
-static void open_one(struct wrong *g, const struct sim *w, const struct trun *r)
+static void open_one(struct sim *w, const struct trun *r, int task, bool lost)
 {
+	struct wrong *g = wrong_of(w, r, task, lost);
+
+	if (!g->runs)
+		outbox_expect(w, r->dag, task, lost, false);
 	g->count++;
 	g->runs |= UINT32_C(1) << (r - w->runs);
 }
 
 /* Success of an interval makes good what went wrong in it, and before; where the schedule makes up
  * for every interval, only in it. */
-static void make_good(struct wrong *g, const struct sim *w, const struct trun *r)
+static void make_good(struct sim *w, const struct trun *r, int task, bool lost)
 {
 	const struct schedule_spec *schedule = r->dag->dag->schedule;
 	bool alone = schedule && schedule->catchup == TIMETABLE_CATCHUP_ALL;
+	struct wrong *g = wrong_of(w, r, task, lost);
+	bool was = g->runs;
 
 	for (int i = 0; i < w->nruns; i++)
 		if (&w->runs[i] == r || (!alone && w->runs[i].end_us <= r->end_us))
 			g->runs &= ~(UINT32_C(1) << i);
 	if (!g->runs)
 		g->count = 0;
+	if (was && !g->runs)
+		outbox_expect(w, r->dag, task, lost, true);
 }
 
 void incidents_note(struct sim *w, const struct trun *r, int row, const struct change *c)
@@ -39,10 +47,10 @@ void incidents_note(struct sim *w, const struct trun *r, int row, const struct c
 
 	if (c->state.to == TASK_FAILED && c->reason != REASON_MARKED &&
 		c->reason != REASON_INSTANCES_FAILED)
-		open_one(wrong_of(w, r, task, c->reason == REASON_LOST_TOO_OFTEN), w, r);
+		open_one(w, r, task, c->reason == REASON_LOST_TOO_OFTEN);
 	if (!instance && (c->state.to == TASK_SUCCESS || c->reason == REASON_SKIPPED_BY_REQUEST)) {
-		make_good(wrong_of(w, r, task, false), w, r);
-		make_good(wrong_of(w, r, task, true), w, r);
+		make_good(w, r, task, false);
+		make_good(w, r, task, true);
 	}
 }
 

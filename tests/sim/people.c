@@ -378,6 +378,11 @@ static void breaker_set(void *arg, const char *name, const char *text)
 	engine_step(n->engine);
 }
 
+static const struct alerts *alerts(void *arg)
+{
+	return outbox_alerts(((struct actor *)arg)->w);
+}
+
 static int do_fuse(const struct ops *o, const struct ask *q, const char *reason, struct err *err)
 {
 	json_t *answer = NULL;
@@ -448,6 +453,7 @@ void people_do(struct actor *n, struct ask *q)
 	const struct ops o = { .store = n->w->base,
 		.find_dag = find_dag,
 		.load_version = load_version,
+		.alerts = alerts,
 		.hand = n->begun ? &hand : NULL,
 		.each_breaker = n->begun ? each_breaker : NULL,
 		.breaker_set = n->begun ? breaker_set : NULL,

@@ -9,6 +9,7 @@
  *     parts.c     tasks that wait, choose, take down or are not to run
  *     fuses.c     circuit breakers
  *     incidents.c what went wrong, and was made good
+ *     outbox.c    who is told of it, by senders that fail and die
  *     people.c    what people ask of runs, of a daemon or beside it
  *     asked.c     what must come of that
  *     disk.c      the store as a process sees it
@@ -73,10 +74,12 @@ enum {
 #define SIM_MS INT64_C(1000)
 #define DECIDE_US (20 * SIM_S)
 
+struct alerts;
 struct daemon;
 struct run_data;
 struct incident;
 struct err;
+struct outbox;
 struct sim;
 struct actor;
 struct super;
@@ -318,6 +321,7 @@ enum actor_work {
 	WORK_PLAN = 1 << 7,
 	WORK_ASK = 1 << 8, /* somebody asks something: `ask` */
 	WORK_SLA = 1 << 9, /* deadlines may have come */
+	WORK_ALERT = 1 << 10,
 };
 
 struct actor {
@@ -351,6 +355,7 @@ struct actor {
 	struct task_init init[SIM_TASKS + 1];
 	struct planner *planner; /* NULL: not loaded yet */
 	int64_t plan_again_us, sla_again_us;
+	int64_t alert_again_us;
 	ucontext_t context;
 	char *stack;
 };
@@ -416,6 +421,7 @@ struct sim {
 		int64_t slow_us[SIM_RUNS];
 		bool slow_sure[SIM_RUNS]; /* the history could be read */
 	} slas;
+	struct outbox *outbox;
 	/* Running faults: until when. */
 	int64_t store_down_us, flaky_us, stall_us, slow_us, stubborn_us;
 	struct super **supers;
@@ -531,6 +537,20 @@ void fuses_check_held(struct sim *w, const struct actor *n, const struct trun *r
 /* incidents.c */
 void incidents_note(struct sim *w, const struct trun *r, int row, const struct change *c);
 void incidents_check_end(struct sim *w);
+
+/* outbox.c */
+void outbox_make(struct sim *w);
+const struct alerts *outbox_alerts(const struct sim *w);
+void outbox_turn(struct actor *n); /* what is due is told */
+int64_t outbox_due_us(const struct actor *n);
+void outbox_leave(struct actor *n); /* it ends, and its sender with it */
+/* A commit that is judged opens or resolves an incident: somebody is to be told. */
+void outbox_expect(struct sim *w, const struct sim_dag *d, int task, bool lost, bool over);
+void outbox_commit(struct sim *w, const struct store_batch *b);
+void outbox_set(struct sim *w, const struct outbox_set *set); /* committed */
+bool outbox_done(const struct sim *w);
+void outbox_check_end(struct sim *w);
+void outbox_release(struct sim *w);
 
 /* asked.c */
 /* The model: could that be asked of a task as it is? */

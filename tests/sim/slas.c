@@ -301,6 +301,9 @@ static void found(struct sim *w, const struct actor *n, const struct sla_miss *r
 	const struct trun *r = run_of(w, &t);
 	struct facts f = facts_of(w, r, owner);
 	int64_t came = kind != STARTS ? f.done_us : f.first_us;
+	/* It was said to run, by a clock that was set back then, before a task of it started. */
+	if (came && kind == STARTS && w->latest_us && f.began_us > came)
+		came = f.began_us;
 	must(w,
 		!r || slas_is_asked(w, r) || !came ||
 			came > (kind == RISK ? row->found_us : row->deadline_us),

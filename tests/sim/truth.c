@@ -596,6 +596,7 @@ void truth_commit(struct sim *w, struct actor *n, const struct store_batch *b)
 	}
 	asked_end(w);
 	fuses_check(w);
+	outbox_commit(w, b);
 	if (b->slas)
 		slas_commit(w, n, b->slas);
 	for (size_t i = 0; i < b->nchanges; i++)

@@ -567,6 +567,7 @@ int world_run(struct sim *w)
 	disk_open(w);
 	planned_make(w);
 	slas_make(w);
+	outbox_make(w);
 	for (int i = 0; i < w->nactors; i++)
 		actor_init(w, &w->actors[i], i);
 	actor_init(w, &w->person, SIM_ACTORS);
@@ -587,6 +588,7 @@ void world_release(struct sim *w)
 	actor_release(&w->person);
 	super_release(w);
 	truth_release(w);
+	outbox_release(w);
 	store_close(w->base);
 	dags_release(w);
 	config_free(w->config);

@@ -254,6 +254,70 @@ static void test_gives_up(void **state)
 	end(&w);
 }
 
+/* What went wrong later has its own tries, though it is told with what has had them. */
+static void test_own_tries(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w,
+		"alerts:\n  channels:\n    only: { type: webhook, url: { env: WEIR_TEST_NOT_SET } "
+		"}\n  tries: 2\n  group_window: 0s\n");
+	happens(&w, INCIDENT_OPENS, "load");
+	passes(&w, 0);
+	check_notes(&w, "cannot tell now only 1; ");
+	w.now_us += 5 * S;
+	happens(&w, INCIDENT_OPENS, "publish");
+	passes(&w, 0);
+	check_notes(&w, "cannot tell now only 1; given up only 1; ");
+	passes(&w, 10 * S);
+	check_notes(&w, "given up only 1; ");
+	end(&w);
+}
+
+/* The ids of the messages in a file, one behind the other. The file is then empty. */
+static void check_ids(struct world *w, const char *file, const char *want)
+{
+	char path[96], got[256] = "";
+	struct buf text;
+
+	snprintf(path, sizeof path, "%s/%s", w->dir, file);
+	buf_init(&text, 16 << 20);
+	io_read_file(path, &text, NULL);
+	unlink(path);
+	for (char *line = text.len ? strtok(text.data, "\n") : NULL; line;
+		line = strtok(NULL, "\n")) {
+		json_t *d = json_loads(line, 0, NULL);
+		size_t used = strlen(got);
+		snprintf(got + used, sizeof got - used, "%s; ",
+			json_string_value(json_object_get(d, "id")));
+		json_decref(d);
+	}
+	buf_release(&text);
+	assert_string_equal(got, want);
+}
+
+/* A message keeps its id, whoever joins it and whenever that was due. */
+static void test_id(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, "alerts:\n  channels: { one: { type: command, command: [sh, -c, 'cat >>one; "
+		  "echo >>one; exit 1'] } }\n  retry_after: 5s\n  tries: 9\n  group_window: 0s\n");
+	happens(&w, INCIDENT_OPENS, "load");
+	passes(&w, 0);
+	check_ids(&w, "one", "incident/1/1/all; ");
+	/* Due before it, and behind it in the order in which they came. */
+	w.now_us += 3 * S;
+	happens(&w, INCIDENT_OPENS, "publish");
+	passes(&w, 2 * S);
+	check_ids(&w, "one", "incident/1/1/all; ");
+	passes(&w, 100 * S);
+	check_ids(&w, "one", "incident/1/1/all; ");
+	end(&w);
+}
+
 static void test_escalates(void **state)
 {
 	struct world w;
@@ -400,6 +464,8 @@ int main(void)
 		cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_fails_over),
 		cmocka_unit_test(test_gives_up),
+		cmocka_unit_test(test_own_tries),
+		cmocka_unit_test(test_id),
 		cmocka_unit_test(test_escalates),
 		cmocka_unit_test(test_quiet_hours),
 		cmocka_unit_test(test_one_at_a_time),
