@@ -67,6 +67,16 @@ static void sooner(int64_t *at_us, int64_t us)
 		*at_us = us;
 }
 
+const char *alerts_facts(json_t *o, struct arena *a)
+{
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	const char *kept = text ? arena_strdup(a, text) : NULL;
+
+	free(text);
+	json_decref(o);
+	return kept;
+}
+
 void alerts_route(const struct alerts *alerts, const struct dag *dag, struct arena *a,
 	struct incident_put *put)
 {

@@ -8,6 +8,8 @@
 #ifndef WEIR_RUN_ALERTS_H
 #define WEIR_RUN_ALERTS_H
 
+#include <jansson.h>
+
 #include "core/incident.h"
 
 struct alerts;
@@ -17,6 +19,9 @@ struct dag;
 /* How bad a failure is by what the DAG file says; `task` NULL: of the run. `usual` where it says
  * nothing. */
 enum severity alerts_severity(const struct dag *dag, const char *task, enum severity usual);
+
+/* The facts of a put, as the text that is kept in `a`; `o` is given up. NULL: without memory. */
+const char *alerts_facts(json_t *o, struct arena *a);
 
 /* Fill in routes and escalation of a put. `dag`: whose it is, for its tags and owner; NULL: of
  * none, and routes for tags and owners are not for it. What is filled in lives in `a`. `alerts`

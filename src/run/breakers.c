@@ -188,11 +188,8 @@ const char *breakers_facts(const struct breaker_facts *f, struct arena *a)
 		json_object_set_new(o, "map_index", json_integer(f->map_index));
 	if (breaker_parse(f->text, &b) && b.until_us < INT64_MAX)
 		json_object_set_new(o, "next_probe_us", json_integer(b.until_us));
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	const char *kept = text ? arena_strdup(a, text) : NULL;
+	const char *kept = alerts_facts(o, a);
 	a->failed = a->failed || !kept;
-	free(text);
-	json_decref(o);
 	return kept;
 }
 

@@ -537,7 +537,6 @@ bool daemon_has_more(const struct daemon *d)
 
 static int open_wanted(struct daemon *d, const struct run_row *row, struct err *err)
 {
-	int64_t now = clock_now_us();
 	char *text = NULL;
 	/* What failed goes on where it stopped, unless all of it was asked for again. */
 	const struct live_backfill *b = daemon_backfill(d, backfill_of(row));
@@ -551,27 +550,10 @@ static int open_wanted(struct daemon *d, const struct run_row *row, struct err *
 		return 0;
 	if (store_version_text(d->engine.store, row->version, &text, err) < 0)
 		return -1;
-	const struct run_open open = { .key = { row->dag, row->interval_start_us,
-					       row->interval_end_us },
-		.name = row->name,
-		.long_name = row->name,
-		.ds = row->ds,
-		.zone = row->zone,
-		.trigger = row->trigger,
-		.dag_path = row->dag_path,
-		.dag_dir = row->dag_dir,
-		.version = row->version,
-		.text = text,
-		.owner = d->engine.self,
-		.lease_until_us = now + ENGINE_LEASE_US,
-		.now_us = now,
-		.wanted = true,
-		.if_wanted = true,
-		.only = row->only,
-		.backfill_id = row->backfill_id };
-	struct pending_run run = { .backfill_id = backfill_of(row), .again = again };
-	bool created;
-	int rc = store_run_open(d->engine.store, &open, &run.run_id, &run.epoch, &created, err);
+	struct pending_run run = {
+		.run_id = row->id, .backfill_id = backfill_of(row), .again = again
+	};
+	int rc = engine_open_wanted(&d->engine, row, text, &run.epoch, err);
 	free(text);
 	/* Another's: it is that one's to carry on. */
 	if (rc < 0 && err->code == ERR_REFUSED)

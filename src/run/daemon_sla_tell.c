@@ -72,12 +72,8 @@ static const char *facts_of(struct daemon *d, const struct missed *m, const stru
 		add_run_facts(o, run);
 	if (dag)
 		add_dag_facts(o, dag, m->key.task);
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	const char *kept = text ? arena_strdup(a, text) : NULL;
-	free(text);
-	json_decref(o);
 	buf_release(&deadline);
-	return kept;
+	return alerts_facts(o, a);
 }
 
 static struct incident_put put_of(const struct missed *m)

@@ -72,33 +72,6 @@ int driver_make_child(void *arg, const struct child_run *c, struct err *err)
 
 /* ---- taking it in hand ------------------------------------------------------------------ */
 
-static int open_run(struct driver *d, const struct run_row *row, const struct dag *dag,
-	int64_t *ret_epoch, struct err *err)
-{
-	int64_t now = clock_now_us(), run_id;
-	const struct run_open open = { .key = { row->dag, row->interval_start_us,
-					       row->interval_end_us },
-		.name = row->name,
-		.long_name = row->name,
-		.ds = row->ds,
-		.zone = row->zone,
-		.trigger = row->trigger,
-		.dag_path = row->dag_path,
-		.dag_dir = row->dag_dir,
-		.version = row->version,
-		.text = dag->text,
-		.owner = d->engine.self,
-		.lease_until_us = now + ENGINE_LEASE_US,
-		.now_us = now,
-		.wanted = true,
-		.if_wanted = true,
-		.only = row->only,
-		.backfill_id = row->backfill_id };
-	bool created;
-
-	return store_run_open(d->engine.store, &open, &run_id, ret_epoch, &created, err);
-}
-
 static struct active_run *take(struct driver *d, const struct run_row *row, struct dag *dag,
 	const struct engine_take *how, struct err *err)
 {
@@ -148,7 +121,7 @@ static int take_up(struct driver *d, const struct run_row *row, struct err *err)
 	struct active_run *r = NULL;
 	int rc = -1;
 
-	if (dag && open_run(d, row, dag, &how.epoch, err) == 0 &&
+	if (dag && engine_open_wanted(&d->engine, row, dag->text, &how.epoch, err) == 0 &&
 		!(r = take(d, row, dag, &how, err)))
 		store_run_close(d->engine.store, row->id, how.epoch, NULL);
 	dag_unref(dag);

@@ -161,6 +161,33 @@ static const struct zone *zone_of(const struct engine_take *t)
 	return zone_utc();
 }
 
+int engine_open_wanted(struct engine *e, const struct run_row *row, const char *text,
+	int64_t *ret_epoch, struct err *err)
+{
+	int64_t now = clock_now_us(), run_id;
+	const struct run_open open = { .key = { row->dag, row->interval_start_us,
+					       row->interval_end_us },
+		.name = row->name,
+		.long_name = row->name,
+		.ds = row->ds,
+		.zone = row->zone,
+		.trigger = row->trigger,
+		.dag_path = row->dag_path,
+		.dag_dir = row->dag_dir,
+		.version = row->version,
+		.text = text,
+		.owner = e->self,
+		.lease_until_us = now + ENGINE_LEASE_US,
+		.now_us = now,
+		.wanted = true,
+		.if_wanted = true,
+		.only = row->only,
+		.backfill_id = row->backfill_id };
+	bool created;
+
+	return store_run_open(e->store, &open, &run_id, ret_epoch, &created, err);
+}
+
 struct active_run *engine_take(struct engine *e, const struct engine_take *t, struct err *err)
 {
 	struct active_run *r = calloc(1, sizeof *r);

@@ -196,6 +196,11 @@ void engine_poll(struct engine *e);             /* read what executors have to s
 int64_t engine_wake_us(const struct engine *e); /* when engine_tick is due; INT64_MAX: never */
 void engine_tick(struct engine *e);             /* leases, the store tried again, timers; steps */
 
+/* Open a run of the store once more, to carry on what is wanted of it; `text`: of its version.
+ * ERR_REFUSED: it is another's, or wanted no more. */
+int engine_open_wanted(struct engine *e, const struct run_row *row, const char *text,
+	int64_t *ret_epoch, struct err *err);
+
 struct engine_take {
 	int64_t run_id, epoch;
 	const char *name, *ds;

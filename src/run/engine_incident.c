@@ -188,11 +188,7 @@ static const char *facts_of(struct engine *e, const struct active_run *r, const 
 		add_task_facts(o, r, c, end);
 	if (o && json_array_size(checks))
 		json_object_set(o, "checks", checks);
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	const char *kept = text ? arena_strdup(&e->incident_arena, text) : NULL;
-	free(text);
-	json_decref(o);
-	return kept;
+	return alerts_facts(o, &e->incident_arena);
 }
 
 static int add_put(struct engine *e, const struct incident_put *put, struct err *err)

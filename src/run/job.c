@@ -25,7 +25,8 @@ static int index_of(const struct job_attempt *a)
 	return a->item ? a->map_index : -1;
 }
 
-static struct template_context context_of(const struct job_context *c, const struct job_attempt *a)
+struct template_context job_template_context(
+	const struct job_context *c, const struct job_attempt *a)
 {
 	return (struct template_context){ .dag = c->dag->name,
 		.model = c->dag,
@@ -359,7 +360,7 @@ static int add_task_variables(
 	struct env *e, const struct job_context *c, const struct job_attempt *a, struct err *err)
 {
 	const struct node *own = a->task->env;
-	struct template_context tc = context_of(c, a);
+	struct template_context tc = job_template_context(c, a);
 
 	for (size_t i = 0; own && own->type == NODE_MAP && i < own->n; i++)
 		if (set_task_variable(e, c, own->keys[i], own->items[i], &tc, err) < 0)
@@ -452,7 +453,7 @@ fail:
 json_t *job_with(const struct job_context *c, const struct job_attempt *a, struct err *err)
 {
 	const struct operator* op = operator_find(a->task->kind, a->task->op);
-	struct template_context tc = context_of(c, a);
+	struct template_context tc = job_template_context(c, a);
 
 	if (!op) {
 		err_set(err, ERR_INTERNAL, "operator %s: %s is unknown",
@@ -518,7 +519,7 @@ static const char *own_path(struct arena *arena, char *path)
 static const char *build_cwd(
 	struct job *j, const struct job_context *c, const struct job_attempt *a, struct err *err)
 {
-	struct template_context tc = context_of(c, a);
+	struct template_context tc = job_template_context(c, a);
 
 	if (!a->task->cwd)
 		return c->dag->dir;
@@ -535,7 +536,7 @@ int job_only_if(
 	const struct job_context *c, const struct job_attempt *a, bool *ret, struct err *err)
 {
 	const struct node *n = a->task->only_if;
-	struct template_context tc = context_of(c, a);
+	struct template_context tc = job_template_context(c, a);
 	json_t *value = render_any(n, &tc, err);
 	int rc = value ? template_truth(value, ret, err) : -1;
 
@@ -553,7 +554,7 @@ static int build(struct job *j, struct env *e, const struct job_context *c,
 {
 	const struct job_prepared *p = c->prepared;
 	const struct task *t = a->task;
-	struct template_context tc = context_of(c, a);
+	struct template_context tc = job_template_context(c, a);
 	bool unused;
 	const char *output = own_path(
 		&j->arena, a->look ? paths_look_output(c->home, c->run, t->name)
@@ -618,7 +619,7 @@ void job_release(struct job *j)
 
 char *job_command_text(const struct job_context *c, const struct job_attempt *a, struct err *err)
 {
-	struct template_context tc = context_of(c, a);
+	struct template_context tc = job_template_context(c, a);
 	struct arena arena;
 	struct buf out;
 	char *text = NULL;

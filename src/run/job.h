@@ -66,6 +66,10 @@ int job_build(
 	const struct job_context *c, const struct job_attempt *a, struct job *ret, struct err *err);
 void job_release(struct job *j);
 
+/* What its templates see. */
+struct template_context job_template_context(
+	const struct job_context *c, const struct job_attempt *a);
+
 /* The task's `if`, which must be there. */
 int job_only_if(
 	const struct job_context *c, const struct job_attempt *a, bool *ret, struct err *err);

@@ -419,17 +419,9 @@ void mapping_release(struct mapping *m)
 int mapping_list(const struct job_context *c, const struct job_attempt *a, struct mapping *ret,
 	struct err *err)
 {
-	const struct template_context tc = { .dag = c->dag->name,
-		.model = c->dag,
-		.task = a->task->name,
-		.run_id = c->run,
-		.interval_start_us = c->interval_start_us,
-		.interval_end_us = c->interval_end_us,
-		.zone = c->zone,
-		.params = c->params,
-		.outputs = c->outputs,
-		.map_index = -1,
-		.now_us = a->now_us };
+	/* The list is made before there is an attempt. */
+	const struct job_attempt none = { .task = a->task, .map_index = -1, .now_us = a->now_us };
+	const struct template_context tc = job_template_context(c, &none);
 
 	return mapping_make(a->task->foreach, &tc, c->dag->dir, ret, err);
 }

@@ -130,12 +130,9 @@ static const char *facts_of(const struct run_row *run, const struct change *c, s
 {
 	json_t *o = json_pack("{s:s, s:s, s:s}", "run", run->name, "ds", run->ds, "reason",
 		reason_name(c->reason));
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	const char *kept = text ? arena_strdup(a, text) : NULL;
+	const char *kept = alerts_facts(o, a);
 
 	a->failed = a->failed || !kept;
-	free(text);
-	json_decref(o);
 	return kept;
 }
 

@@ -262,6 +262,9 @@ int backend_check_slas(const struct store_slas *slas, struct err *err);
 int backend_list(
 	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err);
 
+/* store_dataset.c: is the dataset among those? */
+bool backend_follows(const struct dataset_follow *f, const char *dataset);
+
 /* One text each for what the guards of all backends find wrong; all return -1. */
 int backend_fenced(int64_t run_id, int64_t epoch, int64_t present, struct err *err);
 int backend_no_run(int64_t run_id, struct err *err);

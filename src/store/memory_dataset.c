@@ -176,14 +176,6 @@ int memory_dataset_take(struct memory_store *m, const struct store_plan *plan,
 	return 0;
 }
 
-static bool is_named(const struct dataset_follow *f, const char *name)
-{
-	for (size_t i = 0; i < f->n; i++)
-		if (strcmp(f->names[i], name) == 0)
-			return true;
-	return false;
-}
-
 static int64_t newest_update(const struct memory_store *m)
 {
 	int64_t newest = 0;
@@ -217,7 +209,8 @@ static int follow(struct memory_store *m, const struct dataset_follow *f, struct
 {
 	for (size_t i = 0; i < m->cursors.n; i++) {
 		struct mem_cursor *c = m->cursors.items[i];
-		if (c->gone || strcmp(c->row.dag, f->dag) != 0 || is_named(f, c->row.dataset))
+		if (c->gone || strcmp(c->row.dag, f->dag) != 0 ||
+			backend_follows(f, c->row.dataset))
 			continue;
 		if (memory_save(m, c, sizeof *c, err) < 0)
 			return -1;

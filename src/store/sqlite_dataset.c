@@ -124,14 +124,6 @@ int sqlite_dataset_take(struct sqlite_store *s, const struct store_plan *plan,
 	return 0;
 }
 
-static bool is_named(const struct dataset_follow *f, const char *name)
-{
-	for (size_t i = 0; i < f->n; i++)
-		if (strcmp(f->names[i], name) == 0)
-			return true;
-	return false;
-}
-
 static int delete_cursor(
 	struct sqlite_store *s, const struct dataset_cursor_row *c, struct err *err)
 {
@@ -146,7 +138,7 @@ static int follow(struct sqlite_store *s, const struct dataset_follow *f,
 	const struct store_result *present, struct err *err)
 {
 	for (size_t i = 0; i < present->n; i++)
-		if (!is_named(f, present->cursors[i].dataset) &&
+		if (!backend_follows(f, present->cursors[i].dataset) &&
 			delete_cursor(s, &present->cursors[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < f->n; i++) {

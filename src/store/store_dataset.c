@@ -64,21 +64,19 @@ int store_dataset_follow(struct store *s, const struct dataset_follow *f, struct
 	return s->ops->dataset_follow(s, f, err);
 }
 
-/* ---- reading ------------------------------------------------------------------------- */
-
-static int query_list(
-	struct store *s, const struct list_query *q, struct store_result *ret, struct err *err)
+bool backend_follows(const struct dataset_follow *f, const char *dataset)
 {
-	store_result_init(ret);
-	if (s->ops->list(s, q, ret, err) == 0)
-		return 0;
-	store_result_release(ret);
-	return -1;
+	for (size_t i = 0; i < f->n; i++)
+		if (strcmp(f->names[i], dataset) == 0)
+			return true;
+	return false;
 }
+
+/* ---- reading ------------------------------------------------------------------------- */
 
 int store_datasets(struct store *s, const char *name, struct store_result *ret, struct err *err)
 {
-	return query_list(
+	return backend_list(
 		s, &(struct list_query){ .kind = LIST_DATASETS, .dataset = name }, ret, err);
 }
 
@@ -97,19 +95,19 @@ int store_dataset_updates(
 		.from_us = f->from_us,
 		.to_us = f->to_us,
 		.limit = f->limit };
-	return query_list(s, &q, ret, err);
+	return backend_list(s, &q, ret, err);
 }
 
 int store_dataset_links(
 	struct store *s, const char *dataset, struct store_result *ret, struct err *err)
 {
-	return query_list(s, &(struct list_query){ .kind = LIST_DATASET_LINKS, .dataset = dataset },
-		ret, err);
+	return backend_list(s,
+		&(struct list_query){ .kind = LIST_DATASET_LINKS, .dataset = dataset }, ret, err);
 }
 
 int store_dataset_cursors(
 	struct store *s, const char *dag, struct store_result *ret, struct err *err)
 {
-	return query_list(
+	return backend_list(
 		s, &(struct list_query){ .kind = LIST_DATASET_CURSORS, .dag = dag }, ret, err);
 }
